@@ -1,0 +1,67 @@
+"""StyleGAN2 on 24 s of electronic music (Havenaar 2023).
+
+    drumgan prepare --config=configs/electrogan.py --audio=MIXES --data_dir=data
+    drumgan train --config=configs/electrogan.py --config.data.dir=data --workdir=runs/electrogan
+
+(P) marks the paper's values, (O) ours where it is silent; `configs/stylegan2.py` has the rest. The paper reports FID 3.21 at
+learning rate 0.001 and R1 gamma 10 after 2,200 thousand images; `configs/electrogan_grid.py` lists its grid.
+Hardware, time and score of all variants here: not yet trained.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import stylegan2
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The config of a variant: full, small or tiny."""
+    return stylegan2.pick({"full": full, "small": small, "tiny": tiny}, variant)
+
+
+def full() -> ConfigDict:
+    """The paper: clips of 23.77 s as 1024 bins x 1024 frames."""
+    config = stylegan2.base()
+    config.name = "electrogan"
+    config.representation = {
+        "kind": "log_power",
+        "sample_rate": 44100,  # P
+        "n_fft": 2048,  # P
+        "hop_length": 1025,  # P
+        "num_frames": 1024,  # P
+        "griffin_lim_iterations": 10,  # P
+    }
+    config.slicing = {
+        "kind": "mix",
+        "segment_seconds": 60.0,  # P
+        "tempo_range": (120.0, 145.0),  # P; BPM
+        "tempo": 130.0,  # P; BPM
+        "stride_beats": 8,  # P
+    }
+    config.preparation = {"normalization": "none"}  # O; mixes are mastered
+    for player in (config.optimizer.generator, config.optimizer.discriminator):
+        player.learning_rate = 0.001  # P; the better of {0.001, 0.002}
+    config.objective.r1_gamma = 10.0  # P; the best of {1, 5, 10}
+    config.train.total_images = 2_200_000  # P; where its FID was best
+    config.logging.num_samples = 4
+    return config
+
+
+def small() -> ConfigDict:
+    """One GPU, tens of minutes: clips of 3.7 s (two bars) as 256 bins x 256 frames, a quarter of the width."""
+    config = full()
+    config.representation.update(sample_rate=22050, n_fft=512, hop_length=320, num_frames=256)
+    stylegan2.narrow(config, base=(4, 4), channel_base=8192, channel_max=256)
+    config.generator.update(z_dim=256, w_dim=256)
+    config.train.total_images = 1_000_000
+    config.evaluation.every = 2_000
+    return config
+
+
+def tiny() -> ConfigDict:
+    """CPU, CI: clips of 1.6 s at 8 kHz as 64 bins x 128 frames; the same code, seconds a hundred steps."""
+    config = small()
+    config.representation.update(sample_rate=8000, n_fft=128, hop_length=100, num_frames=128)
+    stylegan2.narrow(config, base=(4, 8), channel_base=1024, channel_max=64)
+    stylegan2.make_tiny(config)
+    config.train.batch_size = 8
+    return config

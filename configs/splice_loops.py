@@ -1,0 +1,59 @@
+"""StyleGAN2 on drum-loop spectrograms (Koretzky and Rajashekharappa 2021).
+
+    drumgan prepare --config=configs/splice_loops.py --audio=LOOPS --data_dir=data
+    drumgan train --config=configs/splice_loops.py --config.data.dir=data --workdir=runs/splice_loops
+
+(P) marks the paper's values, (O) ours where it is silent; `configs/stylegan2.py` has the rest.
+Hardware, time and score of `full` (3 s loops) and `small` (one GPU, one-shots): not yet trained.
+`tiny` (CPU, one-shots) is the README's worked example, with its figures.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import stylegan2
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The config of a variant: full, small or tiny."""
+    return stylegan2.pick({"full": full, "small": small, "tiny": tiny}, variant)
+
+
+def full() -> ConfigDict:
+    """The paper: loops of 2.97 s as 256 bins x 512 frames."""
+    config = stylegan2.base()
+    config.name = "splice_loops"
+    config.representation = {
+        "kind": "log_magnitude",
+        "sample_rate": 22050,  # O
+        "n_fft": 512,  # P
+        "hop_length": 128,  # O
+        "num_frames": 512,  # P
+        "griffin_lim_iterations": 64,  # O; the paper only names Griffin-Lim
+    }
+    config.slicing = {"kind": "loop"}
+    config.preparation = {"normalization": "peak"}  # O
+    stylegan2.narrow(config, base=(4, 8), channel_base=32768, channel_max=512)  # six doublings to 256 x 512
+    return config
+
+
+def small() -> ConfigDict:
+    """One GPU, tens of minutes: one-shots of 0.74 s as 256 bins x 128 frames, a quarter of the width."""
+    config = full()
+    config.representation.num_frames = 128
+    config.slicing = {"kind": "one_shot"}
+    stylegan2.narrow(config, base=(4, 2), channel_base=8192, channel_max=256)
+    config.generator.update(z_dim=256, w_dim=256)
+    config.train.total_images = 1_000_000
+    config.evaluation.every = 2_000
+    return config
+
+
+def tiny() -> ConfigDict:
+    """CPU, CI: one-shots of 0.5 s at 8 kHz as 64 bins x 64 frames; the same code, minutes to drum-like shapes."""
+    config = small()
+    config.representation.update(
+        sample_rate=8000, n_fft=128, hop_length=64, num_frames=64, griffin_lim_iterations=32
+    )
+    stylegan2.narrow(config, base=(4, 4), channel_base=1024, channel_max=64)
+    stylegan2.make_tiny(config)
+    return config

@@ -1,0 +1,1 @@
+"""Audio: files, transforms, phase reconstruction, and the representations networks see."""

@@ -1,0 +1,96 @@
+"""Mel filterbanks as in librosa, and the way back from mel bands to magnitudes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drumgan_jax.errors import BadInput
+
+Array = jax.Array
+
+
+@functools.lru_cache(maxsize=16)
+def mel_filterbank(
+    sample_rate: int, n_fft: int, num_mels: int, fmin: float, fmax: float, htk: bool = False
+) -> np.ndarray:
+    """Triangular mel filters [num_mels, n_fft // 2 + 1], float32, as librosa.filters.mel.
+
+    Args:
+        sample_rate: in Hz.
+        n_fft: transform length in samples.
+        num_mels: number of bands.
+        fmin: lowest frequency in Hz.
+        fmax: highest frequency in Hz.
+        htk: the HTK mel scale, with triangles of height 1, instead of Slaney's, with triangles of equal area.
+
+    Raises:
+        BadInput: the frequencies are out of order or range, or a band is so narrow that no bin falls into it.
+    """
+    if not 0.0 <= fmin < fmax <= sample_rate / 2:
+        raise BadInput(f"fmin {fmin} and fmax {fmax} must be in order, within 0 and {sample_rate / 2} Hz.")
+    to_mel, to_hz = (_hz_to_htk, _htk_to_hz) if htk else (_hz_to_slaney, _slaney_to_hz)
+    edges = to_hz(np.linspace(to_mel(np.float64(fmin)), to_mel(np.float64(fmax)), num_mels + 2))
+    bins = np.arange(n_fft // 2 + 1) * (sample_rate / n_fft)
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    empty = np.flatnonzero(filters.max(axis=1) <= 0.0)
+    if empty.size:
+        raise BadInput(
+            f"{num_mels} mel bands are too many for n_fft {n_fft} at {sample_rate} Hz: band {empty[0]} has no bin;"
+            " lower num_mels or raise n_fft."
+        )
+    if not htk:
+        filters *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    filters = filters.astype(np.float32)
+    filters.setflags(write=False)
+    return filters
+
+
+# Slaney's Auditory Toolbox scale: linear to 1 kHz, then 27 steps to a factor of 6.4.
+_LINEAR_STEP = 200.0 / 3.0
+_LOG_START = 1000.0
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def _hz_to_slaney(hz: np.ndarray) -> np.ndarray:
+    above = _LOG_START / _LINEAR_STEP + np.log(np.maximum(hz, _LOG_START) / _LOG_START) / _LOG_STEP
+    return np.where(hz < _LOG_START, hz / _LINEAR_STEP, above)
+
+
+def _slaney_to_hz(mel: np.ndarray) -> np.ndarray:
+    start = _LOG_START / _LINEAR_STEP
+    return np.where(
+        mel < start, mel * _LINEAR_STEP, _LOG_START * np.exp(_LOG_STEP * (np.maximum(mel, start) - start))
+    )
+
+
+def _hz_to_htk(hz: np.ndarray) -> np.ndarray:
+    return 2595.0 * np.log10(1.0 + hz / 700.0)
+
+
+def _htk_to_hz(mel: np.ndarray) -> np.ndarray:
+    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+
+
+def mel_to_magnitude(mel: Array, filterbank: np.ndarray, iterations: int = 30) -> Array:
+    """Non-negative magnitudes [..., bins] whose mel bands are nearly `mel` [..., num_mels].
+
+    Non-negative least squares by multiplicative updates (Lee and Seung 2000, eq. 4), from the transposed filters.
+
+    Args:
+        mel: band magnitudes, not negative.
+        filterbank: filters [num_mels, bins].
+        iterations: number of updates.
+    """
+    filters = jnp.asarray(filterbank)
+    target = mel @ filters
+    tiny = jnp.float32(1e-20)
+
+    def update(_: int, magnitude: Array) -> Array:
+        return magnitude * target / ((magnitude @ filters.T) @ filters + tiny)
+
+    start = target / (jnp.sum(filters, axis=0) * jnp.max(jnp.sum(filters, axis=1)) + tiny)
+    return jax.lax.fori_loop(0, iterations, update, start)

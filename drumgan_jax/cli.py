@@ -1,0 +1,65 @@
+"""The `drumgan` command: one verb, one line."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from absl import app, flags
+
+from drumgan_jax.errors import BadInput
+
+# A verb's module defines its flags when it is imported and has a `main(argv)`. Modules are named, not imported: only
+# the verb that runs pays for what it imports.
+VERBS = {
+    "prepare": ("data_pipelines.prepare", "turn folders of audio into a data set of TFRecord shards"),
+    "train": ("drumgan_jax.commands.train", "train a config on a data set, or go on where it stopped"),
+    "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run"),
+}
+
+
+def main() -> None:
+    """Run the verb that the command line names; bad input ends with one sentence and status 2."""
+    verb, arguments = (sys.argv[1] if len(sys.argv) > 1 else "--help"), sys.argv[2:]
+    if verb in ("--help", "-h", "help"):
+        print(overview())
+        return
+    if verb not in VERBS:
+        sys.exit(f"drumgan: there is no verb {verb!r}; the verbs are {', '.join(VERBS)}.")
+    try:
+        module = importlib.import_module(VERBS[verb][0])
+        app.run(module.main, argv=[f"drumgan {verb}", *arguments], flags_parser=_parser(module))
+    except BadInput as problem:
+        print(f"drumgan {verb}: {problem}", file=sys.stderr)
+        sys.exit(2)
+
+
+def overview() -> str:
+    """What `drumgan --help` prints: every verb with its line."""
+    lines = [f"  {verb:<10} {line}" for verb, (_, line) in VERBS.items()]
+    return "\n".join(["usage: drumgan VERB --flag=value ...", "", *lines, "", "drumgan VERB --help tells its flags."])
+
+
+def _parser(module: ModuleType) -> "app.Callable":  # type: ignore[name-defined]
+    """A flag parser that turns absl's errors into one sentence and shows only the verb's own help."""
+
+    def parse(argv: Sequence[str]) -> list[str]:
+        if any(argument in ("--help", "-h", "-help") for argument in argv[1:]):
+            print(module.__doc__)
+            print(flags.FLAGS.module_help(module))
+            sys.exit(0)
+        try:
+            rest = flags.FLAGS(list(argv))
+        except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError) as problem:
+            raise BadInput(f"{_sentence(problem)} (drumgan VERB --help tells the flags.)") from problem
+        if len(rest) > 1:
+            raise BadInput(f"{rest[1]!r} is not a flag; flags are written --name=value.")
+        return rest
+
+    return parse
+
+
+def _sentence(problem: Exception) -> str:
+    # A KeyError's str is the repr of its message.
+    text = str(problem.args[0]) if isinstance(problem, KeyError) and problem.args else str(problem)
+    return " ".join(text.split())

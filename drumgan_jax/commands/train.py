@@ -1,0 +1,22 @@
+"""drumgan train --config=configs/NAME.py:VARIANT --workdir=RUN [--config.section.field=value ...]
+
+Trains a config on the data set that config.data.dir names, and writes the run directory RUN. The same command goes on
+where a stopped or killed run left off.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "the system and its variant, and overrides.", lock_config=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "the run directory to make or to go on with.")
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+def main(argv: Sequence[str]) -> None:
+    """Train; see the module's docstring."""
+    del argv
+    from drumgan_jax.training.loop import train
+
+    train(CONFIG.value, WORKDIR.value)

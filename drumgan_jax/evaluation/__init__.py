@@ -1,0 +1,1 @@
+"""Ways to say how good generated sound is."""

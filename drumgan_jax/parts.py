@@ -1,0 +1,106 @@
+"""The parts a system is made of: their protocols, and how a config section becomes a part."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self, TypeVar
+
+import flax.struct
+import jax
+
+from drumgan_jax.errors import BadInput
+
+Array = jax.Array
+Part = TypeVar("Part")
+
+
+@flax.struct.dataclass
+class Critique:
+    """What a discriminator says of a batch.
+
+    Attributes:
+        scores: one or several score maps [batch] or [batch, freq, time], higher is more real.
+        labels: predicted labels [batch, labels], of a discriminator that predicts any.
+    """
+
+    scores: tuple[Array, ...]
+    labels: Array | None = None
+
+
+class Representation(Protocol):
+    """A way to write a waveform as the array a network sees; frozen, hashable, pure jnp functions in float32.
+
+    `encode` is `normalize(features(waveform))`: data sets store `features`, so that statistics can be fitted after
+    them, and training normalises on the device.
+    """
+
+    sample_rate: int
+
+    @property
+    def num_samples(self) -> int:
+        """Length of the waveform that `encode` takes and `decode` returns, in samples."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one example: (freq, time, channels); freq is 1 where the waveform itself is the example."""
+
+    @property
+    def statistics_shape(self) -> tuple[int, int, int]:
+        """Shape of the fitted mean and standard deviation, broadcastable to `shape`: sizes are 1 or the axis' own."""
+
+    def with_statistics(self, mean: Any, std: Any) -> Self:
+        """The same representation with fitted statistics (array-likes of `statistics_shape`)."""
+
+    def features(self, waveform: Array) -> Array:
+        """Features before normalisation [batch, freq, time, channels] of waveforms [batch, samples]."""
+
+    def normalize(self, features: Array) -> Array:
+        """What the networks see [batch, freq, time, channels], from features of the same shape."""
+
+    def encode(self, waveform: Array) -> Array:
+        """What the networks see [batch, freq, time, channels], of waveforms [batch, samples]."""
+
+    def decode(self, x: Array, key: Array) -> Array:
+        """Waveforms [batch, samples] of network output [batch, freq, time, channels]; `key` starts unknown phases."""
+
+
+def build_part(kinds: Mapping[str, Callable[..., Part]], settings: Mapping[str, Any], section: str, **given: Any) -> Part:
+    """Build the part a config section asks for.
+
+    Args:
+        kinds: registry from the section's `kind` to the part's class, a dataclass.
+        settings: the config section: `kind` and the class's fields; lists become tuples.
+        section: the section's name, for messages.
+        given: fields that come from elsewhere than the section (a shape, a number of labels).
+
+    Raises:
+        BadInput: the kind or a field is unknown, or a field without default is missing.
+    """
+    fields = {key: _frozen(value) for key, value in settings.items()}
+    kind = fields.pop("kind", None)
+    if kind not in kinds:
+        raise BadInput(f"config.{section}.kind is {kind!r}; it must be one of {', '.join(sorted(kinds))}.")
+    return _construct(kinds[kind], fields, section, given)
+
+
+def _construct(part: Callable[..., Part], fields: dict[str, Any], section: str, given: dict[str, Any]) -> Part:
+    known = {f.name: f for f in dataclasses.fields(part) if f.init}  # type: ignore[arg-type]
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise BadInput(f"config.{section} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+    missing = sorted(
+        name
+        for name, f in known.items()
+        if f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+        and name not in fields
+        and name not in given
+    )
+    if missing:
+        raise BadInput(f"config.{section} lacks {', '.join(missing)}; give it a value.")
+    return part(**fields, **given)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item) for item in value)
+    return value

@@ -1,0 +1,1 @@
+"""Training: the loop, its tasks, and what it needs of data, mesh, checkpoints and logs."""

@@ -1,0 +1,254 @@
+"""Prepared data sets: what is in them, and their batches in an order that depends on nothing but seed and step."""
+
+import dataclasses
+import functools
+import json
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+import tensorflow_datasets as tfds
+from jax.sharding import NamedSharding
+
+from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.errors import BadInput
+from drumgan_jax.parts import Representation
+from drumgan_jax.training.records import RecordSource
+
+Batch = dict[str, np.ndarray]
+# The name of each part of a batch, and the stored feature it comes from.
+STORED = {"x": "x", "labels": "label", "waveforms": "audio"}
+_PARSING_THREADS = 8
+# Far beyond any run (10**15 examples); Grain's ranges need an end.
+_ENDLESS = 10**15
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A prepared data set on disk.
+
+    Attributes:
+        directory: the version directory with the shards.
+        representation: of the stored examples, with fitted statistics.
+        label_names: names of the classes, in the order of their numbers.
+        features: how TFDS writes an example.
+    """
+
+    directory: Path
+    representation: Representation
+    label_names: tuple[str, ...]
+    features: tfds.features.FeaturesDict
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019: data sets are few and live as long as the program.
+    def source(self, split: str) -> RecordSource:
+        """The serialised records of a split."""
+        return RecordSource(self.directory, split)
+
+    def num_examples(self, split: str) -> int:
+        """Number of examples in a split."""
+        return len(self.source(split))
+
+    def parse(self, record: bytes, keys: Sequence[str]) -> Batch:
+        """The asked parts of one serialised example, without TensorFlow.
+
+        Args:
+            record: a record of `source`.
+            keys: of x (features before normalisation [freq, time, channels] float32), labels (one-hot [labels]
+                float32) and waveforms ([samples] float32 in [-1, 1]).
+        """
+        stored = _subset(self.features, tuple(STORED[key] for key in keys)).deserialize_example_np(record)
+        return {key: self._convert(key, stored[STORED[key]]) for key in keys}
+
+    def waveforms(self, split: str, count: int, seed: int = 0) -> Iterator[np.ndarray]:
+        """`count` waveforms [samples] of a split in a random order drawn from `seed`; all of it where it has fewer."""
+        source = self.source(split)
+        order = np.random.default_rng(seed).permutation(len(source))[:count]
+        for item in order:
+            yield self.parse(source[int(item)], ("waveforms",))["waveforms"]
+
+    def _convert(self, key: str, value: Any) -> np.ndarray:
+        if key == "labels":
+            return np.eye(len(self.label_names), dtype=np.float32)[int(value)]
+        if key == "waveforms":
+            return np.asarray(value, np.float32) / 32767.0
+        return np.asarray(value, np.float32)
+
+
+@functools.lru_cache(maxsize=16)
+def _subset(features: tfds.features.FeaturesDict, names: tuple[str, ...]) -> tfds.features.FeaturesDict:
+    return tfds.features.FeaturesDict({name: features[name] for name in names})
+
+
+def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Open a data set that `drumgan prepare` wrote.
+
+    Args:
+        path: its version directory, or any folder above it that holds exactly one.
+
+    Raises:
+        BadInput: there is none or more than one, or what describes it is missing or damaged.
+    """
+    directory = _find(Path(path))
+    described = directory / "representation.json"
+    try:
+        representation = build_representation(json.loads(described.read_text()))
+    except (OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{described} is missing or damaged ({error}); prepare the data set again.") from error
+    try:
+        features = tfds.features.FeaturesDict.from_config(os.fspath(directory))
+        label_names = tuple(features["label"].names) if "label" in features else ()
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{directory / 'features.json'} is damaged; prepare the data set again.") from error
+    return Dataset(directory, representation, label_names, features)
+
+
+def _find(path: Path) -> Path:
+    if not path.is_dir():
+        raise BadInput(
+            f"{path} is not a folder; give the data set that `drumgan prepare` wrote (config.data.dir)."
+        )
+    found = [path] if (path / "features.json").is_file() else []
+    # NAME/VERSION/features.json at most: no walk through a folder of recordings given by mistake.
+    for pattern in ("*/features.json", "*/*/features.json"):
+        found = found or sorted(file.parent for file in path.glob(pattern))
+    if not found:
+        raise BadInput(
+            f"{path} holds no data set; make one with `drumgan prepare`, or correct config.data.dir."
+        )
+    if len(found) > 1:
+        names = ", ".join(str(one.relative_to(path)) for one in found)
+        raise BadInput(f"{path} holds {len(found)} data sets ({names}); give one of them.")
+    return found[0]
+
+
+def batches(
+    dataset: Dataset,
+    split: str,
+    keys: Sequence[str],
+    batch_size: int,
+    seed: int,
+    start_step: int,
+    rows: np.ndarray | None = None,
+    prefetch: int = 2,
+) -> Iterator[Batch]:
+    """This process's rows of the global batches from `start_step` on, without end.
+
+    The split is shuffled anew for each epoch and the epochs follow each other without a gap; row r of step s is
+    example s * batch_size + r of that one order. So the global batches depend on nothing but the seed and the step:
+    not on where a run stopped before, nor on the number of processes or devices.
+
+    Args:
+        dataset: from `open_dataset`.
+        split: its split.
+        keys: parts of a batch, see Dataset.parse.
+        batch_size: rows of the global batch.
+        seed: of the order.
+        start_step: the first step.
+        rows: ascending rows of the global batch to read; None for all.
+        prefetch: batches parsed ahead, by threads.
+
+    Returns:
+        Dicts from key to array [rows, ...].
+
+    Raises:
+        BadInput: the split has fewer examples than a batch; on reading, a damaged shard.
+    """
+    source = dataset.source(split)
+    if len(source) < batch_size:
+        raise BadInput(
+            f"{dataset.directory} has {len(source)} examples in split {split!r}, fewer than config.train.batch_size "
+            f"({batch_size}); prepare more recordings or lower the batch size."
+        )
+    rows = np.arange(batch_size) if rows is None else rows
+    positions = global_positions(rows, batch_size)
+    order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+    parsed = grain.MapDataset.range(start_step * len(rows), _ENDLESS).map(
+        lambda item: dataset.parse(source[order[positions(item)]], keys)
+    )
+    threads = min(_PARSING_THREADS, 2 * (os.cpu_count() or 1))
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch * len(rows))
+    return iter(parsed.to_iter_dataset(options).batch(len(rows)))
+
+
+def global_positions(rows: np.ndarray, batch_size: int) -> Any:
+    """From the n-th example that a process reads to its place in the one global order."""
+
+    def position(item: int) -> int:
+        step, row = divmod(int(item), len(rows))
+        return step * batch_size + int(rows[row])
+
+    return position
+
+
+class DevicePrefetch:
+    """Batches put on the devices by a thread, ahead of the step.
+
+    Args:
+        local: this process's rows of each global batch.
+        sharding: of the global arrays along their first axis.
+        batch_size: rows of the global batch.
+        ahead: batches that wait on the devices.
+
+    Attributes:
+        waited: seconds that `next` has waited in all.
+    """
+
+    def __init__(self, local: Iterator[Batch], sharding: NamedSharding, batch_size: int, ahead: int):
+        self.waited = 0.0
+        self._queue: queue.Queue[dict[str, jax.Array] | BaseException] = queue.Queue(maxsize=ahead)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._fill, args=(local, sharding, batch_size), name="device-prefetch", daemon=True
+        )
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Mapping[str, jax.Array]]:
+        return self
+
+    def __next__(self) -> Mapping[str, jax.Array]:
+        start = time.perf_counter()
+        item = self._queue.get()
+        self.waited += time.perf_counter() - start
+        if isinstance(item, BaseException):
+            self.close()
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._thread.join()
+
+    def _fill(self, local: Iterator[Batch], sharding: NamedSharding, batch_size: int) -> None:
+        try:
+            for batch in local:
+                self._put({key: _globalise(value, sharding, batch_size) for key, value in batch.items()})
+                if self._stop.is_set():
+                    return
+        except BaseException as error:
+            self._put(error)
+        finally:
+            if hasattr(local, "close"):
+                local.close()
+
+    def _put(self, item: dict[str, jax.Array] | BaseException) -> None:
+        while not self._stop.is_set():
+            try:
+                return self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+
+def _globalise(value: np.ndarray, sharding: NamedSharding, batch_size: int) -> jax.Array:
+    return jax.make_array_from_process_local_data(sharding, value, (batch_size, *value.shape[1:]))

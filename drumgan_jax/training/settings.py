@@ -1,0 +1,183 @@
+"""The sections of a config that training reads, typed and checked."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.parts import build_part
+
+Section = TypeVar("Section")
+
+
+def _whole(section: str, settings: Any, least: int, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise BadInput(
+                f"config.{section}.{name} is {value!r}; it must be a whole number of at least {least}."
+            )
+
+
+def _real(section: str, settings: Any, name: str, low: float, high: float, *, open_low: bool = False) -> None:
+    value = getattr(settings, name)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not low <= value <= high or (open_low and value == low):
+        bounds = f"above {low} and at most {high}" if open_low else f"from {low} to {high}"
+        raise BadInput(f"config.{section}.{name} is {value!r}; it must be a number {bounds}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """Section `train`.
+
+    Attributes:
+        batch_size: examples a step, over all devices.
+        total_images: real examples after which training ends.
+        accumulation: micro-batches a step; memory for time.
+        compute_dtype: dtype of the convolutions, see drumgan_jax.gan.
+        ema_half_life_images: examples after which a weight's share in the moving average has halved.
+        ema_rampup: upper bound of the half-life as a fraction of the examples seen so far.
+    """
+
+    batch_size: int
+    total_images: int
+    accumulation: int = 1
+    compute_dtype: str = "auto"
+    ema_half_life_images: float = 10_000
+    ema_rampup: float = 0.05
+
+    def __post_init__(self) -> None:
+        _whole("train", self, 1, "batch_size", "total_images", "accumulation")
+        _real("train", self, "ema_half_life_images", 0.0, 1e12)
+        _real("train", self, "ema_rampup", 0.0, 1e6, open_low=True)
+        if self.batch_size % self.accumulation:
+            raise BadInput(
+                f"config.train.batch_size is {self.batch_size}, which config.train.accumulation "
+                f"({self.accumulation}) does not divide; change one of them."
+            )
+
+    @property
+    def total_steps(self) -> int:
+        """Steps until `total_images` examples have been seen."""
+        return -(-self.total_images // self.batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """Section `data`.
+
+    Attributes:
+        dir: the data set, or a folder that holds exactly one.
+        prefetch: batches that wait on the devices ahead of the step.
+    """
+
+    dir: str
+    prefetch: int = 2
+
+    def __post_init__(self) -> None:
+        _whole("data", self, 1, "prefetch")
+        if not self.dir:
+            raise BadInput("config.data.dir is empty; give the folder that `drumgan prepare` wrote.")
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshSettings:
+    """Section `mesh`: devices along the axes `data` and `fsdp`; -1 takes what the other leaves."""
+
+    data: int = -1
+    fsdp: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class LoggingSettings:
+    """Section `logging`.
+
+    Attributes:
+        every: steps between lines of metrics.
+        samples_every: steps between pictures and sounds of fixed latents; 0 for none.
+        num_samples: how many of them.
+    """
+
+    every: int = 50
+    samples_every: int = 1000
+    num_samples: int = 16
+
+    def __post_init__(self) -> None:
+        _whole("logging", self, 1, "every", "num_samples")
+        _whole("logging", self, 0, "samples_every")
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointSettings:
+    """Section `checkpoint`: steps between checkpoints, and how many of the last are kept (besides the best)."""
+
+    every: int = 1000
+    keep: int = 3
+
+    def __post_init__(self) -> None:
+        _whole("checkpoint", self, 1, "every", "keep")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """Section `evaluation`.
+
+    Attributes:
+        every: steps between evaluations; 0 for none.
+        num_samples: sounds drawn for one.
+        patience: evaluations without a better `metric` after which training stops; 0 never stops.
+        metric: the figure, lower is better, by which the best checkpoint is kept.
+    """
+
+    every: int = 0
+    num_samples: int = 256
+    patience: int = 0
+    metric: str = "log_mel/frechet"
+
+    def __post_init__(self) -> None:
+        _whole("evaluation", self, 0, "every", "patience")
+        _whole("evaluation", self, 2, "num_samples")
+
+
+@dataclasses.dataclass(frozen=True)
+class AdamSettings:
+    """One player's part of section `optimizer`."""
+
+    learning_rate: float
+    beta1: float = 0.0
+    beta2: float = 0.99
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _real("optimizer.*", self, "learning_rate", 0.0, 10.0, open_low=True)
+        _real("optimizer.*", self, "epsilon", 0.0, 1.0, open_low=True)
+        for name in ("beta1", "beta2"):
+            _real("optimizer.*", self, name, 0.0, 1.0)
+            if getattr(self, name) == 1.0:
+                raise BadInput(f"config.optimizer.*.{name} is 1.0; it must be below 1.")
+
+
+def read_section(config: Mapping[str, Any], name: str, section: type[Section]) -> Section:
+    """The settings of one section; `name` may have dots.
+
+    Raises:
+        BadInput: the section or one of its settings is missing, unknown, of the wrong type or out of range.
+    """
+    settings: Any = config
+    for part in name.split("."):
+        if part not in settings:
+            raise BadInput(f"the config has no section {name}; add it (see the configs folder for examples).")
+        settings = settings[part]
+    try:
+        return build_part({name: section}, {**settings, "kind": name}, name)
+    except BadInput as problem:
+        raise BadInput(str(problem).replace("optimizer.*", name)) from None
+
+
+def read_seed(config: Mapping[str, Any]) -> int:
+    """The run's seed, from 0 to 2**31 - 1."""
+    seed = config.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise BadInput(f"config.seed is {seed!r}; it must be a whole number from 0 to {2**31 - 1}.")
+    return seed

@@ -1,0 +1,1 @@
+"""What the training loop can run: one module per task."""

@@ -1,0 +1,31 @@
+"""Four simulated devices, strict dtype promotion and one compilation cache for all tests."""
+
+import os
+from pathlib import Path
+
+# Before the first import of jax anywhere: XLA reads these once. Subprocesses of tests inherit them.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+REPOSITORY = Path(__file__).resolve().parent.parent
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".cache" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout's root."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of real recordings beside the checkout; skips where it is absent."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not (folder / "drums" / "manifest.csv").is_file():
+        pytest.skip(f"no real recordings beside the checkout ({folder.name}/drums/manifest.csv)")
+    return folder
