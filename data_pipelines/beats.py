@@ -99,10 +99,11 @@ def _onset_envelopes(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         y=audio, sr=ANALYSIS_RATE, n_fft=1024, hop_length=_HOP, n_mels=_BANDS, fmin=30.0
     )
     level = librosa.power_to_db(mel, ref=np.max, top_db=60)
-    everything, low = librosa.onset.onset_strength_multi(
-        S=level, sr=ANALYSIS_RATE, hop_length=_HOP, n_fft=1024, channels=[0, 3, _BANDS]
+    # The mel frames are centred already, hence center=False.
+    low, high = librosa.onset.onset_strength_multi(
+        S=level, sr=ANALYSIS_RATE, hop_length=_HOP, center=False, channels=[0, 3, _BANDS]
     )
-    return librosa.onset.onset_strength(S=level, sr=ANALYSIS_RATE, hop_length=_HOP, n_fft=1024), everything
+    return (3 * low + (_BANDS - 3) * high) / _BANDS, low
 
 
 def _fine_envelope(audio: np.ndarray) -> np.ndarray:
@@ -111,8 +112,8 @@ def _fine_envelope(audio: np.ndarray) -> np.ndarray:
     power = np.square(audio[: len(audio) // block * block].reshape(-1, block)).mean(1)
     power = np.convolve(power, np.ones(3) / 3, mode="same")
     level = np.log(power + 1e-4 * power.max())
-    # The rise over 3 blocks, at the block where it begins.
-    rise = np.maximum(np.append(level[3:] - level[:-3], np.zeros(3)), 0)
+    # The rise over 3 blocks, at the last of them: where synthesised strokes begin, within a millisecond.
+    rise = np.maximum(np.append(np.zeros(3), level[3:] - level[:-3]), 0)
     return np.convolve(rise, np.hanning(11), mode="same")
 
 

@@ -1,5 +1,6 @@
-"""Prepared data sets: what is in them, and their batches in an order that depends on nothing but seed and step."""
+"""Prepared data sets: what is in them, and their batches in an order that only seed and step decide."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -46,10 +47,9 @@ class Dataset:
     label_names: tuple[str, ...]
     features: tfds.features.FeaturesDict
 
-    @functools.lru_cache(maxsize=8)  # noqa: B019: data sets are few and live as long as the program.
     def source(self, split: str) -> RecordSource:
         """The serialised records of a split."""
-        return RecordSource(self.directory, split)
+        return _source(self.directory, split)
 
     def num_examples(self, split: str) -> int:
         """Number of examples in a split."""
@@ -60,14 +60,14 @@ class Dataset:
 
         Args:
             record: a record of `source`.
-            keys: of x (features before normalisation [freq, time, channels] float32), labels (one-hot [labels]
-                float32) and waveforms ([samples] float32 in [-1, 1]).
+            keys: of x (features before normalisation [freq, time, channels] float32), labels (one-hot
+                [labels] float32) and waveforms ([samples] float32 in [-1, 1]).
         """
         stored = _subset(self.features, tuple(STORED[key] for key in keys)).deserialize_example_np(record)
         return {key: self._convert(key, stored[STORED[key]]) for key in keys}
 
     def waveforms(self, split: str, count: int, seed: int = 0) -> Iterator[np.ndarray]:
-        """`count` waveforms [samples] of a split in a random order drawn from `seed`; all of it where it has fewer."""
+        """`count` waveforms [samples] of a split in an order drawn from `seed`; all if it has fewer."""
         source = self.source(split)
         order = np.random.default_rng(seed).permutation(len(source))[:count]
         for item in order:
@@ -79,6 +79,11 @@ class Dataset:
         if key == "waveforms":
             return np.asarray(value, np.float32) / 32767.0
         return np.asarray(value, np.float32)
+
+
+@functools.lru_cache(maxsize=16)
+def _source(directory: Path, split: str) -> RecordSource:
+    return RecordSource(directory, split)
 
 
 @functools.lru_cache(maxsize=16)
@@ -142,9 +147,9 @@ def batches(
 ) -> Iterator[Batch]:
     """This process's rows of the global batches from `start_step` on, without end.
 
-    The split is shuffled anew for each epoch and the epochs follow each other without a gap; row r of step s is
-    example s * batch_size + r of that one order. So the global batches depend on nothing but the seed and the step:
-    not on where a run stopped before, nor on the number of processes or devices.
+    The split is shuffled anew for each epoch and the epochs follow each other without a gap; row r of step s
+    is example s * batch_size + r of that one order. So the global batches depend on nothing but the seed and
+    the step: not on where a run stopped before, nor on the number of processes or devices.
 
     Args:
         dataset: from `open_dataset`.
@@ -165,8 +170,8 @@ def batches(
     source = dataset.source(split)
     if len(source) < batch_size:
         raise BadInput(
-            f"{dataset.directory} has {len(source)} examples in split {split!r}, fewer than config.train.batch_size "
-            f"({batch_size}); prepare more recordings or lower the batch size."
+            f"{dataset.directory} has {len(source)} examples in split {split!r}, fewer than "
+            f"config.train.batch_size ({batch_size}); prepare more recordings or lower the batch size."
         )
     rows = np.arange(batch_size) if rows is None else rows
     positions = global_positions(rows, batch_size)
@@ -244,10 +249,9 @@ class DevicePrefetch:
 
     def _put(self, item: dict[str, jax.Array] | BaseException) -> None:
         while not self._stop.is_set():
-            try:
-                return self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
+            with contextlib.suppress(queue.Full):
+                self._queue.put(item, timeout=0.1)
+                break
 
 
 def _globalise(value: np.ndarray, sharding: NamedSharding, batch_size: int) -> jax.Array:

@@ -35,8 +35,8 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
         sizes[free[0]] = count // other if count % other == 0 else -1
     if min(sizes.values()) < 1 or sizes["data"] * sizes["fsdp"] != count:
         raise BadInput(
-            f"config.mesh is data={data}, fsdp={fsdp}, which does not fit {count} device{'s' * (count != 1)}; "
-            "their product must be that number (-1 for one of them means what is left)."
+            f"config.mesh is data={data}, fsdp={fsdp}, which does not fit the {count} device(s) here; their "
+            "product must be that number (-1 for one of them means what is left)."
         )
     # Auto: under make_mesh's default, explicit axes, sharded convolutions do not compile.
     return jax.make_mesh((sizes["data"], sizes["fsdp"]), AXES, axis_types=(AxisType.Auto,) * 2)
@@ -62,8 +62,8 @@ def check_batch(mesh: Mesh, batch_size: int, accumulation: int) -> None:
     if batch_size % pieces:
         nearest = max(1, round(batch_size / pieces)) * pieces
         raise BadInput(
-            f"config.train.batch_size is {batch_size}, which {mesh.size} devices x {accumulation} micro-batches do "
-            f"not divide; use a multiple of {pieces}, such as {nearest}."
+            f"config.train.batch_size is {batch_size}, which {mesh.size} device(s) x {accumulation} "
+            f"micro-batch(es) do not divide; use a multiple of {pieces}, such as {nearest}."
         )
 
 
@@ -75,10 +75,11 @@ def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
 
 
 def state_shardings(mesh: Mesh, shapes: Any) -> Any:
-    """A sharding for every leaf of a tree of shapes: the rule table of parameters, averages and optimiser states.
+    """A sharding for every leaf of a tree of shapes: the rules for parameters, averages and optimiser states.
 
-    An array of at least MIN_SPLIT_SIZE elements is split over `fsdp` along its largest axis that divides evenly;
-    everything else is on every device. Optimiser states and averages have their parameter's shape, so they follow.
+    An array of at least MIN_SPLIT_SIZE elements is split over `fsdp` along its largest axis that divides
+    evenly; everything else is on every device. Optimiser states and averages have their parameter's shape, so
+    they are laid out alike.
     """
     return jax.tree.map(lambda leaf: NamedSharding(mesh, _split(leaf.shape, mesh.shape["fsdp"])), shapes)
 

@@ -110,7 +110,7 @@ class LoggingSettings:
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointSettings:
-    """Section `checkpoint`: steps between checkpoints, and how many of the last are kept (besides the best)."""
+    """Section `checkpoint`: steps between checkpoints, and how many are kept besides the best."""
 
     every: int = 1000
     keep: int = 3
