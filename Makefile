@@ -29,11 +29,22 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# AUDIO=FOLDER takes one's own recordings in place of the procedural drums.
+AUDIO ?=
+DEMO ?= runs/$(if $(AUDIO),demo-audio,demo)
+DEMO_CONFIG ?= configs/splice_loops.py:tiny
+
 demo: setup
-	$(BIN)/python -m benchmarks.demo
+	test -d $(DEMO)/data || $(BIN)/drumgan prepare --config=$(DEMO_CONFIG) \
+		--audio='$(or $(AUDIO),synthetic:drums?count=600)' --data_dir=$(DEMO)/data
+	$(BIN)/drumgan train --config=$(DEMO_CONFIG) --config.data.dir=$(DEMO)/data --workdir=$(DEMO)/run
+	$(BIN)/drumgan generate --run=$(DEMO)/run --out=$(DEMO)/sounds
 
 bench: setup
-	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	mkdir -p runs/bench
+	for name in benchmarks/bench_*.py; do \
+		$(BIN)/python $$name --json runs/bench/$$(basename $$name .py).json || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

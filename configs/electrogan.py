@@ -3,8 +3,8 @@
     drumgan prepare --config=configs/electrogan.py --audio=MIXES --data_dir=data
     drumgan train --config=configs/electrogan.py --config.data.dir=data --workdir=runs/electrogan
 
-(P) marks the paper's values, (O) ours where it is silent; `configs/stylegan2.py` has the rest. The paper reports FID 3.21 at
-learning rate 0.001 and R1 gamma 10 after 2,200 thousand images; `configs/electrogan_grid.py` lists its grid.
+(P) marks the paper's values, (O) ours where it is silent; `configs/stylegan2.py` has the rest. The paper reports FID
+3.21 at learning rate 0.001 and R1 gamma 10 after 2,200 thousand images; `configs/electrogan_grid.py` lists its grid.
 Hardware, time and score of all variants here: not yet trained.
 """
 
@@ -28,16 +28,19 @@ def full() -> ConfigDict:
         "n_fft": 2048,  # P
         "hop_length": 1025,  # P
         "num_frames": 1024,  # P
+        "floor": 1e-3,  # O; magnitude where the logarithm flattens out
         "griffin_lim_iterations": 10,  # P
+        "griffin_lim_momentum": 0.0,  # P; plain Griffin-Lim
     }
     config.slicing = {
         "kind": "mix",
-        "segment_seconds": 60.0,  # P
-        "tempo_range": (120.0, 145.0),  # P; BPM
-        "tempo": 130.0,  # P; BPM
+        "block": 60.0,  # P; seconds
+        "min_tempo": 120.0,  # P; BPM
+        "max_tempo": 145.0,  # P
+        "tempo": 130.0,  # P
         "stride_beats": 8,  # P
     }
-    config.preparation = {"normalization": "none"}  # O; mixes are mastered
+    config.preparation.normalization = "none"  # O; mixes are mastered
     for player in (config.optimizer.generator, config.optimizer.discriminator):
         player.learning_rate = 0.001  # P; the better of {0.001, 0.002}
     config.objective.r1_gamma = 10.0  # P; the best of {1, 5, 10}

@@ -28,10 +28,11 @@ def full() -> ConfigDict:
         "n_fft": 512,  # P
         "hop_length": 128,  # O
         "num_frames": 512,  # P
+        "floor": 1e-3,  # O; magnitude where the logarithm flattens out
         "griffin_lim_iterations": 64,  # O; the paper only names Griffin-Lim
+        "griffin_lim_momentum": 0.99,  # O
     }
-    config.slicing = {"kind": "loop"}
-    config.preparation = {"normalization": "peak"}  # O
+    config.slicing = {"kind": "loop", "seconds": 0.0, "stride": 0.0, "min_fill": 1.0}
     stylegan2.narrow(config, base=(4, 8), channel_base=32768, channel_max=512)  # six doublings to 256 x 512
     return config
 
@@ -40,7 +41,13 @@ def small() -> ConfigDict:
     """One GPU, tens of minutes: one-shots of 0.74 s as 256 bins x 128 frames, a quarter of the width."""
     config = full()
     config.representation.num_frames = 128
-    config.slicing = {"kind": "one_shot"}
+    config.slicing = {
+        "kind": "one_shot",
+        "onset_db": -40.0,
+        "pre_roll": 0.002,
+        "fade_in": 0.0005,
+        "fade_out": 0.01,
+    }
     stylegan2.narrow(config, base=(4, 2), channel_base=8192, channel_max=256)
     config.generator.update(z_dim=256, w_dim=256)
     config.train.total_images = 1_000_000
@@ -51,9 +58,7 @@ def small() -> ConfigDict:
 def tiny() -> ConfigDict:
     """CPU, CI: one-shots of 0.5 s at 8 kHz as 64 bins x 64 frames; the same code, minutes to drum-like shapes."""
     config = small()
-    config.representation.update(
-        sample_rate=8000, n_fft=128, hop_length=64, num_frames=64, griffin_lim_iterations=32
-    )
+    config.representation.update(sample_rate=8000, n_fft=128, hop_length=64, num_frames=64, griffin_lim_iterations=32)
     stylegan2.narrow(config, base=(4, 4), channel_base=1024, channel_max=64)
     stylegan2.make_tiny(config)
     return config

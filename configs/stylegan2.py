@@ -29,7 +29,18 @@ def base() -> ConfigDict:
             "seed": 0,
             "representation": {},
             "slicing": {},
-            "preparation": {},
+            "preparation": {
+                "channel": "mix",  # or a number, from 0
+                "normalization": "peak",  # or "loudness", "none"
+                "level": -1.0,  # dBFS of the peak, or LUFS
+                "pitch_shifts": (0.0,),  # semitones, one copy each
+                "min_activity": 0.0,  # fraction of a slice
+                "activity_db": -50.0,  # under the slice's peak
+                "test_fraction": 0.0,
+                "split_by": "hash",  # or "source"
+                "labels": (),  # classes to keep; none keeps all
+                "label_pattern": "",  # regular expression on the path
+            },
             "generator": {
                 "kind": "stylegan2",
                 "base": (4, 4),  # of the learned constant: freq, time
@@ -58,7 +69,7 @@ def base() -> ConfigDict:
                 "path_length_batch_shrink": 2,  # P
             },
             "optimizer": {"generator": dict(adam), "discriminator": dict(adam)},
-            "task": {"kind": "gan"},
+            "task": {"kind": "gan", "conditional": False},  # conditional: on the data set's labels
             "train": {
                 "batch_size": 32,  # P
                 "total_images": 10_000_000,  # O
@@ -71,7 +82,12 @@ def base() -> ConfigDict:
             "mesh": {"data": -1, "fsdp": 1},  # -1: all devices that are left
             "logging": {"every": 50, "samples_every": 2_000, "num_samples": 16},  # steps, steps, sounds
             "checkpoint": {"every": 1_000, "keep": 3},  # steps, checkpoints
-            "evaluation": {"every": 5_000, "num_samples": 1_024, "patience": 0},  # steps, sounds, evaluations; 0 is off
+            "evaluation": {
+                "every": 5_000,  # steps; 0 is off
+                "num_samples": 1_024,
+                "patience": 0,  # evaluations without a better score until training stops; 0 never stops
+                "metric": "log_mel/frechet",
+            },
         }
     )
 

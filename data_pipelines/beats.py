@@ -13,6 +13,7 @@ import soxr
 ANALYSIS_RATE = 22050
 _HOP = 128
 _BANDS = 40
+_LOW_BANDS = 2  # Up to about 130 Hz.
 _FINE_RATE = 1050  # ANALYSIS_RATE / 21: one value about every millisecond.
 _REACH = 0.04  # The fine fit looks this many seconds about the coarse one.
 
@@ -73,8 +74,8 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
     phase %= period
     beats = phase + period * np.arange(int((len(samples) / sample_rate - phase) / period) + 1)
     on_beats = _at(combined, rate, beats[None])[0]
-    accents = [on_beats[start::meter].mean() for start in range(min(meter, len(on_beats)))]
-    return Grid(60 / period, float(phase), int(np.argmax(accents)), float(on_beats.mean() / combined.mean()))
+    downbeat = _downbeat(_at(low, rate, beats[None])[0], _at(envelope, rate, beats[None])[0], meter)
+    return Grid(60 / period, float(phase), downbeat, float(on_beats.mean() / combined.mean()))
 
 
 def loop_grid(duration: float, tempo: float, meter: int, tolerance: float = 0.02) -> Grid | None:
@@ -91,6 +92,18 @@ def loop_grid(duration: float, tempo: float, meter: int, tolerance: float = 0.02
     return Grid(60 * whole * meter / duration, 0.0, 0, 1.0)
 
 
+def _downbeat(low: np.ndarray, everything: np.ndarray, meter: int) -> int:
+    """Which beat starts the bars, from onset strengths [beats]: kicks are on it, backbeats on the one after it."""
+    if len(low) < meter:
+        return 0
+    kicks = np.array([low[beat::meter].mean() for beat in range(meter)]) / max(float(low.mean()), 1e-9)
+    others = np.array([everything[beat::meter].mean() for beat in range(meter)]) / max(float(everything.mean()), 1e-9)
+    snares = others - kicks
+    odd = sum(np.roll(snares, -beat) for beat in range(1, meter, 2))
+    even = sum(np.roll(snares, -beat) for beat in range(0, meter, 2))
+    return int(np.argmax(kicks + odd - even))
+
+
 def _onset_envelopes(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Onset strength [frames] of all and of the lowest bands (kicks), _HOP samples a frame."""
     import librosa
@@ -101,9 +114,9 @@ def _onset_envelopes(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     level = librosa.power_to_db(mel, ref=np.max, top_db=60)
     # The mel frames are centred already, hence center=False.
     low, high = librosa.onset.onset_strength_multi(
-        S=level, sr=ANALYSIS_RATE, hop_length=_HOP, center=False, channels=[0, 3, _BANDS]
+        S=level, sr=ANALYSIS_RATE, hop_length=_HOP, center=False, channels=[0, _LOW_BANDS, _BANDS]
     )
-    return (3 * low + (_BANDS - 3) * high) / _BANDS, low
+    return (_LOW_BANDS * low + (_BANDS - _LOW_BANDS) * high) / _BANDS, low
 
 
 def _fine_envelope(audio: np.ndarray) -> np.ndarray:

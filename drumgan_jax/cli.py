@@ -63,3 +63,7 @@ def _sentence(problem: Exception) -> str:
     # A KeyError's str is the repr of its message.
     text = str(problem.args[0]) if isinstance(problem, KeyError) and problem.args else str(problem)
     return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import Gan, build_gan
 from drumgan_jax.networks.mapping import truncate
 from drumgan_jax.training.checkpoints import load_ema
-from drumgan_jax.training.settings import read_config
+from drumgan_jax.training.run import read_config
 
 Array = jax.Array
 
@@ -120,9 +120,7 @@ class Instrument:
 
     def render(self, latents: Latents, ws: np.ndarray, noise: bool = True) -> Sounds:
         """Make the sounds of layer latents ws [batch, layers, w_dim]; noise and phases come from the latents' seeds."""
-        batches = [
-            _render(self.gan, self.variables, part, seeds, noise) for part, seeds in _batches(ws, latents.seeds)
-        ]
+        batches = [_render(self.gan, self.variables, part, seeds, noise) for part, seeds in _batches(ws, latents.seeds)]
         return Sounds(np.concatenate(batches)[: len(latents)], self.sample_rate, latents)
 
     def _labels_of(self, seeds: np.ndarray, labels: str | Mapping[str, float] | None) -> np.ndarray:
@@ -148,8 +146,8 @@ def load(run: str | Path, step: int | None = None) -> Instrument:
         BadInput: the folder is no run directory, or has no such checkpoint.
     """
     config = read_config(run)
-    label_names = tuple(config["label_names"])
-    step, variables = load_ema(run, step)
+    label_names = tuple(config["labels"])
+    variables, step = load_ema(run, step)
     return Instrument(build_gan(config, len(label_names)), variables, label_names, step)
 
 

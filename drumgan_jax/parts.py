@@ -63,7 +63,9 @@ class Representation(Protocol):
         """Waveforms [batch, samples] of network output [batch, freq, time, channels]; `key` starts unknown phases."""
 
 
-def build_part(kinds: Mapping[str, Callable[..., Part]], settings: Mapping[str, Any], section: str, **given: Any) -> Part:
+def build_part(
+    kinds: Mapping[str, Callable[..., Part]], settings: Mapping[str, Any], section: str, **given: Any
+) -> Part:
     """Build the part a config section asks for.
 
     Args:

@@ -18,8 +18,8 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".oga", ".aif", ".a
 # Rates outside are damaged headers: resampling from them would make hours out of a second, or nothing.
 _RATES = range(1_000, 768_001)
 
-# libsndfile notes in its log where a chunk of samples is cut off by the end of the file. Lengths from 2 GiB on are
-# what programs write that stream to a pipe and cannot know the length.
+# libsndfile notes in its log where a chunk of samples is cut off by the end of the file. Lengths from 2 GiB on
+# are what programs write that stream to a pipe and cannot know the length.
 _SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _UNKNOWN_LENGTH = 2**31 - 2**12
 
@@ -47,12 +47,12 @@ def read_audio(path: str | os.PathLike[str]) -> Audio:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise BadInput(f"{path} cannot be opened ({error.strerror}); check the path and its permissions.") from error
+        raise BadInput(f"{path} cannot be opened ({error.strerror}); check path and permissions.") from error
     if not content:
         raise BadInput(f"{path} is empty (0 bytes); copy or export it again.")
     try:
         # From memory, because by path the library goes by some endings before it looks at the content.
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
+        with soundfile.SoundFile(_Memory(content)) as file:
             samples, rate = _read_all(file), file.samplerate
             truncated = _is_truncated(file, content, len(samples))
     except soundfile.LibsndfileError as error:
@@ -69,8 +69,19 @@ def read_audio(path: str | os.PathLike[str]) -> Audio:
     return Audio(samples, rate)
 
 
+class _Memory(io.BytesIO):
+    """Bytes as a file for libsndfile, which a damaged chunk length can send to before the start."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """As in io, but stays where it is when told to go to a negative position."""
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
+
+
 def _read_all(file: soundfile.SoundFile) -> np.ndarray:
-    """All samples [frames, channels]; in blocks, since a damaged header may promise more than memory holds."""
+    """All samples [frames, channels]; in blocks, since a damaged header may promise more than fits memory."""
     blocks = []
     while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
         blocks.append(block)
@@ -79,8 +90,7 @@ def _read_all(file: soundfile.SoundFile) -> np.ndarray:
 
 def _is_truncated(file: soundfile.SoundFile, content: bytes, frames: int) -> bool:
     if file.format == "OGG":
-        # The last page of a stream carries the end-of-stream flag.
-        return not content[content.rfind(b"OggS") + 5] & 4
+        return not _ends_with_last_page(content)
     if file.format == "MP3":
         # Counts in MP3 headers include the codec's delay, up to two of its frames.
         return frames + 2304 < 0.98 * file.frames
@@ -92,8 +102,17 @@ def _is_truncated(file: soundfile.SoundFile, content: bytes, frames: int) -> boo
     return present < 0.98 * promised and promised < _UNKNOWN_LENGTH
 
 
+def _ends_with_last_page(content: bytes) -> bool:
+    """Whether an Ogg stream ends with a whole page that is flagged as its last (RFC 3533, section 6)."""
+    page = content[content.rfind(b"OggS") :]
+    if len(page) < 27 or not page[5] & 4:
+        return False
+    segments = page[26]
+    return len(page) >= 27 + segments + sum(page[27 : 27 + segments])
+
+
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """Band-limited resampling (soxr, high quality) of [frames] or [frames, channels], float32; at least one frame."""
+    """Band-limited resampling (soxr, high quality) of [frames] or [frames, channels], float32, to one frame or more."""
     if from_rate == to_rate:
         return samples
     resampled = soxr.resample(samples, from_rate, to_rate)
@@ -123,13 +142,13 @@ def write_audio(path: str | os.PathLike[str], waveform: Any, sample_rate: int) -
         soundfile.write(encoded, np.clip(samples, -1.0, 1.0), sample_rate, subtype="PCM_24", format=kind)
     except (soundfile.LibsndfileError, TypeError, ValueError) as error:
         raise BadInput(
-            f"{path} cannot be written: {kind} takes no waveform of shape {samples.shape} at {sample_rate} Hz."
+            f"{path} cannot be written: {kind} takes no array of shape {samples.shape} at {sample_rate} Hz."
         ) from error
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_bytes(encoded.getbuffer())
         temporary.replace(path)
     except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror}); check the folder and free space.") from error
+        raise BadInput(f"{path} cannot be written ({error.strerror}); check folder and free space.") from error
     finally:
         temporary.unlink(missing_ok=True)

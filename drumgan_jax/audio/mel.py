@@ -31,7 +31,8 @@ def mel_filterbank(
     if not 0.0 <= fmin < fmax <= sample_rate / 2:
         raise BadInput(f"fmin {fmin} and fmax {fmax} must be in order, within 0 and {sample_rate / 2} Hz.")
     to_mel, to_hz = (_hz_to_htk, _htk_to_hz) if htk else (_hz_to_slaney, _slaney_to_hz)
-    edges = to_hz(np.linspace(to_mel(np.float64(fmin)), to_mel(np.float64(fmax)), num_mels + 2))
+    lowest, highest = to_mel(np.array([fmin, fmax]))
+    edges = to_hz(np.linspace(lowest, highest, num_mels + 2))
     bins = np.arange(n_fft // 2 + 1) * (sample_rate / n_fft)
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
@@ -39,7 +40,7 @@ def mel_filterbank(
     empty = np.flatnonzero(filters.max(axis=1) <= 0.0)
     if empty.size:
         raise BadInput(
-            f"{num_mels} mel bands are too many for n_fft {n_fft} at {sample_rate} Hz: band {empty[0]} has no bin;"
+            f"{num_mels} mel bands are too many for n_fft {n_fft} at {sample_rate} Hz (band {empty[0]} has no bin);"
             " lower num_mels or raise n_fft."
         )
     if not htk:
@@ -62,9 +63,7 @@ def _hz_to_slaney(hz: np.ndarray) -> np.ndarray:
 
 def _slaney_to_hz(mel: np.ndarray) -> np.ndarray:
     start = _LOG_START / _LINEAR_STEP
-    return np.where(
-        mel < start, mel * _LINEAR_STEP, _LOG_START * np.exp(_LOG_STEP * (np.maximum(mel, start) - start))
-    )
+    return np.where(mel < start, mel * _LINEAR_STEP, _LOG_START * np.exp(_LOG_STEP * (np.maximum(mel, start) - start)))
 
 
 def _hz_to_htk(hz: np.ndarray) -> np.ndarray:
@@ -75,22 +74,30 @@ def _htk_to_hz(mel: np.ndarray) -> np.ndarray:
     return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
 
 
-def mel_to_magnitude(mel: Array, filterbank: np.ndarray, iterations: int = 30) -> Array:
-    """Non-negative magnitudes [..., bins] whose mel bands are nearly `mel` [..., num_mels].
+def mel_bands(magnitude: Array, filterbank: np.ndarray) -> Array:
+    """Mel bands [..., num_mels] of magnitudes [..., bins]."""
+    # Accelerators would otherwise multiply with fewer bits.
+    return jnp.matmul(magnitude, filterbank.T, precision="highest")
 
-    Non-negative least squares by multiplicative updates (Lee and Seung 2000, eq. 4), from the transposed filters.
+
+def mel_to_magnitude(bands: Array, filterbank: np.ndarray, iterations: int = 30) -> Array:
+    """Non-negative magnitudes [..., bins] whose mel bands are nearly `bands` [..., num_mels].
+
+    Non-negative least squares by multiplicative updates (Lee and Seung 2000, eq. 4). On drum sounds, 30 of them come
+    nearer to the true magnitudes than the clipped pseudo-inverse, and as near as librosa's solver.
 
     Args:
-        mel: band magnitudes, not negative.
+        bands: mel bands of magnitudes, not negative.
         filterbank: filters [num_mels, bins].
         iterations: number of updates.
     """
-    filters = jnp.asarray(filterbank)
-    target = mel @ filters
-    tiny = jnp.float32(1e-20)
+    tiny = jnp.finfo(jnp.float32).tiny
+
+    def spread(bands: Array) -> Array:
+        return jnp.matmul(bands, filterbank, precision="highest")
 
     def update(_: int, magnitude: Array) -> Array:
-        return magnitude * target / ((magnitude @ filters.T) @ filters + tiny)
+        return magnitude * target / (spread(mel_bands(magnitude, filterbank)) + tiny)
 
-    start = target / (jnp.sum(filters, axis=0) * jnp.max(jnp.sum(filters, axis=1)) + tiny)
-    return jax.lax.fori_loop(0, iterations, update, start)
+    target = spread(bands)
+    return jax.lax.fori_loop(0, iterations, update, target)

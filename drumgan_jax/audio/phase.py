@@ -9,6 +9,10 @@ from drumgan_jax.audio.stft import Framing, inverse_window_sum, overlap_frames, 
 
 Array = jax.Array
 
+# On CPU, sounds are reconstructed in groups of about this many bins, so that an iteration stays in the cache
+# (2 MB of complex numbers; benchmarks/bench_griffin_lim.py). Accelerators take the whole batch at once.
+_BINS_AT_ONCE = 2**18
+
 
 @functools.partial(jax.jit, static_argnames=("framing", "length", "iterations", "momentum"))
 def griffin_lim(
@@ -24,9 +28,10 @@ def griffin_lim(
         framing: how the spectra were made.
         length: samples of the waveforms.
         iterations: number of projections; 0 leaves the random phases.
-        momentum: 0 for Griffin and Lim 1984; 0.99 for the fast variant of Perraudin, Balazs and Soendergaard 2013.
+        momentum: 0 for the plain algorithm (Griffin and Lim 1984), 0.99 for the fast one (Perraudin, Balazs and
+            Soendergaard 2013).
     """
-    turns = jax.random.uniform(key, (1, *magnitude.shape[1:]), jnp.float32)
+    turns = jax.random.uniform(key, magnitude.shape[1:], jnp.float32)
     return refine_phases(
         magnitude,
         2.0 * jnp.pi * turns,
@@ -41,32 +46,47 @@ def griffin_lim(
 def refine_phases(
     magnitude: Array, phases: Array, *, framing: Framing, length: int, iterations: int, momentum: float = 0.99
 ) -> Array:
-    """`griffin_lim` from given phases in radians, of magnitude's shape or with batch 1; same results as librosa's."""
+    """`griffin_lim` from given phases [frames, bins] in radians: step by step what librosa.griffinlim computes."""
     gain = inverse_window_sum(framing, magnitude.shape[1], length)
-    # librosa's form of the acceleration: what is normalised is c_n - momentum / (1 + momentum) * c_(n-1).
+    # Behind the barrier, the cosines are computed once, not inside the products of every sound.
+    cosine, sine = jax.lax.optimization_barrier((jnp.cos(phases), jnp.sin(phases)))
+    # What is normalised is c_n - weight * c_(n-1), which has the phases of c_n + momentum * (c_n - c_(n-1)).
     weight = momentum / (1.0 + momentum)
 
-    def with_magnitude(spectrum: Array) -> Array:
-        real, imaginary = jnp.real(spectrum), jnp.imag(spectrum)
-        power = jnp.square(real) + jnp.square(imaginary)
-        scale = magnitude * jax.lax.rsqrt(jnp.maximum(power, jnp.finfo(jnp.float32).tiny))
-        return jax.lax.complex(real * scale, imaginary * scale)
+    def reconstruct(magnitude: Array) -> Array:
+        def step(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            estimate, previous = carry
+            rebuilt = stft(overlap_frames(estimate, framing, length) * gain, framing)
+            return _with_magnitude(rebuilt - jnp.complex64(weight) * previous, magnitude), rebuilt
 
-    def step(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        estimate, previous = carry
-        rebuilt = stft(overlap_frames(estimate, framing, length) * gain, framing)
-        return with_magnitude(rebuilt - jnp.complex64(weight) * previous), rebuilt
+        start = jax.lax.complex(magnitude * cosine, magnitude * sine)
+        estimate, _ = jax.lax.fori_loop(0, iterations, step, (start, jnp.zeros_like(start)))
+        return overlap_frames(estimate, framing, length) * gain
 
-    start = jax.lax.complex(magnitude * jnp.cos(phases), magnitude * jnp.sin(phases))
-    estimate, _ = jax.lax.fori_loop(0, iterations, step, (start, jnp.zeros_like(start)))
-    return overlap_frames(estimate, framing, length) * gain
+    def reconstruct_in_groups(magnitude: Array) -> Array:
+        batch, frames, bins = magnitude.shape
+        most = max(1, _BINS_AT_ONCE // (frames * bins))
+        size = max(n for n in range(1, batch + 1) if batch % n == 0 and n <= most)
+        groups = magnitude.reshape(batch // size, size, frames, bins)
+        return jax.lax.map(reconstruct, groups).reshape(batch, length)
+
+    return jax.lax.platform_dependent(magnitude, cpu=reconstruct_in_groups, default=reconstruct)
+
+
+def _with_magnitude(spectrum: Array, magnitude: Array) -> Array:
+    """The spectrum with its magnitudes replaced; zero stays zero."""
+    real, imaginary = jnp.real(spectrum), jnp.imag(spectrum)
+    power = jnp.square(real) + jnp.square(imaginary)
+    scale = magnitude * jax.lax.rsqrt(jnp.maximum(power, jnp.finfo(jnp.float32).tiny))
+    return jax.lax.complex(real * scale, imaginary * scale)
 
 
 @functools.partial(jax.jit, static_argnames="framing")
 def spectral_convergence(magnitude: Array, waveform: Array, *, framing: Framing) -> Array:
-    """Distance of waveforms' spectra from wanted magnitudes, relative to the latter, in the Frobenius norm [batch].
+    """Distance of waveforms' magnitudes from wanted ones, over the norm of the latter [batch].
 
-    Sturmel and Daudet 2011, eq. 12 (as a ratio, not in dB): 0 is perfect, 1 is as far as silence.
+    Sturmel and Daudet 2011 (as a ratio, not in dB); Frobenius norms. 0 is perfect, 1 is as far as silence is, and
+    what silence itself has.
 
     Args:
         magnitude: wanted magnitudes [batch, frames, bins].
@@ -74,4 +94,5 @@ def spectral_convergence(magnitude: Array, waveform: Array, *, framing: Framing)
         framing: how the magnitudes were made.
     """
     difference = jnp.abs(stft(waveform, framing)) - magnitude
-    return jnp.linalg.norm(difference, axis=(-2, -1)) / jnp.linalg.norm(magnitude, axis=(-2, -1))
+    size = jnp.linalg.norm(magnitude, axis=(-2, -1))
+    return jnp.linalg.norm(difference, axis=(-2, -1)) / jnp.maximum(size, jnp.finfo(jnp.float32).tiny)

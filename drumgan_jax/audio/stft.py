@@ -24,9 +24,9 @@ class Framing:
         n_fft: transform length in samples.
         hop_length: samples from one frame to the next; need not divide `n_fft`.
         win_length: length of the periodic Hann window, centred in the frame; None is `n_fft`.
-        padding: "zero" puts `n_fft // 2` zeros on both ends, so that frame t is centred on sample t * hop_length
-            (librosa's `center=True`); "reflect" mirrors `n_fft - hop_length` samples in all, so that a waveform gives
-            exactly samples / hop_length frames; "none" takes the waveform as it is.
+        padding: "zero" puts `n_fft // 2` zeros on both ends, so that frame t is centred on sample
+            t * hop_length (librosa's `center=True`); "reflect" mirrors `n_fft - hop_length` samples in all, so
+            that there are exactly samples / hop_length frames; "none" takes the waveform as it is.
     """
 
     n_fft: int
@@ -43,8 +43,8 @@ class Framing:
                 raise BadInput(f"win_length {self.win_length} must not be above n_fft {self.n_fft}.")
         if self.hop_length > self.window_samples:
             raise BadInput(
-                f"hop_length {self.hop_length} is above the window's {self.window_samples} samples, which leaves"
-                " gaps between frames; choose a smaller hop_length."
+                f"hop_length {self.hop_length} is above the window's {self.window_samples} samples, which leaves gaps"
+                " between frames; choose a smaller hop_length."
             )
         if self.padding not in ("zero", "reflect", "none"):
             raise BadInput(f"padding is {self.padding!r}; it must be zero, reflect or none.")
@@ -90,10 +90,9 @@ def hann_window(framing: Framing) -> np.ndarray:
 
 
 def frame(padded: Array, frame_length: int, hop_length: int) -> Array:
-    """Overlapping frames [batch, frames, frame_length] of signals [batch, samples]; samples past the last are left out."""
+    """Overlapping frames [batch, frames, frame_length] of signals [batch, samples]; an incomplete last is left out."""
     count = 1 + (padded.shape[-1] - frame_length) // hop_length
-    # Frames are rows of whole hops laid side by side: slices and one concatenation, where a gather costs several
-    # times as much on CPU.
+    # Rows of whole hops laid side by side. A gather is as fast forwards, but its gradient is a scatter.
     overlap = -(-frame_length // hop_length)
     rows = count + overlap - 1
     short = rows * hop_length - padded.shape[-1]
@@ -110,7 +109,8 @@ def overlap_add(frames: Array, hop_length: int) -> Array:
     overlap = -(-length // hop_length)
     frames = jnp.pad(frames, ((0, 0), (0, 0), (0, overlap * hop_length - length)))
     pieces = frames.reshape(batch, count, overlap, hop_length)
-    rows = sum(jnp.pad(pieces[:, :, k], ((0, 0), (k, overlap - 1 - k), (0, 0))) for k in range(overlap))
+    shifted = [jnp.pad(pieces[:, :, k], ((0, 0), (k, overlap - 1 - k), (0, 0))) for k in range(overlap)]
+    rows = functools.reduce(jnp.add, shifted)
     return rows.reshape(batch, -1)[:, : (count - 1) * hop_length + length]
 
 
@@ -128,12 +128,10 @@ def windowed_frames(waveform: Array, framing: Framing) -> Array:
     samples = waveform.shape[-1]
     if samples + sum(framing.pad) < framing.n_fft:
         raise BadInput(
-            f"a waveform of {samples} samples is shorter than one frame of {framing.n_fft}; give a longer one."
+            f"a waveform of {samples} samples is shorter than a frame of {framing.n_fft}; give a longer one."
         )
     if framing.padding == "reflect" and samples <= max(framing.pad):
-        raise BadInput(
-            f"reflection needs more than {max(framing.pad)} samples, the waveform has {samples}; give a longer one."
-        )
+        raise BadInput(f"a waveform of {samples} samples cannot be mirrored by {max(framing.pad)}; give a longer one.")
     mode = "reflect" if framing.padding == "reflect" else "constant"
     padded = jnp.pad(waveform, ((0, 0), framing.pad), mode=mode)
     return frame(padded, framing.n_fft, framing.hop_length) * hann_window(framing)
@@ -142,8 +140,8 @@ def windowed_frames(waveform: Array, framing: Framing) -> Array:
 def istft(spectrum: Array, framing: Framing, length: int) -> Array:
     """Waveforms [batch, length] of complex spectra [batch, frames, bins]: the least-squares inverse of `stft`.
 
-    Griffin and Lim 1984, eq. 6: overlapped windowed frames over the sum of squared windows. Samples no window reaches
-    are zero.
+    Griffin and Lim 1984, eq. 6: overlapped windowed frames over the sum of squared windows. Samples that no
+    window reaches are zero.
     """
     gain = inverse_window_sum(framing, spectrum.shape[1], length)
     return overlap_frames(spectrum, framing, length) * gain
@@ -157,8 +155,8 @@ def overlap_frames(spectrum: Array, framing: Framing, length: int) -> Array:
 
 def inverse_window_sum(framing: Framing, num_frames: int, length: int) -> Array:
     """One over the sum of squared windows at each sample of the waveform [length]; 1 where no window reaches."""
-    # Behind the barrier, XLA computes the sum when it runs (microseconds) instead of folding it at compile time,
-    # which takes seconds and puts an array as long as the waveform into the program.
+    # Behind the barrier, XLA computes the sum when it runs instead of folding it at compile time, which takes
+    # longer and puts an array as long as the waveform into the program.
     squared = jnp.square(jax.lax.optimization_barrier(jnp.asarray(hann_window(framing))))
     frames = jnp.broadcast_to(squared, (1, num_frames, framing.n_fft))
     total = _cut(overlap_add(frames, framing.hop_length), framing, length)[0]

@@ -19,12 +19,16 @@ from drumgan_jax.training.files import replacing
 from drumgan_jax.training.pictures import save_grid
 
 RUN = flags.DEFINE_string("run", None, "the run directory to play.", required=True)
-OUT = flags.DEFINE_string("out", None, "folder for the sounds, grid.png and latents.json; made if absent.", required=True)
+OUT = flags.DEFINE_string(
+    "out", None, "folder for the sounds, grid.png and latents.json; made if absent.", required=True
+)
 STEP = flags.DEFINE_integer("step", None, "the checkpoint's step; the newest if not given.", lower_bound=0)
 COUNT = flags.DEFINE_integer("count", 16, "how many sounds.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "the first sound's seed; the next one's is one more.", lower_bound=0)
 TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 is the whole variety, towards 0 the average sound.")
-LABEL = flags.DEFINE_string("label", None, "a class, or weights as kick=0.7,snare=0.3; drawn from the seed if not given.")
+LABEL = flags.DEFINE_string(
+    "label", None, "a class, or weights as kick=0.7,snare=0.3; drawn from the seed if not given."
+)
 NOISE = flags.DEFINE_bool("noise", True, "draw the layers' noise from the seed, or leave it out.")
 FORMAT = flags.DEFINE_enum("format", "wav", ["wav", "flac"], "the files' format.")
 LATENTS = flags.DEFINE_string("latents", None, "a latents.json whose sounds to make again.")
@@ -78,7 +82,7 @@ def write_sounds(folder: Path, sounds: Sounds, instrument: Instrument, how: Mapp
                 "z": sounds.latents.z[index].tolist(),
             }
         )
-    save_grid(folder / "grid.png", sounds.waveforms[:64], sounds.sample_rate)
+    save_grid(folder / "grid.png", sounds.waveforms[:64])
     with replacing(folder / "latents.json") as path:
         path.write_text(json.dumps({"step": instrument.step, **how, "sounds": rows}, indent=1))
 
@@ -100,9 +104,14 @@ def read_latents(path: str, instrument: Instrument) -> tuple[Latents, dict[str, 
         how = {"truncation": float(saved["truncation"]), "noise": bool(saved["noise"])}
         step = int(saved["step"])
     except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise BadInput(f"{path} is not a latents.json of this run ({problem}); give one that drumgan generate wrote.") from problem
-    if latents.z.ndim != 2 or latents.z.shape[1] != instrument.gan.generator.z_dim:
-        raise BadInput(f"{path} has latents of {latents.z.shape[-1]} values, this run's have {instrument.gan.generator.z_dim}; give its own run.")
+        raise BadInput(
+            f"{path} is not a latents.json of this run ({problem}); give one that drumgan generate wrote."
+        ) from problem
+    z_dim = instrument.gan.generator.z_dim
+    if latents.z.ndim != 2 or latents.z.shape[1] != z_dim:
+        raise BadInput(f"{path} has latents of {latents.z.shape[-1]} values, this run's have {z_dim}; give its own run.")
     if step != instrument.step:
-        raise BadInput(f"{path} was made at step {step}, the checkpoint is of step {instrument.step}; add --step={step}.")
+        raise BadInput(
+            f"{path} was made at step {step}, the checkpoint is of step {instrument.step}; add --step={step}."
+        )
     return latents, how

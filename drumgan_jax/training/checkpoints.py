@@ -1,15 +1,14 @@
 """Checkpoints of a run: saved in the background, the last few and the best kept, the EMA loadable alone.
 
-A checkpoint has three items: `train` (the task's whole state but the moving average), `ema` (what an instrument
-needs), `data` (the step, which is the whole position in the data). It is written under another name and renamed
-when it is complete, so a killed process leaves complete checkpoints only.
+A checkpoint has three items: `train` (the task's whole state but the moving average), `ema` (what an
+instrument needs), `data` (the step, which is the whole position in the data). It is written under another
+name and renamed when it is complete, so a killed process leaves complete checkpoints only.
 """
 
 import errno
 import math
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,7 @@ class Checkpoints:
         self._metric = metric
         self._response: Any = None
         policies = ocp.training.preservation_policies
-        best = policies.BestN(
-            get_metric_fn=self._figure, n=1, reverse=True, keep_checkpoints_without_metrics=False
-        )
+        best = policies.BestN(get_metric_fn=self._figure, n=1, reverse=True, keep_checkpoints_without_metrics=False)
         self._checkpointer = ocp.training.Checkpointer(
             self.directory,
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -57,12 +54,11 @@ class Checkpoints:
 
     def best(self) -> tuple[int, float] | None:
         """Step and figure of the best checkpoint, if any was evaluated."""
-        return _best(
-            (one.step, self._figure(one.metrics)) for one in self._checkpointer.checkpoints if one.metrics
-        )
+        scored = [(one.step, self._figure(one.metrics)) for one in self._checkpointer.checkpoints if one.metrics]
+        return min((one for one in scored if math.isfinite(one[1])), key=lambda one: one[1], default=None)
 
     def restore(self, target: Any) -> tuple[Any, int] | None:
-        """The state and step of the last complete checkpoint, laid out as `target` says; None if there is none.
+        """The state and step of the last complete checkpoint, laid out as `target` says, if there is any.
 
         Args:
             target: state of jax.ShapeDtypeStruct with shardings. They may differ from those at saving.
@@ -78,9 +74,7 @@ class Checkpoints:
             except Exception as error:
                 path = self.directory / str(step)
                 if jax.process_count() > 1:
-                    raise BadInput(
-                        f"{path} cannot be read; delete it to go on from the one before."
-                    ) from error
+                    raise BadInput(f"{path} cannot be read; delete it to go on from the one before.") from error
                 logging.warning("%s cannot be read (%s); trying the one before.", path, _first_line(error))
                 damaged.append(path)
                 continue
@@ -88,8 +82,8 @@ class Checkpoints:
             return state, step
         if damaged:
             raise BadInput(
-                f"none of the checkpoints in {self.directory} can be read by this version; restore them, or delete "
-                "the folder to start anew."
+                f"none of the checkpoints in {self.directory} can be read by this version; restore them, or "
+                "delete the folder to start anew."
             )
         return None
 
@@ -167,8 +161,8 @@ class Checkpoints:
         latest = self.latest
         last = f"the last good one is step {latest}" if latest is not None else "there is no good one yet"
         return BadInput(
-            f"the disk of {self.directory} is too full for a checkpoint: {need} has {free:,} bytes free; {last}; "
-            "make room and run the same command again."
+            f"the disk of {self.directory} is too full for a checkpoint: {need} has {free:,} bytes free; "
+            f"{last}; make room and run the same command again."
         )
 
 
@@ -176,9 +170,7 @@ def complete_steps(directory: Path) -> list[int]:
     """Steps of the complete checkpoints in a folder, ascending; half-written ones are not seen."""
     if not directory.is_dir():
         return []
-    return sorted(
-        int(one.name) for one in directory.iterdir() if one.name.isdecimal() and (one / _COMPLETE).is_file()
-    )
+    return sorted(int(one.name) for one in directory.iterdir() if one.name.isdecimal() and (one / _COMPLETE).is_file())
 
 
 def load_ema(run_dir: str | os.PathLike[str], step: int | None = None) -> tuple[dict[str, Any], int]:
@@ -197,9 +189,7 @@ def load_ema(run_dir: str | os.PathLike[str], step: int | None = None) -> tuple[
     directory = Path(run_dir).absolute() / FOLDER
     steps = complete_steps(directory)
     if not steps:
-        raise BadInput(
-            f"{run_dir} has no complete checkpoint; give a run directory that training has saved to."
-        )
+        raise BadInput(f"{run_dir} has no complete checkpoint; give a run directory that training has saved to.")
     step = steps[-1] if step is None else step
     if step not in steps:
         raise BadInput(f"{run_dir} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}.")
@@ -212,18 +202,6 @@ def load_ema(run_dir: str | os.PathLike[str], step: int | None = None) -> tuple[
         raise BadInput(f"{path} cannot be read ({_first_line(error)}); give another step.") from error
 
 
-def best_step(run_dir: str | os.PathLike[str], metric: str) -> int | None:
-    """Step of the best checkpoint by a figure of which lower is better; None if none was evaluated."""
-    directory = Path(run_dir).absolute() / FOLDER
-    figures = []
-    for step in complete_steps(directory):
-        metrics = ocp.checkpointables_metadata(directory / str(step)).metrics
-        if metrics and metric in metrics:
-            figures.append((step, float(metrics[metric])))
-    best = _best(iter(figures))
-    return best[0] if best else None
-
-
 def is_disk_full(error: BaseException) -> bool:
     """Whether an exception, or one that it came from, tells of a full disk or an exhausted quota."""
     seen: BaseException | None = error
@@ -234,10 +212,6 @@ def is_disk_full(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
-
-
-def _best(figures: Iterator[tuple[int, float]]) -> tuple[int, float] | None:
-    return min((one for one in figures if math.isfinite(one[1])), key=lambda one: one[1], default=None)
 
 
 def _bytes_here(leaf: Any) -> int:

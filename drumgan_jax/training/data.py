@@ -66,12 +66,13 @@ class Dataset:
         stored = _subset(self.features, tuple(STORED[key] for key in keys)).deserialize_example_np(record)
         return {key: self._convert(key, stored[STORED[key]]) for key in keys}
 
-    def waveforms(self, split: str, count: int, seed: int = 0) -> Iterator[np.ndarray]:
-        """`count` waveforms [samples] of a split in an order drawn from `seed`; all if it has fewer."""
+    def waveforms(self, split: str, count: int, batch_size: int) -> Iterator[np.ndarray]:
+        """Batches [batch, samples] of `count` waveforms of a split, always the same; all of it where it has fewer."""
         source = self.source(split)
-        order = np.random.default_rng(seed).permutation(len(source))[:count]
-        for item in order:
-            yield self.parse(source[int(item)], ("waveforms",))["waveforms"]
+        order = np.random.default_rng(0).permutation(len(source))[:count]
+        for start in range(0, len(order), batch_size):
+            items = order[start : start + batch_size]
+            yield np.stack([self.parse(source[int(item)], ("waveforms",))["waveforms"] for item in items])
 
     def _convert(self, key: str, value: Any) -> np.ndarray:
         if key == "labels":
@@ -118,17 +119,13 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
 
 def _find(path: Path) -> Path:
     if not path.is_dir():
-        raise BadInput(
-            f"{path} is not a folder; give the data set that `drumgan prepare` wrote (config.data.dir)."
-        )
+        raise BadInput(f"{path} is not a folder; give the data set that `drumgan prepare` wrote (config.data.dir).")
     found = [path] if (path / "features.json").is_file() else []
     # NAME/VERSION/features.json at most: no walk through a folder of recordings given by mistake.
     for pattern in ("*/features.json", "*/*/features.json"):
         found = found or sorted(file.parent for file in path.glob(pattern))
     if not found:
-        raise BadInput(
-            f"{path} holds no data set; make one with `drumgan prepare`, or correct config.data.dir."
-        )
+        raise BadInput(f"{path} holds no data set; make one with `drumgan prepare`, or correct config.data.dir.")
     if len(found) > 1:
         names = ", ".join(str(one.relative_to(path)) for one in found)
         raise BadInput(f"{path} holds {len(found)} data sets ({names}); give one of them.")

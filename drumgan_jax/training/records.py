@@ -139,9 +139,7 @@ def _load_index(directory: Path) -> dict[str, np.ndarray]:
             raise BadInput(f"{path} is damaged; delete it and it will be made anew.") from error
         if set(index) != set(shards):
             odd = sorted(set(index) ^ set(shards))[0]
-            raise BadInput(
-                f"{path} and the shards beside it differ in {odd}; restore that shard or prepare again."
-            )
+            raise BadInput(f"{path} and the shards beside it differ in {odd}; restore that shard or prepare again.")
         return index
     try:
         write_index(directory)

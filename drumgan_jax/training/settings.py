@@ -14,9 +14,7 @@ def _whole(section: str, settings: Any, least: int, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise BadInput(
-                f"config.{section}.{name} is {value!r}; it must be a whole number of at least {least}."
-            )
+            raise BadInput(f"config.{section}.{name} is {value!r}; it must be a whole number of at least {least}.")
 
 
 def _real(section: str, settings: Any, name: str, low: float, high: float, *, open_low: bool = False) -> None:

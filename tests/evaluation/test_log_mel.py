@@ -4,10 +4,10 @@ import librosa
 import numpy as np
 import pytest
 
+from drumgan_jax.audio.representations import REPRESENTATIONS
 from drumgan_jax.evaluation.log_mel import FLOOR, NUM_MELS, LogMelFrames, log_mel_frechet
 from drumgan_jax.evaluation.suite import build_evaluator
 from drumgan_jax.parts import build_part
-from drumgan_jax.audio.representations import REPRESENTATIONS
 
 RATE = 16000
 

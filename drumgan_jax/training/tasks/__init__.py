@@ -1,1 +1,24 @@
 """What the training loop can run: one module per task."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jax.sharding import Mesh
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.training.task import Task
+from drumgan_jax.training.tasks.gan import build_gan_task
+
+TASKS = {"gan": build_gan_task}
+
+
+def build_task(config: Mapping[str, Any], mesh: Mesh) -> Task:
+    """The task that a frozen config's section `task` asks for.
+
+    Raises:
+        BadInput: the kind is unknown, or one of its settings is unfit.
+    """
+    kind = config.get("task", {}).get("kind")
+    if kind not in TASKS:
+        raise BadInput(f"config.task.kind is {kind!r}; it must be one of {', '.join(sorted(TASKS))}.")
+    return TASKS[kind](config, mesh)

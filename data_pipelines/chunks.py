@@ -1,0 +1,212 @@
+"""The work of one Beam element: a chunk of recordings becomes a part of a shard, with its report and statistics.
+
+A chunk writes its examples to a file of its own as they are made, so no runner ever holds examples: what goes through
+Beam is lists of paths. TFDS's own Beam writers group serialised examples by key, which the local runner does in memory.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import example_serializer
+
+from data_pipelines.conditioning import Preparation, condition, pitched, to_mono
+from data_pipelines.moments import Moments
+from data_pipelines.slicing import Skip, Slice, Slicing
+from data_pipelines.sources import Item, read_item
+from drumgan_jax.audio import representations
+from drumgan_jax.errors import BadInput
+from drumgan_jax.parts import Representation
+from drumgan_jax.training.records import frame_record
+
+# A part is closed at this size and another begun, so that one long mix does not make one huge shard.
+_MAX_PART_BYTES = 2**28
+PROGRESS_NAME = "progress"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What all chunks share; small and picklable.
+
+    Attributes:
+        representation: without statistics.
+        label_names: all classes, in the order of their numbers.
+        directory: where parts go; every worker sees it.
+    """
+
+    representation: Representation
+    slicing: Slicing
+    preparation: Preparation
+    label_names: tuple[str, ...]
+    directory: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Recordings that one worker processes, all of one split."""
+
+    index: int
+    split: str
+    items: tuple[Item, ...]
+
+
+def features_of(representation: Representation, label_names: tuple[str, ...]) -> tfds.features.FeaturesDict:
+    """How an example is stored.
+
+    x: features before normalisation [freq, time, channels]. audio: the sliced waveform [samples], 16 bits. label,
+    path, source: of the recording. start: where the slice starts in it, in seconds.
+    """
+    bytes_encoding = tfds.features.Encoding.BYTES
+    return tfds.features.FeaturesDict(
+        {
+            "x": tfds.features.Tensor(shape=representation.shape, dtype=np.float32, encoding=bytes_encoding),
+            "audio": tfds.features.Tensor(
+                shape=(representation.num_samples,), dtype=np.int16, encoding=bytes_encoding
+            ),
+            "label": tfds.features.ClassLabel(names=list(label_names)),
+            "path": tfds.features.Text(),
+            "source": tfds.features.Text(),
+            "start": np.float32,
+        }
+    )
+
+
+def process_chunk(job: Job, chunk: Chunk) -> None:
+    """Make the examples of a chunk: shard parts `NNNNNN-MMM.tfrecord`, and `NNNNNN.json` of what became of its files.
+
+    A file that cannot be used is noted there and does not stop the rest.
+
+    Raises:
+        BadInput: the disk refuses.
+    """
+    directory = Path(job.directory)
+    total = Moments.none(job.representation.statistics_shape)
+    rows = []
+    try:
+        with _PartWriter(directory, chunk.index) as writer:
+            for item in chunk.items:
+                row, moments = _process_item(job, chunk.split, item, writer)
+                rows.append(row)
+                total = total.merge(moments)
+                _count_one(directory)
+        summary = {"split": chunk.split, "parts": writer.parts, "moments": total.to_json(), "files": rows}
+        temporary = directory / f"{chunk.index:06d}.json.partial"
+        temporary.write_text(json.dumps(summary))
+        temporary.replace(directory / f"{chunk.index:06d}.json")
+    except OSError as error:
+        raise BadInput(
+            f"the data set cannot be written ({error.strerror}); free space there or give another --data_dir."
+        ) from error
+
+
+def _process_item(job: Job, split: str, item: Item, writer: "_PartWriter") -> tuple[dict[str, Any], Moments]:
+    """Write the examples of one recording; return its row of the report and the moments of its features."""
+    row: dict[str, Any] = {"path": item.path, "source": item.source, "label": item.label, "split": split, "kept": 0}
+    total = Moments.none(job.representation.statistics_shape)
+    for piece in _pieces(job, split, item):
+        if isinstance(piece, Skip):
+            row.setdefault("skipped", []).append({"start": round(piece.start, 3), "reason": piece.reason})
+            continue
+        x = _features(job.representation, piece.waveform)
+        total = total.merge(Moments.of(x, job.representation.statistics_shape))
+        example = {
+            "x": x,
+            "audio": np.round(np.clip(piece.waveform, -1, 1) * 32767).astype(np.int16),
+            "label": item.label,
+            "path": item.path,
+            "source": item.source,
+            "start": piece.start,
+        }
+        writer.write(_serialize(job.representation, job.label_names, example))
+        row["kept"] += 1
+    return row, total
+
+
+def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip]:
+    """Slices at their level, and Skips. Whatever a file does wrong becomes a Skip."""
+    rate, length = job.representation.sample_rate, job.representation.num_samples
+    shifts = job.preparation.pitch_shifts if split == "train" else (0.0,)
+    try:
+        samples = to_mono(read_item(item), job.preparation.channel, rate)
+        if not np.any(samples):
+            yield Skip("silent")
+            return
+        for shift in shifts:
+            for piece in job.slicing.slices(pitched(samples, rate, shift), rate, length, item.bpm):
+                if isinstance(piece, Slice):
+                    level = condition(piece.waveform, rate, job.preparation)
+                    piece = Skip(level, piece.start) if isinstance(level, str) else Slice(level, piece.start)
+                yield piece
+    except BadInput as problem:
+        yield Skip(f"unusable: {_without_path(problem, item)}")
+    except Exception as error:  # Thousands of files from anywhere: one that breaks a library is skipped, and listed.
+        yield Skip(f"failed: {type(error).__name__}: {error}")
+
+
+def _without_path(problem: BadInput, item: Item) -> str:
+    # So that files with the same trouble are counted together.
+    return str(problem).replace(f"{item.uri} ", "")
+
+
+def _features(representation: Representation, waveform: np.ndarray) -> np.ndarray:
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return np.asarray(representations.features(representation, waveform[None].astype(np.float32)))[0]
+
+
+@functools.lru_cache(maxsize=2)
+def _serializer(
+    representation: Representation, label_names: tuple[str, ...]
+) -> tuple[tfds.features.FeaturesDict, example_serializer.ExampleSerializer]:
+    features = features_of(representation, label_names)
+    return features, example_serializer.ExampleSerializer(features.get_serialized_info())
+
+
+def _serialize(representation: Representation, label_names: tuple[str, ...], example: dict[str, Any]) -> bytes:
+    features, serializer = _serializer(representation, label_names)
+    # Without `deterministic` the order of the features differs from process to process.
+    return serializer.get_tf_example(features.encode_example(example)).SerializeToString(deterministic=True)
+
+
+class _PartWriter:
+    """Writes records to `NNNNNN-000.tfrecord`, `NNNNNN-001.tfrecord`, ...; `parts` tells each one's records and bytes."""
+
+    def __init__(self, directory: Path, index: int):
+        self.parts: list[dict[str, Any]] = []
+        self._directory = directory
+        self._index = index
+        self._file: Any = None
+
+    def __enter__(self) -> "_PartWriter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._file:
+            self._file.close()
+
+    def write(self, payload: bytes) -> None:
+        if not self.parts or self.parts[-1]["bytes"] >= _MAX_PART_BYTES:
+            name = f"{self._index:06d}-{len(self.parts):03d}.tfrecord"
+            if self._file:
+                self._file.close()
+            self._file = open(self._directory / name, "wb")  # noqa: SIM115: closed on exit.
+            self.parts.append({"name": name, "records": 0, "bytes": 0})
+        record = frame_record(payload)
+        self._file.write(record)
+        self.parts[-1]["records"] += 1
+        self.parts[-1]["bytes"] += len(record)
+
+
+def _count_one(directory: Path) -> None:
+    """Let the progress file grow by a byte: its size is the number of files done, whoever did them."""
+    descriptor = os.open(directory / PROGRESS_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(descriptor, b".")
+    finally:
+        os.close(descriptor)

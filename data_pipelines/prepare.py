@@ -1,0 +1,274 @@
+"""drumgan prepare: turn folders of audio into a data set of TFRecord shards.
+
+    drumgan prepare --config=configs/splice_loops.py:small --audio=FOLDER --audio=MORE --data_dir=data
+    drumgan prepare --config=configs/splice_loops.py:tiny --audio='synthetic:drums?count=600' --data_dir=data
+
+The data set goes to DATA_DIR/<config.name>/1.0.0, whole or not at all, with report.json telling what became of each file.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from drumgan_jax.errors import BadInput
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "The system and variant, as configs/NAME.py:VARIANT.", lock_config=True)
+AUDIO = flags.DEFINE_multi_string(
+    "audio", [], "A folder, a manifest .csv, tfds:NAME, synthetic:drums or synthetic:bars; may be repeated."
+)
+DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where data sets go.")
+WHERE = flags.DEFINE_multi_string("where", [], "Only rows of manifests with column=value (or value|value).")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
+WORKERS = flags.DEFINE_integer("workers", 0, "Local processes; 0 for as many as useful.", lower_bound=0)
+BEAM_RUNNER = flags.DEFINE_string("beam_runner", "", "A Beam runner (FlinkRunner, DataflowRunner, ...); empty is local.")
+BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "Options of the Beam runner, as name=value.")
+
+_VERSION = "1.0.0"
+_STAGING = ".preparing-"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_CHUNKS = 32
+_MAX_CHUNK_ITEMS = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareResult:
+    """A finished data set.
+
+    Attributes:
+        directory: its version directory.
+        counts: of files and examples (data_pipelines.report.Counts).
+        representation: with fitted statistics.
+        seconds: the time taken.
+    """
+
+    directory: Path
+    counts: Any
+    representation: Any
+    seconds: float
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prepare what the flags say, and print what came out."""
+    del argv
+    if CONFIG.value is None:
+        raise BadInput("no config was given; name one with --config=configs/splice_loops.py:small.")
+    result = prepare(
+        CONFIG.value,
+        AUDIO.value,
+        DATA_DIR.value,
+        where=WHERE.value,
+        overwrite=OVERWRITE.value,
+        workers=WORKERS.value,
+        beam_runner=BEAM_RUNNER.value,
+        beam_options=BEAM_OPTIONS.value,
+        show_progress=True,
+    )
+    print(summary(result))
+
+
+def prepare(
+    config: Mapping[str, Any],
+    sources: Sequence[str],
+    data_dir: str | os.PathLike[str],
+    *,
+    where: Sequence[str] = (),
+    overwrite: bool = False,
+    workers: int = 0,
+    beam_runner: str = "",
+    beam_options: Sequence[str] = (),
+    show_progress: bool = False,
+) -> PrepareResult:
+    """Write the data set of a config from audio sources to `data_dir`/<config.name>/1.0.0, whole or not at all.
+
+    Args:
+        config: with name, representation, slicing and preparation.
+        sources: as data_pipelines.sources lists them.
+        where: see list_items.
+        overwrite: replace a data set that is there; else it is an error.
+        workers: local processes, 0 for as many as useful.
+        beam_runner: name of a Beam runner other than the local one.
+        beam_options: its options, `name=value`.
+        show_progress: whether to draw a progress bar on stderr.
+
+    Raises:
+        BadInput: a setting, a source or the disk cannot be used, nothing was kept, or a library is missing.
+    """
+    started = time.monotonic()
+    _require_libraries()
+    from data_pipelines import builder
+    from data_pipelines.sources import list_items
+
+    job = _job(config)
+    items = list_items(sources, where, job.preparation.label_pattern)
+    job, items, others = _with_labels(job, items)
+    final = _version_directory(config, data_dir)
+    with _staging(final, overwrite) as staging:
+        job = dataclasses.replace(job, directory=str(staging / "parts"))
+        pipeline = builder.Pipeline(beam_runner, beam_options, workers, show_progress)
+        chunks = _chunks(items, job)
+        directory = builder.build(job, chunks, pipeline, config["name"], staging)
+        settings = {"config": _plain(config), "sources": list(sources), "where": list(where)}
+        counts, representation = _finish(job, directory, settings, others)
+        _put(directory, final)
+    return PrepareResult(final, counts, representation, time.monotonic() - started)
+
+
+def summary(result: PrepareResult) -> str:
+    """What came out, as lines for a terminal."""
+    from data_pipelines import report
+
+    lines = [report.table(result.counts)]
+    mean, std = (getattr(result.representation, name, None) for name in ("mean", "std"))
+    if mean is not None:
+        import numpy as np
+
+        lines.append(f"features: mean {np.mean(mean):.4g}, standard deviation {np.mean(std):.4g}")
+    lines.append(f"data set: {result.directory} ({result.seconds:.1f} s)")
+    lines.append(f"every file and its reasons: {result.directory / report.REPORT_NAME}")
+    return "\n".join(lines)
+
+
+def _require_libraries() -> None:
+    """The libraries of the extra `prepare`; looked for, not imported."""
+    for module in ("apache_beam", "librosa", "pyloudnorm"):
+        if importlib.util.find_spec(module) is None:
+            raise BadInput(
+                f"`drumgan prepare` needs {module}, which is not installed; "
+                "install the extra with: pip install 'drumgan-jax[prepare]'."
+            )
+
+
+def _job(config: Mapping[str, Any]) -> Any:
+    """The config's parts, checked, before any file is read."""
+    from data_pipelines import stretch
+    from data_pipelines.chunks import Job
+    from data_pipelines.conditioning import build_preparation
+    from data_pipelines.slicing import build_slicing
+    from drumgan_jax.audio.representations import build_representation
+
+    representation = build_representation(config["representation"])
+    slicing = build_slicing(config["slicing"])
+    preparation = build_preparation(config["preparation"])
+    if slicing.stretches or any(preparation.pitch_shifts):
+        stretch.require()
+    return Job(representation, slicing, preparation, (), "")
+
+
+def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[str, Any]]]:
+    """The job with its classes, the items of those classes, and report rows of the others."""
+    from data_pipelines.report import left_out
+
+    names = job.preparation.labels or tuple(sorted({item.label for item in items}))
+    kept = [item for item in items if item.label in names]
+    if not kept:
+        found = ", ".join(sorted({item.label for item in items}))
+        raise BadInput(f"no file has a label of config.preparation.labels ({', '.join(names)}); there are {found}.")
+    others = list(left_out([item for item in items if item.label not in names], "label not wanted"))
+    return dataclasses.replace(job, label_names=names), kept, others
+
+
+def _chunks(items: list[Any], job: Any) -> list[Any]:
+    """Chunks of each split, of items in an order mixed by hash: evenly heavy, and no shard is of one class."""
+    from data_pipelines.chunks import Chunk
+    from data_pipelines.splits import assign_splits
+
+    chunks: list[Any] = []
+    for split, members in assign_splits(items, job.preparation).items():
+        mixed = sorted(members, key=lambda item: hashlib.sha256(f"{item.source}/{item.path}".encode()).digest())
+        size = min(max(len(mixed) // _CHUNKS, 1), _MAX_CHUNK_ITEMS)
+        for start in range(0, len(mixed), size):
+            chunks.append(Chunk(len(chunks), split, tuple(mixed[start : start + size])))
+    return chunks
+
+
+def _finish(
+    job: Any, directory: Path, settings: dict[str, Any], others: list[dict[str, Any]]
+) -> tuple[Any, Any]:
+    """Fit the statistics and write what lies beside TFDS's files."""
+    from data_pipelines import report
+    from drumgan_jax.audio.representations import settings_of
+    from drumgan_jax.training.records import write_index
+
+    parts = Path(job.directory)
+    moments = report.fitted_moments(parts, job.representation.statistics_shape)
+    representation = job.representation.with_statistics(moments.mean, moments.std)
+    fitted = settings_of(representation)
+    (directory / "representation.json").write_text(json.dumps(fitted, indent=1))
+    counts = report.write(directory / report.REPORT_NAME, parts, {**settings, "representation": fitted}, others)
+    write_index(directory)
+    return counts, representation
+
+
+def _version_directory(config: Mapping[str, Any], data_dir: str | os.PathLike[str]) -> Path:
+    name = config["name"]
+    if not _NAME.fullmatch(name):
+        raise BadInput(f"config.name is {name!r}; a data set's name is lower case letters, digits and underscores.")
+    return Path(data_dir).expanduser().resolve() / name / _VERSION
+
+
+@contextlib.contextmanager
+def _staging(final: Path, overwrite: bool) -> Iterator[Path]:
+    """A fresh directory beside `final`, gone at the end; what a killed run left is cleared.
+
+    The lock is the kernel's, so it ends with the process that holds it.
+    """
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{final.parent} cannot be made ({error.strerror}); give another --data_dir.") from error
+    lock = os.open(final.parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BadInput(f"another prepare is writing {final.parent}; wait for it, or give another --data_dir.") from None
+        if final.exists() and not overwrite:
+            raise BadInput(f"{final} is there already; add --overwrite to replace it, or give another --data_dir.")
+        for leftover in final.parent.glob(f"{_STAGING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=final.parent))
+        try:
+            (staging / "parts").mkdir()
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    finally:
+        os.close(lock)
+        with contextlib.suppress(OSError):
+            final.parent.rmdir()  # Only if nothing came of it.
+
+
+def _put(directory: Path, final: Path) -> None:
+    """Rename the finished data set into place; one that is there changes places with it in the same moment."""
+    if not final.exists():
+        directory.rename(final)
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    at_fdcwd, exchange = -100, 2
+    if libc.renameat2(at_fdcwd, os.fsencode(directory), at_fdcwd, os.fsencode(final), exchange) == 0:
+        return
+    # File systems without exchange: for a moment there is neither, but nothing is lost.
+    final.rename(directory.with_name("replaced"))
+    directory.rename(final)
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a config that decide a data set, as JSON has them."""
+    sections = {key: config[key] for key in ("name", "representation", "slicing", "preparation")}
+    return json.loads(json.dumps(sections, default=lambda value: dict(value.items())))

@@ -1,0 +1,119 @@
+"""What became of every file: read from the chunks' summaries, one at a time, so that no list of all is held."""
+
+import dataclasses
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_pipelines.moments import Moments, merge_all
+from data_pipelines.sources import Item
+
+REPORT_NAME = "report.json"
+
+
+@dataclasses.dataclass
+class Counts:
+    """Counts over a whole run.
+
+    Attributes:
+        files: recordings listed.
+        used: recordings that gave at least one example.
+        examples: of each split.
+        skipped: times each reason occurred.
+        labels: examples of each class in each split.
+    """
+
+    files: int = 0
+    used: int = 0
+    examples: Counter[str] = dataclasses.field(default_factory=Counter)
+    skipped: Counter[str] = dataclasses.field(default_factory=Counter)
+    labels: dict[str, Counter[str]] = dataclasses.field(default_factory=lambda: defaultdict(Counter))
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count one file's row of the report."""
+        self.files += 1
+        self.used += bool(row["kept"])
+        self.skipped.update(skip["reason"] for skip in row.get("skipped", ()))
+        if row["kept"]:
+            self.examples[row["split"]] += row["kept"]
+            self.labels[row["label"]][row["split"]] += row["kept"]
+
+
+def left_out(items: Sequence[Item], reason: str) -> Iterator[dict[str, Any]]:
+    """Rows of files that were listed but not read."""
+    for item in items:
+        skipped = [{"start": 0.0, "reason": reason}]
+        yield {"path": item.path, "source": item.source, "label": item.label, "kept": 0, "skipped": skipped}
+
+
+def parts_by_split(directory: Path) -> dict[str, list[dict[str, Any]]]:
+    """The parts of shards that were written, in the order of their chunks."""
+    parts = defaultdict(list)
+    for summary in _summaries(directory):
+        parts[summary["split"]] += summary["parts"]
+    return parts
+
+
+def fitted_moments(directory: Path, shape: tuple[int, ...]) -> Moments:
+    """Moments of the features of the split "train"."""
+    trained = (summary for summary in _summaries(directory) if summary["split"] == "train")
+    return merge_all((Moments.from_json(summary["moments"]) for summary in trained), shape)
+
+
+def nothing_kept(directory: Path) -> str:
+    """The sentence for a run that gave no examples to train on."""
+    counts = Counts()
+    for row in _rows(directory):
+        counts.add(row)
+    (reason, times), *_ = counts.skipped.most_common(1) or [("no files", 0)]
+    return (
+        f"none of {counts.files} files gave an example to train on; most often ({times} times) the reason was: "
+        f"{reason}. Correct config.slicing or config.preparation, or give other audio."
+    )
+
+
+def write(path: Path, directory: Path, settings: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Counts:
+    """Write the report: the settings, the counts, then a row for each file.
+
+    Args:
+        directory: where the chunks' summaries are.
+        others: rows of files that no chunk has.
+    """
+    counts = Counts()
+    for rows in (_rows(directory), others):
+        for row in rows:
+            counts.add(row)
+    with open(path, "w", encoding="utf-8") as file:
+        head = json.dumps({**settings, "counts": vars(counts)}, indent=1, ensure_ascii=False)
+        file.write(head.removesuffix("\n}") + ',\n "files": [\n')
+        separator = "  "
+        for rows in (_rows(directory), others):
+            for row in rows:
+                file.write(separator + json.dumps(row, ensure_ascii=False))
+                separator = ",\n  "
+        file.write("\n ]\n}\n")
+    return counts
+
+
+def table(counts: Counts) -> str:
+    """The counts as lines for a terminal."""
+    lines = [f"{counts.used} of {counts.files} files gave {sum(counts.examples.values())} examples"]
+    lines += [f"  {split:<24} {number:>8}" for split, number in counts.examples.items()]
+    lines.append("examples by label")
+    lines += [f"  {label:<24} {sum(splits.values()):>8}" for label, splits in sorted(counts.labels.items())]
+    if counts.skipped:
+        lines.append("skipped, by reason")
+        lines += [f"  {number:>8}  {reason}" for reason, number in counts.skipped.most_common(12)]
+    return "\n".join(lines)
+
+
+def _rows(directory: Path) -> Iterator[dict[str, Any]]:
+    for summary in _summaries(directory):
+        yield from summary["files"]
+
+
+def _summaries(directory: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(directory.glob("[0-9]*.json")):
+        yield json.loads(path.read_text())

@@ -1,0 +1,276 @@
+"""Slicing: how a recording becomes examples of one length.
+
+Each kind is a frozen dataclass whose `slices` yields, for mono float32 samples at the representation's rate, Slices of
+exactly `num_samples`, in order of their start, and a Skip for each stretch that gave none, with the reason.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from data_pipelines import stretch
+from data_pipelines.beats import Grid, find_beats, loop_grid
+from drumgan_jax.errors import BadInput
+from drumgan_jax.parts import build_part
+
+# Below this contrast of onset strength on and off the beat, there is none: noise measures 0.9, drums 2.5 to 7.
+_MIN_STRENGTH = 1.3
+# Cut this many seconds before a found beat, so that the error of the beat never takes the attack away.
+_EARLY = 0.005
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """A waveform [num_samples] and where it starts in the recording, in seconds."""
+
+    waveform: np.ndarray
+    start: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Skip:
+    """Why the recording, from `start` seconds on, gave no slice."""
+
+    reason: str
+    start: float = 0.0
+
+
+class Slicing(Protocol):
+    """A rule that cuts recordings into examples."""
+
+    def slices(
+        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
+    ) -> Iterator[Slice | Skip]:
+        """Slices of samples [n] float32; `bpm` is the recording's tempo where it is known."""
+
+    @property
+    def stretches(self) -> bool:
+        """Whether the time-stretching library is needed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OneShot:
+    """One slice a file: from its onset, padded with silence or cut to length, faded at both ends.
+
+    Attributes:
+        onset_db: the onset is the first sample within this many dB of the peak.
+        pre_roll: seconds kept before the onset.
+        fade_in: seconds, from the slice's start.
+        fade_out: seconds, before the sound's end or the cut.
+    """
+
+    onset_db: float = -40.0
+    pre_roll: float = 0.002
+    fade_in: float = 0.0005
+    fade_out: float = 0.01
+
+    def __post_init__(self) -> None:
+        _require(self.onset_db < 0, "onset_db", self.onset_db, "below 0 (dB under the peak)")
+        for name in ("pre_roll", "fade_in", "fade_out"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more seconds")
+
+    stretches = False
+
+    def slices(
+        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
+    ) -> Iterator[Slice | Skip]:
+        """One slice, or none of silence."""
+        level = np.abs(samples)
+        peak = float(level.max(initial=0.0))
+        if peak == 0:
+            yield Skip("silent")
+            return
+        onset = int(np.argmax(level >= peak * 10 ** (self.onset_db / 20)))
+        start = max(0, onset - round(self.pre_roll * sample_rate))
+        sound = samples[start : start + num_samples].astype(np.float32)
+        fade_in = min(round(self.fade_in * sample_rate), len(sound))
+        fade_out = min(round(self.fade_out * sample_rate), len(sound))
+        # The ramps leave out their zero, so that a sound of one sample is not silenced.
+        sound[:fade_in] *= np.arange(1, fade_in + 1, dtype=np.float32) / np.float32(fade_in + 1)
+        sound[len(sound) - fade_out :] *= np.arange(fade_out, 0, -1, dtype=np.float32) / np.float32(fade_out + 1)
+        yield Slice(_fit(sound, num_samples), start / sample_rate)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Loop:
+    """Slices of a fixed length, one every stride.
+
+    Attributes:
+        seconds: length cut, padded with silence to the representation's; 0 for the representation's own.
+        stride: seconds from one slice to the next; 0 for the length.
+        min_fill: a last slice shorter than the length is kept, padded, if it has at least this fraction of it.
+    """
+
+    seconds: float = 0.0
+    stride: float = 0.0
+    min_fill: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "stride"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more seconds")
+        _require(0 < self.min_fill <= 1, "min_fill", self.min_fill, "above 0 and at most 1")
+
+    stretches = False
+
+    def slices(
+        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
+    ) -> Iterator[Slice | Skip]:
+        """As many slices as fit."""
+        length = min(round(self.seconds * sample_rate) or num_samples, num_samples)
+        stride = round(self.stride * sample_rate) or length
+        needed = max(1, int(np.ceil(self.min_fill * length)))
+        if len(samples) < needed:
+            yield Skip("shorter than one slice")
+        for start in range(0, len(samples) - needed + 1, stride):
+            yield Slice(_fit(samples[start : start + length], num_samples), start / sample_rate)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bar:
+    """Slices from downbeat to downbeat, stretched to one tempo (pjloopgan: one bar at 120 BPM, 2 seconds).
+
+    A file that is a whole number of bars long at its tempo is taken to start on a downbeat, as loops do; in others the
+    beat is tracked.
+
+    Attributes:
+        tempo: BPM after stretching.
+        bars: bars a slice.
+        beats: beats a bar.
+        prior: tempo in BPM expected of files that do not say theirs.
+        max_stretch: files further than this factor from the tempo are skipped.
+    """
+
+    tempo: float = 120.0
+    bars: int = 1
+    beats: int = 4
+    prior: float = 120.0
+    max_stretch: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("tempo", "prior"):
+            _require(30 <= getattr(self, name) <= 300, name, getattr(self, name), "between 30 and 300 BPM")
+        for name in ("bars", "beats"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.max_stretch >= 1, "max_stretch", self.max_stretch, "1 or more")
+
+    stretches = True
+
+    def slices(
+        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
+    ) -> Iterator[Slice | Skip]:
+        """Every whole group of bars."""
+        grid, early = self._grid(samples, sample_rate, bpm)
+        if grid is None:
+            yield Skip("no beat found")
+            return
+        speed = self.tempo / grid.tempo
+        if not 1 / self.max_stretch <= speed <= self.max_stretch:
+            yield Skip(f"tempo too far from {self.tempo:g} BPM")
+            return
+        stretched = stretch.time_stretch(samples, sample_rate, speed)
+        length = self.bars * self.beats * 60 / self.tempo
+        # A loop's last bar may have been cut a little short.
+        end = len(stretched) / sample_rate + 0.02 * length
+        starts = np.arange(grid.first_downbeat / speed, end - length, length)
+        if not len(starts):
+            yield Skip("shorter than one slice")
+        for start in starts:
+            first = max(0, round((start - early) * sample_rate))
+            bar = stretched[first : first + min(num_samples, round(length * sample_rate))]
+            yield Slice(_fit(bar, num_samples), first / sample_rate * speed)
+
+    def _grid(self, samples: np.ndarray, sample_rate: int, bpm: float | None) -> tuple[Grid | None, float]:
+        """The beat, and how many seconds before it to cut."""
+        duration = len(samples) / sample_rate
+        grid = loop_grid(duration, bpm, self.beats) if bpm else None
+        if grid:
+            return grid, 0.0
+        grid = find_beats(samples, sample_rate, bpm or self.prior, known=bpm is not None, meter=self.beats)
+        if grid is None or grid.strength < _MIN_STRENGTH:
+            return None, 0.0
+        as_loop = loop_grid(duration, grid.tempo, self.beats)
+        return (as_loop, 0.0) if as_loop else (grid, _EARLY)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mix:
+    """electrogan's rule for long mixes: each minute is beat-tracked, kept if its tempo is in a window, stretched to one
+    tempo and cut into clips with a stride in beats, from its first downbeat on.
+
+    Attributes:
+        min_tempo: BPM.
+        max_tempo: BPM.
+        tempo: BPM after stretching.
+        stride_beats: beats from one clip to the next.
+        block: seconds tracked at a time.
+    """
+
+    min_tempo: float = 120.0
+    max_tempo: float = 145.0
+    tempo: float = 130.0
+    stride_beats: int = 8
+    block: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("min_tempo", "max_tempo", "tempo"):
+            _require(30 <= getattr(self, name) <= 300, name, getattr(self, name), "between 30 and 300 BPM")
+        _require(self.min_tempo < self.max_tempo, "max_tempo", self.max_tempo, "above min_tempo")
+        _require(self.stride_beats >= 1, "stride_beats", self.stride_beats, "1 or more")
+        _require(self.block > 0, "block", self.block, "above 0 seconds")
+
+    stretches = True
+
+    def slices(
+        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
+    ) -> Iterator[Slice | Skip]:
+        """The clips of each minute."""
+        block = round(self.block * sample_rate)
+        for start in range(0, max(len(samples), 1), block):
+            yield from self._minute(samples[start : start + block], start / sample_rate, sample_rate, num_samples, bpm)
+
+    def _minute(
+        self, samples: np.ndarray, offset: float, sample_rate: int, num_samples: int, bpm: float | None
+    ) -> Iterator[Slice | Skip]:
+        if len(samples) < num_samples * self.tempo / self.max_tempo:
+            yield Skip("minute shorter than one clip", offset)
+            return
+        prior = bpm or float(np.sqrt(self.min_tempo * self.max_tempo))
+        grid = find_beats(samples, sample_rate, prior, known=bpm is not None)
+        if grid is None or grid.strength < _MIN_STRENGTH:
+            yield Skip("no beat found in the minute", offset)
+            return
+        if not self.min_tempo <= grid.tempo <= self.max_tempo:
+            yield Skip(f"tempo of the minute outside {self.min_tempo:g} to {self.max_tempo:g} BPM", offset)
+            return
+        speed = self.tempo / grid.tempo
+        stretched = stretch.time_stretch(samples, sample_rate, speed)
+        stride = self.stride_beats * 60 / self.tempo
+        starts = np.arange(grid.first_downbeat / speed, (len(stretched) - num_samples) / sample_rate, stride)
+        if not len(starts):
+            yield Skip("minute shorter than one clip", offset)
+        for start in starts:
+            first = max(0, round((start - _EARLY) * sample_rate))
+            yield Slice(stretched[first : first + num_samples], offset + first / sample_rate * speed)
+
+
+SLICINGS = {"one_shot": OneShot, "loop": Loop, "bar": Bar, "mix": Mix}
+
+
+def build_slicing(settings: Mapping[str, Any]) -> Slicing:
+    """The slicing that config.slicing asks for.
+
+    Raises:
+        BadInput: an unknown kind or field, or a value out of range.
+    """
+    return build_part(SLICINGS, settings, "slicing")
+
+
+def _fit(samples: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+
+
+def _require(condition: bool, name: str, value: Any, mend: str) -> None:
+    if not condition:
+        raise BadInput(f"config.slicing.{name} is {value}; it must be {mend}.")

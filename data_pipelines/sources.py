@@ -1,0 +1,291 @@
+"""Sources: what `--audio` may name, listed as small items, and how an item is read.
+
+A source is a folder (walked recursively), a manifest CSV, a TFDS data set of audio (`tfds:NAME` or `tfds:DIRECTORY`),
+or the procedural drum set (`synthetic:drums?count=600&seed=0`, `synthetic:bars?count=100&bars=2&bpm=120`).
+"""
+
+import csv
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from data_pipelines import synthetic
+from drumgan_jax.audio.files import AUDIO_SUFFIXES, Audio, read_audio
+from drumgan_jax.errors import BadInput
+
+_BPM_IN_NAME = re.compile(r"(?<!\d)(\d{2,3}(?:\.\d+)?)[ _-]*bpm|bpm[ _-]*(\d{2,3}(?:\.\d+)?)(?!\d)", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Item:
+    """One recording, before it is read.
+
+    Attributes:
+        uri: what `read_item` takes: a file's path, or an address within a `synthetic:` or `tfds:` source.
+        path: the name the data set and the report carry, relative to the source, with forward slashes.
+        source: the library or folder it came from.
+        label: its class.
+        bpm: tempo from the manifest or the file's name, if any.
+        group: near duplicates share it, where the source says so; empty leaves it to data_pipelines.splits.
+    """
+
+    uri: str
+    path: str
+    source: str
+    label: str
+    bpm: float | None = None
+    group: str = ""
+
+
+def list_items(sources: Sequence[str], where: Sequence[str] = (), label_pattern: str = "") -> list[Item]:
+    """All items of all sources, in a stable order.
+
+    Args:
+        where: conditions `column=value` on the rows of manifests, all of which must hold; values may be several,
+            separated by `|`.
+        label_pattern: see Preparation.
+
+    Raises:
+        BadInput: a source does not exist, is of no known kind or holds nothing.
+    """
+    conditions = [_condition(text) for text in where]
+    pattern = _compile(label_pattern)
+    items: list[Item] = []
+    for source in sources:
+        found = list(_list_source(source, conditions, pattern))
+        if not found:
+            raise BadInput(f"{source} has no audio; give a folder with WAV, FLAC, MP3, OGG or AIFF files in it.")
+        items += found
+    if not items:
+        raise BadInput("no audio was given; name a folder or another source with --audio.")
+    return items
+
+
+def read_item(item: Item) -> Audio:
+    """The recording of an item.
+
+    Raises:
+        BadInput: it cannot be read; the message says why.
+    """
+    if item.uri.startswith("synthetic:"):
+        return _read_synthetic(item.uri)
+    if item.uri.startswith("tfds:"):
+        return _read_tfds(item.uri)
+    return read_audio(item.uri)
+
+
+def _list_source(source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None) -> Iterator[Item]:
+    if source.startswith("synthetic:"):
+        return _list_synthetic(source)
+    if source.startswith("tfds:"):
+        return _list_tfds(source)
+    path = Path(source).expanduser()
+    if path.suffix.lower() == ".csv":
+        return _list_manifest(path, conditions, pattern)
+    if not path.exists():
+        raise BadInput(f"{source} does not exist; check the path given with --audio.")
+    if not path.is_dir():
+        raise BadInput(f"{source} is neither a folder nor a manifest (.csv); give the folder it is in.")
+    return _list_folder(path, pattern)
+
+
+def _list_folder(root: Path, pattern: re.Pattern[str] | None) -> Iterator[Item]:
+    """Audio files below a folder: the label is the folder a file lies in, the source the folders above that."""
+    root = root.resolve()
+    for directory, folders, names in os.walk(root):
+        folders.sort()
+        relative = Path(directory).relative_to(root)
+        source = relative.parent.as_posix() if len(relative.parts) > 1 else root.name
+        label = relative.name or root.name
+        for name in sorted(names):
+            # macOS leaves "._name.wav" beside name.wav on other disks: not audio.
+            if Path(name).suffix.lower() not in AUDIO_SUFFIXES or name.startswith("."):
+                continue
+            path = (relative / name).as_posix()
+            yield Item(
+                str(Path(directory) / name), _printable(path), source, _match(pattern, path) or label, _bpm(name)
+            )
+
+
+def _list_manifest(
+    manifest: Path, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None
+) -> Iterator[Item]:
+    """Rows of a CSV with the column `path`, relative to it, and any of label, source, bpm, group, and others to filter by."""
+    try:
+        with open(manifest, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            columns = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{manifest} cannot be read as a CSV in UTF-8 ({error}); check the path and the file.") from error
+    for column in ["path", *(name for name, _ in conditions)]:
+        if column not in columns:
+            raise BadInput(f"{manifest} has no column {column!r}; it has {', '.join(columns) or 'none'}.")
+    for number, row in enumerate(rows, start=2):
+        if any((row[column] or "") not in values for column, values in conditions):
+            continue
+        path = row["path"]
+        if not path:
+            raise BadInput(f"{manifest} line {number} has an empty path; fill it in or remove the line.")
+        folder = Path(path).parent
+        yield Item(
+            uri=str(manifest.parent / path),
+            path=Path(path).as_posix(),
+            source=row.get("source") or folder.parent.name or manifest.parent.name,
+            label=row.get("label") or _match(pattern, path) or folder.name or manifest.parent.name,
+            bpm=_number(row.get("bpm"), manifest, number) or _bpm(Path(path).name),
+            group=row.get("group") or "",
+        )
+
+
+def _list_synthetic(source: str) -> Iterator[Item]:
+    kind, options = _synthetic_options(source)
+    count, seed = options["count"], options["seed"]
+    if kind == "drums":
+        for index in range(count):
+            voice = list(synthetic.VOICES)[index % len(synthetic.VOICES)]
+            path = f"{voice}/{index // len(synthetic.VOICES):06d}"
+            yield Item(f"synthetic:drums/{path}?seed={seed}", path, "synthetic", voice, group=path)
+    else:
+        for index in range(count):
+            uri = f"synthetic:bars/{index:06d}?seed={seed}&bars={options['bars']}&bpm={options['bpm']}"
+            # The tempo is drawn with the rest of the bar; a set of one tempo knows it.
+            path = f"loop/{index:06d}"
+            yield Item(uri, path, "synthetic", "loop", float(options["bpm"]) or None, group=path)
+
+
+def _read_synthetic(uri: str) -> Audio:
+    address, _, query = uri.partition("?")
+    options = {key: int(value) for key, value in parse_qsl(query)}
+    kind, *name = address.removeprefix("synthetic:").split("/")
+    if kind == "drums":
+        samples = synthetic.one_shot(name[0], int(name[1]), options["seed"])
+    else:
+        samples, _ = synthetic.bars(int(name[0]), options["seed"], options["bars"], options["bpm"])
+    return Audio(samples[:, None], synthetic.SAMPLE_RATE)
+
+
+def _synthetic_options(source: str) -> tuple[str, dict[str, int]]:
+    address, _, query = source.partition("?")
+    kind = address.removeprefix("synthetic:")
+    kinds = {"drums": {"count": 600, "seed": 0}, "bars": {"count": 200, "seed": 0, "bars": 1, "bpm": 0}}
+    if kind not in kinds:
+        raise BadInput(f"{source} names no procedural set; there are synthetic:drums and synthetic:bars.")
+    options = dict(kinds[kind])
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in options:
+            raise BadInput(f"{source} has no option {key!r}; there are {', '.join(options)}.")
+        if not value.isdecimal():
+            raise BadInput(f"{source}: {key} is {value!r}; it must be a whole number.")
+        options[key] = int(value)
+    if options["count"] < 1 or options.get("bars", 1) < 1 or not (options.get("bpm", 0) == 0 or options["bpm"] >= 30):
+        raise BadInput(f"{source}: count and bars must be 1 or more, and bpm 30 or more (or 0 for a tempo of each's own).")
+    return kind, options
+
+
+def _list_tfds(source: str) -> Iterator[Item]:
+    """Records of all splits of a prepared TFDS data set; its feature `audio`, and `label` if there is one."""
+    directory, info = _open_tfds(source.removeprefix("tfds:"))
+    names = getattr(info.features.get("label"), "names", None)
+    for split in sorted(info.splits):
+        records = _records(str(directory), split)
+        for index in range(len(records)):
+            label = info.name
+            if names:
+                label = names[int(info.features.deserialize_example_np(records[index])["label"])]
+            yield Item(f"tfds:{directory}#{split}/{index}", f"{split}/{index:08d}", info.name, label)
+
+
+def _read_tfds(uri: str) -> Audio:
+    directory, _, record = uri.removeprefix("tfds:").rpartition("#")
+    split, index = record.split("/")
+    _, info = _open_tfds(directory)
+    example = info.features.deserialize_example_np(_records(directory, split)[int(index)])
+    samples, rate = np.asarray(example["audio"]), info.features["audio"].sample_rate
+    if not rate:
+        raise BadInput(f"the data set {info.name} does not say its sample rate; export its audio to files.")
+    if samples.ndim == 1:
+        samples = samples[:, None]
+    if np.issubdtype(samples.dtype, np.integer):
+        samples = samples / np.float32(2**15)  # TFDS decodes to the range of 16 bits.
+    samples = samples.astype(np.float32)
+    if not samples.size or not np.isfinite(samples).all():
+        raise BadInput(f"{uri} is empty or holds NaN or infinite samples.")
+    return Audio(samples, int(rate))
+
+
+@functools.lru_cache(maxsize=8)
+def _open_tfds(name: str) -> tuple[Path, Any]:
+    """Version directory and DatasetInfo of a prepared TFDS data set, by name or directory."""
+    import tensorflow_datasets as tfds
+
+    try:
+        path = Path(name).expanduser()
+        builder = tfds.builder_from_directory(path) if path.is_dir() else tfds.builder(name)
+        ready = bool(builder.info.splits)
+    except Exception as error:  # TFDS raises of many kinds here; all mean the same.
+        raise BadInput(f"tfds:{name} cannot be opened ({type(error).__name__}); give a name or a directory that TFDS has prepared.") from error
+    if not ready:
+        raise BadInput(f"tfds:{name} is not prepared; run `tfds build {name}` first.")
+    if "audio" not in builder.info.features:
+        raise BadInput(f"tfds:{name} has no feature 'audio'; it has {', '.join(builder.info.features)}.")
+    return Path(builder.data_path), builder.info
+
+
+@functools.lru_cache(maxsize=8)
+def _records(directory: str, split: str) -> Any:
+    from drumgan_jax.training.records import RecordSource
+
+    return RecordSource(directory, split)
+
+
+def _condition(text: str) -> tuple[str, set[str]]:
+    column, separator, values = text.partition("=")
+    if not separator or not column:
+        raise BadInput(f"--where={text} is not a condition; write it as column=value.")
+    return column, set(values.split("|"))
+
+
+def _compile(pattern: str) -> re.Pattern[str] | None:
+    if not pattern:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise BadInput(f"config.preparation.label_pattern {pattern!r} is no regular expression ({error}).") from error
+    if compiled.groups < 1:
+        raise BadInput(f"config.preparation.label_pattern {pattern!r} has no group; put the label in parentheses.")
+    return compiled
+
+
+def _match(pattern: re.Pattern[str] | None, path: str) -> str | None:
+    match = pattern.search(path) if pattern else None
+    return match[1].lower() if match and match[1] else None
+
+
+def _bpm(name: str) -> float | None:
+    match = _BPM_IN_NAME.search(name)
+    bpm = float(match[1] or match[2]) if match else 0.0
+    return bpm if 30 <= bpm <= 300 else None
+
+
+def _number(text: str | None, manifest: Path, line: int) -> float | None:
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        raise BadInput(f"{manifest} line {line}: bpm is {text!r}; it must be a number or empty.") from None
+    return number if 30 <= number <= 300 else None
+
+
+def _printable(path: str) -> str:
+    """A path as valid UTF-8: bytes that are not, in names from old disks, become question marks."""
+    return path.encode("utf-8", "replace").decode("utf-8")

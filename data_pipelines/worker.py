@@ -1,0 +1,31 @@
+"""A worker process of a local Beam run: one thread, no accelerator, quiet.
+
+Beam starts it by `python -m data_pipelines.worker` and tells it the rest through the environment.
+"""
+
+import logging
+import os
+import sys
+
+# Before the first import of NumPy or JAX: there are as many workers as cores, and each is to use one.
+os.environ.update(
+    JAX_PLATFORMS="cpu",
+    XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    OMP_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+    NUMBA_NUM_THREADS="1",
+)
+
+
+def main() -> None:
+    """Serve the run until it ends."""
+    # Beam's harness tells each of its steps as a warning or less; errors reach the run as exceptions.
+    logging.disable(logging.WARNING)
+    from apache_beam.runners.worker import sdk_worker_main
+
+    sdk_worker_main.main(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,342 @@
+"""The four representations by spectra: complex, log magnitude, log power, log mel."""
+
+import abc
+import dataclasses
+import math
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drumgan_jax import parts
+from drumgan_jax.audio.mel import mel_bands, mel_filterbank, mel_to_magnitude
+from drumgan_jax.audio.phase import griffin_lim
+from drumgan_jax.audio.stft import Framing, hann_window, istft, require_positive_integer, stft
+from drumgan_jax.errors import BadInput
+
+Array = jax.Array
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Spectral(abc.ABC):
+    """What the representations by spectra share.
+
+    Attributes:
+        sample_rate: in Hz.
+        n_fft: transform length in samples, even.
+        hop_length: samples from one frame to the next.
+        num_frames: frames of one example.
+        win_length: Hann window in samples; None for n_fft.
+        mean: fitted mean of the features, a number or nested tuples of statistics_shape; None until fitted.
+        std: fitted standard deviation, likewise.
+    """
+
+    sample_rate: int
+    n_fft: int
+    hop_length: int
+    num_frames: int
+    win_length: int | None = None
+    mean: Any = None
+    std: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "n_fft", "hop_length", "num_frames"):
+            require_positive_integer(f"representation.{name}", getattr(self, name))
+        if self.n_fft % 2:
+            raise BadInput(f"representation.n_fft is {self.n_fft}; it must be even.")
+        if self.framing.num_frames(self.num_samples) != self.num_frames or self.num_samples <= max(self.framing.pad):
+            raise BadInput(
+                f"representation.num_frames {self.num_frames} is too few for n_fft {self.n_fft} and hop_length"
+                f" {self.hop_length}; take more than {1 + max(self.framing.pad) // self.hop_length}."
+            )
+        if (self.mean is None) != (self.std is None):
+            raise BadInput("representation.mean and representation.std go together; give both or neither.")
+        if self.mean is not None:
+            for name in ("mean", "std"):
+                object.__setattr__(self, name, _statistic(name, getattr(self, name), self.statistics_shape))
+            if np.min(self.std) <= 0.0:
+                raise BadInput(
+                    "representation.std is not above zero everywhere (recordings that are silent or all the same);"
+                    " prepare the data set from recordings with sound."
+                )
+
+    @property
+    def framing(self) -> Framing:
+        """Centred frames, with zeros beyond both ends of the waveform."""
+        return Framing(self.n_fft, self.hop_length, self.win_length)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples from the centre of the first frame to the centre of the last."""
+        return (self.num_frames - 1) * self.hop_length
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n_fft / 2, num_frames, 1): the Nyquist bin is left out."""
+        return self.n_fft // 2, self.num_frames, 1
+
+    @property
+    def statistics_shape(self) -> tuple[int, int, int]:
+        """(1, 1, 1): one mean and one standard deviation of the whole data set."""
+        return 1, 1, 1
+
+    def with_statistics(self, mean: Any, std: Any) -> Self:
+        """The same representation with fitted statistics, array-likes that broadcast to statistics_shape.
+
+        Raises:
+            BadInput: a value is not finite, a standard deviation not above zero, or the shape is another.
+        """
+        return dataclasses.replace(self, mean=mean, std=std)
+
+    @abc.abstractmethod
+    def features(self, waveform: Array) -> Array:
+        """Features before normalisation [batch, freq, time, channels] of waveforms [batch, samples]."""
+
+    @abc.abstractmethod
+    def normalize(self, features: Array) -> Array:
+        """What the networks see, from features of the same shape; BadInput if no statistics are fitted."""
+
+    @abc.abstractmethod
+    def decode(self, x: Array, key: Array) -> Array:
+        """Waveforms [batch, samples] of network output [batch, freq, time, channels]."""
+
+    def encode(self, waveform: Array) -> Array:
+        """What the networks see [batch, freq, time, channels], of waveforms [batch, samples]."""
+        return self.normalize(self.features(waveform))
+
+    @property
+    def loudest(self) -> float:
+        """The largest magnitude a waveform within [-1, 1] can have: the sum of the window."""
+        return float(hann_window(self.framing).sum())
+
+    def _statistics(self) -> tuple[Array, Array]:
+        if self.mean is None:
+            raise BadInput(
+                "the representation has no fitted mean and std; prepare a data set and use its representation."
+            )
+        mean, std = (jnp.asarray(value, jnp.float32).reshape(self.statistics_shape) for value in (self.mean, self.std))
+        return mean, std
+
+    def _spectrum(self, waveform: Array) -> Array:
+        """Complex spectra [batch, time, n_fft / 2 + 1]."""
+        check_waveform(self, waveform)
+        return stft(waveform, self.framing)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Complex(_Spectral):
+    """Real and imaginary parts of the spectrum as two channels, over the data set's std (drumgan_vst).
+
+    The mean is kept with the std but not taken off: silence stays zero.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n_fft / 2, num_frames, 2)."""
+        return self.n_fft // 2, self.num_frames, 2
+
+    def features(self, waveform: Array) -> Array:
+        """Real and imaginary parts [batch, n_fft / 2, time, 2] of waveforms [batch, samples]."""
+        spectrum = self._spectrum(waveform)[:, :, :-1]
+        return jnp.swapaxes(jnp.stack([jnp.real(spectrum), jnp.imag(spectrum)], axis=-1), 1, 2)
+
+    def normalize(self, features: Array) -> Array:
+        """Features over the standard deviation; BadInput if no statistics are fitted."""
+        return features / self._statistics()[1]
+
+    def decode(self, x: Array, key: Array) -> Array:
+        """Waveforms [batch, samples] of network output [batch, n_fft / 2, time, 2]; the key is not needed."""
+        check_example(self, x)
+        parts_of_bins = _put_back_nyquist(jnp.swapaxes(x * self._statistics()[1], 1, 2))
+        return istft(jax.lax.complex(parts_of_bins[..., 0], parts_of_bins[..., 1]), self.framing, self.num_samples)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Logarithmic(_Spectral):
+    """What the representations by logarithms of magnitudes, without phase, share.
+
+    Attributes:
+        floor: magnitude at which the logarithm flattens out, in units of the spectrum (a sine of full scale has
+            half the window's sum; the noise of 16 bits is near 2e-4 under a window of 2048).
+        griffin_lim_iterations: projections of the phase reconstruction.
+        griffin_lim_momentum: 0 for the plain algorithm, 0.99 for the fast one.
+    """
+
+    floor: float = 1e-3
+    griffin_lim_iterations: int = 32
+    griffin_lim_momentum: float = 0.99
+
+    # Standard deviations from the mean that networks see as 1: nearly all of the data is then in [-1, 1].
+    sigmas: ClassVar[float] = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive_integer("representation.griffin_lim_iterations", self.griffin_lim_iterations)
+        if not 0.0 <= self.griffin_lim_momentum <= 1.0:
+            raise BadInput(f"representation.griffin_lim_momentum is {self.griffin_lim_momentum}; take 0 to 1.")
+        if not 0.0 < self.floor < self.loudest:
+            raise BadInput(
+                f"representation.floor is {self.floor}; it must be above 0 and below the loudest magnitude,"
+                f" {self.loudest:g}."
+            )
+
+    def normalize(self, features: Array) -> Array:
+        """Features less the mean, over `sigmas` standard deviations; BadInput if no statistics are fitted."""
+        mean, std = self._statistics()
+        return (features - mean) / (self.sigmas * std)
+
+    def decode(self, x: Array, key: Array) -> Array:
+        """Waveforms [batch, samples] of network output [batch, freq, time, 1].
+
+        Magnitudes are kept within what a waveform in [-1, 1] can have; phases come from Griffin-Lim, started
+        from random ones.
+        """
+        check_example(self, x)
+        mean, std = self._statistics()
+        features = (self.sigmas * std * x + mean)[..., 0]
+        return griffin_lim(
+            self._magnitude(jnp.swapaxes(features, 1, 2)),
+            key,
+            framing=self.framing,
+            length=self.num_samples,
+            iterations=self.griffin_lim_iterations,
+            momentum=self.griffin_lim_momentum,
+        )
+
+    @abc.abstractmethod
+    def _magnitude(self, features: Array) -> Array:
+        """Magnitudes [batch, time, n_fft / 2 + 1], at most `loudest`, of features [batch, time, freq]."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogMagnitude(_Logarithmic):
+    """log(magnitude + floor), less the mean, over 3 standard deviations, not clipped (splice_loops)."""
+
+    def features(self, waveform: Array) -> Array:
+        """Log magnitudes [batch, n_fft / 2, time, 1] of waveforms [batch, samples]."""
+        magnitude = jnp.abs(self._spectrum(waveform)[:, :, :-1])
+        return jnp.swapaxes(jnp.log(magnitude + self.floor), 1, 2)[..., None]
+
+    def _magnitude(self, features: Array) -> Array:
+        loudest = math.log(self.loudest + self.floor)
+        return _put_back_nyquist(jnp.maximum(jnp.exp(jnp.minimum(features, loudest)) - self.floor, 0.0))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogPower(_Logarithmic):
+    """log(power + floor squared), less the mean, clipped at 3 standard deviations, in [-1, 1] (electrogan)."""
+
+    def features(self, waveform: Array) -> Array:
+        """Log powers [batch, n_fft / 2, time, 1] of waveforms [batch, samples]."""
+        spectrum = self._spectrum(waveform)[:, :, :-1]
+        power = jnp.square(jnp.real(spectrum)) + jnp.square(jnp.imag(spectrum))
+        return jnp.swapaxes(jnp.log(power + self.floor**2), 1, 2)[..., None]
+
+    def normalize(self, features: Array) -> Array:
+        """As the base, clipped to [-1, 1]."""
+        return jnp.clip(super().normalize(features), -1.0, 1.0)
+
+    def decode(self, x: Array, key: Array) -> Array:
+        """As the base, from x clipped to [-1, 1], where all examples lie."""
+        return super().decode(jnp.clip(x, -1.0, 1.0), key)
+
+    def _magnitude(self, features: Array) -> Array:
+        loudest = math.log(self.loudest**2 + self.floor**2)
+        power = jnp.exp(jnp.minimum(features, loudest)) - self.floor**2
+        return _put_back_nyquist(jnp.sqrt(jnp.maximum(power, 0.0)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogMel(_Logarithmic):
+    """log10 of mel bands of the magnitude, each less its mean, over its standard deviation (pjloopgan).
+
+    Frames are not centred: the waveform is mirrored at its ends so that it has samples / hop_length of them.
+
+    Attributes:
+        num_mels: number of bands, of Slaney's scale with equal areas.
+        fmin: lowest frequency in Hz.
+        fmax: highest frequency in Hz; None for half the sample rate.
+        floor: band magnitudes below this count as it.
+    """
+
+    num_mels: int = 64
+    fmin: float = 0.0
+    fmax: float | None = None
+    floor: float = 1e-5
+
+    sigmas: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        require_positive_integer("representation.num_mels", self.num_mels)
+        super().__post_init__()
+        _ = self._filters()
+
+    @property
+    def framing(self) -> Framing:
+        """Frames every hop_length samples from the start, the waveform mirrored beyond both ends."""
+        return Framing(self.n_fft, self.hop_length, self.win_length, padding="reflect")
+
+    @property
+    def num_samples(self) -> int:
+        """num_frames * hop_length."""
+        return self.num_frames * self.hop_length
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(num_mels, num_frames, 1)."""
+        return self.num_mels, self.num_frames, 1
+
+    @property
+    def statistics_shape(self) -> tuple[int, int, int]:
+        """(num_mels, 1, 1): a mean and a standard deviation of each band."""
+        return self.num_mels, 1, 1
+
+    def features(self, waveform: Array) -> Array:
+        """log10 of mel bands [batch, num_mels, time, 1] of waveforms [batch, samples]."""
+        bands = mel_bands(jnp.abs(self._spectrum(waveform)), self._filters())
+        return jnp.swapaxes(jnp.log10(jnp.maximum(bands, self.floor)), 1, 2)[..., None]
+
+    def _filters(self) -> np.ndarray:
+        fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
+        return mel_filterbank(self.sample_rate, self.n_fft, self.num_mels, self.fmin, fmax)
+
+    def _magnitude(self, features: Array) -> Array:
+        loudest = np.log10(self.loudest * self._filters().sum(axis=1))
+        # A band at the floor is taken as empty: it stands for all that is softer.
+        bands = jnp.where(features > math.log10(self.floor), 10.0 ** jnp.minimum(features, loudest), 0.0)
+        return jnp.minimum(mel_to_magnitude(bands, self._filters()), self.loudest)
+
+
+def _statistic(name: str, value: Any, shape: tuple[int, int, int]) -> float | tuple:
+    """The statistic as a number, or as nested tuples where it has more than one value; rounded to float32."""
+    try:
+        array = np.broadcast_to(np.asarray(value, np.float32), shape)
+    except (TypeError, ValueError):
+        raise BadInput(
+            f"representation.{name} does not fit the shape {shape}; fit it with `drumgan prepare`."
+        ) from None
+    if not np.isfinite(array).all():
+        raise BadInput(f"representation.{name} is not finite; look for NaN or infinite samples in the recordings.")
+    if array.size == 1:
+        return float(array.item())
+    return tuple(tuple(tuple(row) for row in plane) for plane in array.tolist())
+
+
+def _put_back_nyquist(bins: Array) -> Array:
+    """Bins [batch, time, n_fft / 2, ...] with the Nyquist bin as zero at the end."""
+    return jnp.pad(bins, [(0, int(axis == 2)) for axis in range(bins.ndim)])
+
+
+def check_waveform(representation: parts.Representation, waveform: Array) -> None:
+    """Refuse arrays that are not waveforms [batch, samples] of the representation's length."""
+    if waveform.ndim != 2 or waveform.shape[1] != representation.num_samples:
+        raise BadInput(
+            f"waveforms are {waveform.shape}; the representation takes [batch, {representation.num_samples}]."
+        )
+
+
+def check_example(representation: parts.Representation, x: Array) -> None:
+    """Refuse arrays that are not examples [batch, freq, time, channels] of the representation's shape."""
+    if x.ndim != 4 or x.shape[1:] != representation.shape:
+        raise BadInput(f"examples are {x.shape}; the representation takes [batch, *{representation.shape}].")

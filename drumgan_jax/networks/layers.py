@@ -1,0 +1,85 @@
+"""Layers with an equalised learning rate: weights are stored at unit variance and scaled where they are used."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from drumgan_jax.networks.convolution import convolve
+from drumgan_jax.networks.resampling import down_convolution, downsample
+from drumgan_jax.parts import Array
+
+LEAK = 0.2
+ACTIVATION_GAIN = math.sqrt(2.0)
+
+
+def scaled_leaky_relu(x: Array) -> Array:
+    """Leaky rectifier of slope 0.2, times sqrt(2) so that unit variance stays about one; any shape."""
+    return jax.nn.leaky_relu(x, LEAK) * ACTIVATION_GAIN
+
+
+class Dense(nn.Module):
+    """Equalised dense layer in float32 (Karras et al. 2018, section 4.1).
+
+    Attributes:
+        features: size of the last axis of the output.
+        lr_multiplier: effective learning rate of kernel and bias, relative to the optimiser's.
+        bias_init: initial stored bias; as in the reference it is used times `lr_multiplier`.
+        activate: leaky rectifier after the bias.
+    """
+
+    features: int
+    lr_multiplier: float = 1.0
+    bias_init: float = 0.0
+    activate: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Outputs [batch, features] of inputs [batch, in]."""
+        fan_in = x.shape[-1]
+        kernel = self.param("kernel", nn.initializers.normal(1 / self.lr_multiplier), (fan_in, self.features))
+        bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.features,))
+        # Small products: full precision costs nothing, and w decides everything after it.
+        x = jnp.dot(x, kernel * (self.lr_multiplier / math.sqrt(fan_in)), precision=jax.lax.Precision.HIGHEST)
+        x = x + bias * self.lr_multiplier
+        return scaled_leaky_relu(x) if self.activate else x
+
+
+class Convolution(nn.Module):
+    """Equalised convolution of the discriminator; kernels correlate.
+
+    The convolution runs in `compute_dtype`; bias and activation in float32.
+
+    Attributes:
+        features: channels of the output.
+        size: side of the kernel, 1 or 3.
+        down: blur and halve both axes.
+        gain: factor on the output.
+        plain: neither bias nor activation.
+    """
+
+    features: int
+    size: int = 3
+    down: bool = False
+    gain: float = 1.0
+    plain: bool = False
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Outputs [batch, freq, time, features] in `compute_dtype`, of inputs [batch, freq, time, channels]."""
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
+        kernel = (kernel / math.sqrt(math.prod(shape[:-1]))).astype(self.compute_dtype)
+        x = x.astype(self.compute_dtype)
+        if self.down and self.size == 1:
+            # Decimating first gives the same numbers for a quarter of the work.
+            x = convolve(downsample(x), kernel)
+        else:
+            x = down_convolution(x, kernel) if self.down else convolve(x, kernel)
+        if self.plain:
+            return x * self.gain
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        x = scaled_leaky_relu(x.astype(jnp.float32) + bias) * self.gain
+        return x.astype(self.compute_dtype)

@@ -1,0 +1,110 @@
+"""Layers of the generator whose kernels w modulates, in the shared-weight form.
+
+A kernel scaled per example on its input channels is the same as the input scaled per example, and demodulation is a
+scale of the output: so one dense convolution serves the whole batch, and no example has a kernel of its own.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from drumgan_jax.networks.convolution import convolve
+from drumgan_jax.networks.layers import Dense, scaled_leaky_relu
+from drumgan_jax.networks.resampling import up_convolution
+from drumgan_jax.parts import Array
+
+
+def demodulation(kernel: Array, styles: Array) -> Array:
+    """What brings each output channel of a modulated kernel to unit norm (Karras et al. 2020, equation 3).
+
+    Args:
+        kernel: [size, size, in, out] at unit variance, float32; without the factor 1 / sqrt(fan in), as in the
+            reference, so that the 1e-8 under the root weighs the same at any width.
+        styles: [batch, in], float32.
+
+    Returns:
+        [batch, out].
+    """
+    squares = jnp.sum(jnp.square(kernel), axis=(0, 1))
+    energy = jnp.dot(jnp.square(styles), squares, precision=jax.lax.Precision.HIGHEST)
+    return jax.lax.rsqrt(energy + 1e-8)
+
+
+def modulated_convolution(x: Array, kernel: Array, styles: Array, up: bool, compute_dtype: jnp.dtype) -> Array:
+    """Modulated and demodulated 3 x 3 convolution (Karras et al. 2020, section 2.2).
+
+    Args:
+        x: [batch, freq, time, in].
+        kernel: [3, 3, in, out], float32.
+        styles: [batch, in], float32.
+        up: double both axes on the way.
+        compute_dtype: what the convolution runs in; the scales before and after it are float32.
+
+    Returns:
+        [batch, freq, time, out] or with both axes doubled, float32.
+    """
+    x = (x.astype(jnp.float32) * styles[:, None, None, :]).astype(compute_dtype)
+    x = (up_convolution if up else convolve)(x, kernel.astype(compute_dtype))
+    return x.astype(jnp.float32) * demodulation(kernel, styles)[:, None, None, :]
+
+
+class StyledConvolution(nn.Module):
+    """Modulated convolution, noise, bias and leaky rectifier.
+
+    Attributes:
+        features: channels of the output.
+        layer: which layer of the generator this is; layers draw different noise from the same keys.
+        up: double both axes.
+    """
+
+    features: int
+    layer: int
+    up: bool = False
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, w: Array, noise: Array | None) -> Array:
+        """Activations [batch, freq, time, features] in `compute_dtype`.
+
+        Args:
+            x: [batch, freq, time, in].
+            w: [batch, w_dim].
+            noise: one random key per example [batch], or None for none.
+        """
+        channels = x.shape[-1]
+        kernel = self.param("kernel", nn.initializers.normal(1.0), (3, 3, channels, self.features))
+        strength = self.param("noise_strength", nn.initializers.zeros, ())
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        styles = Dense(channels, bias_init=1.0, name="style")(w)
+        x = modulated_convolution(x, kernel, styles, self.up, self.compute_dtype)
+        if noise is not None:
+            x = x + strength * draw_noise(noise, self.layer, x.shape[1:3])
+        return scaled_leaky_relu(x + bias).astype(self.compute_dtype)
+
+
+class ToOutput(nn.Module):
+    """Modulated 1 x 1 convolution without demodulation to the channels of the example ("ToRGB").
+
+    Attributes:
+        features: channels of the example.
+    """
+
+    features: int
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, w: Array) -> Array:
+        """Summands [batch, freq, time, features] in float32, of x [batch, freq, time, in] and w [batch, w_dim]."""
+        channels = x.shape[-1]
+        kernel = self.param("kernel", nn.initializers.normal(1.0), (1, 1, channels, self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        styles = Dense(channels, bias_init=1.0, name="style")(w) / math.sqrt(channels)
+        x = (x.astype(jnp.float32) * styles[:, None, None, :]).astype(self.compute_dtype)
+        return convolve(x, kernel.astype(self.compute_dtype)).astype(jnp.float32) + bias
+
+
+def draw_noise(keys: Array, layer: int, size: tuple[int, int]) -> Array:
+    """Normal noise [batch, freq, time, 1] of one layer, from one key per example [batch]."""
+    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, layer), (*size, 1)))(keys)

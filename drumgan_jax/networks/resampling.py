@@ -1,0 +1,122 @@
+"""Up- and down-sampling by two with the blur [1, 3, 3, 1], alone and joined to a convolution.
+
+Karras et al. 2020, appendix B. The blur is sums of shifted slices over both axes at once: a depthwise convolution is many
+times slower on CPU. Its taps are symmetric, so its transpose is the same sum with other padding, and up- and down-sampling
+are each other's transpose but for a factor; that is how derivatives of any order are written
+(benchmarks/bench_resampling.py compares the forms).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from drumgan_jax.networks.convolution import double, halve
+from drumgan_jax.parts import Array
+
+# [1, 3, 3, 1] at gain one per axis.
+BLUR = (0.125, 0.375, 0.375, 0.125)
+
+
+@jax.custom_vjp
+def upsample(x: Array) -> Array:
+    """Double both axes: zeros between the samples, then the blur at gain four; zero padding.
+
+    Args:
+        x: [batch, freq, time, channels].
+
+    Returns:
+        [batch, 2 * freq, 2 * time, channels]; of a constant one, 1 inside and 0.5625 in the corners.
+    """
+    batch, freq, time, channels = x.shape
+    padded = _pad(x.astype(jnp.float32), 1)
+
+    def tap(i: int, j: int) -> Array:
+        return padded[:, i : i + freq, j : j + time]
+
+    def phase(i: int, j: int) -> Array:
+        return 0.5625 * tap(1, 1) + 0.1875 * (tap(i, 1) + tap(1, j)) + 0.0625 * tap(i, j)
+
+    # Even outputs lean on the sample before, odd ones on the sample after.
+    rows = [jnp.stack([phase(i, 0), phase(i, 2)], axis=3) for i in (0, 2)]
+    return jnp.stack(rows, axis=2).reshape(batch, 2 * freq, 2 * time, channels).astype(x.dtype)
+
+
+@jax.custom_vjp
+def downsample(x: Array) -> Array:
+    """Halve both axes: the blur at gain one, then every second sample from the first; zero padding.
+
+    Args:
+        x: [batch, freq, time, channels], freq and time even.
+
+    Returns:
+        [batch, freq / 2, time / 2, channels].
+    """
+    return _blurred_slices(x, 1, 2)
+
+
+upsample.defvjp(lambda x: (upsample(x), None), lambda _, y: (4 * downsample(y),))
+downsample.defvjp(lambda x: (downsample(x), None), lambda _, y: (0.25 * upsample(y),))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def blur(x: Array, padding: int) -> Array:
+    """The blur at gain one, with `padding` zeros (1 or 2) on every side first.
+
+    Args:
+        x: [batch, freq, time, channels].
+        padding: zeros before and after both axes.
+
+    Returns:
+        [batch, freq + 2 * padding - 3, time + 2 * padding - 3, channels].
+    """
+    return _blurred_slices(x, padding, 1)
+
+
+blur.defvjp(lambda x, padding: (blur(x, padding), None), lambda padding, _, y: (blur(y, 3 - padding),))
+
+
+def up_convolution(x: Array, kernel: Array) -> Array:
+    """Double both axes and convolve with a 3 x 3 kernel.
+
+    As if zeros were put between the samples, all padding applied at once, then the blur at gain four, then the convolution
+    without padding of its own; computed with the convolution first. Its kernel is flipped, unlike those of all other
+    layers, as in the reference.
+
+    Args:
+        x: [batch, freq, time, in].
+        kernel: [3, 3, in, out], of the same dtype as `x`.
+
+    Returns:
+        [batch, 2 * freq, 2 * time, out].
+    """
+    return 4 * blur(double(x, kernel.swapaxes(2, 3)), 1)
+
+
+def down_convolution(x: Array, kernel: Array) -> Array:
+    """Correlate with a 3 x 3 kernel and halve both axes: padding, then the blur, then every second place.
+
+    Args:
+        x: [batch, freq, time, in], freq and time even.
+        kernel: [3, 3, in, out], of the same dtype as `x`.
+
+    Returns:
+        [batch, freq / 2, time / 2, out].
+    """
+    return halve(blur(x, 2), kernel)
+
+
+def _blurred_slices(x: Array, padding: int, stride: int) -> Array:
+    """Sum of the sixteen shifted slices, in float32."""
+    padded = _pad(x.astype(jnp.float32), padding)
+    spans = [size - len(BLUR) + 1 for size in padded.shape[1:3]]
+    total = sum(
+        (row * column) * padded[:, i : i + spans[0] : stride, j : j + spans[1] : stride]
+        for i, row in enumerate(BLUR)
+        for j, column in enumerate(BLUR)
+    )
+    return jnp.asarray(total).astype(x.dtype)
+
+
+def _pad(x: Array, padding: int) -> Array:
+    return jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))

@@ -1,0 +1,277 @@
+"""StyleGAN2 for spectrograms: rectangular, any channels (Karras et al. 2020, configuration F)."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.networks.layers import Convolution, Dense
+from drumgan_jax.networks.mapping import Mapping
+from drumgan_jax.networks.modulated import StyledConvolution, ToOutput
+from drumgan_jax.networks.resampling import upsample
+from drumgan_jax.parts import Array, Critique
+
+# Dense layers between the label and its direction in the discriminator's last layer, as in the reference.
+LABEL_LAYERS = 8
+
+
+def num_doublings(shape: tuple[int, int, int], base: tuple[int, int]) -> int:
+    """How often `base` doubles to give the first two sizes of `shape`.
+
+    Args:
+        shape: (freq, time, channels) of an example.
+        base: (freq, time) of the smallest feature map.
+
+    Raises:
+        BadInput: no number of doublings gives the shape; the message says which shapes fit.
+    """
+    for doublings in range(32):
+        if (base[0] << doublings, base[1] << doublings) == tuple(shape[:2]):
+            return doublings
+    nearest = max(0, round(math.log2(max(1, *shape[:2]) / max(1, *base))))
+    fits = [f"{base[0] << k}x{base[1] << k}" for k in range(max(0, nearest - 1), nearest + 2)]
+    raise BadInput(
+        f"an example of {shape[0]}x{shape[1]} is not the base {base[0]}x{base[1]} doubled equally often on both axes; "
+        f"change the representation to {', '.join(fits[:-1])} or {fits[-1]}, or change base."
+    )
+
+
+def width(level: int, channel_base: int, channel_max: int) -> int:
+    """Channels after `level` doublings: the reference's rule, with the base counted as its 4 x 4."""
+    return max(1, min(channel_base // (4 << level), channel_max))
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution of the generator: one or two styled convolutions, and the skip to the output.
+
+    Attributes:
+        features: channels at this resolution.
+        channels: channels of the example.
+        layer: index of the block's first w.
+        up: double both axes first; the block at the base does not and has one convolution less.
+    """
+
+    features: int
+    channels: int
+    layer: int
+    up: bool
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, image: Array | None, ws: Array, noise: Array | None) -> tuple[Array, Array]:
+        """Activations [batch, freq, time, features] and image [batch, freq, time, channels], of the ones below.
+
+        Args:
+            x: activations, half as large where `up`.
+            image: the sum so far, half as large; None at the base.
+            ws: [batch, layers, w_dim].
+            noise: one random key per example [batch], or None for none.
+        """
+        layer = self.layer
+        if self.up:
+            up = StyledConvolution(self.features, layer, True, self.compute_dtype, name="up")
+            x = up(x, ws[:, layer], noise)
+            layer += 1
+        x = StyledConvolution(self.features, layer, False, self.compute_dtype, name="same")(x, ws[:, layer], noise)
+        # The next block's first convolution reads the same w.
+        summand = ToOutput(self.channels, self.compute_dtype, name="output")(x, ws[:, layer + 1])
+        return x, summand if image is None else upsample(image) + summand
+
+
+class Generator(nn.Module):
+    """Style-based generator with output skips.
+
+    Variables: "params", and "statistics" with the running mean of w, `w_average` [w_dim], which whoever trains updates
+    once per generator step from the global batch (decay 0.995); nothing here changes it.
+
+    Attributes:
+        shape: (freq, time, channels) of an example; freq and time are `base`, doubled equally often.
+        num_labels: classes that condition the mapping; 0 for none.
+        z_dim: size of z.
+        w_dim: size of w.
+        mapping_layers: dense layers of the mapping.
+        mapping_lr_multiplier: their learning rate relative to the optimiser's.
+        base: (freq, time) of the learned constant.
+        channel_base: channels times 4 * 2^level, up to `channel_max`.
+        channel_max: most channels of any layer.
+        style_mixing: probability of mixing styles while training; for whoever draws ws, see `mapping.mix_styles`.
+        compute_dtype: what convolutions run in; everything else is float32.
+        rematerialize: recompute each block's activations in the backward pass instead of keeping them.
+    """
+
+    shape: tuple[int, int, int]
+    num_labels: int = 0
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 8
+    mapping_lr_multiplier: float = 0.01
+    base: tuple[int, int] = (4, 8)
+    channel_base: int = 32768
+    channel_max: int = 512
+    style_mixing: float = 0.9
+    compute_dtype: jnp.dtype = jnp.float32
+    rematerialize: bool = False
+
+    def __post_init__(self) -> None:
+        num_doublings(self.shape, self.base)
+        super().__post_init__()
+
+    @property
+    def num_ws(self) -> int:
+        """Layers that read a w of their own: one per convolution, and the last output layer."""
+        return 2 * num_doublings(self.shape, self.base) + 2
+
+    def setup(self) -> None:
+        if self.is_initializing():
+            self.variable("statistics", "w_average", jnp.zeros, (self.w_dim,))
+        self.mapping = Mapping(self.w_dim, self.mapping_layers, self.num_labels, self.mapping_lr_multiplier)
+        block = nn.remat(SynthesisBlock) if self.rematerialize else SynthesisBlock
+        widths = [
+            width(level, self.channel_base, self.channel_max)
+            for level in range(num_doublings(self.shape, self.base) + 1)
+        ]
+        self.constant = self.param("constant", nn.initializers.normal(1.0), (*self.base, widths[0]))
+        self.blocks = [
+            block(features, self.shape[2], max(0, 2 * level - 1), level > 0, self.compute_dtype)
+            for level, features in enumerate(widths)
+        ]
+
+    def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
+        """Examples [batch, freq, time, channels] of z [batch, z_dim]; see `map` and `synthesize`."""
+        return self.synthesize(self.map(z, labels), noise)
+
+    def map(self, z: Array, labels: Array | None) -> Array:
+        """Latents ws [batch, num_ws, w_dim], all layers alike.
+
+        Args:
+            z: normal [batch, z_dim], float32.
+            labels: one-hot or soft [batch, num_labels]; None where there are no labels.
+
+        Raises:
+            BadInput: labels are missing or of another number.
+        """
+        w = self.mapping(z, labels)
+        return jnp.broadcast_to(w[:, None, :], (w.shape[0], self.num_ws, self.w_dim))
+
+    def synthesize(self, ws: Array, noise: Array | None) -> Array:
+        """Examples [batch, freq, time, channels] in float32.
+
+        Args:
+            ws: [batch, num_ws, w_dim].
+            noise: None for none; a random key for fresh noise; or one key per example [batch], which makes an example
+                the same in any batch.
+        """
+        batch = ws.shape[0]
+        if noise is not None and noise.ndim == 0:
+            noise = jax.random.split(noise, batch)
+        x, image = jnp.broadcast_to(self.constant, (batch, *self.constant.shape)).astype(self.compute_dtype), None
+        for block in self.blocks:
+            x, image = block(x, image, ws, noise)
+        return image
+
+
+class DiscriminatorBlock(nn.Module):
+    """Residual block that halves both axes.
+
+    Attributes:
+        features: channels of the input.
+        next_features: channels of the output.
+    """
+
+    features: int
+    next_features: int
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Activations [batch, freq / 2, time / 2, next_features] of [batch, freq, time, features]."""
+        half, dtype = math.sqrt(0.5), self.compute_dtype
+        skip = Convolution(self.next_features, 1, True, half, True, compute_dtype=dtype, name="skip")(x)
+        x = Convolution(self.features, compute_dtype=dtype, name="same")(x)
+        return skip + Convolution(self.next_features, down=True, gain=half, compute_dtype=dtype, name="down")(x)
+
+
+class Discriminator(nn.Module):
+    """Residual discriminator with minibatch standard deviation and, given labels, label projection.
+
+    Attributes:
+        shape: (freq, time, channels) of an example; freq and time are `base`, doubled equally often.
+        num_labels: classes that condition the score; 0 for none.
+        channel_base: channels times 4 * 2^level, up to `channel_max`.
+        channel_max: most channels of any layer.
+        stddev_group: examples that share one standard deviation.
+        base: (freq, time) of the smallest feature map.
+        compute_dtype: what convolutions run in but the last; everything else is float32.
+        rematerialize: recompute each block's activations in the backward pass instead of keeping them.
+    """
+
+    shape: tuple[int, int, int]
+    num_labels: int = 0
+    channel_base: int = 32768
+    channel_max: int = 512
+    stddev_group: int = 4
+    base: tuple[int, int] = (4, 8)
+    compute_dtype: jnp.dtype = jnp.float32
+    rematerialize: bool = False
+
+    def __post_init__(self) -> None:
+        num_doublings(self.shape, self.base)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: Array, labels: Array | None) -> Critique:
+        """Scores [batch], higher is more real.
+
+        Args:
+            x: examples [batch, freq, time, channels], float32.
+            labels: one-hot or soft [batch, num_labels]; None where there are no labels.
+
+        Raises:
+            BadInput: labels are missing, or the batch does not divide into groups.
+        """
+        block = nn.remat(DiscriminatorBlock) if self.rematerialize else DiscriminatorBlock
+        doublings = num_doublings(self.shape, self.base)
+        widths = [width(level, self.channel_base, self.channel_max) for level in range(doublings + 1)]
+        x = Convolution(widths[-1], 1, compute_dtype=self.compute_dtype, name="input")(x)
+        for level in range(doublings, 0, -1):
+            x = block(widths[level], widths[level - 1], self.compute_dtype, name=f"block_{level}")(x)
+        x = minibatch_stddev(x.astype(jnp.float32), self.stddev_group)
+        x = Convolution(widths[0], name="last")(x)
+        x = Dense(widths[0], activate=True, name="dense")(x.reshape(x.shape[0], -1))
+        if not self.num_labels:
+            return Critique(scores=(Dense(1, name="score")(x)[:, 0],))
+        x = Dense(widths[0], name="score")(x)
+        direction = Mapping(widths[0], LABEL_LAYERS, self.num_labels, name="label_mapping")(None, labels)
+        return Critique(scores=(jnp.sum(x * direction, axis=-1) / math.sqrt(widths[0]),))
+
+
+def minibatch_stddev(x: Array, group: int) -> Array:
+    """Append the standard deviation over groups of examples as a channel (Karras et al. 2018, section 3).
+
+    Groups are taken from the global batch at fixed strides: of N examples in groups of G, example i shares its group with
+    i + N/G, i + 2N/G, ... The reference groups within each device's part of the batch, so that its numbers depend on the
+    device count; these do not.
+
+    Args:
+        x: [batch, freq, time, channels].
+        group: examples per group, at most the batch.
+
+    Returns:
+        [batch, freq, time, channels + 1].
+
+    Raises:
+        BadInput: the batch is not a multiple of the group.
+    """
+    batch, freq, time, channels = x.shape
+    group = min(group, batch)
+    if batch % group:
+        raise BadInput(
+            f"a batch of {batch} does not divide into the groups of {group} of discriminator.stddev_group; "
+            f"make the batch size a multiple of {group}."
+        )
+    groups = x.reshape(group, batch // group, freq, time, channels)
+    deviation = jnp.sqrt(jnp.var(groups, axis=0) + 1e-8).mean(axis=(1, 2, 3))
+    statistic = jnp.tile(deviation, group)[:, None, None, None]
+    return jnp.concatenate([x, jnp.broadcast_to(statistic, (batch, freq, time, 1))], axis=-1)

@@ -1,0 +1,227 @@
+"""The training loop: read it from top to bottom."""
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from drumgan_jax.training import distributed, run
+from drumgan_jax.training import settings as sections
+from drumgan_jax.training.checkpoints import Checkpoints
+from drumgan_jax.training.compilation import enable_compilation_cache
+from drumgan_jax.training.data import Dataset, DevicePrefetch, batches, open_dataset
+from drumgan_jax.training.mesh import batch_sharding, check_batch, local_rows, make_mesh
+from drumgan_jax.training.metrics import MetricsWindow
+from drumgan_jax.training.settings import EvaluationSettings, read_section, read_seed
+from drumgan_jax.training.task import Task
+from drumgan_jax.training.tasks import build_task
+from drumgan_jax.training.writers import Writers
+
+Evaluator = Callable[[Callable[[int], np.ndarray]], dict[str, float]]
+SPLIT = "train"
+EVALUATION_BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What a call of `train` ends with.
+
+    Attributes:
+        state: the task's last state, also in the last checkpoint.
+        step: steps done in all.
+        history: the lines of metrics that this call wrote.
+        stopped: why: "complete", "preempted" (the same command goes on) or "early" (no better score).
+    """
+
+    state: Any
+    step: int
+    history: list[dict[str, float]]
+    stopped: str
+
+
+def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainResult:
+    """Train a config in a run directory, or go on where a stopped or killed run left off.
+
+    Args:
+        config: all sections; see the configs folder and drumgan_jax.training.settings.
+        workdir: the run directory, made if need be.
+
+    Raises:
+        BadInput: a setting, the data set, the run directory or the disk is unfit.
+        TrainingDiverged: a loss or gradient was not finite; nothing of it was saved.
+    """
+    started = time.perf_counter()
+
+    # Settings
+    seed = read_seed(config)
+    settings = read_section(config, "train", sections.TrainSettings)
+    logging = read_section(config, "logging", sections.LoggingSettings)
+    saving = read_section(config, "checkpoint", sections.CheckpointSettings)
+    evaluation = read_section(config, "evaluation", sections.EvaluationSettings)
+    data = read_section(config, "data", sections.DataSettings)
+
+    # Devices
+    distributed.join()
+    enable_compilation_cache()
+    mesh = make_mesh(**dataclasses.asdict(read_section(config, "mesh", sections.MeshSettings)))
+    check_batch(mesh, settings.batch_size, settings.accumulation)
+    first = jax.process_index() == 0
+
+    # Data and run directory
+    dataset = open_dataset(data.dir)
+    frozen = run.freeze(config, dataset)
+    run_dir = Path(workdir).absolute()
+    run.claim(run_dir, frozen, write=first)
+
+    # Task
+    task = build_task(frozen, mesh)
+    evaluate = _build_evaluator(evaluation, dataset)
+
+    with contextlib.ExitStack() as open_things:
+        # State: resume, else initialise
+        checkpoints = Checkpoints(run_dir, saving.keep, evaluation.metric)
+        open_things.callback(checkpoints.close)
+        state, start = checkpoints.restore(task.shapes) or (task.init(), 0)
+
+        # Inputs and outputs
+        local = batches(
+            dataset, SPLIT, task.keys, settings.batch_size, seed, start, local_rows(mesh, settings.batch_size)
+        )
+        feed = DevicePrefetch(local, batch_sharding(mesh), settings.batch_size, data.prefetch)
+        open_things.callback(feed.close)
+        writers = Writers(run_dir, start, settings.total_steps, active=first)
+        open_things.callback(writers.close)
+        stop = open_things.enter_context(distributed.StopSignal())
+        window, clock, history = MetricsWindow(), _Clock(settings.batch_size), []
+        stopped = "early" if _exhausted(checkpoints, evaluation, start) else "complete"
+        done = start
+
+        for step in range(start, settings.total_steps if stopped == "complete" else start):
+            # Step
+            batch = next(feed)
+            with jax.transfer_guard("disallow"):
+                state, metrics = task.step(state, batch, step)
+            done = step + 1
+            window.add(done, metrics)
+            writers.progress(done)
+            clock.step()
+            if step == start:
+                jax.block_until_ready(metrics)
+                clock.first_step(time.perf_counter() - started, feed.waited)
+
+            # What is due
+            last = done == settings.total_steps
+            stopped = "preempted" if stop.reached(done) and not last else stopped
+            save = last or stopped == "preempted" or done % saving.every == 0
+            show = logging.samples_every > 0 and (last or done % logging.samples_every == 0)
+            score = evaluate is not None and (last or done % evaluation.every == 0)
+            if not (save or show or score or done % logging.every == 0):
+                continue
+
+            # Log
+            line = window.close(checkpoints.latest)
+            line |= clock.read(feed.waited)
+            history.append({"step": done, **line})
+            writers.metrics(done, line)
+            if show and stopped != "preempted":
+                summary = task.summarize(state)
+                writers.samples(done, summary.waveforms, summary.sample_rate)
+
+            # Evaluate, save
+            scores = None
+            if evaluate is not None and score and stopped != "preempted":
+                scores = evaluate(_Sampler(task, state))
+                line = {f"evaluation/{name}": float(value) for name, value in scores.items()}
+                history.append({"step": done, **line})
+                writers.metrics(done, line)
+            if save or scores:
+                checkpoints.save(done, state, scores)
+            if scores and _exhausted(checkpoints, evaluation, done):
+                stopped = "early"
+            if stopped != "complete":
+                break
+            clock.restart(feed.waited)
+        checkpoints.wait()
+
+    return TrainResult(state, done, history, stopped)
+
+
+def _build_evaluator(settings: EvaluationSettings, dataset: Dataset) -> Evaluator | None:
+    if settings.every == 0:
+        return None
+    # The metrics' own imports are paid only by runs that evaluate.
+    from drumgan_jax.evaluation.suite import build_evaluator
+
+    real = dataset.waveforms(SPLIT, settings.num_samples, EVALUATION_BATCH)
+    return build_evaluator(real, dataset.representation, settings.num_samples)
+
+
+def _exhausted(checkpoints: Checkpoints, settings: EvaluationSettings, step: int) -> bool:
+    """Whether `patience` evaluations have passed since the best; asked of the checkpoints, so resume agrees."""
+    best = checkpoints.best()
+    return settings.patience > 0 and best is not None and step - best[0] >= settings.patience * settings.every
+
+
+class _Sampler:
+    """Waveforms [count, samples] at each call, the next ones of a task's fixed sequence."""
+
+    def __init__(self, task: Task, state: Any):
+        self._task = task
+        self._state = state
+        self._drawn = 0
+
+    def __call__(self, count: int) -> np.ndarray:
+        start, self._drawn = self._drawn, self._drawn + count
+        return self._task.sample(self._state, start, count)
+
+
+class _Clock:
+    """Speed and waiting of the steps between two log lines, what is done at a log line left out."""
+
+    def __init__(self, batch_size: int):
+        self._batch_size = batch_size
+        self._first: dict[str, float] = {}
+        self._restarted = 0.0
+        self._waited = 0.0
+        self._steps = 0
+
+    def step(self) -> None:
+        """Count a step."""
+        self._steps += 1
+
+    def first_step(self, seconds: float, waited: float) -> None:
+        """The first step is complete: measure from here, for it included compilation."""
+        self._first = {"time/first_step": seconds}
+        self.restart(waited)
+
+    def restart(self, waited: float) -> None:
+        """Measure from here."""
+        self._restarted, self._waited, self._steps = time.perf_counter(), waited, 0
+
+    def read(self, waited: float) -> dict[str, float]:
+        """Metrics since the last restart."""
+        first, self._first = self._first, {}
+        if self._steps == 0:
+            return first
+        per_step = (time.perf_counter() - self._restarted) / self._steps
+        return (
+            first
+            | {
+                "speed/steps_per_second": 1.0 / per_step,
+                "speed/images_per_second": self._batch_size / per_step,
+                "time/data_wait": (waited - self._waited) / self._steps,
+            }
+            | _device_memory()
+        )
+
+
+def _device_memory() -> dict[str, float]:
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    peak = statistics.get("peak_bytes_in_use")
+    return {} if peak is None else {"memory/device_bytes": float(peak)}

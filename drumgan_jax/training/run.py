@@ -1,0 +1,95 @@
+"""The run directory's config: frozen, complete, and what may change when a run goes on."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from drumgan_jax.audio.representations import build_representation, differences, settings_of
+from drumgan_jax.errors import BadInput
+from drumgan_jax.training.data import Dataset
+from drumgan_jax.training.files import replacing
+
+CONFIG_NAME = "config.json"
+# What a run may be resumed with other values of; everything else is its identity.
+FREE = ("train.total_images", "logging", "checkpoint", "evaluation", "data", "mesh")
+
+
+def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """The config as the run directory keeps it.
+
+    The representation has the data set's statistics, and `labels` are the classes that condition the networks, in
+    order; none where section `task` does not ask for them.
+
+    Raises:
+        BadInput: the data set has another representation than the config.
+    """
+    frozen = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
+    others = differences(build_representation(frozen["representation"]), dataset.representation)
+    if others:
+        stored = settings_of(dataset.representation)
+        told = "; ".join(f"{name} is {stored.get(name)!r} there" for name in others)
+        raise BadInput(
+            f"{dataset.directory} was prepared with another representation than the config's: {told}; prepare "
+            "it with this config, or train with that one's."
+        )
+    frozen["representation"] = settings_of(dataset.representation)
+    frozen["labels"] = list(dataset.label_names) if frozen["task"].get("conditional") else []
+    return frozen
+
+
+def claim(run_dir: Path, frozen: dict[str, Any], write: bool) -> None:
+    """Make the run directory this config's, or check that it is.
+
+    Args:
+        run_dir: the run directory, made if need be.
+        frozen: from `freeze`.
+        write: whether this process writes; the others only check.
+
+    Raises:
+        BadInput: the folder holds a run of another config; names the keys that differ.
+    """
+    path = run_dir / CONFIG_NAME
+    if path.exists():
+        others = _differing(read_config(run_dir), frozen)
+        if others:
+            raise BadInput(
+                f"{run_dir} holds a run of another config, which differs in {', '.join(others)}; give "
+                "another --workdir, or the config of that run."
+            )
+    if write:
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(frozen, indent=2) + "\n")
+        except OSError as error:
+            raise BadInput(f"{path} cannot be written ({error.strerror}); give another --workdir.") from error
+
+
+def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """The frozen config of a run.
+
+    Raises:
+        BadInput: there is none, or it is damaged.
+    """
+    path = Path(run_dir) / CONFIG_NAME
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}); give a run directory.") from error
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged ({error}); restore it, or use another run directory.") from error
+
+
+def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    flat_a, flat_b = _flat(a), _flat(b)
+    differing = [key for key in sorted(flat_a.keys() | flat_b.keys()) if flat_a.get(key) != flat_b.get(key)]
+    return [key for key in differing if not any(key == free or key.startswith(f"{free}.") for free in FREE)]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return flat

@@ -1,0 +1,127 @@
+"""What a run tells of itself: metrics.jsonl, TensorBoard events, pictures and sounds, a progress bar."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drumgan_jax.audio.files import write_audio
+from drumgan_jax.training.files import replacing
+from drumgan_jax.training.pictures import save_grid, spectrogram_grid
+
+METRICS_NAME = "metrics.jsonl"
+SAMPLES_FOLDER = "samples"
+
+
+def keep_until(path: Path, step: int) -> None:
+    """Drop the lines of metrics beyond `step`, and a last line that was cut short, atomically."""
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+    with replacing(path) as temporary:
+        temporary.write_text("".join(line + "\n" for line in kept))
+
+
+def _step_of(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):
+        return float("inf")
+
+
+def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl, in order; a line being written is left out."""
+    lines = (Path(run_dir) / METRICS_NAME).read_text().splitlines()
+    return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
+
+
+class Writers:
+    """Everything that one process writes of a run while it trains; does nothing on any process but the first.
+
+    Args:
+        run_dir: the run directory.
+        step: at which the run starts or goes on; what was written beyond it is dropped.
+        total_steps: of the whole run.
+        active: whether this process writes.
+    """
+
+    def __init__(self, run_dir: Path, step: int, total_steps: int, active: bool):
+        self._run_dir = run_dir
+        self._total_steps = total_steps
+        self._active = active
+        self._events: Any = None
+        self._bar: Any = None
+        if not active:
+            return
+        keep_until(run_dir / METRICS_NAME, step)
+        self._lines = open(run_dir / METRICS_NAME, "a", encoding="utf-8")  # noqa: SIM115
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total_steps, initial=step, unit="step", dynamic_ncols=True, smoothing=0.1)
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """A line of metrics.jsonl, the same as TensorBoard scalars, and a line or the bar on stderr."""
+        if not self._active:
+            return
+        self._lines.write(json.dumps({"step": step, **values}) + "\n")
+        self._lines.flush()
+        if events := self._tensorboard():
+            events.write_scalars(step, values)
+            events.flush()
+        told = {name.removeprefix("loss/"): f"{value:.3g}" for name, value in values.items() if "loss/" in name}
+        if self._bar is not None:
+            self._bar.set_postfix(told)
+        else:
+            speed = values.get("speed/images_per_second")
+            text = ", ".join(f"{name} {value}" for name, value in told.items())
+            rate = f", {speed:.4g} images/s" if speed else ""
+            print(f"step {step}/{self._total_steps}: {text}{rate}", file=sys.stderr, flush=True)
+
+    def progress(self, step: int) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
+
+    def samples(self, step: int, waveforms: np.ndarray, sample_rate: int) -> None:
+        """Sounds [n, samples] of the fixed latents: a grid and audio under samples/, and both in TensorBoard.
+
+        The file names carry the step; the audio of a step is one file, the sounds one after the other.
+        """
+        if not self._active:
+            return
+        folder = self._run_dir / SAMPLES_FOLDER
+        folder.mkdir(exist_ok=True)
+        save_grid(folder / f"step_{step:08d}.png", waveforms)
+        write_audio(folder / f"step_{step:08d}.wav", np.concatenate(list(waveforms)), sample_rate)
+        if events := self._tensorboard():
+            events.write_images(step, {"samples/spectrograms": spectrogram_grid(waveforms)[None]})
+            events.write_audios(step, {"samples/audio": waveforms[..., None]}, sample_rate=sample_rate)
+            events.flush()
+
+    def close(self) -> None:
+        """Finish all files."""
+        if not self._active:
+            return
+        self._lines.close()
+        if self._bar is not None:
+            self._bar.close()
+        if self._events:
+            self._events.close()
+
+    def _tensorboard(self) -> Any:
+        """The events writer, made at the first write: TensorFlow takes seconds, and steps come first."""
+        if self._events is None:
+            self._events = False
+            if all(importlib.util.find_spec(name) for name in ("clu", "tensorflow", "tensorboard")):
+                with contextlib.suppress(ImportError):
+                    from clu.metric_writers import SummaryWriter
+
+                    self._events = SummaryWriter(str(self._run_dir))
+        return self._events

@@ -1,0 +1,123 @@
+"""Griffin-Lim: librosa's numbers from the same phases, the same quality from others, batches that do not matter."""
+
+import jax
+import jax.numpy as jnp
+import librosa
+import numpy as np
+import pytest
+
+from drumgan_jax.audio import phase
+from drumgan_jax.audio.phase import griffin_lim, refine_phases, spectral_convergence
+from drumgan_jax.audio.stft import Framing, stft
+
+FRAMING = Framing(256, 64)
+LENGTH = 63 * 64
+
+
+@pytest.fixture
+def magnitude(sounds) -> np.ndarray:
+    """Magnitudes [6, 64, 129] of six sounds."""
+    return np.abs(stft(sounds(16000, LENGTH), FRAMING))
+
+
+def with_librosa(
+    magnitude: np.ndarray, framing: Framing, length: int, iterations: int, momentum: float, seed: int = 0
+) -> np.ndarray:
+    return librosa.griffinlim(
+        magnitude.swapaxes(-1, -2),
+        n_iter=iterations,
+        hop_length=framing.hop_length,
+        n_fft=framing.n_fft,
+        length=length,
+        momentum=momentum,
+        random_state=seed,
+    )
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.99])
+@pytest.mark.parametrize(("framing", "frames"), [(FRAMING, 64), (Framing(256, 129), 32)])
+def test_same_phases_give_librosas_waveform(sounds, framing: Framing, frames: int, momentum: float) -> None:
+    length = (frames - 1) * framing.hop_length
+    for sound in sounds(16000, length)[:2]:
+        magnitude = np.abs(stft(sound[None], framing))
+        expected = with_librosa(magnitude[0], framing, length, 6, momentum)
+        # librosa draws its first phases from this generator, in its own order of axes.
+        turns = np.random.RandomState(0).random(magnitude[0].T.shape).T
+        waveform = refine_phases(
+            magnitude,
+            np.float32(2 * np.pi * turns),
+            framing=framing,
+            length=length,
+            iterations=6,
+            momentum=momentum,
+        )
+        np.testing.assert_allclose(waveform[0], expected, rtol=0, atol=2e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.99])
+def test_random_phases_give_librosas_spectral_convergence(magnitude: np.ndarray, momentum: float) -> None:
+    def quality(waveform: np.ndarray) -> float:
+        return float(np.mean(spectral_convergence(magnitude, waveform, framing=FRAMING)))
+
+    settings = {"framing": FRAMING, "length": LENGTH, "iterations": 24, "momentum": momentum}
+    ours = [quality(griffin_lim(magnitude, jax.random.key(seed), **settings)) for seed in range(8)]
+    theirs = [quality(with_librosa(magnitude, FRAMING, LENGTH, 24, momentum, seed)) for seed in range(8)]
+    assert np.mean(ours) < 0.25
+    standard_error = np.hypot(np.std(ours, ddof=1), np.std(theirs, ddof=1)) / np.sqrt(8)
+    assert abs(np.mean(ours) - np.mean(theirs)) < 3.0 * standard_error
+
+
+def test_momentum_converges_faster(magnitude: np.ndarray) -> None:
+    def quality(momentum: float) -> float:
+        waveform = griffin_lim(
+            magnitude, jax.random.key(1), framing=FRAMING, length=LENGTH, iterations=32, momentum=momentum
+        )
+        return float(np.mean(spectral_convergence(magnitude, waveform, framing=FRAMING)))
+
+    assert quality(0.99) < 0.9 * quality(0.0)
+
+
+@pytest.mark.smoke
+def test_a_sound_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    magnitude = np.abs(stft(rng.standard_normal((6, LENGTH)).astype(np.float32), FRAMING))
+
+    def run(magnitude: np.ndarray, bins_at_once: int) -> np.ndarray:
+        monkeypatch.setattr(phase, "_BINS_AT_ONCE", bins_at_once)
+        uncompiled = griffin_lim.__wrapped__
+        compiled = jax.jit(lambda m, key: uncompiled(m, key, framing=FRAMING, length=LENGTH, iterations=4))
+        jax.clear_caches()
+        return np.asarray(compiled(magnitude, jax.random.key(0)))
+
+    together = run(magnitude, 2**30)
+    np.testing.assert_allclose(run(magnitude, 64 * 129 * 4), together, rtol=0, atol=1e-4)  # groups of 3
+    np.testing.assert_allclose(run(magnitude, 1), together, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(run(magnitude[2:3], 2**30)[0], together[2], rtol=0, atol=1e-4)
+
+
+def test_the_key_is_all_the_randomness(magnitude: np.ndarray) -> None:
+    def run(seed: int) -> np.ndarray:
+        return np.asarray(
+            griffin_lim(magnitude[:1], jax.random.key(seed), framing=FRAMING, length=LENGTH, iterations=2)
+        )
+
+    np.testing.assert_array_equal(run(3), run(3))
+    assert np.abs(run(3) - run(4)).max() > 0.01
+
+
+def test_silence_stays_silent_and_finite() -> None:
+    waveform = griffin_lim(jnp.zeros((1, 64, 129)), jax.random.key(0), framing=FRAMING, length=LENGTH, iterations=3)
+    assert waveform.dtype == jnp.float32
+    assert not np.asarray(waveform).any()
+
+
+def test_spectral_convergence_is_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    waveform = rng.standard_normal((2, LENGTH)).astype(np.float32)
+    wanted = np.abs(rng.standard_normal((2, 64, 129))).astype(np.float32)
+    spectrum = np.abs(librosa.stft(waveform.astype(np.float64), n_fft=256, hop_length=64)).swapaxes(1, 2)
+    expected = np.sqrt(((spectrum - wanted) ** 2).sum(axis=(1, 2)) / (wanted.astype(np.float64) ** 2).sum(axis=(1, 2)))
+    np.testing.assert_allclose(spectral_convergence(wanted, waveform, framing=FRAMING), expected, rtol=1e-5)
+    silence = jnp.zeros((1, LENGTH))
+    np.testing.assert_allclose(spectral_convergence(wanted[:1], silence, framing=FRAMING), 1.0, rtol=1e-6)
+    assert spectral_convergence(jnp.zeros((1, 64, 129)), silence, framing=FRAMING) == 0.0

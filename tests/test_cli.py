@@ -1,0 +1,145 @@
+"""The command line as its users run it: recordings in, a trained run, sounds out."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+CONFIG = "configs/splice_loops.py:tiny"
+# Narrow and few: the same code, and seconds to compile.
+SMALLER = [
+    "--config.generator.base=(16,16)",
+    "--config.discriminator.base=(16,16)",
+    "--config.generator.channel_max=8",
+    "--config.generator.mapping_layers=2",
+    "--config.discriminator.channel_max=8",
+    "--config.train.batch_size=8",
+    "--config.train.total_images=48",
+    "--config.logging.every=2",
+    "--config.logging.samples_every=6",
+    "--config.logging.num_samples=4",
+    "--config.checkpoint.every=3",
+    "--config.evaluation.every=3",
+    "--config.evaluation.num_samples=32",
+]
+
+
+def drumgan(*arguments: str | Path, status: int = 0) -> str:
+    """Run the command in the repository; returns what it says, and asserts its exit status."""
+    command = [sys.executable, "-m", "drumgan_jax.cli", *map(str, arguments)]
+    repository = Path(__file__).resolve().parent.parent
+    run = subprocess.run(command, capture_output=True, text=True, cwd=repository, env={**os.environ, "COLUMNS": "100"})
+    assert run.returncode == status, run.stderr[-3000:]
+    return run.stdout if status == 0 else run.stderr
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data")
+    printed = drumgan("prepare", f"--config={CONFIG}", "--audio=synthetic:drums?count=40", f"--data_dir={out}")
+    assert "40" in printed
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workdir = tmp_path_factory.mktemp("runs") / "a run"
+    drumgan("train", f"--config={CONFIG}", f"--config.data.dir={data}", f"--workdir={workdir}", *SMALLER)
+    return workdir
+
+
+def test_a_run_directory_holds_what_the_readme_says(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    assert config["generator"]["channel_max"] == 8
+    assert config["representation"]["mean"] is not None
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss/generator" in line][-1] == 6
+    assert any("evaluation/log_mel/frechet" in line for line in lines)
+    assert {path.name for path in (run / "checkpoints").iterdir() if path.name.isdecimal()} >= {"3", "6"}
+    assert list((run / "samples").rglob("*.png"))
+
+
+def test_generate_makes_sounds_and_makes_them_again(run: Path, tmp_path: Path) -> None:
+    drumgan("generate", f"--run={run}", f"--out={tmp_path / 'a'}", "--count=3", "--seed=5", "--truncation=0.7")
+    drumgan("generate", f"--run={run}", f"--out={tmp_path / 'b'}", f"--latents={tmp_path / 'a' / 'latents.json'}")
+    latents = json.loads((tmp_path / "a" / "latents.json").read_text())
+    assert [sound["seed"] for sound in latents["sounds"]] == [5, 6, 7]
+    with Image.open(tmp_path / "a" / "grid.png") as grid:
+        assert grid.size[0] > 100
+    for sound in latents["sounds"]:
+        (first, rate), (again, _) = (soundfile.read(tmp_path / folder / sound["file"]) for folder in "ab")
+        assert rate == 8000
+        assert len(first) == 63 * 64
+        assert np.abs(first).max() > 0
+        np.testing.assert_array_equal(first, again)
+
+
+def test_real_recordings_go_the_same_way(recordings: Path, run: Path, tmp_path: Path) -> None:
+    folder = recordings / "drums" / "one_shots" / "tidalcycles-uzu-drumkit"
+    if not folder.is_dir():
+        folder = sorted((recordings / "drums" / "one_shots").iterdir())[0]
+    drumgan("prepare", f"--config={CONFIG}", f"--audio={folder}", f"--data_dir={tmp_path / 'data'}")
+    report = json.loads(next((tmp_path / "data").rglob("report.json")).read_text())
+    assert report
+    workdir = tmp_path / "run"
+    drumgan("train", f"--config={CONFIG}", f"--config.data.dir={tmp_path / 'data'}", f"--workdir={workdir}", *SMALLER)
+    drumgan("generate", f"--run={workdir}", f"--out={tmp_path / 'out'}", "--count=2", "--format=flac")
+    assert len(list((tmp_path / "out").glob("*.flac"))) == 2
+
+
+def one_sentence(said: str) -> str:
+    """The last line on stderr: the sentence; asserts that no traceback came with it."""
+    assert "Traceback" not in said
+    line = said.strip().splitlines()[-1]
+    assert line.startswith("drumgan ")
+    return line
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("--config.train.batch_size=many", "train.batch_size"),
+        ("--config.train.batch_sise=4", "batch_sise"),
+        ("--config.train.batch_size=0", "train.batch_size"),
+        ("--config.generator.kind=cubist", "stylegan2"),
+        ("--config.objective.r1_gamma=-1.0", "r1_gamma"),
+        ("--config.train.compute_dtype=float8", "bfloat16"),
+    ],
+)
+def test_a_wrong_config_value_is_one_sentence(data: Path, tmp_path: Path, override: str, expected: str) -> None:
+    workdir = tmp_path / "run"
+    said = drumgan(
+        "train", f"--config={CONFIG}", f"--config.data.dir={data}", f"--workdir={workdir}", override, status=2
+    )
+    assert expected in one_sentence(said)
+    assert not (workdir / "checkpoints").exists()
+
+
+def test_other_wrong_calls_are_one_sentence(run: Path, data: Path, tmp_path: Path) -> None:
+    config, out = f"--config={CONFIG}", f"--out={tmp_path / 'out'}"
+    other = drumgan(
+        "train", config, f"--config.data.dir={data}", f"--workdir={run}", "--config.seed=7", *SMALLER, status=2
+    )
+    assert "seed" in one_sentence(other)
+    electro = ["--config=configs/electrogan.py:tiny", f"--config.data.dir={data}", f"--workdir={tmp_path / 'e'}"]
+    assert "representation" in one_sentence(drumgan("train", *electro, status=2))
+    nothing = drumgan("train", config, f"--config.data.dir={tmp_path}", f"--workdir={tmp_path / 'n'}", status=2)
+    assert "drumgan prepare" in one_sentence(nothing)
+    assert "config.json" in one_sentence(drumgan("generate", f"--run={tmp_path}", out, status=2))
+    assert "kazoo" in one_sentence(drumgan("generate", f"--run={run}", out, "--label=kazoo", status=2))
+    assert "99" in one_sentence(drumgan("generate", f"--run={run}", out, "--step=99", status=2))
+    assert "verb" in drumgan("dance", status=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_lists_verbs_and_a_verbs_flags() -> None:
+    overview = drumgan("--help")
+    assert all(verb in overview for verb in ("prepare", "train", "generate"))
+    assert "--truncation" in drumgan("generate", "--help")

@@ -1,0 +1,245 @@
+"""Whole trainings of a few steps: what they leave, how they go on, how they end."""
+
+import json
+import os
+import signal
+import sys
+
+import jax
+import numpy as np
+import pytest
+import toy_gan
+from training_cases import LABELS, finish, start_process, timeless, tiny_config, write_dataset
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.training import loop
+from drumgan_jax.training.checkpoints import complete_steps, load_ema
+from drumgan_jax.training.loop import train
+from drumgan_jax.training.metrics import TrainingDiverged
+from drumgan_jax.training.run import read_config
+from drumgan_jax.training.writers import read_metrics
+
+
+@pytest.fixture(autouse=True)
+def no_tensorboard(monkeypatch):
+    monkeypatch.setitem(sys.modules, "clu", None)  # importing TensorFlow takes seconds
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data")).parent
+
+
+def toy_config(data_dir, **sections):
+    """The loop with networks that compile in a moment; random latents and noise matter."""
+    config = tiny_config(data_dir, **sections)
+    config.task = {"kind": "toy", "gain": 0.3}
+    return config
+
+
+@pytest.mark.smoke
+def test_a_run_leaves_all_it_should(data_dir, tmp_path):
+    result = train(toy_config(data_dir, logging={"samples_every": 8}), tmp_path / "run")
+    assert (result.step, result.stopped, len(result.history)) == (8, "complete", 8)
+    assert read_metrics(tmp_path / "run") == result.history
+    names = set().union(*result.history)
+    assert names >= {
+        *("loss/generator", "loss/discriminator", "toy/generator", "toy/discriminator"),
+        *("norm/generator_gradient", "norm/generator_update", "norm/discriminator_gradient", "norm/toy_g_gradient"),
+        *("learning_rate/generator", "learning_rate/discriminator", "time/data_wait", "time/first_step"),
+        *("speed/images_per_second", "speed/steps_per_second"),
+    }
+    assert sorted(path.name for path in (tmp_path / "run" / "samples").iterdir()) == [
+        "step_00000008.png",
+        "step_00000008.wav",
+    ]
+    assert complete_steps(tmp_path / "run" / "checkpoints") == [4, 8]
+    ema, step = load_ema(tmp_path / "run")
+    assert step == 8
+    np.testing.assert_array_equal(ema["params"]["a"], result.state.ema["params"]["a"])
+
+    frozen = read_config(tmp_path / "run")
+    stored = json.loads((data_dir / "1.0.0" / "representation.json").read_text())
+    assert frozen["representation"] == stored
+    assert (frozen["labels"], frozen["seed"]) == ([], 3)
+
+    # A finished run stays as it is; with more images it goes on.
+    again = train(toy_config(data_dir), tmp_path / "run")
+    assert (again.step, again.history) == (8, [])
+    more = train(toy_config(data_dir, train={"total_images": 80}), tmp_path / "run")
+    assert (more.step, [line["step"] for line in more.history]) == (10, [9, 10])
+
+
+def test_going_on_equals_never_having_stopped(data_dir, tmp_path):
+    whole = train(toy_config(data_dir, train={"total_images": 112}), tmp_path / "whole")
+    first = train(toy_config(data_dir, train={"total_images": 48}), tmp_path / "parts")
+    second = train(toy_config(data_dir, train={"total_images": 112}), tmp_path / "parts")
+    assert timeless(first.history + second.history) == timeless(whole.history)
+    assert timeless(read_metrics(tmp_path / "parts")) == timeless(whole.history)
+    for one, other in zip(jax.tree.leaves(whole.state), jax.tree.leaves(second.state), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_log_lines_average_and_do_not_depend_on_stops(data_dir, tmp_path):
+    every_step = train(toy_config(data_dir), tmp_path / "1").history
+    sparse = train(toy_config(data_dir, logging={"every": 3}, checkpoint={"every": 8}), tmp_path / "3").history
+    assert [line["step"] for line in sparse] == [3, 6, 8]
+    for line, steps in zip(sparse, (range(3), range(3, 6), range(6, 8)), strict=True):
+        expected = np.mean([every_step[step]["loss/generator"] for step in steps])
+        assert line["loss/generator"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_another_config_is_refused(data_dir, tmp_path):
+    train(toy_config(data_dir, train={"total_images": 8}), tmp_path)
+    other = toy_config(data_dir, train={"ema_rampup": 0.1})
+    other.seed = 4
+    with pytest.raises(
+        BadInput, match=r"holds a run of another config, which differs in seed, train\.ema_rampup; give"
+    ):
+        train(other, tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(BadInput, match=r"config\.json is damaged"):
+        train(toy_config(data_dir), tmp_path)
+
+
+def test_another_representation_is_refused(data_dir, tmp_path):
+    config = toy_config(data_dir)
+    config.representation.hop_length = 4
+    with pytest.raises(
+        BadInput, match=r"prepared with another representation than the config's: hop_length is 8 there"
+    ):
+        train(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sections", "match"),
+    [
+        ({"train": {"batch_size": 32}}, r"has 24 examples in split 'train', fewer than config\.train\.batch_size"),
+        ({"train": {"batch_size": 6}}, r"batch_size is 6, which 4 device\(s\) x 1 micro-batch\(es\) do not divide"),
+        ({"mesh": {"data": 3}}, r"does not fit the 4 device"),
+        ({"data": {"dir": "nowhere"}}, r"nowhere is not a folder"),
+        ({"logging": {"every": 0}}, r"config\.logging\.every is 0"),
+        ({"task": {"kind": "opera"}}, r"config\.task\.kind is 'opera'; it must be one of gan, toy"),
+    ],
+)
+def test_unfit_configs_end_with_a_sentence(data_dir, tmp_path, sections, match):
+    with pytest.raises(BadInput, match=match):
+        train(toy_config(data_dir, **sections), tmp_path / "run")
+
+
+def test_a_workdir_that_is_a_file(data_dir, tmp_path):
+    (tmp_path / "run").write_text("not a folder")
+    with pytest.raises(BadInput, match=r"config\.json cannot be written .*give another --workdir"):
+        train(toy_config(data_dir), tmp_path / "run")
+
+
+def test_divergence_stops_and_is_not_saved(data_dir, tmp_path, monkeypatch):
+    def explode(match, statistics, key):
+        calls = statistics["calls"] + 1.0
+        return jax.numpy.where(calls == 4, jax.numpy.inf, 0.0) * match.draw_ws(key, 2).sum(), {"calls": calls}, {}
+
+    monkeypatch.setattr(toy_gan, "generator_penalty", explode)
+    config = toy_config(data_dir, checkpoint={"every": 5}, logging={"every": 100})
+    with pytest.raises(TrainingDiverged, match=r"diverged at step 7: .*norm/toy_g_gradient.* checkpoint is step 5;"):
+        train(config, tmp_path)
+    assert complete_steps(tmp_path / "checkpoints") == [5]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(load_ema(tmp_path)[0]))
+
+
+def test_best_is_kept_and_training_stops_early(data_dir, tmp_path, monkeypatch):
+    scores = iter([3.0, 1.0, 2.0, float("nan"), 0.5])
+    drawn = []
+
+    def evaluate(sampler):
+        drawn.append(np.concatenate([sampler(5), sampler(3)]))
+        return {"log_mel/frechet": next(scores)}
+
+    monkeypatch.setattr(loop, "_build_evaluator", lambda *_: evaluate)
+    sections = {"evaluation": {"every": 2, "patience": 2}, "checkpoint": {"every": 100, "keep": 1}}
+    result = train(toy_config(data_dir, train={"total_images": 800}, **sections), tmp_path)
+    assert (result.step, result.stopped) == (8, "early")
+    assert complete_steps(tmp_path / "checkpoints") == [4, 8]
+    assert [line["evaluation/log_mel/frechet"] for line in result.history if "evaluation/log_mel/frechet" in line][
+        :3
+    ] == [
+        3.0,
+        1.0,
+        2.0,
+    ]
+    assert drawn[0].shape[0] == 8
+    assert len(np.unique(drawn[0], axis=0)) == 8
+    again = train(toy_config(data_dir, train={"total_images": 800}, **sections), tmp_path)
+    assert (again.step, again.stopped, again.history) == (8, "early", [])
+
+
+def test_evaluation_of_the_suite_runs_in_the_loop(data_dir, tmp_path):
+    config = toy_config(data_dir, evaluation={"every": 8, "num_samples": 32})
+    history = train(config, tmp_path).history
+    assert history[-1]["evaluation/log_mel/frechet"] > 0
+
+
+def test_no_tensorflow_before_the_first_step(data_dir, tmp_path):
+    code = f"""
+    import sys
+    import toy_gan
+    from test_loop import toy_config
+    from drumgan_jax.training import loop
+    assert "tensorflow" not in sys.modules, "import"
+    add = loop.MetricsWindow.add
+    def stop(window, step, metrics):
+        assert "tensorflow" not in sys.modules, "first step"
+        print("without TensorFlow")
+        sys.exit()
+    loop.MetricsWindow.add = stop
+    loop.train(toy_config({os.fspath(data_dir)!r}), {os.fspath(tmp_path)!r})
+    """
+    assert "without TensorFlow" in finish(start_process(code))
+
+
+SIGTERM_CODE = """
+import sys
+sys.modules["clu"] = None
+import toy_gan
+from test_loop import toy_config
+from drumgan_jax.training.loop import train
+result = train(toy_config({data!r}, train={{"total_images": {images}}}), {run!r})
+print(result.step, result.stopped)
+"""
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(data_dir, tmp_path):
+    code = SIGTERM_CODE.format(data=os.fspath(data_dir), run=os.fspath(tmp_path), images=8_000_000)
+    process = start_process(code)
+    wait_for_line(process, tmp_path / "metrics.jsonl", 6)
+    process.send_signal(signal.SIGTERM)
+    step, stopped = finish(process).split()
+    assert stopped == "preempted"
+    assert complete_steps(tmp_path / "checkpoints")[-1] == int(step) >= 6
+    until = int(step) + 3
+    code = SIGTERM_CODE.format(data=os.fspath(data_dir), run=os.fspath(tmp_path), images=until * 8)
+    assert finish(start_process(code)).split() == [str(until), "complete"]
+    assert [line["step"] for line in read_metrics(tmp_path)] == list(range(1, until + 1))
+
+
+def wait_for_line(process, path, count, seconds=120):
+    import time
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if path.exists() and path.read_bytes().count(b"\n") >= count:
+            return
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[1][-4000:])
+        time.sleep(0.005)
+    process.kill()
+    raise AssertionError("no metrics in time")
+
+
+def test_labels_condition_only_when_asked(data_dir, tmp_path):
+    from drumgan_jax.training.data import open_dataset
+    from drumgan_jax.training.run import freeze
+
+    config = tiny_config(data_dir)
+    assert freeze(config, open_dataset(data_dir))["labels"] == list(LABELS)
+    config.task.conditional = False
+    assert freeze(config, open_dataset(data_dir))["labels"] == []
