@@ -28,7 +28,7 @@ def full() -> ConfigDict:
         "n_fft": 2048,  # P
         "hop_length": 1025,  # P
         "num_frames": 1024,  # P
-        "floor": 1e-3,  # O; magnitude where the logarithm flattens out
+        "floor": 1e-5,  # O; a higher one makes the 3-sigma clip cut loud bins
         "griffin_lim_iterations": 10,  # P
         "griffin_lim_momentum": 0.0,  # P; plain Griffin-Lim
     }
@@ -55,6 +55,7 @@ def small() -> ConfigDict:
     config.representation.update(sample_rate=22050, n_fft=512, hop_length=320, num_frames=256)
     stylegan2.narrow(config, base=(4, 4), channel_base=8192, channel_max=256)
     config.generator.update(z_dim=256, w_dim=256)
+    config.objective.r1_gamma = 1.0  # R1 grows with the number of bins and frames: the paper's would hold back D
     config.train.total_images = 1_000_000
     config.evaluation.every = 2_000
     return config
@@ -65,6 +66,7 @@ def tiny() -> ConfigDict:
     config = small()
     config.representation.update(sample_rate=8000, n_fft=128, hop_length=100, num_frames=128)
     stylegan2.narrow(config, base=(4, 8), channel_base=1024, channel_max=64)
+    config.objective.r1_gamma = 0.1
     stylegan2.make_tiny(config)
     config.train.batch_size = 8
     return config

@@ -50,6 +50,7 @@ def small() -> ConfigDict:
     }
     stylegan2.narrow(config, base=(4, 2), channel_base=8192, channel_max=256)
     config.generator.update(z_dim=256, w_dim=256)
+    config.objective.r1_gamma = 1.0  # R1 grows with the number of bins and frames: the paper's would hold back D
     config.train.total_images = 1_000_000
     config.evaluation.every = 2_000
     return config
@@ -60,5 +61,6 @@ def tiny() -> ConfigDict:
     config = small()
     config.representation.update(sample_rate=8000, n_fft=128, hop_length=64, num_frames=64, griffin_lim_iterations=32)
     stylegan2.narrow(config, base=(4, 4), channel_base=1024, channel_max=64)
+    config.objective.r1_gamma = 0.1
     stylegan2.make_tiny(config)
     return config

@@ -22,9 +22,10 @@ from drumgan_jax.errors import BadInput
 
 # Neighbouring parts are joined up to this size; most parts of a large set reach it by themselves and are just renamed.
 _SHARD_BYTES = 2**26
-# Worker processes take about 4 seconds to start; below this estimate of the work, this process does it alone.
+# Worker processes take about 4 seconds to start; below this estimate of the work, this process does it alone. Threads
+# do no more than one: decoding asks for Python's lock too often.
 _SECONDS_FOR_WORKERS = 10
-_SECONDS_A_FILE = 0.003
+_SECONDS_A_FILE = 0.002
 _SECONDS_A_MEGABYTE = 0.02
 _SECONDS_A_STRETCHED_MEGABYTE = 0.4
 
@@ -135,11 +136,14 @@ class Pipeline:
 
     def _local(self, job: Job, chunks: Sequence[Chunk]) -> tuple[Any, PipelineOptions]:
         """Beam's Python runner: the default one would download another, written in Go."""
-        workers = self._workers or (_cores() if _is_worth_workers(job, chunks) else 1)
+        workers = self._workers
+        if not workers:
+            workers = _cores() if _estimated_seconds(job, chunks, _SECONDS_FOR_WORKERS) >= _SECONDS_FOR_WORKERS else 1
         workers = min(workers, len(chunks))
         if workers == 1:
             return fn_runner.FnApiRunner(), PipelineOptions([])
-        command = f"{shlex.quote(sys.executable)} -m data_pipelines.worker"
+        # `exec`, so that the worker itself is this process's child, not a shell between them.
+        command = f"exec {shlex.quote(sys.executable)} -m data_pipelines.worker"
         runner = fn_runner.FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
         return runner, PipelineOptions([f"--direct_num_workers={workers}"])
 
@@ -147,7 +151,8 @@ class Pipeline:
         return self._runner, PipelineOptions(self._options)
 
 
-def _is_worth_workers(job: Job, chunks: Sequence[Chunk]) -> bool:
+def _estimated_seconds(job: Job, chunks: Sequence[Chunk], enough: float) -> float:
+    """Of work on one core, counted until there is `enough`."""
     stretched = job.slicing.stretches or any(job.preparation.pitch_shifts)
     a_megabyte = _SECONDS_A_STRETCHED_MEGABYTE if stretched else _SECONDS_A_MEGABYTE
     seconds = 0.0
@@ -155,9 +160,9 @@ def _is_worth_workers(job: Job, chunks: Sequence[Chunk]) -> bool:
         for item in chunk.items:
             size = os.path.getsize(item.uri) / 2**20 if os.path.isfile(item.uri) else 0.1
             seconds += _SECONDS_A_FILE + a_megabyte * size
-            if seconds > _SECONDS_FOR_WORKERS:
-                return True
-    return False
+            if seconds >= enough:
+                return seconds
+    return seconds
 
 
 def _cores() -> int:

@@ -209,8 +209,6 @@ def _read_tfds(uri: str) -> Audio:
     _, info = _open_tfds(directory)
     example = info.features.deserialize_example_np(_records(directory, split)[int(index)])
     samples, rate = np.asarray(example["audio"]), info.features["audio"].sample_rate
-    if not rate:
-        raise BadInput(f"the data set {info.name} does not say its sample rate; export its audio to files.")
     if samples.ndim == 1:
         samples = samples[:, None]
     if np.issubdtype(samples.dtype, np.integer):
@@ -236,6 +234,8 @@ def _open_tfds(name: str) -> tuple[Path, Any]:
         raise BadInput(f"tfds:{name} is not prepared; run `tfds build {name}` first.")
     if "audio" not in builder.info.features:
         raise BadInput(f"tfds:{name} has no feature 'audio'; it has {', '.join(builder.info.features)}.")
+    if not getattr(builder.info.features["audio"], "sample_rate", None):
+        raise BadInput(f"tfds:{name} does not say the sample rate of its audio; export it to files.")
     return Path(builder.data_path), builder.info
 
 

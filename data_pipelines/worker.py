@@ -3,8 +3,10 @@
 Beam starts it by `python -m data_pipelines.worker` and tells it the rest through the environment.
 """
 
+import ctypes
 import logging
 import os
+import signal
 import sys
 
 # Before the first import of NumPy or JAX: there are as many workers as cores, and each is to use one.
@@ -20,6 +22,11 @@ os.environ.update(
 
 def main() -> None:
     """Serve the run until it ends."""
+    # An interrupt is for the run, which tells its workers; and a worker ends with a run that was killed.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     # Beam's harness tells each of its steps as a warning or less; errors reach the run as exceptions.
     logging.disable(logging.WARNING)
     from apache_beam.runners.worker import sdk_worker_main

@@ -2,10 +2,10 @@
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from drumgan_jax.errors import BadInput
 
@@ -40,7 +40,7 @@ def overview() -> str:
     return "\n".join(["usage: drumgan VERB --flag=value ...", "", *lines, "", "drumgan VERB --help tells its flags."])
 
 
-def _parser(module: ModuleType) -> "app.Callable":  # type: ignore[name-defined]
+def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
     """A flag parser that turns absl's errors into one sentence and shows only the verb's own help."""
 
     def parse(argv: Sequence[str]) -> list[str]:
@@ -52,6 +52,9 @@ def _parser(module: ModuleType) -> "app.Callable":  # type: ignore[name-defined]
             rest = flags.FLAGS(list(argv))
         except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError) as problem:
             raise BadInput(f"{_sentence(problem)} (drumgan VERB --help tells the flags.)") from problem
+        if not flags.FLAGS["verbosity"].present:
+            # The libraries underneath tell every step of every checkpoint at absl's default.
+            logging.set_verbosity(logging.WARNING)
         if len(rest) > 1:
             raise BadInput(f"{rest[1]!r} is not a flag; flags are written --name=value.")
         return rest

@@ -33,7 +33,9 @@ class Representation(Protocol):
     them, and training normalises on the device.
     """
 
-    sample_rate: int
+    @property
+    def sample_rate(self) -> int:
+        """Of the waveform, in Hz."""
 
     @property
     def num_samples(self) -> int:

@@ -31,10 +31,9 @@ def griffin_lim(
         momentum: 0 for the plain algorithm (Griffin and Lim 1984), 0.99 for the fast one (Perraudin, Balazs and
             Soendergaard 2013).
     """
-    turns = jax.random.uniform(key, magnitude.shape[1:], jnp.float32)
     return refine_phases(
         magnitude,
-        2.0 * jnp.pi * turns,
+        random_phasors(key, magnitude.shape[1:]),
         framing=framing,
         length=length,
         iterations=iterations,
@@ -42,14 +41,33 @@ def griffin_lim(
     )
 
 
+def random_phasors(key: Array, shape: tuple[int, ...]) -> Array:
+    """Complex numbers of magnitude 1 and uniformly random phase, complex64 of the shape."""
+    # Polynomials on an eighth of the circle, the angle then doubled three times. XLA's sine and cosine on CPU take as
+    # long as two iterations of Griffin-Lim.
+    angle = jax.random.uniform(key, shape, jnp.float32, -jnp.pi / 8.0, jnp.pi / 8.0)
+    square = jnp.square(angle)
+    sine = angle * (1.0 - square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0)))
+    cosine = 1.0 - square / 2.0 * (1.0 - square / 12.0 * (1.0 - square / 30.0))
+    for _ in range(3):
+        cosine, sine = jnp.square(cosine) - jnp.square(sine), 2.0 * cosine * sine
+    return jax.lax.complex(cosine, sine)
+
+
 @functools.partial(jax.jit, static_argnames=("framing", "length", "iterations", "momentum"))
 def refine_phases(
-    magnitude: Array, phases: Array, *, framing: Framing, length: int, iterations: int, momentum: float = 0.99
+    magnitude: Array, phasors: Array, *, framing: Framing, length: int, iterations: int, momentum: float = 0.99
 ) -> Array:
-    """`griffin_lim` from given phases [frames, bins] in radians: step by step what librosa.griffinlim computes."""
+    """`griffin_lim` from given phases: step by step what librosa.griffinlim computes.
+
+    Args:
+        magnitude: magnitude spectra [batch, frames, bins], float32.
+        phasors: the initial phases of every sound, complex numbers of magnitude 1 [frames, bins].
+        framing, length, iterations, momentum: as of `griffin_lim`.
+    """
     gain = inverse_window_sum(framing, magnitude.shape[1], length)
-    # Behind the barrier, the cosines are computed once, not inside the products of every sound.
-    cosine, sine = jax.lax.optimization_barrier((jnp.cos(phases), jnp.sin(phases)))
+    # Behind the barrier, the phasors are computed once, not inside the products of every sound.
+    cosine, sine = jax.lax.optimization_barrier((jnp.real(phasors), jnp.imag(phasors)))
     # What is normalised is c_n - weight * c_(n-1), which has the phases of c_n + momentum * (c_n - c_(n-1)).
     weight = momentum / (1.0 + momentum)
 

@@ -92,9 +92,13 @@ def settings_of(representation: parts.Representation) -> dict[str, Any]:
 
 
 def differences(a: parts.Representation, b: parts.Representation) -> list[str]:
-    """Settings in which two representations differ, statistics left aside, as "name: value against value"."""
+    """Settings in which the features of two representations differ, as "name: value against value".
+
+    Statistics, and how phases are found in decoding, are left aside: neither changes what a data set holds.
+    """
     first, second = settings_of(a), settings_of(b)
-    names = [name for name in {**first, **second} if name not in ("mean", "std")]
+    aside = ("mean", "std", "griffin_lim_iterations", "griffin_lim_momentum")
+    names = [name for name in {**first, **second} if name not in aside]
     if first["kind"] != second["kind"]:
         names = ["kind"]
     return [f"{name}: {first[name]} against {second[name]}" for name in names if first[name] != second[name]]

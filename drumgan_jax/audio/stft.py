@@ -107,9 +107,11 @@ def overlap_add(frames: Array, hop_length: int) -> Array:
     """Sum of frames [batch, frames, frame_length], each `hop_length` after the last: [batch, samples]."""
     batch, count, length = frames.shape
     overlap = -(-length // hop_length)
-    frames = jnp.pad(frames, ((0, 0), (0, 0), (0, overlap * hop_length - length)))
-    pieces = frames.reshape(batch, count, overlap, hop_length)
-    shifted = [jnp.pad(pieces[:, :, k], ((0, 0), (k, overlap - 1 - k), (0, 0))) for k in range(overlap)]
+    shifted = []
+    for k in range(overlap):
+        # One slice for each hop of a frame, not a reshape of all: XLA's loops then need no division to index.
+        piece = frames[:, :, k * hop_length : (k + 1) * hop_length]
+        shifted.append(jnp.pad(piece, ((0, 0), (k, overlap - 1 - k), (0, hop_length - piece.shape[-1]))))
     rows = functools.reduce(jnp.add, shifted)
     return rows.reshape(batch, -1)[:, : (count - 1) * hop_length + length]
 

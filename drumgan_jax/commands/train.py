@@ -10,8 +10,8 @@ from absl import flags
 from ml_collections import config_flags
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "the system and its variant, and overrides.", lock_config=True)
-WORKDIR = flags.DEFINE_string("workdir", None, "the run directory to make or to go on with.")
-flags.mark_flags_as_required(["config", "workdir"])
+WORKDIR = flags.DEFINE_string("workdir", None, "the run directory to make or to go on with.", required=True)
+flags.mark_flag_as_required("config")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -1,8 +1,9 @@
 """The three convolutions of the networks: to the same size, to half of it, and to twice.
 
-The plain one is XLA's, as are its derivatives. Halving and doubling are written with their derivatives, because XLA's own
-rules reach, at the second derivative that R1 and path length need, convolutions that its CPU code runs ten times slower
-(benchmarks/bench_resampling.py). Both come from one form, linear in a large image x, a small image y and a kernel k:
+The plain one is XLA's, as are its derivatives. Halving and doubling are written with their derivatives, because the
+rules JAX has for them reach, at the second derivative that R1 and path length need, convolutions that run ten times
+slower on CPU (benchmarks/bench_resampling.py). Both come from one form, linear in a large image x, a small image y and
+a kernel k:
 
     sum over places p, taps t, channels i, o of  x[2p + t, i] k[t, i, o] y[p, o]
 

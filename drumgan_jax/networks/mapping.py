@@ -37,7 +37,7 @@ class Mapping(nn.Module):
         """
         parts = [] if z is None else [normalize_second_moment(z)]
         if self.num_labels:
-            check_labels(labels, self.num_labels)
+            labels = check_labels(labels, self.num_labels)
             parts.append(normalize_second_moment(Dense(self.w_dim, name="embed")(labels)))
         x = jnp.concatenate(parts, axis=-1)
         for i in range(self.num_layers):
@@ -50,15 +50,17 @@ def normalize_second_moment(x: Array) -> Array:
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
 
 
-def check_labels(labels: Array | None, num_labels: int) -> None:
-    """Refuse labels that are not [batch, num_labels].
+def check_labels(labels: Array | None, num_labels: int) -> Array:
+    """The labels, if they are [batch, num_labels].
 
     Raises:
         BadInput: labels are missing or of another number.
     """
-    found = None if labels is None else labels.shape
-    if found is None or len(found) != 2 or found[1] != num_labels:
-        raise BadInput(f"labels have the shape {found}; this network needs [batch, {num_labels}], one-hot or soft.")
+    if labels is None:
+        raise BadInput(f"labels are missing; this network needs [batch, {num_labels}], one-hot or soft.")
+    if labels.ndim != 2 or labels.shape[1] != num_labels:
+        raise BadInput(f"labels are {labels.shape}; this network needs [batch, {num_labels}], one-hot or soft.")
+    return labels
 
 
 def truncate(ws: Array, w_average: Array, psi: float | Array, cutoff: int | None = None) -> Array:

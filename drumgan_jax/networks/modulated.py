@@ -4,7 +4,9 @@ A kernel scaled per example on its input channels is the same as the input scale
 scale of the output: so one dense convolution serves the whole batch, and no example has a kernel of its own.
 """
 
+import itertools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -55,12 +57,10 @@ class StyledConvolution(nn.Module):
 
     Attributes:
         features: channels of the output.
-        layer: which layer of the generator this is; layers draw different noise from the same keys.
         up: double both axes.
     """
 
     features: int
-    layer: int
     up: bool = False
     compute_dtype: jnp.dtype = jnp.float32
 
@@ -71,7 +71,7 @@ class StyledConvolution(nn.Module):
         Args:
             x: [batch, freq, time, in].
             w: [batch, w_dim].
-            noise: one random key per example [batch], or None for none.
+            noise: [batch, freq, time, 1], or None for none.
         """
         channels = x.shape[-1]
         kernel = self.param("kernel", nn.initializers.normal(1.0), (3, 3, channels, self.features))
@@ -80,7 +80,7 @@ class StyledConvolution(nn.Module):
         styles = Dense(channels, bias_init=1.0, name="style")(w)
         x = modulated_convolution(x, kernel, styles, self.up, self.compute_dtype)
         if noise is not None:
-            x = x + strength * draw_noise(noise, self.layer, x.shape[1:3])
+            x = x + strength * noise
         return scaled_leaky_relu(x + bias).astype(self.compute_dtype)
 
 
@@ -105,6 +105,18 @@ class ToOutput(nn.Module):
         return convolve(x, kernel.astype(self.compute_dtype)).astype(jnp.float32) + bias
 
 
-def draw_noise(keys: Array, layer: int, size: tuple[int, int]) -> Array:
-    """Normal noise [batch, freq, time, 1] of one layer, from one key per example [batch]."""
-    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, layer), (*size, 1)))(keys)
+def draw_noise(keys: Array, sizes: Sequence[tuple[int, int]]) -> list[Array]:
+    """Normal noise for several layers, of one key per example; one draw for all, which compiles sooner than many.
+
+    Args:
+        keys: random keys [batch].
+        sizes: (freq, time) of each layer.
+
+    Returns:
+        For each layer, noise [batch, freq, time, 1].
+    """
+    lengths = [math.prod(size) for size in sizes]
+    row = jax.vmap(lambda key: jax.random.normal(key, (sum(lengths),)))(keys)
+    ends = itertools.accumulate(lengths)
+    pieces = [row[:, end - length : end] for end, length in zip(ends, lengths, strict=True)]
+    return [piece.reshape(-1, *size, 1) for piece, size in zip(pieces, sizes, strict=True)]

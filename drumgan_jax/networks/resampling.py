@@ -1,8 +1,8 @@
 """Up- and down-sampling by two with the blur [1, 3, 3, 1], alone and joined to a convolution.
 
-Karras et al. 2020, appendix B. The blur is sums of shifted slices over both axes at once: a depthwise convolution is many
-times slower on CPU. Its taps are symmetric, so its transpose is the same sum with other padding, and up- and down-sampling
-are each other's transpose but for a factor; that is how derivatives of any order are written
+The blur (Karras et al. 2020, appendix B) is a sum of shifted slices over both axes at once: a depthwise convolution is
+many times slower on CPU. Its taps are symmetric, so its transpose is the same sum with other padding, and up- and
+down-sampling are each other's transpose but for a factor; derivatives of any order are written that way
 (benchmarks/bench_resampling.py compares the forms).
 """
 
@@ -79,9 +79,9 @@ blur.defvjp(lambda x, padding: (blur(x, padding), None), lambda padding, _, y: (
 def up_convolution(x: Array, kernel: Array) -> Array:
     """Double both axes and convolve with a 3 x 3 kernel.
 
-    As if zeros were put between the samples, all padding applied at once, then the blur at gain four, then the convolution
-    without padding of its own; computed with the convolution first. Its kernel is flipped, unlike those of all other
-    layers, as in the reference.
+    As if zeros were put between the samples, all padding applied at once, then the blur at gain four, then the
+    convolution without padding of its own; computed with the convolution first. Its kernel is flipped, unlike those of
+    all other layers, as in the reference.
 
     Args:
         x: [batch, freq, time, in].

@@ -1,6 +1,7 @@
 """StyleGAN2 for spectrograms: rectangular, any channels (Karras et al. 2020, configuration F)."""
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ from flax import linen as nn
 from drumgan_jax.errors import BadInput
 from drumgan_jax.networks.layers import Convolution, Dense
 from drumgan_jax.networks.mapping import Mapping
-from drumgan_jax.networks.modulated import StyledConvolution, ToOutput
+from drumgan_jax.networks.modulated import StyledConvolution, ToOutput, draw_noise
 from drumgan_jax.networks.resampling import upsample
 from drumgan_jax.parts import Array, Critique
 
@@ -38,45 +39,40 @@ def num_doublings(shape: tuple[int, int, int], base: tuple[int, int]) -> int:
     )
 
 
-def width(level: int, channel_base: int, channel_max: int) -> int:
-    """Channels after `level` doublings: the reference's rule, with the base counted as its 4 x 4."""
-    return max(1, min(channel_base // (4 << level), channel_max))
+def layer_widths(shape: tuple[int, int, int], base: tuple[int, int], channel_base: int, channel_max: int) -> list[int]:
+    """Channels after 0, 1, ... doublings of `base` up to `shape`: the reference's rule, with any base as its 4 x 4."""
+    levels = range(num_doublings(shape, base) + 1)
+    return [max(1, min(channel_base // (4 << level), channel_max)) for level in levels]
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution of the generator: one or two styled convolutions, and the skip to the output.
+    """One resolution of the generator: styled convolutions, and the skip to the output.
 
     Attributes:
         features: channels at this resolution.
         channels: channels of the example.
-        layer: index of the block's first w.
-        up: double both axes first; the block at the base does not and has one convolution less.
+        up: the first convolution doubles both axes; in all blocks but that at the base.
     """
 
     features: int
     channels: int
-    layer: int
     up: bool
     compute_dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, image: Array | None, ws: Array, noise: Array | None) -> tuple[Array, Array]:
+    def __call__(self, x: Array, image: Array | None, ws: Array, noises: Sequence[Array | None]) -> tuple[Array, Array]:
         """Activations [batch, freq, time, features] and image [batch, freq, time, channels], of the ones below.
 
         Args:
             x: activations, half as large where `up`.
             image: the sum so far, half as large; None at the base.
-            ws: [batch, layers, w_dim].
-            noise: one random key per example [batch], or None for none.
+            ws: what the block's layers read [batch, convolutions + 1, w_dim].
+            noises: for each convolution [batch, freq, time, 1], or None for none.
         """
-        layer = self.layer
-        if self.up:
-            up = StyledConvolution(self.features, layer, True, self.compute_dtype, name="up")
-            x = up(x, ws[:, layer], noise)
-            layer += 1
-        x = StyledConvolution(self.features, layer, False, self.compute_dtype, name="same")(x, ws[:, layer], noise)
-        # The next block's first convolution reads the same w.
-        summand = ToOutput(self.channels, self.compute_dtype, name="output")(x, ws[:, layer + 1])
+        for i in range(len(noises)):
+            name, up = ("up", True) if self.up and i == 0 else ("same", False)
+            x = StyledConvolution(self.features, up, self.compute_dtype, name=name)(x, ws[:, i], noises[i])
+        summand = ToOutput(self.channels, self.compute_dtype, name="output")(x, ws[:, len(noises)])
         return x, summand if image is None else upsample(image) + summand
 
 
@@ -128,14 +124,10 @@ class Generator(nn.Module):
             self.variable("statistics", "w_average", jnp.zeros, (self.w_dim,))
         self.mapping = Mapping(self.w_dim, self.mapping_layers, self.num_labels, self.mapping_lr_multiplier)
         block = nn.remat(SynthesisBlock) if self.rematerialize else SynthesisBlock
-        widths = [
-            width(level, self.channel_base, self.channel_max)
-            for level in range(num_doublings(self.shape, self.base) + 1)
-        ]
+        widths = layer_widths(self.shape, self.base, self.channel_base, self.channel_max)
         self.constant = self.param("constant", nn.initializers.normal(1.0), (*self.base, widths[0]))
         self.blocks = [
-            block(features, self.shape[2], max(0, 2 * level - 1), level > 0, self.compute_dtype)
-            for level, features in enumerate(widths)
+            block(features, self.shape[2], level > 0, self.compute_dtype) for level, features in enumerate(widths)
         ]
 
     def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
@@ -164,11 +156,16 @@ class Generator(nn.Module):
                 the same in any batch.
         """
         batch = ws.shape[0]
-        if noise is not None and noise.ndim == 0:
-            noise = jax.random.split(noise, batch)
-        x, image = jnp.broadcast_to(self.constant, (batch, *self.constant.shape)).astype(self.compute_dtype), None
-        for block in self.blocks:
-            x, image = block(x, image, ws, noise)
+        sizes = [(self.base[0] << (i + 1) // 2, self.base[1] << (i + 1) // 2) for i in range(self.num_ws - 1)]
+        noises: Sequence[Array | None] = [None] * len(sizes)
+        if noise is not None:
+            noises = draw_noise(jax.random.split(noise, batch) if noise.ndim == 0 else noise, sizes)
+        x = jnp.broadcast_to(self.constant, (batch, *self.constant.shape)).astype(self.compute_dtype)
+        x, image = self.blocks[0](x, None, ws[:, :2], noises[:1])
+        for level, block in enumerate(self.blocks[1:], start=1):
+            first = 2 * level - 1
+            # Three layers read a w here; the next block begins at the third's: output layers have none of their own.
+            x, image = block(x, image, ws[:, first : first + 3], noises[first : first + 2])
         return image
 
 
@@ -232,10 +229,9 @@ class Discriminator(nn.Module):
             BadInput: labels are missing, or the batch does not divide into groups.
         """
         block = nn.remat(DiscriminatorBlock) if self.rematerialize else DiscriminatorBlock
-        doublings = num_doublings(self.shape, self.base)
-        widths = [width(level, self.channel_base, self.channel_max) for level in range(doublings + 1)]
+        widths = layer_widths(self.shape, self.base, self.channel_base, self.channel_max)
         x = Convolution(widths[-1], 1, compute_dtype=self.compute_dtype, name="input")(x)
-        for level in range(doublings, 0, -1):
+        for level in range(len(widths) - 1, 0, -1):
             x = block(widths[level], widths[level - 1], self.compute_dtype, name=f"block_{level}")(x)
         x = minibatch_stddev(x.astype(jnp.float32), self.stddev_group)
         x = Convolution(widths[0], name="last")(x)
@@ -250,9 +246,9 @@ class Discriminator(nn.Module):
 def minibatch_stddev(x: Array, group: int) -> Array:
     """Append the standard deviation over groups of examples as a channel (Karras et al. 2018, section 3).
 
-    Groups are taken from the global batch at fixed strides: of N examples in groups of G, example i shares its group with
-    i + N/G, i + 2N/G, ... The reference groups within each device's part of the batch, so that its numbers depend on the
-    device count; these do not.
+    Groups are taken from the global batch at fixed strides: of N examples in groups of G, example i shares its group
+    with i + N/G, i + 2N/G, ... The reference groups within each device's part of the batch, so that its numbers depend
+    on the device count; these do not.
 
     Args:
         x: [batch, freq, time, channels].

@@ -15,7 +15,7 @@ from drumgan_jax.parts import Array, Critique
 
 @dataclasses.dataclass(frozen=True)
 class Logistic:
-    """Non-saturating logistic losses (Goodfellow et al. 2014), R1 (Mescheder et al. 2018), path length (Karras et al. 2020).
+    """Logistic losses (Goodfellow et al. 2014), R1 (Mescheder et al. 2018), path length (Karras et al. 2020).
 
     Attributes:
         r1_gamma: weight of R1, halved in the loss as in its equation; 0 for none.
@@ -70,7 +70,7 @@ class Logistic:
         return {"path_length_mean": jnp.zeros((), jnp.float32)}
 
     def discriminator_loss(self, real: Critique, fake: Critique, labels: Array | None) -> tuple[Array, Metrics]:
-        """softplus(fake) + softplus(-real), averaged over the batch; the mean scores as metrics. Labels are not used."""
+        """softplus(fake) + softplus(-real), averaged over the batch; mean scores as metrics. Labels are not used."""
         real_scores, fake_scores = all_scores(real), all_scores(fake)
         loss = jax.nn.softplus(fake_scores).mean() + jax.nn.softplus(-real_scores).mean()
         return loss, {"score/real": real_scores.mean(), "score/fake": fake_scores.mean()}

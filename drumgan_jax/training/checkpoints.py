@@ -5,6 +5,7 @@ instrument needs), `data` (the step, which is the whole position in the data). I
 name and renamed when it is complete, so a killed process leaves complete checkpoints only.
 """
 
+import contextlib
 import errno
 import math
 import os
@@ -51,6 +52,12 @@ class Checkpoints:
     def latest(self) -> int | None:
         """Step of the last complete checkpoint."""
         return max(complete_steps(self.directory), default=None)
+
+    def last_good(self) -> int | None:
+        """Step of the last complete checkpoint, once the one being saved is complete too."""
+        with contextlib.suppress(BadInput):
+            self.wait()
+        return self.latest
 
     def best(self) -> tuple[int, float] | None:
         """Step and figure of the best checkpoint, if any was evaluated."""

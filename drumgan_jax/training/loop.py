@@ -125,7 +125,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
                 continue
 
             # Log
-            line = window.close(checkpoints.latest)
+            line = window.close(checkpoints.last_good)
             line |= clock.read(feed.waited)
             history.append({"step": done, **line})
             writers.metrics(done, line)

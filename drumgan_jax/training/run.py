@@ -28,11 +28,9 @@ def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     frozen = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
     others = differences(build_representation(frozen["representation"]), dataset.representation)
     if others:
-        stored = settings_of(dataset.representation)
-        told = "; ".join(f"{name} is {stored.get(name)!r} there" for name in others)
         raise BadInput(
-            f"{dataset.directory} was prepared with another representation than the config's: {told}; prepare "
-            "it with this config, or train with that one's."
+            f"{dataset.directory} was prepared with another representation: the config's differs in "
+            f"{', '.join(others)}; prepare it with this config, or train with that one's."
         )
     frozen["representation"] = settings_of(dataset.representation)
     frozen["labels"] = list(dataset.label_names) if frozen["task"].get("conditional") else []

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 import toy_gan
-from training_cases import LABELS, finish, start_process, timeless, tiny_config, write_dataset
+from training_cases import LABELS, finish, start_process, timeless, tiny_config, wait_for_line, write_dataset
 
 from drumgan_jax.errors import BadInput
 from drumgan_jax.training import loop
@@ -32,8 +32,9 @@ def data_dir(tmp_path_factory):
 
 def toy_config(data_dir, **sections):
     """The loop with networks that compile in a moment; random latents and noise matter."""
+    task = sections.pop("task", {"kind": "toy", "gain": 0.3})
     config = tiny_config(data_dir, **sections)
-    config.task = {"kind": "toy", "gain": 0.3}
+    config.task = task
     return config
 
 
@@ -106,7 +107,7 @@ def test_another_representation_is_refused(data_dir, tmp_path):
     config = toy_config(data_dir)
     config.representation.hop_length = 4
     with pytest.raises(
-        BadInput, match=r"prepared with another representation than the config's: hop_length is 8 there"
+        BadInput, match=r"another representation: the config's differs in hop_length: 4 against 8; prepare"
     ):
         train(config, tmp_path)
 
@@ -140,7 +141,9 @@ def test_divergence_stops_and_is_not_saved(data_dir, tmp_path, monkeypatch):
 
     monkeypatch.setattr(toy_gan, "generator_penalty", explode)
     config = toy_config(data_dir, checkpoint={"every": 5}, logging={"every": 100})
-    with pytest.raises(TrainingDiverged, match=r"diverged at step 7: .*norm/toy_g_gradient.* checkpoint is step 5;"):
+    with pytest.raises(
+        TrainingDiverged, match=r"diverged at step 7: norm/toy_g_gradient, .* and \d+ more not finite; .* step 5;"
+    ):
         train(config, tmp_path)
     assert complete_steps(tmp_path / "checkpoints") == [5]
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(load_ema(tmp_path)[0]))
@@ -219,20 +222,6 @@ def test_sigterm_saves_and_the_same_command_goes_on(data_dir, tmp_path):
     code = SIGTERM_CODE.format(data=os.fspath(data_dir), run=os.fspath(tmp_path), images=until * 8)
     assert finish(start_process(code)).split() == [str(until), "complete"]
     assert [line["step"] for line in read_metrics(tmp_path)] == list(range(1, until + 1))
-
-
-def wait_for_line(process, path, count, seconds=120):
-    import time
-
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if path.exists() and path.read_bytes().count(b"\n") >= count:
-            return
-        if process.poll() is not None:
-            raise AssertionError(process.communicate()[1][-4000:])
-        time.sleep(0.005)
-    process.kill()
-    raise AssertionError("no metrics in time")
 
 
 def test_labels_condition_only_when_asked(data_dir, tmp_path):

@@ -72,7 +72,7 @@ def test_replacing_is_atomic(tmp_path):
         assert not path.exists()
     assert path.read_text() == "one"
     with pytest.raises(AttributeError), replacing(path) as temporary:
-        temporary.write_text("two").not_there
+        temporary.write_text("two").fail()
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("a.txt", "one")]
 
 
@@ -80,7 +80,7 @@ def test_window_averages_over_the_steps_that_have_a_metric():
     window = MetricsWindow()
     window.add(1, {"a": np.float32(1), "rare": np.float32(7)})
     window.add(2, {"a": np.float32(3)})
-    assert window.close(None) == {"a": 2.0, "rare": 7.0}
+    assert window.close(lambda: None) == {"a": 2.0, "rare": 7.0}
     assert len(window) == 0
 
 
@@ -89,6 +89,6 @@ def test_window_names_the_first_step_that_is_not_finite():
     window.add(4, {"a": np.float32(1)})
     window.add(5, {"a": np.float32(1), "norm/b": np.float32("nan"), "c": np.float32("inf")})
     window.add(6, {"a": np.float32("nan")})
-    with pytest.raises(TrainingDiverged, match=r"diverged at step 5: c, norm/b not finite; .* checkpoint is step 3;"):
-        window.close(3)
+    with pytest.raises(TrainingDiverged, match=r"diverged at step 5: norm/b, c not finite; .* checkpoint is step 3;"):
+        window.close(lambda: 3)
     assert issubclass(TrainingDiverged, BadInput)

@@ -1,0 +1,115 @@
+"""Beats and stretching, measured on synthesised loops of known tempo.
+
+`python tests/data_pipelines/test_beats.py` prints the table.
+"""
+
+import builtins
+
+import numpy as np
+import pytest
+
+from data_pipelines import stretch, synthetic
+from data_pipelines.beats import find_beats, loop_grid
+from drumgan_jax.errors import BadInput
+
+RATE = synthetic.SAMPLE_RATE
+
+
+def measure(count: int, bars: int) -> dict[str, float]:
+    """Errors of the beat of loops that start at a random moment, over `count` loops."""
+    tempo_errors, beat_errors, downbeats = [], [], []
+    for index in range(count):
+        samples, bpm = synthetic.bars(index, count=bars)
+        skipped = round(np.random.default_rng(index).uniform(0, 1.5) * RATE)
+        grid = find_beats(samples[skipped:], RATE, prior=120.0)
+        beats = grid.first + grid.period * np.arange(int((len(samples) - skipped) / RATE / grid.period))
+        position = (beats + skipped / RATE) * bpm / 60
+        tempo_errors.append(abs(grid.tempo / bpm - 1))
+        beat_errors.append(np.median(np.abs(position - np.round(position))) * 60 / bpm)
+        downbeats.append(round((grid.first_downbeat + skipped / RATE) * bpm / 60) % 4 == 0)
+    return {
+        "tempo error, median, %": 100 * float(np.median(tempo_errors)),
+        "tempo right within 0.1 %": float(np.mean(np.array(tempo_errors) < 1e-3)),
+        "beat error, median, ms": 1000 * float(np.median(beat_errors)),
+        "beats right within 20 ms": float(np.mean(np.array(beat_errors) < 0.02)),
+        "downbeat right": float(np.mean(downbeats)),
+    }
+
+
+def test_beats_of_known_loops():
+    errors = measure(12, bars=8)
+    assert errors["tempo error, median, %"] < 0.02
+    assert errors["beat error, median, ms"] < 2
+    assert errors["tempo right within 0.1 %"] >= 0.8  # The rest are octaves: half the tempo.
+    assert errors["beats right within 20 ms"] >= 0.9
+    assert errors["downbeat right"] >= 0.5  # Chance is 0.25; a beat with a kick on every quarter does not tell.
+
+
+def test_a_known_tempo_keeps_its_octave():
+    for index, bpm in enumerate((70, 100, 174)):
+        samples, _ = synthetic.bars(index, count=8, bpm=bpm)
+        grid = find_beats(samples, RATE, prior=float(bpm), known=True)
+        assert abs(grid.tempo / bpm - 1) < 1e-3
+
+
+def test_no_beat_in_noise_or_silence():
+    noise = np.random.default_rng(0).normal(0, 0.1, 20 * RATE).astype(np.float32)
+    assert find_beats(noise, RATE, 120.0).strength < 1.2
+    assert find_beats(np.zeros(20 * RATE, np.float32), RATE, 120.0) is None
+    assert find_beats(noise[: RATE // 2], RATE, 120.0) is None
+
+
+def test_loop_grid_takes_whole_bars_only():
+    assert loop_grid(4.0, 121.0, 4).tempo == 120
+    assert loop_grid(4.5, 120.0, 4) is None
+    assert loop_grid(0.5, 120.0, 4) is None
+
+
+@pytest.mark.parametrize("speed", [0.9, 1.08, 1.25])
+def test_stretching_keeps_beats_in_place_and_onsets_sharp(speed):
+    period, hits = 0.5, 60
+    sound = synthetic.one_shot("snare", 1)[:8000]
+    samples = np.zeros(round(period * hits * RATE), np.float32)
+    for hit in range(hits):
+        start = round(hit * period * RATE)
+        samples[start : start + len(sound)] += sound[: len(samples) - start]
+    stretched = stretch.time_stretch(samples, RATE, speed)
+    assert len(stretched) == round(len(samples) / speed)
+    errors, rises = [], []
+    for hit in range(1, hits - 1):
+        window = np.abs(stretched[round((hit * period / speed - 0.05) * RATE) :][: round(0.15 * RATE)])
+        onset, top = np.argmax(window > 0.1 * window.max()), np.argmax(window > 0.7 * window.max())
+        errors.append(onset / RATE - 0.05)
+        rises.append((top - onset) / RATE)
+    assert np.max(np.abs(errors)) < 0.003
+    assert abs(np.polyfit(np.arange(len(errors)) * period, errors, 1)[0]) < 5e-5, "a drift, in seconds a second"
+    assert np.median(rises) < 0.002
+
+
+def test_pitch_shift_moves_a_tone_and_keeps_the_length():
+    tone = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE).astype(np.float32)
+    shifted = stretch.pitch_shift(tone, RATE, 3)
+    assert len(shifted) == len(tone)
+    peak = np.argmax(np.abs(np.fft.rfft(shifted[8192 : 8192 + 16384] * np.hanning(16384)))) * RATE / 16384
+    assert abs(peak / (440 * 2 ** (3 / 12)) - 1) < 0.01
+    assert stretch.pitch_shift(tone, RATE, 0) is tone
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch):
+    load = builtins.__import__
+
+    def without(name, *arguments, **options):
+        if name == "pedalboard":
+            raise ImportError(name)
+        return load(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(BadInput, match=r"drumgan-jax\[stretch\]"):
+        stretch.require()
+
+
+if __name__ == "__main__":
+    for bars in (4, 8, 30):
+        print(f"{bars} bars")
+        for name, value in measure(40, bars).items():
+            print(f"  {name:<28} {value:.4g}")

@@ -1,0 +1,156 @@
+"""Slicing rules: lengths, starts, fades, reasons."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_pipelines import synthetic
+from data_pipelines.slicing import SLICINGS, Bar, Loop, Mix, OneShot, Skip, Slice, build_slicing
+from drumgan_jax.errors import BadInput
+
+RATE = 8000
+
+
+def noise(length, seed=0):
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, length).astype(np.float32)
+
+
+@pytest.mark.smoke
+def test_one_shot_starts_before_the_onset_and_fades():
+    samples = np.concatenate([np.full(1000, 1e-4, np.float32), np.ones(2000, np.float32)])
+    rule = OneShot(onset_db=-40, pre_roll=0.01, fade_in=0.0, fade_out=0.1)
+    (piece,) = rule.slices(samples, RATE, 2500, None)
+    assert piece.start == (1000 - 80) / RATE
+    assert len(piece.waveform) == 2500
+    np.testing.assert_array_equal(piece.waveform[2080:], 0)
+    ramp = piece.waveform[1280:2080]
+    np.testing.assert_allclose(ramp, np.arange(800, 0, -1) / 801, rtol=1e-6)
+    np.testing.assert_array_equal(piece.waveform[80:1280], 1)
+
+
+@pytest.mark.smoke
+@settings(deadline=None, max_examples=60)
+@given(
+    length=st.integers(0, 3000),
+    num_samples=st.integers(1, 1000),
+    seconds=st.sampled_from([0.0, 0.01, 0.05]),
+    stride=st.sampled_from([0.0, 0.013, 0.1]),
+    min_fill=st.sampled_from([0.25, 1.0]),
+    silent=st.booleans(),
+)
+def test_lengths_are_exact_and_starts_increase(length, num_samples, seconds, stride, min_fill, silent):
+    samples = np.zeros(length, np.float32) if silent else noise(length)
+    for rule in (OneShot(), Loop(seconds=seconds, stride=stride, min_fill=min_fill)):
+        pieces = list(rule.slices(samples, RATE, num_samples, None))
+        assert pieces, "every file gives slices or a reason"
+        slices = [piece for piece in pieces if isinstance(piece, Slice)]
+        assert all(piece.waveform.shape == (num_samples,) for piece in slices)
+        assert all(piece.waveform.dtype == np.float32 for piece in slices)
+        starts = [piece.start for piece in slices]
+        assert starts == sorted(set(starts))
+        if silent:
+            assert not any(np.any(piece.waveform) for piece in slices)
+
+
+def test_slicing_does_not_change_its_input():
+    samples = noise(3000)
+    before = samples.copy()
+    for rule in (OneShot(fade_out=0.1), Loop()):
+        list(rule.slices(samples, RATE, 1000, None))
+    np.testing.assert_array_equal(samples, before)
+
+
+def test_loops_cover_the_file():
+    samples = noise(1000)
+    pieces = list(Loop(stride=0.0125, min_fill=0.5).slices(samples, RATE, 300, None))
+    assert [round(piece.start * RATE) for piece in pieces] == [0, 100, 200, 300, 400, 500, 600, 700, 800]
+    np.testing.assert_array_equal(pieces[3].waveform, samples[300:600])
+    np.testing.assert_array_equal(pieces[8].waveform, np.pad(samples[800:], (0, 100)))
+    assert list(Loop().slices(samples[:200], RATE, 300, None)) == [Skip("shorter than one slice")]
+
+
+def test_bars_of_a_known_tempo_are_cut_on_the_bar():
+    samples, bpm = synthetic.bars(3, count=4, bpm=120)
+    pieces = list(Bar(tempo=120).slices(samples, synthetic.SAMPLE_RATE, 88200, bpm))
+    assert [piece.start for piece in pieces] == [0, 2, 4, 6]
+    for number, piece in enumerate(pieces):
+        np.testing.assert_array_equal(piece.waveform, samples[number * 88200 : (number + 1) * 88200])
+
+
+def test_bars_are_stretched_to_the_tempo():
+    samples, _ = synthetic.bars(1, count=4, bpm=100)
+    rate = synthetic.SAMPLE_RATE
+    pieces = list(Bar(tempo=125).slices(samples, rate, round(4 * 60 / 125 * rate), 100.0))
+    assert len(pieces) == 4
+    np.testing.assert_allclose([piece.start for piece in pieces], np.arange(4) * 2.4, atol=1e-3)
+    # The kick on one is at the start of each bar, within the stretching's few milliseconds.
+    for piece in pieces:
+        loud = np.abs(piece.waveform) > 0.2 * np.abs(piece.waveform).max()
+        assert np.argmax(loud) < 0.015 * rate
+
+
+def test_bars_of_an_unknown_tempo_are_found():
+    samples, bpm = synthetic.bars(5, count=4)
+    length = 2 * synthetic.SAMPLE_RATE
+    pieces = list(Bar(tempo=120).slices(samples, synthetic.SAMPLE_RATE, length, None))
+    assert len(pieces) == 4
+    np.testing.assert_allclose([piece.start for piece in pieces], np.arange(4) * 240 / bpm, atol=0.02)
+
+
+def test_bars_say_why_there_are_none():
+    rate = 22050
+    (skip,) = Bar().slices(noise(rate * 6), rate, 2 * rate, None)
+    assert skip.reason == "no beat found"
+    (skip,) = Bar(max_stretch=1.2).slices(noise(rate * 8), rate, 2 * rate, 60.0)
+    assert skip.reason == "tempo too far from 120 BPM"
+
+
+class TestMix:
+    rate = 22050
+
+    def mix(self, bpm, seconds=60):
+        bars = int(np.ceil(seconds * bpm / 240))
+        samples, _ = synthetic.bars(2, count=bars, bpm=bpm)
+        return samples[::2][: seconds * self.rate]
+
+    def test_clips_have_the_length_tempo_and_stride(self):
+        from data_pipelines.beats import find_beats
+
+        length = round(23.77 * self.rate)
+        pieces = list(Mix().slices(self.mix(125), self.rate, length, None))
+        assert len(pieces) >= 7
+        assert all(isinstance(piece, Slice) and piece.waveform.shape == (length,) for piece in pieces)
+        strides = np.diff([piece.start for piece in pieces])
+        # Up to the 5 ms before the beat, which the first clip may not have.
+        np.testing.assert_allclose(strides, 8 * 60 / 125, atol=6e-3)
+        grid = find_beats(pieces[1].waveform, self.rate, 130.0)
+        assert abs(grid.tempo / 130 - 1) < 2e-3
+        # Clips start on a beat, up to the few milliseconds kept before it.
+        assert min(grid.first, abs(grid.period - grid.first)) < 0.02
+
+    @pytest.mark.parametrize("bpm", [100, 160])
+    def test_minutes_of_another_tempo_are_skipped(self, bpm):
+        pieces = list(Mix().slices(self.mix(bpm), self.rate, 10 * self.rate, float(bpm)))
+        assert [type(piece) for piece in pieces] == [Skip]
+        assert "outside 120 to 145 BPM" in pieces[0].reason
+
+    def test_minutes_without_beat_or_too_short_are_skipped(self):
+        samples = np.concatenate([noise(60 * self.rate), noise(5 * self.rate)])
+        reasons = [piece.reason for piece in Mix().slices(samples, self.rate, 10 * self.rate, None)]
+        assert reasons == ["no beat found in the minute", "minute shorter than one clip"]
+
+
+def test_settings_are_checked():
+    assert build_slicing({"kind": "loop", "stride": 0.5}) == Loop(stride=0.5)
+    assert set(SLICINGS) == {"one_shot", "loop", "bar", "mix"}
+    for bad, word in [
+        ({"kind": "loops"}, "kind"),
+        ({"kind": "loop", "length": 1}, "length"),
+        ({"kind": "loop", "stride": -1}, "stride"),
+        ({"kind": "mix", "max_tempo": 100.0}, "max_tempo"),
+        ({"kind": "bar", "tempo": 0}, "tempo"),
+        ({"kind": "one_shot", "onset_db": 3.0}, "onset_db"),
+    ]:
+        with pytest.raises(BadInput, match=word):
+            build_slicing(bad)

@@ -1,0 +1,113 @@
+"""One device, four, and two processes of two: the same training on the same data."""
+
+import json
+import os
+import signal
+import socket
+
+import numpy as np
+import pytest
+from training_cases import finish, start_process, timeless, wait_for_line, write_dataset
+
+from drumgan_jax.training.checkpoints import complete_steps
+from drumgan_jax.training.writers import read_metrics
+
+TRAINING = """
+import json, os, sys
+sys.modules["clu"] = None
+import jax, numpy as np
+from jax.experimental import multihost_utils
+import toy_gan
+from training_cases import tiny_config
+from drumgan_jax.training import loop, mesh
+
+mesh.MIN_SPLIT_SIZE = 64  # so that these small networks are split over fsdp as big ones are
+build, seen = loop.build_task, []
+
+def recording(config, devices):
+    task = build(config, devices)
+    step = task.step
+    def recorded(state, batch, number):
+        with jax.transfer_guard("allow"):
+            rows = multihost_utils.process_allgather(batch["x"], tiled=True)
+            seen.append(rows.astype(np.float64).sum((1, 2, 3)).tolist())
+        return step(state, batch, number)
+    task.step = recorded
+    return task
+
+loop.build_task = recording
+config = tiny_config({data!r}, train={{"total_images": {images}}}, mesh={{"fsdp": {fsdp}}}, checkpoint={{"every": 2}})
+if {toy}:
+    config.task = {{"kind": "toy", "gain": 0.3}}
+result = loop.train(config, {run!r})
+assert jax.device_count() == {devices}
+if jax.process_index() == 0:
+    print(json.dumps({{"seen": seen, "step": result.step, "stopped": result.stopped}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data")).parent
+
+
+def training(data_dir, run_dir, steps, devices, fsdp=1, toy=False):
+    return TRAINING.format(
+        data=os.fspath(data_dir), run=os.fspath(run_dir), images=steps * 8, fsdp=fsdp, devices=devices, toy=toy
+    )
+
+
+def start_pair(code):
+    """Two processes of two devices each."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    return [
+        start_process(code, 2, JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(process))
+        for process in range(2)
+    ]
+
+
+def result_of(process):
+    return json.loads(finish(process).splitlines()[-1])
+
+
+def assert_same_losses(one, other):
+    """Equal but for the order of float32 sums: seen are differences of 1e-6, and 5e-5 relative to scores near zero."""
+    for line, same in zip(timeless(read_metrics(one)), timeless(read_metrics(other)), strict=True):
+        assert line.keys() == same.keys()
+        for name in line:
+            assert line[name] == pytest.approx(same[name], rel=1e-4, abs=1e-5), (line["step"], name)
+
+
+def test_one_device_equals_four_equals_two_processes(data_dir, tmp_path):
+    steps = 4
+    running = [
+        start_process(training(data_dir, tmp_path / "1", steps, 1), 1),
+        start_process(training(data_dir, tmp_path / "4", steps, 4, fsdp=2), 4),
+        *start_pair(training(data_dir, tmp_path / "2x2", steps, 4)),
+    ]
+    one, four, two, _ = [result_of(process) if i < 3 else finish(process) for i, process in enumerate(running)]
+    assert one["seen"] == four["seen"] == two["seen"]
+    assert np.shape(one["seen"]) == (steps, 8)
+    assert_same_losses(tmp_path / "1", tmp_path / "4")
+    assert_same_losses(tmp_path / "1", tmp_path / "2x2")
+
+
+def test_resume_on_other_devices_continues_the_order(data_dir, tmp_path):
+    whole = result_of(start_process(training(data_dir, tmp_path / "whole", 6, 4, toy=True), 4))
+    first = result_of(start_process(training(data_dir, tmp_path / "run", 2, 1, toy=True), 1))
+    pair = start_pair(training(data_dir, tmp_path / "run", 4, 4, toy=True))
+    second, _ = result_of(pair[0]), finish(pair[1])
+    third = result_of(start_process(training(data_dir, tmp_path / "run", 6, 4, toy=True), 4))
+    assert first["seen"] + second["seen"] + third["seen"] == whole["seen"]
+    assert_same_losses(tmp_path / "run", tmp_path / "whole")
+
+
+def test_sigterm_to_one_process_stops_both_at_one_step(data_dir, tmp_path):
+    pair = start_pair(training(data_dir, tmp_path, 1_000_000, 4, toy=True))
+    wait_for_line(pair[0], tmp_path / "metrics.jsonl", 4)
+    pair[1].send_signal(signal.SIGTERM)
+    result, _ = result_of(pair[0]), finish(pair[1])
+    assert result["stopped"] == "preempted"
+    assert complete_steps(tmp_path / "checkpoints")[-1] == result["step"]
