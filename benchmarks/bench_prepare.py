@@ -103,7 +103,7 @@ def assert_equal(plain: Path, ours: Path) -> None:
 
 def compare(folder: Path, rounds: int) -> dict:
     """Seconds of both, alternating, and the median of the ratios."""
-    from data_pipelines import builder  # noqa: F401: imports are not counted.
+    from data_pipelines import builder  # noqa: F401  imports are not counted
     from data_pipelines.prepare import prepare
 
     plain, ours = [], []
@@ -122,7 +122,13 @@ def compare(folder: Path, rounds: int) -> dict:
             assert result.counts.examples["train"] == examples, f"{result.counts.examples} against {examples}"
         assert_equal(out / "plain.tfrecord", result.directory)
     ratio = statistics.median(p / o for p, o in zip(plain, ours, strict=True))
-    return {"examples": examples, "plain_seconds": plain, "prepare_seconds": ours, "ratio": ratio, "cores": os.cpu_count()}
+    return {
+        "examples": examples,
+        "plain_seconds": plain,
+        "prepare_seconds": ours,
+        "ratio": ratio,
+        "cores": os.cpu_count(),
+    }
 
 
 def _write_tone(path: Path) -> None:

@@ -64,7 +64,9 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
     rate = ANALYSIS_RATE / _HOP
     tempo = prior
     if not known:
-        tempo = float(librosa.feature.tempo(onset_envelope=envelope, sr=ANALYSIS_RATE, hop_length=_HOP, start_bpm=prior)[0])
+        tempo = float(
+            librosa.feature.tempo(onset_envelope=envelope, sr=ANALYSIS_RATE, hop_length=_HOP, start_bpm=prior)[0]
+        )
     spread = 0.01 if known else 0.05
     combined = envelope / envelope.mean() + low / max(float(low.mean()), 1e-9)
     period, phase = _fit(combined, rate, _periods(tempo, spread, len(samples) / sample_rate), None)
@@ -142,10 +144,8 @@ def _fit(envelope: np.ndarray, rate: float, periods: np.ndarray, near: float | N
     duration = len(envelope) / rate
     best = (-np.inf, 0.0, 0.0)
     for period in periods:
-        if near is None:
-            phases = np.arange(0, period, 1 / rate)
-        else:
-            phases = np.arange(near - _REACH, near + _REACH, 1 / rate)
+        first, last = (0.0, period) if near is None else (near - _REACH, near + _REACH)
+        phases = np.arange(first, last, 1 / rate)
         teeth = phases[:, None] + period * np.arange(int(duration / period))
         scores = _at(envelope, rate, teeth).mean(1)
         top = int(np.argmax(scores))

@@ -5,6 +5,7 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -122,7 +123,8 @@ class Pipeline:
         """
         files = sum(len(chunk.items) for chunk in chunks)
         runner, options = self._named() if self._runner else self._local(job, chunks)
-        with _quiet_beam(), _progress(Path(job.directory) / PROGRESS_NAME, files, self._show_progress):
+        progress = _progress(Path(job.directory) / PROGRESS_NAME, files, self._show_progress)
+        with _quiet_beam(), progress, _watched_workers():
             try:
                 with beam.Pipeline(runner=runner, options=options) as pipeline:
                     _ = (
@@ -208,6 +210,35 @@ def _quiet_beam() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _watched_workers() -> Iterator[None]:
+    """Ends the run when a worker process has died, for which Beam would wait for ever."""
+    died: list[str] = []
+    previous = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        name = arguments.thread.name if arguments.thread else ""
+        if name == "run_worker":  # Beam's name for the thread that waits for the process.
+            died.append(str(arguments.exc_value))
+            # A true signal: nothing less wakes the main thread, which waits for a lock.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        elif name != "beam_control_read":  # The thread that hears from the worker, and fails with it.
+            previous(arguments)
+
+    threading.excepthook = hook
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not died:
+            raise
+        raise BadInput(
+            f"a worker process was ended from outside ({died[0]}), most likely for want of memory; "
+            "use fewer of them with --workers."
+        ) from None
+    finally:
+        threading.excepthook = previous
 
 
 @contextlib.contextmanager

@@ -67,9 +67,7 @@ def features_of(representation: Representation, label_names: tuple[str, ...]) ->
     return tfds.features.FeaturesDict(
         {
             "x": tfds.features.Tensor(shape=representation.shape, dtype=np.float32, encoding=bytes_encoding),
-            "audio": tfds.features.Tensor(
-                shape=(representation.num_samples,), dtype=np.int16, encoding=bytes_encoding
-            ),
+            "audio": tfds.features.Tensor(shape=(representation.num_samples,), dtype=np.int16, encoding=bytes_encoding),
             "label": tfds.features.ClassLabel(names=list(label_names)),
             "path": tfds.features.Text(),
             "source": tfds.features.Text(),
@@ -168,14 +166,14 @@ def _serializer(
     return features, example_serializer.ExampleSerializer(features.get_serialized_info())
 
 
-def _serialize(representation: Representation, label_names: tuple[str, ...], example: dict[str, Any]) -> bytes:
+def _serialize(representation: Any, label_names: tuple[str, ...], example: dict[str, Any]) -> bytes:
     features, serializer = _serializer(representation, label_names)
     # Without `deterministic` the order of the features differs from process to process.
     return serializer.get_tf_example(features.encode_example(example)).SerializeToString(deterministic=True)
 
 
 class _PartWriter:
-    """Writes records to `NNNNNN-000.tfrecord`, `NNNNNN-001.tfrecord`, ...; `parts` tells each one's records and bytes."""
+    """Writes records to `NNNNNN-000.tfrecord`, `NNNNNN-001.tfrecord`, ...; `parts` tells what is in each."""
 
     def __init__(self, directory: Path, index: int):
         self.parts: list[dict[str, Any]] = []
@@ -195,7 +193,7 @@ class _PartWriter:
             name = f"{self._index:06d}-{len(self.parts):03d}.tfrecord"
             if self._file:
                 self._file.close()
-            self._file = open(self._directory / name, "wb")  # noqa: SIM115: closed on exit.
+            self._file = open(self._directory / name, "wb")  # noqa: SIM115  closed on exit
             self.parts.append({"name": name, "records": 0, "bytes": 0})
         record = frame_record(payload)
         self._file.write(record)

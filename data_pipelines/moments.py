@@ -31,7 +31,7 @@ class Moments:
     def of(cls, values: np.ndarray, shape: tuple[int, ...]) -> Self:
         """Of one array, over the axes where `shape` is 1."""
         axes = tuple(axis for axis, size in enumerate(shape) if size == 1)
-        mean = np.mean(values, axis=axes, keepdims=True, dtype=np.float64)
+        mean = np.asarray(np.mean(values, axis=axes, keepdims=True, dtype=np.float64))
         squares = np.sum(np.square(values - mean), axis=axes, keepdims=True)
         return cls(math.prod(values.shape[axis] for axis in axes), mean, squares)
 

@@ -3,7 +3,8 @@
     drumgan prepare --config=configs/splice_loops.py:small --audio=FOLDER --audio=MORE --data_dir=data
     drumgan prepare --config=configs/splice_loops.py:tiny --audio='synthetic:drums?count=600' --data_dir=data
 
-The data set goes to DATA_DIR/<config.name>/1.0.0, whole or not at all, with report.json telling what became of each file.
+The data set goes to DATA_DIR/<config.name>/1.0.0, whole or not at all; report.json there tells what became of each
+file.
 """
 
 import contextlib
@@ -16,7 +17,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,9 @@ from ml_collections import config_flags
 
 from drumgan_jax.errors import BadInput
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "The system and variant, as configs/NAME.py:VARIANT.", lock_config=True)
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "The system and variant, as configs/NAME.py:VARIANT.", lock_config=True
+)
 AUDIO = flags.DEFINE_multi_string(
     "audio", [], "A folder, a manifest .csv, tfds:NAME, synthetic:drums or synthetic:bars; may be repeated."
 )
@@ -36,7 +38,9 @@ DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where data sets go.")
 WHERE = flags.DEFINE_multi_string("where", [], "Only rows of manifests with column=value (or value|value).")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
 WORKERS = flags.DEFINE_integer("workers", 0, "Local processes; 0 for as many as useful.", lower_bound=0)
-BEAM_RUNNER = flags.DEFINE_string("beam_runner", "", "A Beam runner (FlinkRunner, DataflowRunner, ...); empty is local.")
+BEAM_RUNNER = flags.DEFINE_string(
+    "beam_runner", "", "A Beam runner (FlinkRunner, DataflowRunner, ...); empty is local."
+)
 BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "Options of the Beam runner, as name=value.")
 
 _VERSION = "1.0.0"
@@ -134,7 +138,8 @@ def summary(result: PrepareResult) -> str:
     from data_pipelines import report
 
     lines = [report.table(result.counts)]
-    mean, std = (getattr(result.representation, name, None) for name in ("mean", "std"))
+    mean: Any = getattr(result.representation, "mean", None)
+    std: Any = getattr(result.representation, "std", None)
     if mean is not None:
         import numpy as np
 
@@ -197,9 +202,7 @@ def _chunks(items: list[Any], job: Any) -> list[Any]:
     return chunks
 
 
-def _finish(
-    job: Any, directory: Path, settings: dict[str, Any], others: list[dict[str, Any]]
-) -> tuple[Any, Any]:
+def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[dict[str, Any]]) -> tuple[Any, Any]:
     """Fit the statistics and write what lies beside TFDS's files."""
     from data_pipelines import report
     from drumgan_jax.audio.representations import settings_of
@@ -237,7 +240,9 @@ def _staging(final: Path, overwrite: bool) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise BadInput(f"another prepare is writing {final.parent}; wait for it, or give another --data_dir.") from None
+            raise BadInput(
+                f"another prepare is writing {final.parent}; wait for it, or give another --data_dir."
+            ) from None
         if final.exists() and not overwrite:
             raise BadInput(f"{final} is there already; add --overwrite to replace it, or give another --data_dir.")
         for leftover in final.parent.glob(f"{_STAGING}*"):

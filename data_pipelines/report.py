@@ -50,7 +50,7 @@ def left_out(items: Sequence[Item], reason: str) -> Iterator[dict[str, Any]]:
 
 def parts_by_split(directory: Path) -> dict[str, list[dict[str, Any]]]:
     """The parts of shards that were written, in the order of their chunks."""
-    parts = defaultdict(list)
+    parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for summary in _summaries(directory):
         parts[summary["split"]] += summary["parts"]
     return parts

@@ -81,7 +81,9 @@ def read_item(item: Item) -> Audio:
     return read_audio(item.uri)
 
 
-def _list_source(source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None) -> Iterator[Item]:
+def _list_source(
+    source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None
+) -> Iterator[Item]:
     if source.startswith("synthetic:"):
         return _list_synthetic(source)
     if source.startswith("tfds:"):
@@ -117,14 +119,16 @@ def _list_folder(root: Path, pattern: re.Pattern[str] | None) -> Iterator[Item]:
 def _list_manifest(
     manifest: Path, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None
 ) -> Iterator[Item]:
-    """Rows of a CSV with the column `path`, relative to it, and any of label, source, bpm, group, and others to filter by."""
+    """Rows of a CSV: `path`, relative to it, and any of label, source, bpm, group, and columns to filter by."""
     try:
         with open(manifest, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
             columns = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{manifest} cannot be read as a CSV in UTF-8 ({error}); check the path and the file.") from error
+        raise BadInput(
+            f"{manifest} cannot be read as a CSV in UTF-8 ({error}); check the path and the file."
+        ) from error
     for column in ["path", *(name for name, _ in conditions)]:
         if column not in columns:
             raise BadInput(f"{manifest} has no column {column!r}; it has {', '.join(columns) or 'none'}.")
@@ -186,14 +190,16 @@ def _synthetic_options(source: str) -> tuple[str, dict[str, int]]:
             raise BadInput(f"{source}: {key} is {value!r}; it must be a whole number.")
         options[key] = int(value)
     if options["count"] < 1 or options.get("bars", 1) < 1 or not (options.get("bpm", 0) == 0 or options["bpm"] >= 30):
-        raise BadInput(f"{source}: count and bars must be 1 or more, and bpm 30 or more (or 0 for a tempo of each's own).")
+        raise BadInput(
+            f"{source}: count and bars must be 1 or more, and bpm 30 or more (or 0 for a tempo of each's own)."
+        )
     return kind, options
 
 
 def _list_tfds(source: str) -> Iterator[Item]:
     """Records of all splits of a prepared TFDS data set; its feature `audio`, and `label` if there is one."""
     directory, info = _open_tfds(source.removeprefix("tfds:"))
-    names = getattr(info.features.get("label"), "names", None)
+    names = getattr(info.features["label"], "names", None) if "label" in info.features else None
     for split in sorted(info.splits):
         records = _records(str(directory), split)
         for index in range(len(records)):
@@ -229,7 +235,9 @@ def _open_tfds(name: str) -> tuple[Path, Any]:
         builder = tfds.builder_from_directory(path) if path.is_dir() else tfds.builder(name)
         ready = bool(builder.info.splits)
     except Exception as error:  # TFDS raises of many kinds here; all mean the same.
-        raise BadInput(f"tfds:{name} cannot be opened ({type(error).__name__}); give a name or a directory that TFDS has prepared.") from error
+        raise BadInput(
+            f"tfds:{name} cannot be opened ({type(error).__name__}); give a name or a directory that TFDS has prepared."
+        ) from error
     if not ready:
         raise BadInput(f"tfds:{name} is not prepared; run `tfds build {name}` first.")
     if "audio" not in builder.info.features:

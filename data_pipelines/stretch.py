@@ -1,4 +1,4 @@
-"""Time-stretching and pitch-shifting by Rubber Band, through pedalboard (GPL-3: an optional extra, imported here only)."""
+"""Time-stretching and pitch-shifting by Rubber Band, through pedalboard (GPL-3: an extra, imported here only)."""
 
 import functools
 from types import ModuleType

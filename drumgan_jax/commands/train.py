@@ -11,12 +11,15 @@ from ml_collections import config_flags
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "the system and its variant, and overrides.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "the run directory to make or to go on with.", required=True)
+DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the run's other processes, as TPU pods and Slurm allow.")
 flags.mark_flag_as_required("config")
 
 
 def main(argv: Sequence[str]) -> None:
     """Train; see the module's docstring."""
     del argv
+    from drumgan_jax.training import distributed
     from drumgan_jax.training.loop import train
 
+    distributed.join(automatic=DISTRIBUTED.value)
     train(CONFIG.value, WORKDIR.value)

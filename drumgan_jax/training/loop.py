@@ -98,9 +98,13 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
         writers = Writers(run_dir, start, settings.total_steps, active=first)
         open_things.callback(writers.close)
         stop = open_things.enter_context(distributed.StopSignal())
-        window, clock, history = MetricsWindow(), _Clock(settings.batch_size), []
+        window, clock = MetricsWindow(), _Clock(settings.batch_size)
+        history: list[dict[str, float]] = []
         stopped = "early" if _exhausted(checkpoints, evaluation, start) else "complete"
         done = start
+        # The untrained generator's scores begin the curve. They are written after the first step, which must not wait
+        # for TensorBoard's imports.
+        untrained = evaluate(_Sampler(task, state)) if evaluate is not None and start == 0 else None
 
         for step in range(start, settings.total_steps if stopped == "complete" else start):
             # Step
@@ -114,6 +118,8 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
             if step == start:
                 jax.block_until_ready(metrics)
                 clock.first_step(time.perf_counter() - started, feed.waited)
+                if untrained is not None:
+                    _write_scores(untrained, 0, history, writers)
 
             # What is due
             last = done == settings.total_steps
@@ -137,9 +143,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
             scores = None
             if evaluate is not None and score and stopped != "preempted":
                 scores = evaluate(_Sampler(task, state))
-                line = {f"evaluation/{name}": float(value) for name, value in scores.items()}
-                history.append({"step": done, **line})
-                writers.metrics(done, line)
+                _write_scores(scores, done, history, writers)
             if save or scores:
                 checkpoints.save(done, state, scores)
             if scores and _exhausted(checkpoints, evaluation, done):
@@ -160,6 +164,12 @@ def _build_evaluator(settings: EvaluationSettings, dataset: Dataset) -> Evaluato
 
     real = dataset.waveforms(SPLIT, settings.num_samples, EVALUATION_BATCH)
     return build_evaluator(real, dataset.representation, settings.num_samples)
+
+
+def _write_scores(scores: Mapping[str, float], step: int, history: list[dict[str, float]], writers: Writers) -> None:
+    line = {f"evaluation/{name}": float(value) for name, value in scores.items()}
+    history.append({"step": step, **line})
+    writers.metrics(step, line)
 
 
 def _exhausted(checkpoints: Checkpoints, settings: EvaluationSettings, step: int) -> bool:

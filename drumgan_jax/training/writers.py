@@ -20,10 +20,10 @@ SAMPLES_FOLDER = "samples"
 
 
 def keep_until(path: Path, step: int) -> None:
-    """Drop the lines of metrics beyond `step`, and a last line that was cut short, atomically."""
+    """Drop the lines of metrics beyond `step` (at 0, all of them), and a last line that was cut short, atomically."""
     if not path.exists():
         return
-    kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+    kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step and step > 0]
     with replacing(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in kept))
 
@@ -75,7 +75,11 @@ class Writers:
         if events := self._tensorboard():
             events.write_scalars(step, values)
             events.flush()
-        told = {name.removeprefix("loss/"): f"{value:.3g}" for name, value in values.items() if "loss/" in name}
+        told = {
+            name.split("/", 1)[1]: f"{value:.3g}"
+            for name, value in values.items()
+            if name.startswith(("loss/", "evaluation/"))
+        }
         if self._bar is not None:
             self._bar.set_postfix(told)
         else:

@@ -140,7 +140,7 @@ def test_splits_keep_groups_together_and_do_not_depend_on_the_order(split_by):
     splits = assign_splits(items, Preparation(test_fraction=0.2, split_by=split_by))
     assert sum(len(members) for members in splits.values()) == len(items)
     assert 0.15 < len(splits["test"]) / len(items) < 0.3
-    for key in (lambda item: item.source) if split_by == "source" else group_of,:
+    for key in ((lambda item: item.source) if split_by == "source" else group_of,):
         assert not {key(item) for item in splits["train"]} & {key(item) for item in splits["test"]}
     again = assign_splits(items[::-1], Preparation(test_fraction=0.2, split_by=split_by))
     assert set(again["test"]) == set(splits["test"])

@@ -55,9 +55,15 @@ def saved(tmp_path):
     checkpoints.close()
 
 
+# Where a read fails, Orbax leaves tasks and coroutines behind that were never awaited, and they warn when collected.
+LEFTOVERS = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
 @pytest.fixture
 def failed_reads():
-    """For tests that read damaged files: Orbax leaves coroutines behind that were never awaited, and they warn."""
+    """Collects what LEFTOVERS is about within the test that caused it."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -136,7 +142,7 @@ def test_half_written_folders_are_ignored(saved):
     assert complete_steps(folder)[-1] == 9
 
 
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@LEFTOVERS
 def test_damaged_checkpoints_are_set_aside(saved, failed_reads):
     run_dir, checkpoints = saved
     checkpoints.close()
@@ -152,7 +158,7 @@ def test_damaged_checkpoints_are_set_aside(saved, failed_reads):
     assert complete_steps(folder) == [2, 6]
 
 
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@LEFTOVERS
 def test_nothing_readable_is_not_a_new_start(saved, failed_reads):
     run_dir, checkpoints = saved
     checkpoints.close()

@@ -24,6 +24,9 @@ def test_lines_beyond_the_step_are_dropped(tmp_path):
     assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3]
     keep_until(path, 2)
     assert path.read_text() == '{"step": 1, "a": 1.0}\n{"step": 2, "a": 1.0}\n'
+    path.write_text('{"step": 0, "a": 1.0}\n')
+    keep_until(path, 0)  # a new start writes step 0 again
+    assert path.read_text() == ""
 
 
 def test_metrics_samples_and_plain_lines(tmp_path, capsys):

@@ -150,12 +150,13 @@ class GanTask:
             out_shardings=(shardings, replicated(mesh)),
             donate_argnums=0,
         )
-        # The phases of an iteration with their intervals, in order.
-        self._phases: list[tuple[int, Callable[..., Any]]] = []
+        # The phases of an iteration with their names and intervals, in order.
+        self._phases: list[tuple[str, int, Any]] = []
         for player, main in (("generator", self._generator_step), ("discriminator", self._discriminator_step)):
-            self._phases.append((1, compiled(main)))
+            self._phases.append((player, 1, compiled(main)))
             for r in lazy[player]:
-                self._phases.append((r.interval, compiled(functools.partial(self._lazy_step, r, purposes[r.name]))))
+                step = compiled(functools.partial(self._lazy_step, r, purposes[r.name]))
+                self._phases.append((r.name, r.interval, step))
         self._average = jax.jit(self._averaged, in_shardings=(shardings,), out_shardings=shardings, donate_argnums=0)
         self._render = jax.jit(self._rendered, static_argnums=(2, 3), out_shardings=replicated(mesh))
 
@@ -176,11 +177,15 @@ class GanTask:
     def step(self, state: GanState, batch: Mapping[str, Array], step: int) -> tuple[GanState, Metrics]:
         """One iteration; see the class and drumgan_jax.training.task."""
         metrics: Metrics = {}
-        for interval, phase in self._phases:
+        for _, interval, phase in self._phases:
             if step % interval == 0:
                 state, of_phase = phase(state, dict(batch))
                 metrics |= of_phase
         return self._average(state), metrics | self._rates
+
+    def lower(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Lowered]:
+        """Every phase by name, lowered for the mesh from the batch's shapes alone: nothing is allocated or compiled."""
+        return {name: phase.lower(self._shapes, dict(batch)) for name, _, phase in self._phases}
 
     def summarize(self, state: GanState) -> Summary:
         """Sounds of fixed latents, their labels taking turns, by the moving average."""
