@@ -26,13 +26,14 @@ class Grid:
         tempo: beats a minute.
         first: time of the first beat in seconds, less than one beat from the start.
         downbeat: how many beats later the first downbeat is.
-        strength: mean onset strength on the beats over the mean anywhere; near 1 where there is no beat.
+        clarity: how far the onset strength on the beats is above its mean, as a fraction of that, times the root of the
+            number of beats: noise of any length stays below 3.5, drums are at 9 or more.
     """
 
     tempo: float
     first: float
     downbeat: int
-    strength: float
+    clarity: float
 
     @property
     def period(self) -> float:
@@ -64,9 +65,11 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
     rate = ANALYSIS_RATE / _HOP
     tempo = prior
     if not known:
-        tempo = float(
-            librosa.feature.tempo(onset_envelope=envelope, sr=ANALYSIS_RATE, hop_length=_HOP, start_bpm=prior)[0]
-        )
+        # Of the whole at once: of windows, as is librosa's habit, a minute takes 800 MB.
+        repeats = librosa.autocorrelate(envelope, max_size=round(8 * rate))
+        repeats = np.maximum(repeats / repeats[0], 0)
+        found = librosa.feature.tempo(tg=repeats[:, None], sr=ANALYSIS_RATE, hop_length=_HOP, start_bpm=prior)
+        tempo = float(found[0])
     spread = 0.01 if known else 0.05
     combined = envelope / envelope.mean() + low / max(float(low.mean()), 1e-9)
     period, phase = _fit(combined, rate, _periods(tempo, spread, len(samples) / sample_rate), None)
@@ -75,9 +78,9 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
     period, phase = _fit(fine, _FINE_RATE, np.linspace(period - step, period + step, 61), phase)
     phase %= period
     beats = phase + period * np.arange(int((len(samples) / sample_rate - phase) / period) + 1)
-    on_beats = _at(combined, rate, beats[None])[0]
-    downbeat = _downbeat(_at(low, rate, beats[None])[0], _at(envelope, rate, beats[None])[0], meter)
-    return Grid(60 / period, float(phase), downbeat, float(on_beats.mean() / combined.mean()))
+    downbeat = _downbeat(_at(low, rate, beats), _at(envelope, rate, beats), meter)
+    contrast = float(_at(combined, rate, beats).mean() / combined.mean()) - 1
+    return Grid(60 / period, float(phase), downbeat, contrast * len(beats) ** 0.5)
 
 
 def loop_grid(duration: float, tempo: float, meter: int, tolerance: float = 0.02) -> Grid | None:
@@ -91,7 +94,7 @@ def loop_grid(duration: float, tempo: float, meter: int, tolerance: float = 0.02
     whole = round(measures)
     if whole == 0 or abs(measures - whole) > tolerance * whole:
         return None
-    return Grid(60 * whole * meter / duration, 0.0, 0, 1.0)
+    return Grid(60 * whole * meter / duration, 0.0, 0, np.inf)
 
 
 def _downbeat(low: np.ndarray, everything: np.ndarray, meter: int) -> int:

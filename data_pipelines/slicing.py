@@ -15,8 +15,8 @@ from data_pipelines.beats import Grid, find_beats, loop_grid
 from drumgan_jax.errors import BadInput
 from drumgan_jax.parts import build_part
 
-# Below this contrast of onset strength on and off the beat, there is none: noise measures 0.9, drums 2.5 to 7.
-_MIN_STRENGTH = 1.3
+# Of the clarity of a beat: noise stays below.
+_MIN_CLARITY = 3.5
 # Cut this many seconds before a found beat, so that the error of the beat never takes the attack away.
 _EARLY = 0.005
 
@@ -188,7 +188,7 @@ class Bar:
         if grid:
             return grid, 0.0
         grid = find_beats(samples, sample_rate, bpm or self.prior, known=bpm is not None, meter=self.beats)
-        if grid is None or grid.strength < _MIN_STRENGTH:
+        if grid is None or grid.clarity < _MIN_CLARITY:
             return None, 0.0
         as_loop = loop_grid(duration, grid.tempo, self.beats)
         return (as_loop, 0.0) if as_loop else (grid, _EARLY)
@@ -238,7 +238,7 @@ class Mix:
             return
         prior = bpm or float(np.sqrt(self.min_tempo * self.max_tempo))
         grid = find_beats(samples, sample_rate, prior, known=bpm is not None)
-        if grid is None or grid.strength < _MIN_STRENGTH:
+        if grid is None or grid.clarity < _MIN_CLARITY:
             yield Skip("no beat found in the minute", offset)
             return
         if not self.min_tempo <= grid.tempo <= self.max_tempo:

@@ -107,11 +107,8 @@ def read_latents(path: str, instrument: Instrument) -> tuple[Latents, dict[str, 
         raise BadInput(
             f"{path} is not a latents.json of this run ({problem}); give one that drumgan generate wrote."
         ) from problem
-    z_dim = instrument.gan.generator.z_dim
-    if latents.z.ndim != 2 or latents.z.shape[1] != z_dim:
-        raise BadInput(f"{path} has latents of {latents.z.shape[-1]} values, this run's have {z_dim}; give its own run.")
+    if latents.z.shape[1:] != (instrument.gan.generator.z_dim,):
+        raise BadInput(f"{path} has latents of another size than this run's; give the run that made them.")
     if step != instrument.step:
-        raise BadInput(
-            f"{path} was made at step {step}, the checkpoint is of step {instrument.step}; add --step={step}."
-        )
+        raise BadInput(f"{path} is of step {step}, the checkpoint of step {instrument.step}; add --step={step}.")
     return latents, how
