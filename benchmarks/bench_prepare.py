@@ -1,6 +1,6 @@
 """`drumgan prepare` against a plain loop with librosa, and its memory against the number of files.
 
-    python -m benchmarks.bench_prepare [--audio=FOLDER] [--files=8000] [--rounds=1] [--json=PATH]
+    python -m benchmarks.bench_prepare [--audio=FOLDER] [--files=6000] [--rounds=1] [--json=PATH]
 
 The plain loop is one process: librosa.load (which resamples), slice, librosa.stft, logarithm, tf.train.Example,
 TFRecordWriter. Imports are not counted on either side; the start of our worker processes, about 4 seconds, is. The
@@ -113,9 +113,11 @@ def compare(folder: Path, rounds: int) -> dict:
         _write_tone(warm)
         plain_loop(warm.parent, out / "warm.tfrecord")
         for number in range(rounds):
+            os.sync()  # What the disk has still to do for one is not to slow the other.
             started = time.perf_counter()
             examples = plain_loop(folder, out / "plain.tfrecord")
             plain.append(time.perf_counter() - started)
+            os.sync()
             started = time.perf_counter()
             result = prepare(config(), [str(folder)], out / str(number))
             ours.append(time.perf_counter() - started)
@@ -188,7 +190,7 @@ def main() -> None:
     """Print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audio", default="")
-    parser.add_argument("--files", type=int, default=8000)
+    parser.add_argument("--files", type=int, default=6000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", default="")
     parser.add_argument("--measure", type=int, default=0, help=argparse.SUPPRESS)

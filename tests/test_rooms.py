@@ -19,6 +19,7 @@ FLOORS = {
     "networks": 6,
     "parts": 7,
     "errors": 8,
+    "atomic": 8,
 }
 SAME_FLOOR_APART = {"audio", "objectives", "networks"}
 

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from drumgan_jax.atomic import replacing
 from drumgan_jax.errors import BadInput
 
 # Endings a walk of folders takes for audio. Reading goes by content, so a wrong ending does no harm.
@@ -144,11 +145,8 @@ def write_audio(path: str | os.PathLike[str], waveform: Any, sample_rate: int) -
         raise BadInput(
             f"{path} cannot be written: {kind} takes no array of shape {samples.shape} at {sample_rate} Hz."
         ) from error
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_bytes(encoded.getbuffer())
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(encoded.getbuffer())
     except OSError as error:
         raise BadInput(f"{path} cannot be written ({error.strerror}); check folder and free space.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.files import write_audio
 from drumgan_jax.errors import BadInput
 from drumgan_jax.instrument import Instrument, Latents, Sounds, load
-from drumgan_jax.training.files import replacing
 from drumgan_jax.training.pictures import save_grid
 
 RUN = flags.DEFINE_string("run", None, "the run directory to play.", required=True)

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from drumgan_jax.training.files import replacing
+from drumgan_jax.atomic import replacing
 
 # What is quieter than this below a sound's loudest point is drawn black.
 RANGE_DB = 80.0

@@ -15,8 +15,8 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
+from drumgan_jax.atomic import replacing
 from drumgan_jax.errors import BadInput
-from drumgan_jax.training.files import replacing
 
 INDEX_NAME = "record_index.npz"
 _HEADER = struct.Struct("<QI")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
 from drumgan_jax.errors import BadInput
 from drumgan_jax.training.data import Dataset
-from drumgan_jax.training.files import replacing
 
 CONFIG_NAME = "config.json"
 # What a run may be resumed with other values of; everything else is its identity.

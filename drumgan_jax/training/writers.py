@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.files import write_audio
-from drumgan_jax.training.files import replacing
 from drumgan_jax.training.pictures import save_grid, spectrogram_grid
 
 METRICS_NAME = "metrics.jsonl"

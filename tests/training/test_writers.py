@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drumgan_jax.atomic import replacing
 from drumgan_jax.errors import BadInput
-from drumgan_jax.training.files import replacing
 from drumgan_jax.training.metrics import MetricsWindow, TrainingDiverged
 from drumgan_jax.training.pictures import save_grid, spectrogram_grid
 from drumgan_jax.training.writers import METRICS_NAME, Writers, keep_until, read_metrics
