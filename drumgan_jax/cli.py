@@ -1,6 +1,7 @@
 """The `drumgan` command: one verb, one line."""
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -50,6 +51,9 @@ def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
             sys.exit(0)
         try:
             rest = flags.FLAGS(list(argv))
+            if "config" in flags.FLAGS and flags.FLAGS["config"].value is not None:
+                # A config file that is not there is only told of when a value of it is read.
+                flags.FLAGS["config"].value.get("name")
         except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError) as problem:
             raise BadInput(f"{_sentence(problem)} (drumgan VERB --help tells the flags.)") from problem
         if not flags.FLAGS["verbosity"].present:
@@ -65,6 +69,10 @@ def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
 def _sentence(problem: Exception) -> str:
     # A KeyError's str is the repr of its message.
     text = str(problem.args[0]) if isinstance(problem, KeyError) and problem.args else str(problem)
+    lines = text.strip().splitlines()
+    if (len(lines) > 1 and lines[-1].strip().startswith("[Errno")) or "Traceback" in text:
+        # What a config file raised comes with its traceback; its last line says what is wrong.
+        return re.sub(r"^(\[Errno \d+\]|\w+Error:) ", "", lines[-1].strip())
     return " ".join(text.split())
 
 

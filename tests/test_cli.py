@@ -135,6 +135,9 @@ def test_other_wrong_calls_are_one_sentence(run: Path, data: Path, tmp_path: Pat
     assert "config.json" in one_sentence(drumgan("generate", f"--run={tmp_path}", out, status=2))
     assert "kazoo" in one_sentence(drumgan("generate", f"--run={run}", out, "--label=kazoo", status=2))
     assert "99" in one_sentence(drumgan("generate", f"--run={run}", out, "--step=99", status=2))
+    for name in ("configs/splice_loops.py:huge", "configs/nothing.py"):
+        said = one_sentence(drumgan("train", f"--config={name}", f"--workdir={tmp_path / 'h'}", status=2))
+        assert "variant" in said or "No such file" in said
     assert "verb" in drumgan("dance", status=1)
     assert not (tmp_path / "out").exists()
 

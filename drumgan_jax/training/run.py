@@ -9,6 +9,7 @@ from typing import Any
 from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
 from drumgan_jax.errors import BadInput
+from drumgan_jax.training.checkpoints import FOLDER, complete_steps
 from drumgan_jax.training.data import Dataset
 
 CONFIG_NAME = "config.json"
@@ -38,7 +39,7 @@ def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
 
 
 def claim(run_dir: Path, frozen: dict[str, Any], write: bool) -> None:
-    """Make the run directory this config's, or check that it is.
+    """Make the run directory this config's, or check that it is; a run that has saved nothing yet may change.
 
     Args:
         run_dir: the run directory, made if need be.
@@ -49,7 +50,7 @@ def claim(run_dir: Path, frozen: dict[str, Any], write: bool) -> None:
         BadInput: the folder holds a run of another config; names the keys that differ.
     """
     path = run_dir / CONFIG_NAME
-    if path.exists():
+    if path.exists() and complete_steps(run_dir / FOLDER):
         others = _differing(read_config(run_dir), frozen)
         if others:
             raise BadInput(

@@ -12,7 +12,7 @@ import toy_gan
 from training_cases import LABELS, finish, start_process, timeless, tiny_config, wait_for_line, write_dataset
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.training import loop
+from drumgan_jax.training import loop, run
 from drumgan_jax.training.checkpoints import complete_steps, load_ema
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.metrics import TrainingDiverged
@@ -228,3 +228,9 @@ def test_labels_condition_only_when_asked(data_dir, tmp_path):
     assert freeze(config, open_dataset(data_dir))["labels"] == list(LABELS)
     config.task.conditional = False
     assert freeze(config, open_dataset(data_dir))["labels"] == []
+
+
+def test_a_run_that_saved_nothing_may_change_its_config(tmp_path):
+    for seed in (1, 2):
+        run.claim(tmp_path, {"seed": seed, "labels": []}, write=True)
+    assert run.read_config(tmp_path)["seed"] == 2
