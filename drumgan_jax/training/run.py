@@ -26,14 +26,17 @@ def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     Raises:
         BadInput: the data set has another representation than the config.
     """
-    frozen = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
-    others = differences(build_representation(frozen["representation"]), dataset.representation)
+    frozen: dict[str, Any] = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
+    representation, stored = build_representation(frozen["representation"]), settings_of(dataset.representation)
+    others = differences(representation, dataset.representation)
     if others:
         raise BadInput(
             f"{dataset.directory} was prepared with another representation: the config's differs in "
             f"{', '.join(others)}; prepare it with this config, or train with that one's."
         )
-    frozen["representation"] = settings_of(dataset.representation)
+    # How phases are found in decoding is the config's to say; only the statistics are the data set's.
+    statistics = {name: stored[name] for name in ("mean", "std") if name in stored}
+    frozen["representation"] = settings_of(representation) | statistics
     frozen["labels"] = list(dataset.label_names) if frozen["task"].get("conditional") else []
     return frozen
 

@@ -11,9 +11,11 @@ import pytest
 import toy_gan
 from training_cases import LABELS, finish, start_process, timeless, tiny_config, wait_for_line, write_dataset
 
+from drumgan_jax.audio.representations import settings_of
 from drumgan_jax.errors import BadInput
 from drumgan_jax.training import loop, run
 from drumgan_jax.training.checkpoints import complete_steps, load_ema
+from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.metrics import TrainingDiverged
 from drumgan_jax.training.run import read_config
@@ -234,3 +236,12 @@ def test_a_run_that_saved_nothing_may_change_its_config(tmp_path):
     for seed in (1, 2):
         run.claim(tmp_path, {"seed": seed, "labels": []}, write=True)
     assert run.read_config(tmp_path)["seed"] == 2
+
+
+def test_phases_are_the_configs_and_statistics_the_data_sets(data_dir):
+    changed = tiny_config(data_dir)
+    changed.representation.griffin_lim_iterations = 7
+    dataset = open_dataset(data_dir)
+    representation = run.freeze(changed, dataset)["representation"]
+    assert representation["griffin_lim_iterations"] == 7
+    assert representation["mean"] == settings_of(dataset.representation)["mean"]
