@@ -3,8 +3,6 @@
 `python tests/data_pipelines/test_beats.py` prints the table.
 """
 
-import builtins
-
 import numpy as np
 import pytest
 
@@ -97,15 +95,8 @@ def test_pitch_shift_moves_a_tone_and_keeps_the_length():
     assert stretch.pitch_shift(tone, RATE, 0) is tone
 
 
-def test_without_the_library_the_extra_is_named(monkeypatch):
-    load = builtins.__import__
-
-    def without(name, *arguments, **options):
-        if name == "pedalboard":
-            raise ImportError(name)
-        return load(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+@pytest.mark.usefixtures("no_pedalboard")
+def test_without_the_library_the_extra_is_named():
     with pytest.raises(BadInput, match=r"drumgan-jax\[stretch\]"):
         stretch.require()
 

@@ -1,6 +1,5 @@
 """`prepare` end to end: what is on disk, what is skipped, and that it is whole or absent."""
 
-import builtins
 import copy
 import importlib.util
 import json
@@ -384,15 +383,10 @@ def test_missing_libraries_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "apache_beam" else find(name))
     with pytest.raises(BadInput, match=r"apache_beam.*drumgan-jax\[prepare\]"):
         prepare(config(), ["synthetic:drums?count=6"], tmp_path)
-    monkeypatch.setattr(importlib.util, "find_spec", find)
-    load = builtins.__import__
 
-    def without(name, *arguments, **options):
-        if name == "pedalboard":
-            raise ImportError(name)
-        return load(name, *arguments, **options)
 
-    monkeypatch.setattr(builtins, "__import__", without)
+@pytest.mark.usefixtures("no_pedalboard")
+def test_a_missing_stretcher_is_told(tmp_path):
     with pytest.raises(BadInput, match=r"drumgan-jax\[stretch\]"):
         prepare(config(slicing={"kind": "bar"}), ["synthetic:bars?count=2"], tmp_path)
 
