@@ -14,12 +14,14 @@ FLOORS = {
     "training": 3,
     "evaluation": 4,
     "gan": 5,
+    "classifier": 5,
     "audio": 6,
     "objectives": 6,
     "networks": 6,
     "parts": 7,
-    "errors": 8,
-    "atomic": 8,
+    "weights": 8,
+    "errors": 9,
+    "atomic": 9,
 }
 SAME_FLOOR_APART = {"audio", "objectives", "networks"}
 

@@ -1,0 +1,168 @@
+"""PyTorch's files of weights, read without PyTorch and without running what a pickle asks for.
+
+Both formats of `torch.save`: the zip archive, and the stream of pickles before PyTorch 1.6. A pickle is a program; here
+it may name ordered dictionaries, tensors and their storages, and anything else is refused.
+"""
+
+import collections
+import io
+import math
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from drumgan_jax.errors import BadInput
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_DTYPES = {
+    "DoubleStorage": "<f8",
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "|i1",
+    "ByteStorage": "|u1",
+    "BoolStorage": "|b1",
+}
+# What a damaged file can raise on the way through the unpickler and the archive.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
+
+
+class _Storage(NamedTuple):
+    key: str
+    dtype: str
+    size: int
+
+
+class _Tensor(NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of a PyTorch state dict by their names, in the file's own dtypes.
+
+    Raises:
+        BadInput: the file cannot be opened, is damaged, or holds anything but tensors by name.
+    """
+    try:
+        with open(path, "rb") as file:
+            state, storages = _read_zip(file) if zipfile.is_zipfile(file) else _read_stream(file)
+        if not isinstance(state, Mapping):
+            raise ValueError(f"it holds a {type(state).__name__}, not tensors by name")
+        return {name: _array(name, tensor, storages) for name, tensor in state.items()}
+    except OSError as problem:
+        raise BadInput(f"{path} cannot be opened ({problem.strerror}); check path and permissions.") from problem
+    except _DAMAGE as problem:
+        reason = str(problem).rstrip(".") or type(problem).__name__
+        raise BadInput(f"{path} is no readable PyTorch state dict ({reason}); fetch the published file.") from problem
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows only what a state dict is made of; storages and tensors become records of where their numbers are."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        # Records stand for PyTorch's classes as plain strings and functions: nothing a pickle could reach through.
+        known: dict[tuple[str, str], Any] = {
+            ("collections", "OrderedDict"): collections.OrderedDict,
+            ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+            ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+        }
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no state dict needs")
+        return known[module, name]
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, dtype, key, _, count, *view = pid
+        if kind != "storage" or dtype not in _DTYPES.values() or any(part is not None for part in view):
+            raise pickle.UnpicklingError("a storage is of an unknown kind")
+        return _Storage(str(key), dtype, int(count))
+
+
+def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
+    if not isinstance(storage, _Storage):
+        raise pickle.UnpicklingError("a tensor has no storage")
+    return _Tensor(storage, int(offset), tuple(int(n) for n in shape), tuple(int(n) for n in strides))
+
+
+def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
+    return tensor
+
+
+def _read_zip(file: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
+    with zipfile.ZipFile(file) as archive:
+        names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(names) != 1:
+            raise ValueError("the archive has no data.pkl")
+        folder = names[0].removesuffix("data.pkl")
+        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+            raise ValueError("its numbers are big-endian")
+        state = _Unpickler(io.BytesIO(archive.read(names[0]))).load()
+        # Read before the archive is closed, each storage once.
+        contents = {
+            name.removeprefix(f"{folder}data/"): archive.read(name)
+            for name in archive.namelist()
+            if name.startswith(f"{folder}data/")
+        }
+    return state, lambda storage: contents[storage.key]
+
+
+def _read_stream(file: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
+    file.seek(0)
+    magic, version, system = (_Unpickler(file).load() for _ in range(3))
+    if magic != _MAGIC or version != 1001:
+        raise ValueError("it does not begin as one")
+    if not system["little_endian"]:
+        raise ValueError("its numbers are big-endian")
+    storages: dict[str, _Storage] = {}
+    unpickler = _Unpickler(file)
+    state = unpickler.load()
+    for tensor in state.values() if isinstance(state, Mapping) else ():
+        if isinstance(tensor, _Tensor):
+            storages[tensor.storage.key] = tensor.storage
+    contents = {}
+    for key in _Unpickler(file).load():
+        (count,) = struct.unpack("<q", file.read(8))
+        if key not in storages or count != storages[key].size:
+            raise ValueError("its storages are not those of its tensors")
+        contents[key] = file.read(count * np.dtype(storages[key].dtype).itemsize)
+    return state, lambda storage: contents[storage.key]
+
+
+def _array(name: Any, tensor: Any, content: Callable[[_Storage], bytes]) -> np.ndarray:
+    if not isinstance(name, str) or not isinstance(tensor, _Tensor):
+        raise ValueError(f"{name!r} is no tensor")
+    storage, offset, shape, strides = tensor
+    numbers = np.frombuffer(content(storage), storage.dtype)
+    if len(numbers) != storage.size:
+        raise ValueError(f"the numbers of {name} are cut short")
+    size = math.prod(shape)
+    last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
+    if min((offset, *shape, *strides)) < 0 or size > len(numbers) or (size > 0 and last >= len(numbers)):
+        raise ValueError(f"{name} reaches beyond its numbers")
+    steps = [stride * numbers.itemsize for stride in strides]
+    view = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
+    return np.array(view, order="C")

@@ -1,0 +1,161 @@
+"""Fetching: whole and verified or not at all, resumed where it broke off, one sentence where it cannot be."""
+
+import dataclasses
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import torch_writer
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.weights import store
+from drumgan_jax.weights.catalogue import CATALOGUE
+
+CONTENT = np.random.default_rng(0).bytes(3_000_000)
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Publisher(BaseHTTPRequestHandler):
+    """Serves the server's `content`; honours ranges if it says so, and breaks off after `most` bytes."""
+
+    def do_GET(self):
+        content, start = self.server.content, 0
+        wanted = self.headers.get("Range")
+        self.server.ranges.append(wanted)
+        if wanted and self.server.resumes:
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if start >= len(content):
+                self.send_error(416)
+                return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start : start + self.server.most])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def publisher(monkeypatch, cache):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Publisher)
+    server.content, server.ranges, server.resumes, server.most = CONTENT, [], True, 10**9
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/weights.pth"
+    offer(monkeypatch, url=url, sha256=DIGEST)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def offer(monkeypatch, **changes):
+    changed = dataclasses.replace(CATALOGUE["vggish"], **changes)
+    monkeypatch.setitem(CATALOGUE, "vggish", changed)
+
+
+def files(cache):
+    return sorted(path.name for path in (cache / "weights").iterdir())
+
+
+@pytest.mark.smoke
+def test_a_fetched_file_is_whole_and_is_not_fetched_again(publisher, cache, capfd):
+    path = store.get("vggish")
+    assert path == cache / "weights" / "vggish-10086976.pth"
+    assert path.read_bytes() == CONTENT
+    assert files(cache) == [path.name]
+    assert "3.00M/3.00M" in capfd.readouterr().err
+    assert store.get("vggish") == store.find("vggish") == path
+    assert publisher.ranges == [None]
+
+
+def test_a_fetch_that_broke_off_goes_on_where_it_stopped(publisher, cache):
+    publisher.most = 1_200_000
+    with pytest.raises(BadInput, match=r"could not be fetched .* get vggish` again"):
+        store.get("vggish")
+    assert files(cache) == ["vggish-10086976.pth.partial"]
+    with pytest.raises(BadInput, match="run `drumgan weights get vggish`"):
+        store.find("vggish")
+    there = (cache / "weights" / files(cache)[0]).stat().st_size
+    assert 0 < there <= 1_200_000
+    publisher.most = 10**9
+    assert store.get("vggish").read_bytes() == CONTENT
+    assert publisher.ranges == [None, f"bytes={there}-"]
+
+
+def test_a_publisher_without_ranges_is_asked_for_the_whole(publisher, cache):
+    publisher.resumes = False
+    (cache / "weights").mkdir(parents=True)
+    (cache / "weights" / "vggish-10086976.pth.partial").write_bytes(CONTENT[:1000])
+    assert store.get("vggish").read_bytes() == CONTENT
+
+
+def test_a_part_that_is_whole_already_only_takes_its_name(publisher, cache):
+    (cache / "weights").mkdir(parents=True)
+    (cache / "weights" / "vggish-10086976.pth.partial").write_bytes(CONTENT)
+    assert store.get("vggish").read_bytes() == CONTENT
+    assert publisher.ranges == [f"bytes={len(CONTENT)}-"]
+
+
+@pytest.mark.smoke
+def test_another_digest_is_told_and_nothing_is_kept(publisher, cache):
+    publisher.content = CONTENT[:-1] + b"?"
+    with pytest.raises(BadInput, match=f"SHA-256 {hashlib.sha256(publisher.content).hexdigest()}, not .* {DIGEST}"):
+        store.get("vggish")
+    assert files(cache) == []
+
+
+def test_leading_digits_are_checked_and_no_digits_take_any_file(publisher, cache, monkeypatch):
+    offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256="00000000")
+    with pytest.raises(BadInput, match="not the published 00000000"):
+        store.get("vggish")
+    for sha256 in (DIGEST[:8], ""):
+        offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256=sha256)
+        store.get("vggish").unlink()
+
+
+def test_offline_is_one_sentence_that_says_where_to_put_the_file(publisher, cache, monkeypatch):
+    offer(monkeypatch, url="http://127.0.0.1:1/weights.pth")
+    with pytest.raises(BadInput, match=r"could not be fetched \(.*refused.*put the file at .*vggish-10086976\.pth"):
+        store.get("vggish")
+
+
+def test_loading_verifies_the_file(cache, monkeypatch):
+    (cache / "weights").mkdir(parents=True)
+    path = cache / "weights" / "vggish-10086976.pth"
+    torch_writer.write(path, {"x": np.arange(3.0)})
+    with pytest.raises(BadInput, match="delete it and run `drumgan weights get vggish`"):
+        store.load("vggish")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    offer(monkeypatch, sha256=digest)
+    state, found = store.load("vggish")
+    assert found == digest == store.file_hash(path)
+    np.testing.assert_array_equal(state["x"], np.arange(3.0))
+
+
+def test_unknown_names_are_refused_with_the_known_ones(cache):
+    for function in (store.find, store.get, store.load):
+        with pytest.raises(BadInput, match="named 'vgg'; there are inception, short_chunk, vggish"):
+            function("vgg")
+
+
+def test_without_a_setting_the_cache_is_in_the_home(monkeypatch, tmp_path):
+    monkeypatch.delenv("DRUMGAN_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert store.folder() == tmp_path / ".cache" / "drumgan" / "weights"
+
+
+def test_the_catalogue_agrees_with_itself():
+    for name, file in CATALOGUE.items():
+        assert name == file.name
+        assert file.url.startswith("https://")
+        assert set(file.sha256) <= set("0123456789abcdef")
+        assert len(file.sha256) in (0, 8, 64)
+    # The hub's convention: the file's name carries the digest's first digits.
+    for name in ("vggish", "inception"):
+        assert CATALOGUE[name].file_name.endswith(f"-{CATALOGUE[name].sha256[:8]}.pth")
+        assert CATALOGUE[name].url.endswith(CATALOGUE[name].file_name)

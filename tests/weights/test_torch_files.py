@@ -1,0 +1,105 @@
+"""State dicts in both of PyTorch's formats; damaged files and pickles that ask for more are refused."""
+
+import numpy as np
+import pytest
+import torch_writer as writer
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.weights.torch_files import read_state_dict
+
+FORMATS = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "stream"])
+
+
+def state():
+    random = np.random.default_rng(0)
+    return {
+        "conv.weight": random.normal(size=(4, 3, 2, 2)).astype(np.float32),
+        "conv.bias": random.normal(size=4),
+        "half": random.normal(size=(2, 2)).astype(np.float16),
+        "count": np.array(7, np.int64),
+        "empty": np.zeros((0, 4), np.float32),
+        "mask": np.array([True, False]),
+    }
+
+
+@FORMATS
+@pytest.mark.smoke
+def test_arrays_come_back_by_name_dtype_and_shape(tmp_path, legacy):
+    writer.write(tmp_path / "weights.pth", state(), legacy)
+    found = read_state_dict(tmp_path / "weights.pth")
+    assert list(found) == list(state())
+    for name, array in state().items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+@FORMATS
+def test_views_and_parameters_are_read_through(tmp_path, legacy):
+    numbers = np.arange(12, dtype=np.float32)
+    transposed = writer.tensor("0", numbers, legacy, shape=(3, 2), strides=(1, 4), offset=1)
+    parameter = writer.reference("torch._utils", "_rebuild_parameter")
+    parameter += writer.value((writer.tensor("0", numbers, legacy), True, writer.ordered([]))) + b"R"
+    # Modules pickle their version as an attribute of the dict.
+    attributes = b"}" + writer.value("_metadata") + writer.ordered([]) + b"sb"
+    opcodes = writer.ordered([("view", transposed), ("whole", parameter)]) + attributes
+    writer.write_raw(tmp_path / "weights.pth", opcodes, {"0": numbers}, legacy)
+    found = read_state_dict(tmp_path / "weights.pth")
+    np.testing.assert_array_equal(found["view"], numbers[1:9].reshape(2, 4)[:, :3].T)
+    np.testing.assert_array_equal(found["whole"], numbers)
+
+
+@FORMATS
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("os", "system"), ("builtins", "eval"), ("torch.nn", "Linear"), ("numpy", "load"), ("torch", "_utils")],
+)
+def test_a_pickle_that_asks_for_anything_else_is_refused_and_not_run(tmp_path, legacy, module, name):
+    trap = tmp_path / "trap"
+    call = writer.reference(module, name) + writer.value((f"touch {trap}",)) + b"R"
+    writer.write_raw(tmp_path / "weights.pth", writer.ordered([("x", call)]), {}, legacy)
+    with pytest.raises(BadInput, match=f"asks for {module}.{name}"):
+        read_state_dict(tmp_path / "weights.pth")
+    assert not trap.exists()
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    ("shape", "strides", "offset"),
+    [((13,), (1,), 0), ((4,), (1,), 9), ((3, 5), (5, 1), 0), ((2,), (-1,), 3), ((2**40,), (0,), 0), ((2,), (1,), -1)],
+)
+def test_tensors_beyond_their_storage_are_refused(tmp_path, legacy, shape, strides, offset):
+    numbers = np.arange(12, dtype=np.float32)
+    opcodes = writer.ordered([("x", writer.tensor("0", numbers, legacy, shape, strides, offset))])
+    writer.write_raw(tmp_path / "weights.pth", opcodes, {"0": numbers}, legacy)
+    with pytest.raises(BadInput, match="x reaches beyond"):
+        read_state_dict(tmp_path / "weights.pth")
+
+
+@FORMATS
+def test_what_is_no_tensor_by_name_is_refused(tmp_path, legacy):
+    path = tmp_path / "weights.pth"
+    for opcodes, message in (
+        (writer.ordered([("epoch", 3)]), "'epoch' is no tensor"),
+        (writer.value((1, 2)), "holds a tuple"),
+        (writer.ordered([(5, writer.tensor("0", np.zeros(1), legacy))]), "5 is no tensor"),
+    ):
+        writer.write_raw(path, opcodes, {"0": np.zeros(1)} if b"Storage" in opcodes else {}, legacy)
+        with pytest.raises(BadInput, match=message):
+            read_state_dict(path)
+
+
+@FORMATS
+def test_no_prefix_of_a_file_and_no_other_file_is_taken_for_one(tmp_path, legacy):
+    writer.write(tmp_path / "whole.pth", {"x": np.arange(64, dtype=np.float32), "y": np.arange(3)}, legacy)
+    content = (tmp_path / "whole.pth").read_bytes()
+    path = tmp_path / "part.pth"
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(BadInput, match=r"part\.pth is no readable PyTorch state dict"):
+            read_state_dict(path)
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(BadInput, match="no readable PyTorch state dict"):
+        read_state_dict(path)
+    with pytest.raises(BadInput, match="cannot be opened"):
+        read_state_dict(tmp_path / "absent.pth")
