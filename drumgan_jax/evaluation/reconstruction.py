@@ -1,0 +1,172 @@
+"""How near decoded sound is to what was encoded: waveform, spectral and perceptual distances, of encoders and vocoders.
+
+All but the grade are pure functions of waveforms in float32; sums of 2^22 samples agree with float64 to 1e-6.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drumgan_jax.audio.stft import Framing, stft
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.peaq import peaq
+
+Array = jax.Array
+
+# Added to both sums of a signal-to-noise ratio, so that equal and silent sounds have a finite one.
+ENERGY_FLOOR = 1e-10
+
+# Unscaled magnitudes below are taken for this in every logarithm. A sine at full scale has 512 in 2,048 samples, so
+# this lies 114 dB under it, above what rounding in float32 leaves between the partials.
+MAGNITUDE_FLOOR = 1e-3
+
+FRAMING = Framing(2048, 512)
+SCALES = (2048, 1024, 512, 256, 128, 64)
+
+
+def mean_squared_error(reference: Array, decoded: Array) -> Array:
+    """Mean over samples of the squared difference [batch] of waveforms [batch, samples]."""
+    return _noise(reference, decoded) / float(reference.shape[-1])
+
+
+def signal_to_noise(reference: Array, decoded: Array) -> Array:
+    """Energy of the reference over that of the difference, in dB [batch], of waveforms [batch, samples].
+
+    10 log10((sum r^2 + 1e-10) / (sum (r - d)^2 + 1e-10)).
+    """
+    signal = jnp.sum(jnp.square(reference), axis=-1)
+    return 10.0 * jnp.log10((signal + ENERGY_FLOOR) / (_noise(reference, decoded) + ENERGY_FLOOR))
+
+
+def _noise(reference: Array, decoded: Array) -> Array:
+    return jnp.sum(jnp.square(reference - decoded), axis=-1)
+
+
+def centred_signal_to_noise(reference: Array, decoded: Array, length: Array | None = None) -> Array:
+    """`signal_to_noise` after the mean of each waveform is taken off it, so that an offset is neither of both.
+
+    Args:
+        reference: waveforms [batch, samples].
+        decoded: waveforms [batch, samples].
+        length: samples that count, the rest being zeros put behind, so that sounds of many lengths share one program;
+            None for all.
+    """
+    samples = reference.shape[-1] if length is None else length
+    counted = jnp.arange(reference.shape[-1]) < samples
+
+    def centred(waveform: Array) -> Array:
+        mean = jnp.sum(waveform, axis=-1, keepdims=True) / jnp.asarray(samples, jnp.float32)
+        return jnp.where(counted, waveform - mean, 0.0)
+
+    return signal_to_noise(centred(reference), centred(decoded))
+
+
+def log_spectral_distance(reference: Array, decoded: Array, length: Array | None = None) -> Array:
+    """Distance of log power spectra [batch] of waveforms [batch, samples], in units of 10 dB.
+
+    Root mean square over the 1,025 frequencies, then mean over frames, of the difference of log10(|S|^2): periodic Hann
+    windows of 2,048 samples every 512, zeros at both ends, unscaled, |S|^2 of at least 1e-6. Other definitions differ
+    in every one of these. `length` is as of `centred_signal_to_noise`.
+    """
+
+    def log_power(waveform: Array) -> Array:
+        return 2.0 * jnp.log10(jnp.maximum(jnp.abs(stft(waveform, FRAMING)), MAGNITUDE_FLOOR))
+
+    squared = jnp.mean(jnp.square(log_power(reference) - log_power(decoded)), axis=-1)
+    return _mean_over_frames(jnp.sqrt(squared), FRAMING, length)
+
+
+def spectral_convergence(reference: Array, decoded: Array, length: Array | None = None) -> Array:
+    """Norm of the difference of magnitudes over that of the reference's [batch], of waveforms [batch, samples].
+
+    `drumgan_jax.audio.phase.spectral_convergence` of the frames of `log_spectral_distance`, with `length` as of
+    `centred_signal_to_noise`. Silence is 0 from silence.
+    """
+    wanted, found = jnp.abs(stft(reference, FRAMING)), jnp.abs(stft(decoded, FRAMING))
+    distance = _mean_over_frames(jnp.sum(jnp.square(found - wanted), axis=-1), FRAMING, length)
+    size = _mean_over_frames(jnp.sum(jnp.square(wanted), axis=-1), FRAMING, length)
+    return jnp.sqrt(distance) / jnp.maximum(jnp.sqrt(size), jnp.finfo(jnp.float32).tiny)
+
+
+def multi_scale_spectral_loss(reference: Array, decoded: Array, length: Array | None = None) -> Array:
+    """Differences of magnitudes and of their logarithms at six resolutions [batch], of waveforms [batch, samples].
+
+    Engel et al. 2020 (DDSP), eq. 4, with alpha 1: the sum over windows of 2,048 to 64 samples, three quarters of them
+    overlapping, of the mean absolute difference of |S| and of ln |S|. Means, not sums, so that it does not grow with
+    length; |S| of at least 1e-3 in the logarithm; zeros at both ends. `length` is as of `centred_signal_to_noise`.
+    """
+
+    def at_scale(framing: Framing) -> Array:
+        a, b = jnp.abs(stft(reference, framing)), jnp.abs(stft(decoded, framing))
+        logarithms = jnp.log(jnp.maximum(a, MAGNITUDE_FLOOR)) - jnp.log(jnp.maximum(b, MAGNITUDE_FLOOR))
+        return _mean_over_frames(jnp.mean(jnp.abs(a - b) + jnp.abs(logarithms), axis=-1), framing, length)
+
+    return functools.reduce(jnp.add, (at_scale(Framing(n, n // 4)) for n in SCALES))
+
+
+def _mean_over_frames(values: Array, framing: Framing, length: Array | None) -> Array:
+    """Mean [batch] of values [batch, frames] over the frames that waveforms of `length` samples have."""
+    if length is None:
+        return jnp.mean(values, axis=-1)
+    # With a centred frame, one more frame begins with every whole hop.
+    count = 1 + length // framing.hop_length
+    counted = jnp.where(jnp.arange(values.shape[-1]) < count, values, 0.0)
+    return jnp.sum(counted, axis=-1) / count.astype(jnp.float32)
+
+
+@jax.jit
+def _signal_metrics(reference: Array, decoded: Array, length: Array) -> dict[str, Array]:
+    scale = reference.shape[-1] / length.astype(jnp.float32)
+    return {
+        "mse": mean_squared_error(reference, decoded) * scale,
+        "snr_db": signal_to_noise(reference, decoded),
+        "snr_centred_db": centred_signal_to_noise(reference, decoded, length),
+        "log_spectral_distance": log_spectral_distance(reference, decoded, length),
+        "spectral_convergence": spectral_convergence(reference, decoded, length),
+        "multi_scale_spectral": multi_scale_spectral_loss(reference, decoded, length),
+    }
+
+
+def _padded(waveforms: np.ndarray) -> np.ndarray:
+    """Waveforms with zeros behind, at one of four lengths to the octave: each compiles once, for 1.5 s or more."""
+    samples = waveforms.shape[-1]
+    step = 1 << max(samples.bit_length() - 3, 0)
+    return np.pad(waveforms, ((0, 0), (0, -samples % step)))
+
+
+def reconstruction_metrics(reference: np.ndarray, decoded: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
+    """Every reconstruction metric of each pair of waveforms.
+
+    Args:
+        reference: what was encoded [batch, samples], full scale 1.
+        decoded: what came out [batch, samples].
+        sample_rate: in Hz.
+
+    Returns:
+        By name, float64 [batch]: "mse"; "snr_db" and "snr_centred_db" (higher is better); "log_spectral_distance";
+        "spectral_convergence"; "multi_scale_spectral"; "peaq_odg" and "peaq_di" (higher is better; NaN where a sound is
+        silent); "peaq_missing", the number of model output variables that are not defined on the pair, as on every
+        sound of less than about 0.6 s (`peaq` tells which, and what stood in).
+
+    Raises:
+        BadInput: the shapes differ or are not [batch, samples], or a waveform holds NaN or infinite samples.
+    """
+    reference, decoded = np.asarray(reference, np.float32), np.asarray(decoded, np.float32)
+    if reference.shape != decoded.shape or reference.ndim != 2 or not reference.size:
+        raise BadInput(
+            f"the reference has shape {reference.shape} and the decoded sound {decoded.shape}; give the same"
+            " [batch, samples] of both."
+        )
+    for name, waveforms in (("reference", reference), ("decoded", decoded)):
+        broken = np.flatnonzero(~np.isfinite(waveforms).all(axis=1))
+        if broken.size:
+            raise BadInput(f"{name} waveform {broken[0]} holds NaN or infinite samples; leave it out.")
+    signals = _signal_metrics(_padded(reference), _padded(decoded), jnp.int32(reference.shape[-1]))
+    metrics = {name: np.asarray(value, np.float64) for name, value in signals.items()}
+    grades = [peaq(a, b, sample_rate) for a, b in zip(reference, decoded, strict=True)]
+    metrics["peaq_odg"] = np.array([np.nan if g.odg is None else g.odg for g in grades])
+    metrics["peaq_di"] = np.array([np.nan if g.di is None else g.di for g in grades])
+    metrics["peaq_missing"] = np.array([float(len(g.missing)) for g in grades])
+    return metrics
