@@ -1,11 +1,27 @@
-"""Streaming moments and the Fréchet distance against NumPy float64."""
+"""Streaming moments against NumPy float64, on the host and on one and several devices."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from drumgan_jax.evaluation.moments import Moments, frechet_distance
+from drumgan_jax.evaluation.moments import Moments, MomentsStream, merged, without_each
+
+CAPACITY = 16
+
+
+def stream_of(batches: list[np.ndarray], devices: int) -> Moments:
+    """Moments of batches of at most CAPACITY rows, filled up with NaN that the mask hides."""
+    sharding = NamedSharding(Mesh(np.array(jax.devices()[:devices]), ("data",)), PartitionSpec("data"))
+    stream = MomentsStream(batches[0].shape[1])
+    for batch in batches:
+        rows = np.full((CAPACITY, batch.shape[1]), np.nan, np.float32)
+        rows[: len(batch)] = batch
+        stream.add(jax.device_put(rows, sharding), jax.device_put(np.arange(CAPACITY) < len(batch), sharding))
+    return stream.result()
 
 
 @settings(max_examples=25, deadline=None)
@@ -17,40 +33,60 @@ from drumgan_jax.evaluation.moments import Moments, frechet_distance
 def test_merged_batches_equal_the_whole(sizes: list[int], offset: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     batches = [rng.standard_normal((size, 5)) + offset for size in sizes]
-    merged = Moments.empty(5)
-    for batch in batches:
-        merged = merged.merge(Moments.of(batch))
+    total = merged([Moments.of(batch) for batch in batches])
     whole = np.concatenate(batches)
-    assert merged.count == len(whole)
+    assert total.count == len(whole)
     if len(whole) > 1:
-        np.testing.assert_allclose(merged.mean, whole.mean(0), rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(merged.covariance, np.cov(whole, rowvar=False), rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(total.mean, whole.mean(0), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(total.covariance, np.cov(whole, rowvar=False), rtol=1e-7, atol=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, CAPACITY), min_size=1, max_size=8),
+    offset=st.floats(-1e4, 1e4),
+    devices=st.sampled_from([1, 4]),
+    seed=st.integers(0, 2**31),
+)
+def test_streaming_in_any_batches_on_devices_equals_all_at_once(
+    sizes: list[int], offset: float, devices: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    batches = [(rng.standard_normal((size, 5)) + offset).astype(np.float32) for size in sizes]
+    streamed = stream_of(batches, devices)
+    whole = np.concatenate(batches).astype(np.float64)
+    assert streamed.count == len(whole)
+    assert streamed.mean.dtype == streamed.scatter.dtype == np.float64
+    if len(whole) > 1:
+        np.testing.assert_allclose(streamed.mean, whole.mean(0), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(streamed.covariance, np.cov(whole, rowvar=False), rtol=1e-7, atol=1e-11)
 
 
 @pytest.mark.smoke
-def test_frechet_of_diagonal_gaussians_has_its_closed_form() -> None:
+def test_one_device_and_four_give_the_same() -> None:
     rng = np.random.default_rng(0)
-    mean_a, mean_b = rng.standard_normal((2, 6))
-    std_a, std_b = rng.uniform(0.5, 2.0, (2, 6))
-    a = Moments(101, mean_a, 100 * np.diag(std_a**2))
-    b = Moments(101, mean_b, 100 * np.diag(std_b**2))
-    expected = np.sum((mean_a - mean_b) ** 2) + np.sum((std_a - std_b) ** 2)
-    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
+    batches = [(rng.standard_normal((size, 32)) + 3).astype(np.float32) for size in (16, 16, 5, 0, 11)]
+    one, four = stream_of(batches, 1), stream_of(batches, 4)
+    assert one.count == four.count == 48
+    np.testing.assert_allclose(four.mean, one.mean, rtol=1e-14)
+    np.testing.assert_allclose(four.scatter, one.scatter, rtol=1e-12, atol=1e-12)
 
 
-def test_frechet_equals_the_matrix_square_root_form() -> None:
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((500, 8)) @ rng.standard_normal((8, 8))
-    y = rng.standard_normal((400, 8)) @ rng.standard_normal((8, 8)) + 0.3
-    s1, s2 = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
-    # The product of two positive definite matrices has real positive eigenvalues; their roots sum to the trace.
-    trace = np.sqrt(np.linalg.eigvals(s1 @ s2).real).sum()
-    expected = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(s1) + np.trace(s2) - 2 * trace
-    assert frechet_distance(Moments.of(x), Moments.of(y)) == pytest.approx(expected, rel=1e-9)
+def test_arrays_of_one_device_without_a_mesh_are_taken_and_none_at_all_is_empty() -> None:
+    stream = MomentsStream(3)
+    assert stream.result().count == 0
+    rows = np.arange(12, dtype=np.float32).reshape(4, 3)
+    stream.add(jnp.asarray(rows), jnp.ones(4, bool))
+    np.testing.assert_allclose(stream.result().covariance, np.cov(rows, rowvar=False), rtol=1e-14)
 
 
-def test_frechet_is_zero_for_equal_and_finite_for_rank_deficient_sets() -> None:
-    x = np.random.default_rng(2).standard_normal((4, 32))
-    assert frechet_distance(Moments.of(x), Moments.of(x)) == pytest.approx(0.0, abs=1e-6)
-    constant = Moments.of(np.ones((10, 32)))
-    assert frechet_distance(constant, Moments.of(np.zeros((10, 32)))) == pytest.approx(32.0)
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_without_each_leaves_out_each_group_in_turn(count: int) -> None:
+    parts = np.array_split(np.random.default_rng(1).standard_normal((23, 4)), count)
+    rests = list(without_each([Moments.of(part) for part in parts]))
+    assert len(rests) == count
+    for i, rest in enumerate(rests):
+        expected = Moments.of(np.concatenate(parts[:i] + parts[i + 1 :]))
+        assert rest.count == expected.count
+        np.testing.assert_allclose(rest.mean, expected.mean, rtol=1e-12)
+        np.testing.assert_allclose(rest.scatter, expected.scatter, rtol=1e-11, atol=1e-12)

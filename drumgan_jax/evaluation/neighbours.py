@@ -1,0 +1,118 @@
+"""Precision, recall, density and coverage, by nearest neighbours in blocks."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.intervals import Figure, bootstrap
+
+# Elements of a block of distances: 8 MiB in float64.
+BLOCK = 2**20
+
+
+def neighbour_metrics(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[dict[str, Figure], list[str]]:
+    """How much of the fake set lies among the real one, and the other way round.
+
+    Around each sample lies a ball to its k-th nearest neighbour in its own set, itself not counted; inside means
+    strictly nearer (Naeem et al. 2020, eq. 3 to 6):
+    precision, the share of fakes inside any real ball; recall, of reals inside any fake ball;
+    density, the mean number of real balls around a fake, divided by k (it may pass 1);
+    coverage, the share of real balls with a fake inside.
+
+    Distances are Euclidean, in float64. Differences that rounding could make count as ties: a squared distance is
+    below a squared radius if it is so by more than 2 (features + 4) epsilon (|x|^2 + |y|^2), of vectors measured from
+    the mean of all. A fake that copies the k-th neighbour is on the ball and not in it; a copy of a real whose
+    ball has radius 0 is not in that ball either.
+
+    The intervals are of the choice of the samples that are averaged, balls held fixed.
+
+    Args:
+        real: real embeddings [samples, features].
+        fake: generated embeddings [samples, features].
+        k: which neighbour the balls reach.
+
+    Returns:
+        Figures `precision`, `recall`, `density`, `coverage`, and a sentence for each side whose duplicates make some
+        of them meaningless.
+
+    Raises:
+        BadInput: no more than k samples on a side, or other dimensions on one than on the other.
+    """
+    for name, side in (("real", real), ("generated", fake)):
+        if len(side) <= k:
+            raise BadInput(
+                f"Neighbour metrics with k = {k} need at least {k + 1} {name} embeddings, not {len(side)}; give more "
+                "sounds."
+            )
+    if real.shape[1] != fake.shape[1]:
+        raise BadInput(
+            f"Neighbour metrics were asked of embeddings of {real.shape[1]} and of {fake.shape[1]} dimensions; embed "
+            "both sides with the same embedder."
+        )
+    # Distances stay, and the norms that rounding goes by become small.
+    middle = (real.mean(axis=0, dtype=np.float64) + fake.mean(axis=0, dtype=np.float64)) / 2
+    real, fake = real - middle, fake - middle
+    slack = 2 * (real.shape[1] + 4) * float(np.finfo(np.float64).eps)
+    real_radii, fake_radii = _squared_radii(real, k), _squared_radii(fake, k)
+
+    around_fake = np.zeros(len(fake), np.int64)
+    covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
+    for rows, reals, distances in _blocks(real, fake, 1 + slack):
+        near = distances < (real_radii[rows] - (1 + slack) * reals)[:, None]
+        around_fake += near.sum(axis=0)
+        covered[rows] = near.any(axis=1)
+        distances -= fake_radii
+        recalled[rows] = distances.min(axis=1) < -(1 + slack) * reals
+    figures = {
+        "precision": bootstrap(around_fake > 0),
+        "recall": bootstrap(recalled),
+        "density": bootstrap(around_fake / k),
+        "coverage": bootstrap(covered),
+    }
+    return figures, _duplicate_warnings(real, real_radii, fake, fake_radii, k, slack)
+
+
+def _squared_norms(x: np.ndarray) -> np.ndarray:
+    return np.einsum("nd,nd->n", x, x)
+
+
+def _blocks(x: np.ndarray, y: np.ndarray, scale: float) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Blocks of rows of x: which, their squared norms, and [rows, y's] of scale |y|^2 - 2 x.y, good until the next.
+
+    The norm of y rides in the product as one more dimension, which saves a pass over the block.
+    """
+    extended = np.concatenate([y, scale * _squared_norms(y)[:, None]], axis=1).T
+    norms = _squared_norms(x)
+    step = max(1, BLOCK // len(y))
+    # Fresh memory for every block would take longer to get than to fill.
+    memory = np.empty((min(step, len(x)), len(y)))
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        part = x[rows]
+        part = np.concatenate([-2 * part, np.ones((len(part), 1))], axis=1)
+        yield rows, norms[rows], np.matmul(part, extended, out=memory[: len(part)])
+
+
+def _squared_radii(x: np.ndarray, k: int) -> np.ndarray:
+    """Squared distance of each row to its k-th neighbour [samples]; the row itself is the nearest, with 0."""
+    radii = np.empty(len(x))
+    for rows, norms, distances in _blocks(x, x, 1.0):
+        distances.partition(k, axis=1)
+        radii[rows] = distances[:, k] + norms
+    return np.maximum(radii, 0)
+
+
+def _duplicate_warnings(
+    real: np.ndarray, real_radii: np.ndarray, fake: np.ndarray, fake_radii: np.ndarray, k: int, slack: float
+) -> list[str]:
+    meaning = (("real", real, real_radii, "density and coverage"), ("generated", fake, fake_radii, "recall"))
+    sentences = []
+    for name, x, radii, metrics in meaning:
+        flat = int(np.sum(radii <= 2 * slack * _squared_norms(x)))
+        if flat:
+            sentences.append(
+                f"{flat} of {len(x)} {name} embeddings have {k} or more duplicates, so that their balls have radius 0 "
+                f"and nothing can be in them; {metrics} cannot be trusted until the duplicates are removed."
+            )
+    return sentences

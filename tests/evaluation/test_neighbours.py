@@ -1,0 +1,133 @@
+"""Precision, recall, density and coverage against their definition on whole distance matrices."""
+
+import numpy as np
+import pytest
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation import neighbours
+from drumgan_jax.evaluation.neighbours import neighbour_metrics
+
+NAMES = ("precision", "recall", "density", "coverage")
+
+
+def by_definition(real: np.ndarray, fake: np.ndarray, k: int) -> dict[str, float]:
+    """With exact differences, every distance by itself."""
+
+    def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.stack([np.sqrt(np.sum((row - b) ** 2, axis=1)) for row in a.astype(np.float64)])
+
+    real_radii = np.sort(distances(real, real), axis=1)[:, k]
+    fake_radii = np.sort(distances(fake, fake), axis=1)[:, k]
+    across = distances(real, fake)
+    inside_real = across < real_radii[:, None]
+    return {
+        "precision": inside_real.any(axis=0).mean(),
+        "recall": (across < fake_radii[None, :]).any(axis=1).mean(),
+        "density": inside_real.sum() / (k * len(fake)),
+        "coverage": (across.min(axis=1) < real_radii).mean(),
+    }
+
+
+def values(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
+    figures, _ = neighbour_metrics(real, fake, k)
+    return {name: figure.value for name, figure in figures.items()}
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("real", "fake", "features", "k"), [(400, 300, 64, 5), (150, 500, 3, 1), (90, 80, 2048, 3)], ids=str
+)
+def test_equals_the_definition(real: int, fake: int, features: int, k: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((real, features)) + 30
+    y = 0.9 * rng.standard_normal((fake, features)) + 30.1
+    assert values(x, y, k) == pytest.approx(by_definition(x, y, k), rel=1e-12)
+
+
+def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((203, 8)), rng.standard_normal((157, 8))
+    whole = neighbour_metrics(x, y)
+    monkeypatch.setattr(neighbours, "BLOCK", 1000)
+    assert neighbour_metrics(x, y) == whole
+
+
+def test_equal_disjoint_and_collapsed_sets() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((300, 16))
+    # A set against itself: every sample is in the ball of its neighbours, or in its own at distance 0.
+    assert values(x, x) == pytest.approx(by_definition(x, x, 5))
+    assert values(x, x)["precision"] == values(x, x)["coverage"] == 1
+    assert values(x, x + 1000) == dict.fromkeys(NAMES, 0.0)
+    # One real sound repeated, hardly changed: precise, covering next to nothing, recalling itself.
+    collapsed = x[:1] + 1e-3 * rng.standard_normal((300, 16))
+    found = values(x, collapsed)
+    assert found["precision"] == 1
+    assert found["coverage"] < 0.2
+    assert found["recall"] == pytest.approx(1 / 300)
+
+
+def test_a_copy_of_the_kth_neighbour_is_on_the_ball_and_not_in_it() -> None:
+    rng = np.random.default_rng(3)
+    for features in (1, 7, 64, 512):
+        x = rng.standard_normal((60, features)) * 3 + 100
+        distances = np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1))
+        order = np.argsort(distances, axis=1)
+        balls = np.arange(60)
+        # Each copy is in all balls that hold it, but not in the one that it bounds.
+        copies = x[order[:, 5]]
+        strictly = distances[balls[:, None], order[:, 5][None, :]] < np.sort(distances, axis=1)[:, 5][:, None]
+        assert not strictly[balls, balls].any()
+        assert values(x, copies)["density"] == pytest.approx(strictly.sum() / (5 * 60), rel=1e-12)
+        assert values(x, copies)["precision"] == pytest.approx(strictly.any(axis=0).mean())
+
+
+def test_ties_on_a_grid_are_ties() -> None:
+    # Distances between points of a grid repeat exactly; off the origin their rounding differs from pair to pair.
+    grid = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), axis=-1).reshape(-1, 3)
+    for k in (1, 3, 6):
+        assert values(grid + 1 / 3, grid + 1 / 3, k) == pytest.approx(by_definition(grid, grid, k), rel=1e-12)
+        half = grid[::2]
+        assert values(grid / 7 + 1 / 3, half / 7 + 1 / 3, k) == pytest.approx(by_definition(grid, half, k), rel=1e-12)
+
+
+def test_duplicates_are_told_and_balls_of_radius_zero_hold_nothing() -> None:
+    rng = np.random.default_rng(4)
+    x, y = rng.standard_normal((100, 8)) + 5, rng.standard_normal((100, 8)) + 5
+    assert neighbour_metrics(x, y)[1] == []
+    repeated = np.concatenate([np.repeat(x[:3], 6, axis=0), x[3:]])
+    figures, warnings = neighbour_metrics(repeated, repeated)
+    assert {name: figure.value for name, figure in figures.items()} == pytest.approx(
+        by_definition(repeated, repeated, 5)
+    )
+    assert [sentence.split(",")[0] for sentence in warnings] == [
+        "18 of 115 real embeddings have 5 or more duplicates",
+        "18 of 115 generated embeddings have 5 or more duplicates",
+    ]
+    assert "density and coverage" in warnings[0]
+    # Five of each are four other copies: the fifth neighbour is another sound.
+    assert neighbour_metrics(np.concatenate([np.repeat(x[:3], 5, axis=0), x[3:]]), y)[1] == []
+
+
+def test_constant_sets() -> None:
+    ones = np.ones((20, 4))
+    figures, warnings = neighbour_metrics(ones, ones)
+    assert {figure.value for figure in figures.values()} == {0.0}
+    assert len(warnings) == 2
+
+
+def test_intervals_hold_the_values_and_narrow_with_the_samples() -> None:
+    rng = np.random.default_rng(5)
+    widths = []
+    for count in (100, 1600):
+        figures, _ = neighbour_metrics(rng.standard_normal((count, 4)), rng.standard_normal((count, 4)) + 0.7)
+        assert all(figure.low <= figure.value <= figure.high for figure in figures.values())
+        widths.append(figures["coverage"].high - figures["coverage"].low)
+    assert 0 < widths[1] < 0.5 * widths[0]
+
+
+def test_too_few_samples_and_unlike_dimensions_are_refused() -> None:
+    with pytest.raises(BadInput, match="at least 6 generated embeddings, not 5"):
+        neighbour_metrics(np.zeros((6, 2)), np.zeros((5, 2)))
+    with pytest.raises(BadInput, match="of 2 and of 3 dimensions"):
+        neighbour_metrics(np.zeros((6, 2)), np.zeros((6, 3)))
