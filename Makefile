@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow smoke setup lint bench clean
+.PHONY: demo test test-slow test-parity smoke setup lint bench clean
 
 setup: $(READY)
 
@@ -20,6 +20,12 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# Against torch-fidelity, pytorch-fid and prdc, which bring torch; in an environment of their own.
+test-parity:
+	$(MAKE) setup VENV=.venv-parity
+	.venv-parity/bin/uv pip install --quiet --python .venv-parity/bin/python --editable '.[parity]'
+	.venv-parity/bin/python -m pytest tests/evaluation/test_published.py
 
 smoke: setup
 	$(BIN)/python -m pytest -m "smoke and not slow"
@@ -47,4 +53,4 @@ bench: setup
 	done
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-parity build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

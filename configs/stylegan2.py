@@ -38,6 +38,7 @@ def base() -> ConfigDict:
                 "activity_db": -50.0,  # under the slice's peak
                 "test_fraction": 0.0,
                 "split_by": "hash",  # or "source"
+                "test_sources": (),  # rather than a fraction, these
                 "labels": (),  # classes to keep; none keeps all
                 "label_pattern": "",  # regular expression on the path
             },
@@ -84,9 +85,10 @@ def base() -> ConfigDict:
             "checkpoint": {"every": 1_000, "keep": 3},  # steps, checkpoints
             "evaluation": {
                 "every": 5_000,  # steps; 0 is off
-                "num_samples": 1_024,
+                "num_samples": 1_024,  # sounds of each side
                 "patience": 0,  # evaluations without a better score until training stops; 0 never stops
-                "metric": "log_mel/frechet",
+                "metrics": ("fid:drums", "prdc:drums", "fid:log_mel"),  # as drumgan evaluate --metrics
+                "metric": "fid/log_mel",  # decides which checkpoint is the best
             },
         }
     )

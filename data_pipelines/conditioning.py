@@ -32,6 +32,7 @@ class Preparation:
         test_fraction: about this fraction of the recordings make the split "test"; 0 for no such split.
         split_by: "source": a source (manifest column, or folder) is wholly in one split. "hash": a group of near
             duplicates (data_pipelines.splits.group_of) is.
+        test_sources: rather than by a fraction, these sources (manifest column, or folder) make the split "test".
         labels: keep these classes only, in this order; empty keeps all, sorted.
         label_pattern: regular expression searched in a file's path; its first group is the label where no manifest
             gives one. Without a match, or by default, the folder's name is.
@@ -45,6 +46,7 @@ class Preparation:
     activity_db: float = -50.0
     test_fraction: float = 0.0
     split_by: str = "hash"
+    test_sources: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     label_pattern: str = ""
 
@@ -58,6 +60,7 @@ class Preparation:
         _require(self.activity_db < 0, "activity_db", self.activity_db, "below 0 dB")
         _require(0 <= self.test_fraction < 1, "test_fraction", self.test_fraction, "0 or more and below 1")
         _require(self.split_by in ("source", "hash"), "split_by", self.split_by, '"source" or "hash"')
+        _require(isinstance(self.test_sources, tuple), "test_sources", self.test_sources, "a tuple of names")
 
 
 NORMALIZATIONS = ("none", "peak", "loudness")

@@ -37,11 +37,13 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
 
     Whole groups are taken for the test, in the order of their hashes, until the fraction is reached, never beyond
     half as much again; so the split depends neither on the files' order nor on chance. A group with more than half of
-    the recordings of a class stays in "train".
+    the recordings of a class stays in "train". Sources that the preparation names as the test's are it, and no others.
 
     Raises:
-        BadInput: there are too few groups to hold any out.
+        BadInput: there are too few groups to hold any out, or a source that is named is not there.
     """
+    if preparation.test_sources:
+        return _by_name(items, set(preparation.test_sources))
     fraction = preparation.test_fraction
     if not fraction:
         return {"train": list(items)}
@@ -65,6 +67,21 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
     return {
         "train": [item for item, key in zip(items, keys, strict=True) if key not in held_out],
         "test": [item for item, key in zip(items, keys, strict=True) if key in held_out],
+    }
+
+
+def _by_name(items: Sequence[Item], test_sources: set[str]) -> dict[str, list[Item]]:
+    sources = {item.source for item in items}
+    known = ", ".join(sorted(sources))
+    if absent := sorted(test_sources - sources):
+        raise BadInput(
+            f"config.preparation.test_sources names {absent[0]!r}, which has no recording; the sources are {known}."
+        )
+    if test_sources == sources:
+        raise BadInput(f"config.preparation.test_sources names all sources ({known}); leave some to train on.")
+    return {
+        "train": [item for item in items if item.source not in test_sources],
+        "test": [item for item in items if item.source in test_sources],
     }
 
 

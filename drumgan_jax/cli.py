@@ -10,12 +10,16 @@ from absl import app, flags, logging
 
 from drumgan_jax.errors import BadInput
 
-# A verb's module defines its flags when it is imported and has a `main(argv)`. Modules are named, not imported: only
-# the verb that runs pays for what it imports.
+# A verb's module defines its flags when it is imported and has a `main(argv)`, which gets words that are no flags
+# where the module says POSITIONAL. Modules are named, not imported: only the verb that runs pays for what it imports.
 VERBS = {
     "prepare": ("data_pipelines.prepare", "turn folders of audio into a data set of TFRecord shards"),
     "train": ("drumgan_jax.commands.train", "train a config on a data set, or go on where it stopped"),
     "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run"),
+    "evaluate": ("drumgan_jax.commands.evaluate", "measure a run, or a folder of audio against another"),
+    "compare": ("drumgan_jax.commands.compare", "set the evaluations of several runs beside each other"),
+    "weights": ("drumgan_jax.commands.weights", "list and fetch the published weights that metrics use"),
+    "pack": ("drumgan_jax.commands.pack", "write a trained classifier as one file"),
 }
 
 
@@ -59,7 +63,7 @@ def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
         if not flags.FLAGS["verbosity"].present:
             # The libraries underneath tell every step of every checkpoint at absl's default.
             logging.set_verbosity(logging.WARNING)
-        if len(rest) > 1:
+        if len(rest) > 1 and not getattr(module, "POSITIONAL", False):
             raise BadInput(f"{rest[1]!r} is not a flag; flags are written --name=value.")
         return rest
 

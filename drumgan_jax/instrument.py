@@ -9,16 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import Gan, build_gan
 from drumgan_jax.networks.mapping import truncate
 from drumgan_jax.training.checkpoints import load_ema
-from drumgan_jax.training.run import read_config
+from drumgan_jax.training.run import find_step, read_config
 
 Array = jax.Array
 
-# Sounds are rendered in groups of this size, the last one filled up, so that one shape is compiled.
+# Sounds are rendered in groups of this size a device, the last one filled up, so that one shape is compiled.
 BATCH = 16
 
 _Z, _LABEL, _NOISE, _PHASE = range(4)
@@ -66,17 +67,24 @@ class Instrument:
         variables: the EMA generator's collections.
         label_names: class names, in the order of the labels.
         step: the training step it is from.
+        sharding: of batches over several devices; None for one.
     """
 
     gan: Gan
     variables: Mapping[str, Any]
     label_names: tuple[str, ...]
     step: int
+    sharding: NamedSharding | None = None
 
     @property
     def sample_rate(self) -> int:
         """Of every sound, in Hz."""
         return self.gan.representation.sample_rate
+
+    def spread(self, sharding: NamedSharding) -> "Instrument":
+        """The same instrument on all devices of a mesh, for making many sounds: `sharding` splits a batch's axis."""
+        everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+        return dataclasses.replace(self, variables=jax.device_put(self.variables, everywhere), sharding=sharding)
 
     def sample(
         self,
@@ -113,15 +121,26 @@ class Instrument:
     def map(self, latents: Latents, truncation: float = 1.0) -> np.ndarray:
         """Layer latents ws [batch, layers, w_dim] of latents, truncated towards the average w."""
         batches = [
-            _map(self.gan.generator, self.variables, z, labels, jnp.float32(truncation))
-            for z, labels in _batches(latents.z, latents.labels)
+            _fetch(_map(self.gan.generator, self.variables, z, labels, np.float32(truncation)))
+            for z, labels in self._batches(latents.z, latents.labels)
         ]
         return np.concatenate(batches)[: len(latents)]
 
     def render(self, latents: Latents, ws: np.ndarray, noise: bool = True) -> Sounds:
         """Make the sounds of layer latents ws [batch, layers, w_dim]; noise and phases come from the latents' seeds."""
-        batches = [_render(self.gan, self.variables, part, seeds, noise) for part, seeds in _batches(ws, latents.seeds)]
+        batches = [
+            _fetch(_render(self.gan, self.variables, part, seeds, noise))
+            for part, seeds in self._batches(ws, latents.seeds)
+        ]
         return Sounds(np.concatenate(batches)[: len(latents)], self.sample_rate, latents)
+
+    def _batches(self, *arrays: np.ndarray) -> Any:
+        """The arrays side by side in groups of one size, the last group filled up by repeating its last row."""
+        size = BATCH * (self.sharding.mesh.size if self.sharding else 1)
+        for start in range(0, len(arrays[0]), size):
+            rows = np.minimum(np.arange(start, start + size), len(arrays[0]) - 1)
+            group = tuple(array[rows] for array in arrays)
+            yield group if self.sharding is None else jax.device_put(group, self.sharding)
 
     def _labels_of(self, seeds: np.ndarray, labels: str | Mapping[str, float] | None) -> np.ndarray:
         if labels is None:
@@ -135,27 +154,33 @@ class Instrument:
         return np.tile(row, (len(seeds), 1))
 
 
-def load(run: str | Path, step: int | None = None) -> Instrument:
+def load(run: str | Path, step: int | str | None = None) -> Instrument:
     """Load a run directory's EMA generator, ready to play.
 
     Args:
         run: the run directory; its `config.json` and one checkpoint's EMA item are read, nothing else.
-        step: which checkpoint; None is the newest.
+        step: which checkpoint; None is the newest, "best" the one with the best `evaluation.metric`.
 
     Raises:
-        BadInput: the folder is no run directory, or has no such checkpoint.
+        BadInput: the folder is no run directory, has no such checkpoint, or is of a task without a generator.
     """
     config = read_config(run)
-    label_names = tuple(config["labels"])
+    if "generator" not in config:
+        raise BadInput(f"{run} holds no generator but a {config['task'].get('kind')}; give the run of a GAN.")
+    if isinstance(step, str):
+        step = find_step(run, step)
+    label_names = tuple(config["labels"]) if config["task"].get("conditional") else ()
     variables, step = load_ema(run, step)
     return Instrument(build_gan(config, len(label_names)), variables, label_names, step)
 
 
-def _batches(*arrays: np.ndarray) -> Any:
-    """The arrays side by side in groups of BATCH rows, the last group filled up by repeating its last row."""
-    for start in range(0, len(arrays[0]), BATCH):
-        rows = np.minimum(np.arange(start, start + BATCH), len(arrays[0]) - 1)
-        yield tuple(array[rows] for array in arrays)
+def _fetch(array: Array) -> np.ndarray:
+    """The whole array, of which other processes may hold parts."""
+    if array.is_fully_addressable:
+        return np.asarray(array)
+    from jax.experimental.multihost_utils import process_allgather
+
+    return process_allgather(array, tiled=True)
 
 
 def _keys(seeds: Array, purpose: int) -> Array:

@@ -1,6 +1,7 @@
 """Four simulated devices, strict dtype promotion and one compilation cache for all tests."""
 
 import os
+import tempfile
 from pathlib import Path
 
 # Before the first import of jax anywhere: XLA reads these once. Subprocesses of tests inherit them.
@@ -9,6 +10,9 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+# No test reads what another run kept of a reference, nor a user's weights.
+_CACHE = tempfile.TemporaryDirectory(prefix="drumgan-tests-")
+os.environ["DRUMGAN_CACHE"] = _CACHE.name
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -30,11 +30,11 @@ SMALLER = [
 ]
 
 
-def drumgan(*arguments: str | Path, status: int = 0) -> str:
+def drumgan(*arguments: str | Path, status: int = 0, **environment: str) -> str:
     """Run the command in the repository; returns what it says, and asserts its exit status."""
     command = [sys.executable, "-m", "drumgan_jax.cli", *map(str, arguments)]
     repository = Path(__file__).resolve().parent.parent
-    run = subprocess.run(command, capture_output=True, text=True, cwd=repository, env={**os.environ, "COLUMNS": "100"})
+    run = subprocess.run(command, capture_output=True, text=True, cwd=repository, env={**os.environ, **environment})
     assert run.returncode == status, run.stderr[-3000:]
     return run.stdout if status == 0 else run.stderr
 
@@ -60,7 +60,7 @@ def test_a_run_directory_holds_what_the_readme_says(run: Path) -> None:
     assert config["representation"]["mean"] is not None
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss/generator" in line][-1] == 6
-    assert any("evaluation/log_mel/frechet" in line for line in lines)
+    assert any("evaluation/fid/log_mel" in line for line in lines)
     assert {path.name for path in (run / "checkpoints").iterdir() if path.name.isdecimal()} >= {"3", "6"}
     assert list((run / "samples").rglob("*.png"))
 
@@ -78,6 +78,44 @@ def test_generate_makes_sounds_and_makes_them_again(run: Path, tmp_path: Path) -
         assert len(first) == 63 * 64
         assert np.abs(first).max() > 0
         np.testing.assert_array_equal(first, again)
+
+
+def test_evaluate_writes_figures_and_compare_sets_them_side_by_side(run: Path, tmp_path: Path) -> None:
+    cached = {"DRUMGAN_CACHE": str(tmp_path / "cache")}
+    printed = drumgan("evaluate", f"--run={run}", "--metrics=fid:log_mel,kid,is", "--samples=24", **cached)
+    assert "kid/drums" in printed
+    assert "subsets of" in printed
+    report = json.loads((run / "evaluations" / "step_00000006.json").read_text())
+    assert {"fid/log_mel", "fid/drums", "kid/drums", "is/drums"} <= set(report["figures"])
+    assert report["figures"]["is/drums"]["samples"] == 24
+    assert list((tmp_path / "cache" / "references").glob("drums-*.npz"))
+    plot, points = tmp_path / "plot.png", tmp_path / "points.csv"
+    table = drumgan("compare", run, "--figures=fid/log_mel,kid/drums", f"--plot={plot}", f"--csv={points}")
+    assert "a run" in table
+    assert len(points.read_text().splitlines()) == 1 + 3 + 1
+    with Image.open(plot) as picture:
+        assert picture.size[0] > 1000
+    best = drumgan("generate", f"--run={run}", f"--out={tmp_path / 'best'}", "--count=1", "--step=best")
+    assert "1 sounds" in best
+
+
+def test_evaluate_compares_folders_and_pairs(tmp_path: Path) -> None:
+    for seed, folder in enumerate(("reference", "wavs")):
+        (tmp_path / folder).mkdir()
+        for item in range(6):
+            rng = np.random.default_rng(10 * seed + item)
+            sound = 0.3 * rng.standard_normal(9000) * np.exp(-np.arange(9000) / (500 + 300 * item))
+            soundfile.write(tmp_path / folder / f"{item}.wav", sound, 16000)
+    (tmp_path / "wavs" / "broken.wav").write_bytes(b"RIFF")
+    sides = [f"--wavs={tmp_path / 'wavs'}", f"--reference={tmp_path / 'reference'}"]
+    out = tmp_path / "out.json"
+    printed = drumgan("evaluate", *sides, "--metrics=fid:log_mel", f"--out={out}")
+    assert "1 of 7 files" in printed
+    assert "resampled to 22050 Hz: 6 at 16000 Hz" in printed
+    assert json.loads(out.read_text())["figures"]["fid/log_mel"]["samples"] == 6
+    printed = drumgan("evaluate", *sides, "--metrics=reconstruction", f"--out={out}")
+    assert "peaq_odg" in printed
+    assert len(json.loads(out.read_text())["files"]) == 6
 
 
 def test_real_recordings_go_the_same_way(recordings: Path, run: Path, tmp_path: Path) -> None:
@@ -135,6 +173,13 @@ def test_other_wrong_calls_are_one_sentence(run: Path, data: Path, tmp_path: Pat
     assert "config.json" in one_sentence(drumgan("generate", f"--run={tmp_path}", out, status=2))
     assert "kazoo" in one_sentence(drumgan("generate", f"--run={run}", out, "--label=kazoo", status=2))
     assert "99" in one_sentence(drumgan("generate", f"--run={run}", out, "--step=99", status=2))
+    assert "give either --run, or" in one_sentence(drumgan("evaluate", f"--run={run}", "--wavs=x", status=2))
+    assert "no metric 'fidd'" in one_sentence(drumgan("evaluate", f"--run={run}", "--metrics=fidd", status=2))
+    electro_data = tmp_path / "electro"
+    drumgan("prepare", electro[0], "--audio=synthetic:bars?count=4&bars=8&bpm=130", f"--data_dir={electro_data}")
+    said = drumgan("evaluate", f"--run={run}", f"--data={electro_data}", status=2)
+    assert "another representation than the run's" in one_sentence(said)
+    assert "no run directory was given" in one_sentence(drumgan("compare", tmp_path, status=2))
     for name in ("configs/splice_loops.py:huge", "configs/nothing.py"):
         said = one_sentence(drumgan("train", f"--config={name}", f"--workdir={tmp_path / 'h'}", status=2))
         assert "variant" in said or "No such file" in said
@@ -144,5 +189,5 @@ def test_other_wrong_calls_are_one_sentence(run: Path, data: Path, tmp_path: Pat
 
 def test_help_lists_verbs_and_a_verbs_flags() -> None:
     overview = drumgan("--help")
-    assert all(verb in overview for verb in ("prepare", "train", "generate"))
+    assert all(verb in overview for verb in ("prepare", "train", "generate", "evaluate", "compare", "weights"))
     assert "--truncation" in drumgan("generate", "--help")

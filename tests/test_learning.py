@@ -17,8 +17,6 @@ def test_distance_to_real_one_shots_falls_by_more_than_half(recordings: Path, tm
     config.evaluation.every = 200
     prepare(config, [str(recordings / "drums" / "one_shots")], tmp_path / "data")
     history = train(config, tmp_path / "run").history
-    distances = {
-        line["step"]: line["evaluation/log_mel/frechet"] for line in history if "evaluation/log_mel/frechet" in line
-    }
+    distances = {line["step"]: line["evaluation/fid/log_mel"] for line in history if "evaluation/fid/log_mel" in line}
     assert sorted(distances) == [0, 200, 400]
     assert distances[400] < 0.5 * distances[0]

@@ -22,7 +22,7 @@ RUN = flags.DEFINE_string("run", None, "the run directory to play.", required=Tr
 OUT = flags.DEFINE_string(
     "out", None, "folder for the sounds, grid.png and latents.json; made if absent.", required=True
 )
-STEP = flags.DEFINE_integer("step", None, "the checkpoint's step; the newest if not given.", lower_bound=0)
+STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
 COUNT = flags.DEFINE_integer("count", 16, "how many sounds.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "the first sound's seed; the next one's is one more.", lower_bound=0)
 TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 is the whole variety, towards 0 the average sound.")

@@ -1,9 +1,10 @@
 """drumgan train --config=configs/NAME.py:VARIANT --workdir=RUN [--config.section.field=value ...]
 
 Trains a config on the data set that config.data.dir names, and writes the run directory RUN. The same command goes on
-where a stopped or killed run left off.
+where a stopped or killed run left off. The exit status is 0 when the run is done, 75 when it was stopped before.
 """
 
+import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -22,4 +23,6 @@ def main(argv: Sequence[str]) -> None:
     from drumgan_jax.training.loop import train
 
     distributed.join(automatic=DISTRIBUTED.value)
-    train(CONFIG.value, WORKDIR.value)
+    if train(CONFIG.value, WORKDIR.value).stopped == "preempted":
+        # sysexits' EX_TEMPFAIL: launchers see that the same command is to be run again.
+        sys.exit(75)

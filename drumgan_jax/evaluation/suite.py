@@ -1,39 +1,222 @@
-"""The metrics that run inside training, on a sampler: a function that returns waveforms."""
+"""The metrics on embeddings, by name, and the suite that measures several of them in one pass over the sounds."""
 
-from collections.abc import Callable, Iterable, Iterator
+import dataclasses
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
-import numpy as np
+from jax.sharding import NamedSharding
 
-from drumgan_jax.evaluation.log_mel import LogMelFrames
-from drumgan_jax.evaluation.moments import frechet_distance
-from drumgan_jax.parts import Representation
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation import collecting
+from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Seen, Stream
+from drumgan_jax.evaluation.embedder import Embedder
+from drumgan_jax.evaluation.embedders import build_embedder
+from drumgan_jax.evaluation.frechet import frechet_figure, frechet_infinity
+from drumgan_jax.evaluation.inception_score import inception_score
+from drumgan_jax.evaluation.intervals import Figure
+from drumgan_jax.evaluation.kernel import kernel_distance
+from drumgan_jax.evaluation.neighbours import neighbour_metrics
+from drumgan_jax.weights import store
 
-Sampler = Callable[[int], np.ndarray]
-Evaluator = Callable[[Sampler], dict[str, float]]
-
-BATCH = 32
+# Of the published codes; their estimate is unbiased for any size, but its spread is not the same.
+KERNEL_SUBSET = 1000
 
 
-def build_evaluator(real: Iterable[np.ndarray], representation: Representation, num_samples: int) -> Evaluator:
-    """An evaluator against real waveforms, whose statistics are computed once, here.
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What a metric says.
 
-    Args:
-        real: batches of waveforms [batch, samples] within [-1, 1], at the representation's sample rate.
-        representation: what the system trains on; gives the sample rate.
-        num_samples: sounds drawn from the sampler at each evaluation.
-
-    Returns:
-        A function from a sampler (count -> waveforms [count, samples]) to metrics by path; lower is better.
+    Attributes:
+        figures: by name without the embedder.
+        warnings: sentences on what makes them doubtful.
+        details: more numbers, by the figure they belong to.
     """
-    embedder = LogMelFrames(representation.sample_rate)
-    reference = embedder.moments(real)
 
-    def drawn(sampler: Sampler) -> Iterator[np.ndarray]:
-        for _ in range(-(-num_samples // BATCH)):
-            # Whole batches only: a ragged last one would compile again.
-            yield sampler(BATCH)
+    figures: Mapping[str, Figure]
+    warnings: Sequence[str] = ()
+    details: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
-    def evaluate(sampler: Sampler) -> dict[str, float]:
-        return {"log_mel/frechet": frechet_distance(reference, embedder.moments(drawn(sampler)))}
 
-    return evaluate
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One of METRICS.
+
+    Attributes:
+        needs: of both sides.
+        embedders: that it is measured with when none is asked for: the first whose weights are here.
+        measure: from the reference and the measured side.
+    """
+
+    needs: Collection[str]
+    embedders: Sequence[str]
+    measure: Callable[[Seen, Seen], Measured]
+
+
+def _frechet(name: str, real: Seen, fake: Seen) -> Measured:
+    figure = frechet_figure(real.total, fake.moments or ())
+    dimensions = len(real.total.mean)
+    few = [f"{rows} of the {side}" for side, rows in (("measured", fake.rows), ("reference", real.rows))]
+    short = [text for text, seen in zip(few, (fake, real), strict=True) if seen.rows <= dimensions]
+    warnings = [
+        f"{name}: no more embeddings ({' and '.join(short)} side) than their {dimensions} dimensions, so the "
+        "covariance is not of full rank and the figure is mostly bias; measure more sounds."
+    ]
+    return Measured({name: figure}, warnings if short else ())
+
+
+def _frechet_infinity(name: str, real: Seen, fake: Seen) -> Measured:
+    assert fake.embeddings is not None
+    figure, slope, r2 = frechet_infinity(real.total, fake.embeddings)
+    return Measured({name: figure}, details={name: {"slope": slope, "r2": r2}})
+
+
+def _kernel(real: Seen, fake: Seen) -> Measured:
+    assert real.embeddings is not None
+    assert fake.embeddings is not None
+    size = min(KERNEL_SUBSET, real.rows, fake.rows)
+    warning = (
+        f"kid: subsets of {size} and not of {KERNEL_SUBSET}, for one side has no more embeddings; measure more sounds."
+    )
+    figure = kernel_distance(real.embeddings, fake.embeddings, subset_size=size)
+    return Measured({"kid": figure}, [warning] if size < KERNEL_SUBSET else (), {"kid": {"subset_size": size}})
+
+
+def _inception(real: Seen, fake: Seen) -> Measured:
+    assert real.logits is not None
+    assert fake.logits is not None
+    reference = inception_score(real.logits).value
+    return Measured({"is": inception_score(fake.logits)}, details={"is": {"reference_value": reference}})
+
+
+def _neighbours(real: Seen, fake: Seen) -> Measured:
+    assert real.embeddings is not None
+    assert fake.embeddings is not None
+    figures, warnings = neighbour_metrics(real.embeddings, fake.embeddings)
+    return Measured(figures, [f"prdc: {warning}" for warning in warnings])
+
+
+METRICS = {
+    "fid": Metric({MOMENTS}, ("inception", "drums"), functools.partial(_frechet, "fid")),
+    "fad": Metric({MOMENTS}, ("vggish", "drums"), functools.partial(_frechet, "fad")),
+    "fad_inf": Metric({MOMENTS, EMBEDDINGS}, ("vggish", "drums"), functools.partial(_frechet_infinity, "fad_inf")),
+    "kid": Metric({EMBEDDINGS}, ("drums",), _kernel),
+    "is": Metric({LOGITS}, ("drums",), _inception),
+    "prdc": Metric({EMBEDDINGS}, ("vgg16",), _neighbours),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What a suite measured; `report` as JSON can hold it."""
+
+    figures: dict[str, dict[str, Any]]
+    warnings: list[str]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The values alone."""
+        return {name: figure["value"] for name, figure in self.figures.items()}
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Everything, for write_report."""
+        return {"figures": self.figures, "warnings": self.warnings}
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """Metrics to be measured together.
+
+    Attributes:
+        requests: pairs of metric and embedder.
+        sharding: of batches of windows over the devices; None for one device.
+        notes: what the user should know of the choice of embedders.
+    """
+
+    requests: tuple[tuple[str, Embedder], ...]
+    sharding: NamedSharding | None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, names: Sequence[str], sharding: NamedSharding | None = None) -> "Suite":
+        """The suite of names such as "fid", or "fid:drums" to choose the embedder: a name, or a classifier file.
+
+        Raises:
+            BadInput: a name is unknown, or an embedder that was asked for has no weights here.
+        """
+        requests, notes = [], []
+        for name in names:
+            metric, _, wanted = name.partition(":")
+            if metric not in METRICS:
+                raise BadInput(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
+            embedder, note = (build_embedder(wanted), None) if wanted else _preferred(metric)
+            if LOGITS in METRICS[metric].needs and not embedder.num_classes:
+                raise BadInput(f"{name} needs an embedder that classifies; {embedder.name} does not, drums does.")
+            requests.append((metric, embedder))
+            notes += [note] if note else []
+        if not requests:
+            raise BadInput(f"no metric was asked for; there are {', '.join(METRICS)}.")
+        return cls(tuple(requests), sharding, tuple(notes))
+
+    @property
+    def embedders(self) -> tuple[Embedder, ...]:
+        """Each once."""
+        return tuple({embedder.name: embedder for _, embedder in self.requests}.values())
+
+    @property
+    def needs(self) -> dict[str, frozenset[str]]:
+        """What is needed of each embedder, by its name."""
+        return {
+            one.name: frozenset().union(*(METRICS[metric].needs for metric, other in self.requests if other is one))
+            for one in self.embedders
+        }
+
+    def look(
+        self,
+        stream: Stream,
+        progress: Callable[[int], None] | None = None,
+        embedders: Sequence[Embedder] | None = None,
+    ) -> dict[str, Seen]:
+        """Show a stream to the embedders, or to some of them; see collecting.look."""
+        chosen = self.embedders if embedders is None else embedders
+        return collecting.look(stream, chosen, self.needs, self.sharding, progress)
+
+    def compare(self, real: Mapping[str, Seen], fake: Mapping[str, Seen]) -> Results:
+        """Measure everything.
+
+        Raises:
+            BadInput: there are too few sounds for a metric.
+        """
+        figures: dict[str, dict[str, Any]] = {}
+        warnings: list[str] = []
+        for metric, embedder in self.requests:
+            reference, measured = real[embedder.name], fake[embedder.name]
+            found = METRICS[metric].measure(reference, measured)
+            warnings += found.warnings
+            for name, figure in found.figures.items():
+                figures[f"{name}/{embedder.name}"] = {
+                    **dataclasses.asdict(figure),
+                    **found.details.get(name, {}),
+                    "samples": measured.sounds,
+                    "embeddings": measured.rows,
+                    "reference_samples": reference.sounds,
+                    "reference_embeddings": reference.rows,
+                    "embedder": embedder.name,
+                    "weights": embedder.weights_hash,
+                }
+        return Results(figures, warnings)
+
+
+def _preferred(metric: str) -> tuple[Embedder, str | None]:
+    """A metric's first embedder whose weights are here, and a note if it is not the first of all."""
+    candidates = METRICS[metric].embedders
+    note = None
+    for name in candidates[:-1]:
+        try:
+            store.find(name)
+        except BadInput as problem:
+            note = f"{metric} is measured with {candidates[-1]}, not with {name}: {problem}"
+        else:
+            return build_embedder(name), None
+    return build_embedder(candidates[-1]), note

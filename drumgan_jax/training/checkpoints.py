@@ -19,6 +19,7 @@ from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.names import is_higher_better
 
 FOLDER = "checkpoints"
 _COMPLETE = "_CHECKPOINT_METADATA"
@@ -32,15 +33,16 @@ class Checkpoints:
     Args:
         run_dir: the run directory.
         keep: how many of the last are kept.
-        metric: name of the figure, lower is better, by which one more is kept: the best.
+        metric: name of the figure by which one more is kept: the best.
     """
 
     def __init__(self, run_dir: str | os.PathLike[str], keep: int, metric: str):
         self.directory = Path(run_dir).absolute() / FOLDER
         self._metric = metric
+        self._sign = -1.0 if is_higher_better(metric) else 1.0
         self._response: Any = None
         policies = ocp.training.preservation_policies
-        best = policies.BestN(get_metric_fn=self._figure, n=1, reverse=True, keep_checkpoints_without_metrics=False)
+        best = policies.BestN(get_metric_fn=self._badness, n=1, reverse=True, keep_checkpoints_without_metrics=False)
         self._checkpointer = ocp.training.Checkpointer(
             self.directory,
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -61,8 +63,9 @@ class Checkpoints:
 
     def best(self) -> tuple[int, float] | None:
         """Step and figure of the best checkpoint, if any was evaluated."""
-        scored = [(one.step, self._figure(one.metrics)) for one in self._checkpointer.checkpoints if one.metrics]
-        return min((one for one in scored if math.isfinite(one[1])), key=lambda one: one[1], default=None)
+        scored = [(one.step, self._badness(one.metrics)) for one in self._checkpointer.checkpoints if one.metrics]
+        best = min((one for one in scored if math.isfinite(one[1])), key=lambda one: one[1], default=None)
+        return None if best is None else (best[0], best[1] * self._sign)
 
     def restore(self, target: Any) -> tuple[Any, int] | None:
         """The state and step of the last complete checkpoint, laid out as `target` says, if there is any.
@@ -138,8 +141,9 @@ class Checkpoints:
             except Exception as error:
                 logging.warning("closing the checkpoints: %s", _first_line(error))
 
-    def _figure(self, metrics: Any) -> float:
-        figure = float((metrics or {}).get(self._metric, math.inf))
+    def _badness(self, metrics: Any) -> float:
+        """The figure, or its negative where more of it is better; infinite where it is missing or not finite."""
+        figure = self._sign * float((metrics or {}).get(self._metric, math.inf))
         return figure if math.isfinite(figure) else math.inf
 
     def _load(self, step: int, target: Any) -> Any:

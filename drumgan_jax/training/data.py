@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import json
 import os
 import queue
@@ -68,11 +69,19 @@ class Dataset:
 
     def waveforms(self, split: str, count: int, batch_size: int) -> Iterator[np.ndarray]:
         """Batches [batch, samples] of `count` waveforms of a split, always the same; all of it where it has fewer."""
-        source = self.source(split)
-        order = np.random.default_rng(0).permutation(len(source))[:count]
+        source, order = self.source(split), self._drawn(split, count)
         for start in range(0, len(order), batch_size):
             items = order[start : start + batch_size]
             yield np.stack([self.parse(source[int(item)], ("waveforms",))["waveforms"] for item in items])
+
+    def fingerprint(self, split: str, count: int) -> str:
+        """A digest of the records that `waveforms` reads, from their checksums."""
+        source = self.source(split)
+        checksums = np.asarray([source.checksum(int(item)) for item in self._drawn(split, count)], np.uint32)
+        return hashlib.sha256(checksums.tobytes()).hexdigest()
+
+    def _drawn(self, split: str, count: int) -> np.ndarray:
+        return np.random.default_rng(0).permutation(self.num_examples(split))[:count]
 
     def _convert(self, key: str, value: Any) -> np.ndarray:
         if key == "labels":

@@ -4,28 +4,25 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from drumgan_jax.training import distributed, run
 from drumgan_jax.training import settings as sections
 from drumgan_jax.training.checkpoints import Checkpoints
 from drumgan_jax.training.compilation import enable_compilation_cache
-from drumgan_jax.training.data import Dataset, DevicePrefetch, batches, open_dataset
+from drumgan_jax.training.data import DevicePrefetch, batches, open_dataset
 from drumgan_jax.training.mesh import batch_sharding, check_batch, local_rows, make_mesh
 from drumgan_jax.training.metrics import MetricsWindow
 from drumgan_jax.training.settings import EvaluationSettings, read_section, read_seed
-from drumgan_jax.training.task import Task
+from drumgan_jax.training.task import Evaluation
 from drumgan_jax.training.tasks import build_task
-from drumgan_jax.training.writers import Writers
+from drumgan_jax.training.writers import Writers, hours_trained
 
-Evaluator = Callable[[Callable[[int], np.ndarray]], dict[str, float]]
 SPLIT = "train"
-EVALUATION_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +78,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
 
     # Task
     task = build_task(frozen, mesh)
-    evaluate = _build_evaluator(evaluation, dataset)
+    evaluate = task.evaluator(dataset) if evaluation.every else None
 
     with contextlib.ExitStack() as open_things:
         # State: resume, else initialise
@@ -98,13 +95,14 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
         writers = Writers(run_dir, start, settings.total_steps, active=first)
         open_things.callback(writers.close)
         stop = open_things.enter_context(distributed.StopSignal())
-        window, clock = MetricsWindow(), _Clock(settings.batch_size)
+        # Hours go on from where the process before was stopped, so that curves over time have no gap.
+        window, clock = MetricsWindow(), _Clock(settings.batch_size, started - 3600.0 * hours_trained(run_dir))
         history: list[dict[str, float]] = []
         stopped = "early" if _exhausted(checkpoints, evaluation, start) else "complete"
         done = start
-        # The untrained generator's scores begin the curve. They are written after the first step, which must not wait
+        # The untrained state's scores begin the curve. They are written after the first step, which must not wait
         # for TensorBoard's imports.
-        untrained = evaluate(_Sampler(task, state)) if evaluate is not None and start == 0 else None
+        untrained = evaluate(state) if evaluate is not None and start == 0 else None
 
         for step in range(start, settings.total_steps if stopped == "complete" else start):
             # Step
@@ -119,7 +117,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
                 jax.block_until_ready(metrics)
                 clock.first_step(time.perf_counter() - started, feed.waited)
                 if untrained is not None:
-                    _write_scores(untrained, 0, history, writers)
+                    _write_evaluation(untrained, 0, history, writers)
 
             # What is due
             last = done == settings.total_steps
@@ -137,13 +135,15 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
             writers.metrics(done, line)
             if show and stopped != "preempted":
                 summary = task.summarize(state)
-                writers.samples(done, summary.waveforms, summary.sample_rate)
+                if summary is not None:
+                    writers.samples(done, summary.waveforms, summary.sample_rate)
 
             # Evaluate, save
             scores = None
             if evaluate is not None and score and stopped != "preempted":
-                scores = evaluate(_Sampler(task, state))
-                _write_scores(scores, done, history, writers)
+                scored = evaluate(state)
+                scores = scored.scores
+                _write_evaluation(scored, done, history, writers)
             if save or scores:
                 checkpoints.save(done, state, scores)
             if scores and _exhausted(checkpoints, evaluation, done):
@@ -156,20 +156,11 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
     return TrainResult(state, done, history, stopped)
 
 
-def _build_evaluator(settings: EvaluationSettings, dataset: Dataset) -> Evaluator | None:
-    if settings.every == 0:
-        return None
-    # The metrics' own imports are paid only by runs that evaluate.
-    from drumgan_jax.evaluation.suite import build_evaluator
-
-    real = dataset.waveforms(SPLIT, settings.num_samples, EVALUATION_BATCH)
-    return build_evaluator(real, dataset.representation, settings.num_samples)
-
-
-def _write_scores(scores: Mapping[str, float], step: int, history: list[dict[str, float]], writers: Writers) -> None:
-    line = {f"evaluation/{name}": float(value) for name, value in scores.items()}
+def _write_evaluation(evaluation: Evaluation, step: int, history: list[dict[str, float]], writers: Writers) -> None:
+    line = {f"evaluation/{name}": float(value) for name, value in evaluation.scores.items()}
     history.append({"step": step, **line})
     writers.metrics(step, line)
+    writers.evaluation(step, evaluation)
 
 
 def _exhausted(checkpoints: Checkpoints, settings: EvaluationSettings, step: int) -> bool:
@@ -178,24 +169,12 @@ def _exhausted(checkpoints: Checkpoints, settings: EvaluationSettings, step: int
     return settings.patience > 0 and best is not None and step - best[0] >= settings.patience * settings.every
 
 
-class _Sampler:
-    """Waveforms [count, samples] at each call, the next ones of a task's fixed sequence."""
-
-    def __init__(self, task: Task, state: Any):
-        self._task = task
-        self._state = state
-        self._drawn = 0
-
-    def __call__(self, count: int) -> np.ndarray:
-        start, self._drawn = self._drawn, self._drawn + count
-        return self._task.sample(self._state, start, count)
-
-
 class _Clock:
     """Speed and waiting of the steps between two log lines, what is done at a log line left out."""
 
-    def __init__(self, batch_size: int):
+    def __init__(self, batch_size: int, began: float):
         self._batch_size = batch_size
+        self._began = began
         self._first: dict[str, float] = {}
         self._restarted = 0.0
         self._waited = 0.0
@@ -217,6 +196,7 @@ class _Clock:
     def read(self, waited: float) -> dict[str, float]:
         """Metrics since the last restart."""
         first, self._first = self._first, {}
+        first["time/hours"] = (time.perf_counter() - self._began) / 3600.0
         if self._steps == 0:
             return first
         per_step = (time.perf_counter() - self._restarted) / self._steps

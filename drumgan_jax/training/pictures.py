@@ -23,11 +23,15 @@ def save_grid(path: str | os.PathLike[str], waveforms: np.ndarray, columns: int 
         waveforms: [n, samples].
         columns: cells in a row; None for a grid nearly square.
     """
+    save_picture(path, spectrogram_grid(waveforms, columns))
+
+
+def save_picture(path: str | os.PathLike[str], picture: np.ndarray) -> None:
+    """Write RGB bytes [height, width, 3] as a picture, atomically; the suffix chooses the format."""
     from PIL import Image
 
-    grid = spectrogram_grid(waveforms, columns)
     with replacing(path) as temporary:
-        Image.fromarray(grid).save(temporary)
+        Image.fromarray(picture).save(temporary)
 
 
 def spectrogram_grid(waveforms: np.ndarray, columns: int | None = None) -> np.ndarray:

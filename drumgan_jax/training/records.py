@@ -84,24 +84,39 @@ class RecordSource:
         return f"RecordSource({self.split!r}, {len(self)} records)"
 
     def __getitem__(self, item: int) -> bytes:
+        path, record, start, end = self._place(item)
+        return _payload(_read(path, record, start, end - start), end - start, path, record)
+
+    def checksum(self, item: int) -> int:
+        """The stored checksum of a record's content, without reading the content."""
+        path, record, _, end = self._place(item)
+        footer = _read(path, record, end - _FOOTER.size, _FOOTER.size)
+        if len(footer) != _FOOTER.size:
+            raise _damaged(path, record, "is cut short")
+        return _FOOTER.unpack(footer)[0]
+
+    def _place(self, item: int) -> tuple[Path, int, int, int]:
+        """Shard, number within it, and first and last offset of a record."""
         if not 0 <= item < len(self):
             raise IndexError(f"record {item} of {len(self)}")
         shard = bisect.bisect_right(self._starts, item) - 1
         record = item - self._starts[shard]
         start, end = (int(offset) for offset in self._offsets[shard][record : record + 2])
-        path = self.directory / self._shards[shard]
-        # Opened anew for each record: microseconds against the read, and no pool of descriptors to manage.
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise _damaged(path, record, f"cannot be read ({error.strerror})") from error
-        try:
-            data = _read_fully(descriptor, start, end - start)
-        except OSError as error:
-            raise _damaged(path, record, f"cannot be read ({error.strerror})") from error
-        finally:
-            os.close(descriptor)
-        return _payload(data, end - start, path, record)
+        return self.directory / self._shards[shard], record, start, end
+
+
+def _read(path: Path, record: int, start: int, size: int) -> bytes:
+    # Opened anew for each record: microseconds against the read, and no pool of descriptors to manage.
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise _damaged(path, record, f"cannot be read ({error.strerror})") from error
+    try:
+        return _read_fully(descriptor, start, size)
+    except OSError as error:
+        raise _damaged(path, record, f"cannot be read ({error.strerror})") from error
+    finally:
+        os.close(descriptor)
 
 
 def _payload(data: bytes, expected: int, path: Path, record: int) -> bytes:

@@ -1,6 +1,7 @@
 """The run directory's config: frozen, complete, and what may change when a run goes on."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
 from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.training.checkpoints import FOLDER, complete_steps
 from drumgan_jax.training.data import Dataset
+from drumgan_jax.training.writers import read_metrics
 
 CONFIG_NAME = "config.json"
 # What a run may be resumed with other values of; everything else is its identity.
@@ -20,8 +23,7 @@ FREE = ("train.total_images", "logging", "checkpoint", "evaluation", "data", "me
 def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     """The config as the run directory keeps it.
 
-    The representation has the data set's statistics, and `labels` are the classes that condition the networks, in
-    order; none where section `task` does not ask for them.
+    The representation has the data set's statistics, and `labels` are the data set's classes, in order.
 
     Raises:
         BadInput: the data set has another representation than the config.
@@ -37,7 +39,7 @@ def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     # How phases are found in decoding is the config's to say; only the statistics are the data set's.
     statistics = {name: stored[name] for name in ("mean", "std") if name in stored}
     frozen["representation"] = settings_of(representation) | statistics
-    frozen["labels"] = list(dataset.label_names) if frozen["task"].get("conditional") else []
+    frozen["labels"] = list(dataset.label_names)
     return frozen
 
 
@@ -82,6 +84,30 @@ def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
         raise BadInput(f"{path} cannot be read ({error.strerror}); give a run directory.") from error
     except ValueError as error:
         raise BadInput(f"{path} is damaged ({error}); restore it, or use another run directory.") from error
+
+
+def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
+    """The checkpoint's step that "last", "best" or a number means; None for the last.
+
+    "best" is the checkpoint whose evaluation in training had the best `evaluation.metric`.
+
+    Raises:
+        BadInput: it is none of these, or no checkpoint that is kept was evaluated.
+    """
+    if step.isdecimal():
+        return int(step)
+    if step in ("", "last"):
+        return None
+    if step != "best":
+        raise BadInput(f"the step {step!r} is neither a number nor last or best.")
+    metric = read_config(run_dir)["evaluation"]["metric"]
+    name, sign = f"evaluation/{metric}", -1.0 if is_higher_better(metric) else 1.0
+    kept = complete_steps(Path(run_dir).absolute() / FOLDER)
+    scored = [(sign * line[name], int(line["step"])) for line in read_metrics(run_dir) if name in line]
+    scored = [(score, at) for score, at in scored if at in kept and math.isfinite(score)]
+    if not scored:
+        raise BadInput(f"{run_dir} has no checkpoint with an evaluation of {metric}; give a step's number.")
+    return min(scored)[1]
 
 
 def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:

@@ -125,17 +125,21 @@ class EvaluationSettings:
         every: steps between evaluations; 0 for none.
         num_samples: sounds drawn for one.
         patience: evaluations without a better `metric` after which training stops; 0 never stops.
-        metric: the figure, lower is better, by which the best checkpoint is kept.
+        metrics: what is measured, as `drumgan evaluate --metrics` takes it; of a task that makes sounds.
+        metric: the figure, one of those, by which the best checkpoint is kept.
     """
 
     every: int = 0
     num_samples: int = 256
     patience: int = 0
-    metric: str = "log_mel/frechet"
+    metrics: tuple[str, ...] = ("fid:log_mel",)
+    metric: str = "fid/log_mel"
 
     def __post_init__(self) -> None:
         _whole("evaluation", self, 0, "every", "patience")
         _whole("evaluation", self, 2, "num_samples")
+        if isinstance(self.metrics, str) or not all(isinstance(name, str) for name in self.metrics):
+            raise BadInput(f"config.evaluation.metrics is {self.metrics!r}; it must be a tuple of names.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """What the loop runs."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import jax
 import numpy as np
+
+from drumgan_jax.training.data import Dataset
 
 Metrics = dict[str, Any]
 
@@ -23,10 +25,28 @@ class Summary:
     sample_rate: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How good a state is.
+
+    Attributes:
+        scores: figures by name; the config's `evaluation.metric` is one of them.
+        report: all there is to tell of them, as JSON can hold it; kept under evaluations/.
+        pictures: by name, [height, width, 3] uint8.
+    """
+
+    scores: dict[str, float]
+    report: dict[str, Any]
+    pictures: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+Evaluator = Callable[[Any], Evaluation]
+
+
 class Task(Protocol):
     """One kind of training; the loop owns devices, data, checkpoints and logs.
 
-    A state is a flax dataclass of arrays with a field `ema`, the part that an instrument plays.
+    A state is a flax dataclass of arrays with a field `ema`, the part that is used once training is done.
     """
 
     @property
@@ -52,8 +72,12 @@ class Task(Protocol):
             The next state, and metrics by path: device scalars (never fetched here) or numbers.
         """
 
-    def summarize(self, state: Any) -> Summary:
-        """Sounds of fixed latents by the moving average."""
+    def summarize(self, state: Any) -> Summary | None:
+        """Sounds of fixed latents by the moving average; None of a task that makes no sounds."""
 
-    def sample(self, state: Any, start: int, count: int) -> np.ndarray:
-        """Waveforms [count, samples] by the moving average, of latents `start` and following of one fixed sequence."""
+    def evaluator(self, dataset: Dataset) -> Evaluator:
+        """What scores a state's moving average; made once, with all that does not depend on the state.
+
+        Raises:
+            BadInput: the data set or section `evaluation` is unfit.
+        """

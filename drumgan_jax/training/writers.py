@@ -13,7 +13,9 @@ import numpy as np
 
 from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.files import write_audio
-from drumgan_jax.training.pictures import save_grid, spectrogram_grid
+from drumgan_jax.evaluation.report import write_report
+from drumgan_jax.training.pictures import save_grid, save_picture, spectrogram_grid
+from drumgan_jax.training.task import Evaluation
 
 METRICS_NAME = "metrics.jsonl"
 SAMPLES_FOLDER = "samples"
@@ -37,8 +39,14 @@ def _step_of(line: str) -> float:
 
 def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
     """The lines of a run's metrics.jsonl, in order; a line being written is left out."""
-    lines = (Path(run_dir) / METRICS_NAME).read_text().splitlines()
+    path = Path(run_dir) / METRICS_NAME
+    lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
+
+
+def hours_trained(run_dir: str | os.PathLike[str]) -> float:
+    """Hours of training that a run's lines of metrics tell of."""
+    return max((line.get("time/hours", 0.0) for line in read_metrics(run_dir)), default=0.0)
 
 
 class Writers:
@@ -109,6 +117,16 @@ class Writers:
             events.write_audios(step, {"samples/audio": waveforms[..., None]}, sample_rate=sample_rate)
             events.flush()
 
+    def evaluation(self, step: int, evaluation: Evaluation) -> None:
+        """The report and the pictures of an evaluation, under evaluations/ and the pictures in TensorBoard."""
+        if not self._active:
+            return
+        path = write_report(self._run_dir, step, evaluation.report)
+        for name, picture in evaluation.pictures.items():
+            save_picture(path.with_name(f"{path.stem}_{name}.png"), picture)
+            if events := self._tensorboard():
+                events.write_images(step, {f"evaluation/{name}": picture[None]})
+
     def close(self) -> None:
         """Finish all files."""
         if not self._active:
@@ -122,10 +140,17 @@ class Writers:
     def _tensorboard(self) -> Any:
         """The events writer, made at the first write: TensorFlow takes seconds, and steps come first."""
         if self._events is None:
-            self._events = False
-            if all(importlib.util.find_spec(name) for name in ("clu", "tensorflow", "tensorboard")):
-                with contextlib.suppress(ImportError):
-                    from clu.metric_writers import SummaryWriter
-
-                    self._events = SummaryWriter(str(self._run_dir))
+            self._events = open_events(self._run_dir) or False
         return self._events
+
+
+def open_events(run_dir: str | os.PathLike[str]) -> Any:
+    """A writer of TensorBoard events of a run (clu's), or None where TensorBoard's packages are not installed."""
+    if all(importlib.util.find_spec(name) for name in ("clu", "tensorflow", "tensorboard")):
+        # Else TensorFlow tells its version of the weather on stderr, between our lines.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with contextlib.suppress(ImportError):
+            from clu.metric_writers import SummaryWriter
+
+            return SummaryWriter(os.fspath(run_dir))
+    return None

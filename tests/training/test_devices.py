@@ -1,4 +1,4 @@
-"""One device, four, and two processes of two: the same training on the same data."""
+"""One device, four, and two processes of two: the same training on the same data, and the same scores of it."""
 
 import json
 import os
@@ -36,7 +36,9 @@ def recording(config, devices):
     return task
 
 loop.build_task = recording
-config = tiny_config({data!r}, train={{"total_images": {images}}}, mesh={{"fsdp": {fsdp}}}, checkpoint={{"every": 2}})
+evaluation = {{"every": 2, "num_samples": 16, "metrics": ("fid:log_mel",)}}
+sections = {{"train": {{"total_images": {images}}}, "mesh": {{"fsdp": {fsdp}}}, "checkpoint": {{"every": 2}}}}
+config = tiny_config({data!r}, evaluation=evaluation, **sections)
 if {toy}:
     config.task = {{"kind": "toy", "gain": 0.3}}
 result = loop.train(config, {run!r})

@@ -14,7 +14,7 @@ from drumgan_jax.gan import Gan
 from drumgan_jax.objectives.regularizer import Match, Regularizer
 from drumgan_jax.parts import Critique
 from drumgan_jax.training import tasks
-from drumgan_jax.training.settings import AdamSettings, TrainSettings, read_section
+from drumgan_jax.training.settings import AdamSettings, EvaluationSettings, TrainSettings, read_section
 from drumgan_jax.training.tasks.gan import GanTask
 
 G_INTERVAL, D_INTERVAL = 2, 3
@@ -106,7 +106,8 @@ def build_toy_task(config: Mapping[str, Any], mesh: Mesh) -> GanTask:
     players = ("generator", "discriminator")
     adam = {player: read_section(config, f"optimizer.{player}", AdamSettings) for player in players}
     settings = read_section(config, "train", TrainSettings)
-    return GanTask(gan, 0, settings, adam, config["logging"]["num_samples"], config["seed"], mesh)
+    evaluation = read_section(config, "evaluation", EvaluationSettings)
+    return GanTask(gan, 0, settings, adam, config["logging"]["num_samples"], evaluation, config["seed"], mesh)
 
 
 # Importing this module makes the kind known, in a test's own process too.

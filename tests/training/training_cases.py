@@ -125,7 +125,13 @@ def tiny_config(data_dir: Path, **sections: dict[str, Any]) -> ConfigDict:
             "mesh": {"data": -1, "fsdp": 1},
             "logging": {"every": 1, "samples_every": 0, "num_samples": 4},
             "checkpoint": {"every": 4, "keep": 2},
-            "evaluation": {"every": 0, "num_samples": 8, "patience": 0},
+            "evaluation": {
+                "every": 0,
+                "num_samples": 8,
+                "patience": 0,
+                "metrics": ("fid:log_mel",),
+                "metric": "fid/log_mel",
+            },
         }
     )
     for section, values in sections.items():

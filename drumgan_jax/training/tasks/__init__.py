@@ -1,15 +1,19 @@
 """What the training loop can run: one module per task."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jax.sharding import Mesh
 
 from drumgan_jax.errors import BadInput
 from drumgan_jax.training.task import Task
+from drumgan_jax.training.tasks.classifier import build_classifier_task
 from drumgan_jax.training.tasks.gan import build_gan_task
 
-TASKS = {"gan": build_gan_task}
+TASKS: dict[str, Callable[[Mapping[str, Any], Mesh], Task]] = {
+    "gan": build_gan_task,
+    "classifier": build_classifier_task,
+}
 
 
 def build_task(config: Mapping[str, Any], mesh: Mesh) -> Task:

@@ -19,9 +19,10 @@ from drumgan_jax.networks.mapping import mix_styles
 from drumgan_jax.objectives.regularizer import Match, Regularizer
 from drumgan_jax.parts import Critique
 from drumgan_jax.training.averages import ema_decay, lazy_adam, lazy_correction, lerp, tree_norm
+from drumgan_jax.training.data import Dataset
 from drumgan_jax.training.mesh import AXES, batch_sharding, replicated, state_shardings
-from drumgan_jax.training.settings import AdamSettings, TrainSettings, read_section, read_seed
-from drumgan_jax.training.task import Metrics, Summary
+from drumgan_jax.training.settings import AdamSettings, EvaluationSettings, TrainSettings, read_section, read_seed
+from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
 
 Array = jax.Array
 Batch = dict[str, Array]
@@ -74,7 +75,7 @@ def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
     """
     section = {name: value for name, value in config["task"].items() if name != "kind"}
     conditional = read_section({"task": section}, "task", GanTaskSettings).conditional
-    num_labels = len(config["labels"])
+    num_labels = len(config["labels"]) if conditional else 0
     if conditional and num_labels == 0:
         raise BadInput("config.task.conditional is true but the data set has no labels; prepare it with labels.")
     adam = {player: read_section(config, f"optimizer.{player}", AdamSettings) for player in PLAYERS}
@@ -84,6 +85,7 @@ def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
         settings=read_section(config, "train", TrainSettings),
         adam=adam,
         num_summary=config["logging"]["num_samples"],
+        evaluation=read_section(config, "evaluation", EvaluationSettings),
         seed=read_seed(config),
         mesh=mesh,
     )
@@ -104,6 +106,7 @@ class GanTask:
         settings: section `train`.
         adam: each player's optimiser settings.
         num_summary: sounds in a summary.
+        evaluation: section `evaluation`.
         seed: the run's seed.
         mesh: the devices.
     """
@@ -115,6 +118,7 @@ class GanTask:
         settings: TrainSettings,
         adam: Mapping[str, AdamSettings],
         num_summary: int,
+        evaluation: EvaluationSettings,
         seed: int,
         mesh: Mesh,
     ):
@@ -122,6 +126,7 @@ class GanTask:
         self._num_labels = num_labels
         self._settings = settings
         self._num_summary = num_summary
+        self._evaluation = evaluation
         self._seed = seed
         self._mesh = mesh
         regularizers = gan.objective.regularizers
@@ -194,6 +199,29 @@ class GanTask:
     def sample(self, state: GanState, start: int, count: int) -> np.ndarray:
         """Waveforms [count, samples] of latents `start` and following of a fixed sequence, by the moving average."""
         return self._draw(state, start, count, SAMPLE)
+
+    def evaluator(self, dataset: Dataset) -> Evaluator:
+        """Scores `evaluation.metrics` of the moving average's sounds against the data set's."""
+        # The metrics' own imports are paid only by runs that evaluate.
+        from drumgan_jax.evaluation.collecting import sampled
+        from drumgan_jax.evaluation.suite import Suite
+        from drumgan_jax.training.reference import dataset_side
+
+        settings = self._evaluation
+        suite = Suite.of(settings.metrics, batch_sharding(self._mesh))
+        real = dataset_side(suite, dataset, settings.num_samples)
+
+        def evaluate(state: GanState) -> Evaluation:
+            sounds = sampled(
+                lambda start, count: self.sample(state, start, count),
+                settings.num_samples,
+                self._gan.representation.sample_rate,
+                self._settings.batch_size,
+            )
+            results = suite.compare(real, suite.look(sounds))
+            return Evaluation(results.scores, results.report)
+
+        return evaluate
 
     # Compiled parts
 

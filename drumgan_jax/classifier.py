@@ -1,0 +1,187 @@
+"""A classifier of sounds: front end, network and the names of its classes, and the one file it is kept in."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from drumgan_jax.atomic import replacing
+from drumgan_jax.audio.front_end import MelFrontEnd
+from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.errors import BadInput
+from drumgan_jax.networks.mel_inception import MelInception
+from drumgan_jax.networks.short_chunk import ShortChunk
+from drumgan_jax.parts import build_part
+
+Array = jax.Array
+
+# Modules from (mel [batch, mel, frames, 1], train) to (logits [batch, labels], embedding [batch, d]).
+CLASSIFIERS: dict[str, type[nn.Module]] = {"mel_inception": MelInception, "short_chunk": ShortChunk}
+
+FORMAT = "drumgan classifier 1"
+_HEADER = "header"
+# What reading a file that is cut short or changed, or is of another kind, raises.
+_DAMAGES = (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """The parts of a classifier, ready to initialise.
+
+    Attributes:
+        front_end: from waveforms to what the network sees.
+        network: see CLASSIFIERS.
+        label_names: the classes, in the order of the logits.
+    """
+
+    front_end: MelFrontEnd
+    network: nn.Module
+    label_names: tuple[str, ...]
+
+    def init(self, key: Array) -> dict[str, Any]:
+        """Fresh variables: `params`, and `batch_stats` where the network has any."""
+        return dict(self.network.init(key, jax.numpy.zeros((1, *self.front_end.shape))))
+
+    def predict(self, variables: Mapping[str, Any], waveform: Array) -> tuple[Array, Array]:
+        """Logits [batch, labels] and embeddings [batch, d] of waveforms [batch, samples] within [-1, 1]."""
+        # Linen's own return type leaves open whether collections were changed, of which there are none here.
+        result: Any = self.network.apply(variables, self.front_end(waveform))
+        return result
+
+
+class ClassifierFile(NamedTuple):
+    """What a classifier's file holds.
+
+    Attributes:
+        classifier: the parts.
+        variables: the weights, NumPy arrays.
+        card: what is known of it: what it was trained on, how good it is; as JSON can hold it.
+        sha256: of the file, in hex.
+    """
+
+    classifier: Classifier
+    variables: dict[str, Any]
+    card: dict[str, Any]
+    sha256: str
+
+
+def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> Classifier:
+    """The classifier that a config asks for.
+
+    Args:
+        config: sections `representation`, for the sounds' rate and length, `front_end` and `network`.
+        label_names: the data set's classes.
+
+    Raises:
+        BadInput: a section names an unknown part or setting, or a value is out of range.
+    """
+    sounds = build_representation(config["representation"])
+    front_end = {"sample_rate": sounds.sample_rate, "num_samples": sounds.num_samples, **config["front_end"]}
+    return _build(front_end, config["network"], label_names)
+
+
+def save_classifier(
+    path: str | os.PathLike[str], classifier: Classifier, variables: Mapping[str, Any], card: Mapping[str, Any]
+) -> None:
+    """Write a classifier as one .npz: its arrays, and a header in JSON; whole or not at all.
+
+    The same classifier, variables and card give the same bytes.
+
+    Raises:
+        BadInput: the path does not end in .npz, or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise BadInput(f"{path} must end in .npz; rename it.")
+    kind = next(kind for kind, network in CLASSIFIERS.items() if network is type(classifier.network))
+    header = {
+        "format": FORMAT,
+        "front_end": dataclasses.asdict(classifier.front_end),
+        "network": {"kind": kind, **_settings(classifier.network)},
+        "labels": list(classifier.label_names),
+        "card": dict(card),
+    }
+    arrays = {_HEADER: np.frombuffer(json.dumps(header, indent=1).encode(), np.uint8)}
+    arrays |= {name: np.asarray(leaf) for name, leaf in sorted(flatten_dict(dict(variables), sep="/").items())}
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written ({error.strerror}); check folder and free space.") from error
+
+
+def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
+    """Read a file that `save_classifier` wrote; nothing in it is run.
+
+    Raises:
+        BadInput: the file cannot be read, is damaged or of another kind, or its arrays do not fit its header.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be opened ({error.strerror}); give a classifier's .npz.") from error
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(arrays.pop(_HEADER).tobytes())
+        known = header["format"] == FORMAT
+        front_end, network, labels, card = (header[key] for key in ("front_end", "network", "labels", "card"))
+    except _DAMAGES as error:
+        raise BadInput(
+            f"{path} is no classifier's file, or is damaged ({type(error).__name__}); write it with `drumgan pack`."
+        ) from error
+    if not known:
+        raise BadInput(f"{path} is of format {header['format']!r}, not {FORMAT!r}; write it again with `drumgan pack`.")
+    try:
+        classifier = _build(front_end, network, labels)
+        variables = _checked(arrays, classifier)
+    except (BadInput, TypeError, AttributeError) as problem:
+        raise BadInput(f"{path} does not fit this version: {problem}") from problem
+    return ClassifierFile(classifier, variables, card, hashlib.sha256(content).hexdigest())
+
+
+def _build(front_end: Mapping[str, Any], network: Mapping[str, Any], label_names: Sequence[str]) -> Classifier:
+    if len(label_names) < 2:
+        raise BadInput(f"a classifier needs two labels or more, not {len(label_names)}; prepare a data set with them.")
+    return Classifier(
+        front_end=build_part({"mel": MelFrontEnd}, {"kind": "mel", **front_end}, "front_end"),
+        network=build_part(CLASSIFIERS, network, "network", num_labels=len(label_names)),
+        label_names=tuple(label_names),
+    )
+
+
+def _settings(network: nn.Module) -> dict[str, Any]:
+    """The fields of a module that its section of a config gives."""
+    given = ("parent", "name", "num_labels")
+    return {f.name: getattr(network, f.name) for f in dataclasses.fields(network) if f.name not in given}
+
+
+def _checked(arrays: Mapping[str, np.ndarray], classifier: Classifier) -> dict[str, Any]:
+    """Variables as a tree, once names, shapes and dtypes are the network's own and all values are finite."""
+    expected = flatten_dict(jax.eval_shape(classifier.init, jax.random.key(0)), sep="/")
+    if arrays.keys() != expected.keys():
+        odd = sorted(arrays.keys() ^ expected.keys())
+        raise BadInput(f"its arrays and the network's differ in {', '.join(odd[:3])}; write it again.")
+    for name, leaf in expected.items():
+        have = arrays[name]
+        if have.shape != leaf.shape or have.dtype != leaf.dtype:
+            raise BadInput(
+                f"{name} is {have.dtype}{list(have.shape)}, where the network has {leaf.dtype}{list(leaf.shape)};"
+                " write it again."
+            )
+        if not np.isfinite(have).all():
+            raise BadInput(f"{name} holds NaN or infinite values; pack another checkpoint.")
+    return unflatten_dict(dict(arrays), sep="/")

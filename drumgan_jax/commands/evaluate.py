@@ -1,0 +1,187 @@
+"""drumgan evaluate --run=RUN [--data=DIR] [--metrics=fid,fad,kid,is,prdc] [--samples=10000] [--step=best] ...
+
+Measures a run's checkpoint against a data set, on all devices: a table here, JSON in RUN/evaluations, scalars for
+TensorBoard.
+
+`drumgan evaluate --wavs=FOLDER --reference=FOLDER` compares two folders of audio, without any model. With
+--metrics=reconstruction the files of the same name are compared one with the other: SNR, spectral distances, PEAQ.
+
+A metric is measured with its usual embedder, or with that of --metrics=METRIC:EMBEDDER, such as fid:drums, fad:vggish,
+prdc:vgg16, is:my_classifier.npz (from `drumgan pack`).
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from drumgan_jax.errors import BadInput
+
+RUN = flags.DEFINE_string("run", None, "the run directory to measure.")
+STEP = flags.DEFINE_string("step", "last", "its checkpoint: a step's number, last, or best by evaluation.metric.")
+DATA = flags.DEFINE_string("data", None, "the data set to measure against; the run's own if not given.")
+SPLIT = flags.DEFINE_string("split", "train", "the data set's split.")
+WAVS = flags.DEFINE_string("wavs", None, "a folder of audio to measure, in place of a run.")
+REFERENCE = flags.DEFINE_string("reference", None, "the folder of audio to measure it against.")
+METRICS = flags.DEFINE_list(
+    "metrics", ["fid", "fad", "kid", "is", "prdc"], "what to measure: fid, fad, fad_inf, kid, is, prdc, reconstruction."
+)
+SAMPLES = flags.DEFINE_integer("samples", 10_000, "sounds of each side, at most.", lower_bound=2)
+SEED = flags.DEFINE_integer("seed", 0, "the first generated sound's seed.", lower_bound=0)
+TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 is the whole variety, towards 0 the average sound.")
+OUT = flags.DEFINE_string("out", None, "a JSON file for the results of two folders.")
+DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the other processes, as TPU pods and Slurm allow.")
+
+RECONSTRUCTION = "reconstruction"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Evaluate; see the module's docstring."""
+    del argv
+    run, wavs, reference = RUN.value, WAVS.value, REFERENCE.value
+    if bool(run) == bool(wavs or reference) or bool(wavs) != bool(reference):
+        raise BadInput("give either --run, or --wavs and --reference.")
+    from drumgan_jax.training import distributed
+    from drumgan_jax.training.compilation import enable_compilation_cache
+
+    distributed.join(automatic=DISTRIBUTED.value)
+    enable_compilation_cache()
+    if run:
+        evaluate_run(run)
+    elif wavs and reference and RECONSTRUCTION in METRICS.value:
+        evaluate_pairs(wavs, reference)
+    elif wavs and reference:
+        evaluate_folders(wavs, reference)
+
+
+def evaluate_run(run: str) -> None:
+    """Measure a run's checkpoint."""
+    import jax
+
+    from drumgan_jax.audio.representations import differences
+    from drumgan_jax.evaluation.collecting import sampled
+    from drumgan_jax.evaluation.report import write_report
+    from drumgan_jax.instrument import BATCH, load
+    from drumgan_jax.training.data import open_dataset
+    from drumgan_jax.training.mesh import batch_sharding, make_mesh
+    from drumgan_jax.training.reference import dataset_side
+    from drumgan_jax.training.run import read_config
+
+    if RECONSTRUCTION in METRICS.value:
+        raise BadInput("reconstruction compares files with files: give --wavs and --reference.")
+    sharding = batch_sharding(make_mesh())
+    instrument = load(run, STEP.value).spread(sharding)
+    dataset = open_dataset(DATA.value or read_config(run)["data"]["dir"])
+    others = differences(instrument.gan.representation, dataset.representation)
+    if others:
+        raise BadInput(
+            f"{dataset.directory} was prepared with another representation than the run's, which differs in "
+            f"{', '.join(others)}; give the data set of the run, or one prepared with its config."
+        )
+    suite = _suite(sharding)
+    with _progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as told:
+        real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, told)
+
+    def sample(start: int, count: int) -> Any:
+        seeds = range(SEED.value + start, SEED.value + start + count)
+        return instrument.sample(seeds, TRUNCATION.value).waveforms
+
+    stream = sampled(sample, SAMPLES.value, instrument.sample_rate, BATCH * sharding.mesh.size)
+    with _progress("generated", SAMPLES.value) as told:
+        results = suite.compare(real, suite.look(stream, told))
+    if jax.process_index() == 0:
+        how = {"data": str(dataset.directory), "split": SPLIT.value, "seed": SEED.value, "truncation": TRUNCATION.value}
+        figures = {name: {**figure, **how} for name, figure in results.figures.items()}
+        path = write_report(run, instrument.step, {**results.report, "figures": figures})
+        _write_events(run, instrument.step, results.scores)
+        _tell(results.figures, [*suite.notes, *results.warnings])
+        print(f"step {instrument.step} of {run}; everything is in {path}.")
+
+
+def evaluate_folders(wavs: str, reference: str) -> None:
+    """Measure one folder of audio against another."""
+    import jax
+
+    from drumgan_jax.evaluation.folders import open_folder
+    from drumgan_jax.evaluation.report import save_json
+    from drumgan_jax.training.mesh import batch_sharding, make_mesh
+
+    folders = [open_folder(reference), open_folder(wavs)]
+    suite = _suite(batch_sharding(make_mesh()))
+    sides = []
+    for name, folder in zip(("reference", "measured"), folders, strict=True):
+        stream = folder.stream(SAMPLES.value)
+        with _progress(name, stream.count) as told:
+            sides.append(suite.look(stream, told))
+    results = suite.compare(*sides)
+    rates = sorted({embedder.sample_rate for embedder in suite.embedders})
+    notes = [note for folder in folders for note in folder.notes(rates)]
+    if jax.process_index() == 0:
+        notes_and_warnings = [*suite.notes, *notes, *results.warnings]
+        _tell(results.figures, notes_and_warnings)
+        if OUT.value:
+            how = {"wavs": wavs, "reference": reference}
+            save_json(OUT.value, {**how, "figures": results.figures, "warnings": notes_and_warnings})
+
+
+def evaluate_pairs(wavs: str, reference: str) -> None:
+    """Measure files against the reference's files of the same name."""
+    from drumgan_jax.evaluation.pairs import compare_pairs
+    from drumgan_jax.evaluation.report import number, save_json, table
+
+    if METRICS.value != [RECONSTRUCTION]:
+        raise BadInput("reconstruction is measured alone: give --metrics=reconstruction.")
+    with _progress("pairs", SAMPLES.value) as told:
+        result = compare_pairs(reference, wavs, SAMPLES.value, told)
+    rows = [
+        [name, number(figure.value), f"{number(figure.low)} .. {number(figure.high)}", f"{result.counts[name]:,}"]
+        for name, figure in result.figures.items()
+    ]
+    print(table(["figure", "mean", "95 % interval", "files"], rows))
+    for note in result.notes:
+        print(f"note: {note}")
+    if OUT.value:
+        figures = {
+            name: {**dataclasses.asdict(figure), "samples": result.counts[name]}
+            for name, figure in result.figures.items()
+        }
+        how = {"wavs": wavs, "reference": reference}
+        save_json(OUT.value, {**how, "figures": figures, "warnings": list(result.notes), "files": result.files})
+
+
+def _suite(sharding: Any) -> Any:
+    from drumgan_jax.evaluation.suite import Suite
+
+    return Suite.of(METRICS.value, sharding)
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar on stderr, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=what, unit="sound", dynamic_ncols=True) as bar:
+        yield lambda done: bar.update(done - bar.n) and None
+
+
+def _write_events(run_dir: str, step: int, scores: dict[str, float]) -> None:
+    from drumgan_jax.training.writers import open_events
+
+    if events := open_events(Path(run_dir)):
+        events.write_scalars(step, {f"evaluation/{name}": value for name, value in scores.items()})
+        events.close()
+
+
+def _tell(figures: dict[str, dict[str, Any]], notes: Sequence[str]) -> None:
+    from drumgan_jax.evaluation.report import figures_table
+
+    print(figures_table(figures))
+    for note in notes:
+        print(f"note: {note}")

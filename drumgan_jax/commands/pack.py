@@ -1,0 +1,136 @@
+"""drumgan pack --run=RUN --out=FILE.npz [--step=N] [--held_out=DATA_SET]
+
+Writes the moving average of a classifier's run as one file, which `drumgan evaluate` takes as an embedder. The
+checkpoint is the best that was evaluated. With --held_out, the classifier is measured on all of a data set that
+training has not seen, and the figures go into the file's card.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+
+from drumgan_jax.errors import BadInput
+
+RUN = flags.DEFINE_string("run", None, "the run directory of a classifier.", required=True)
+OUT = flags.DEFINE_string("out", None, "the file to write, ending in .npz.", required=True)
+STEP = flags.DEFINE_integer("step", None, "the checkpoint's step; the best if not given.", lower_bound=0)
+HELD_OUT = flags.DEFINE_string("held_out", None, "a data set of the same representation and labels to measure on.")
+
+BATCH = 32
+
+
+def main(argv: Sequence[str]) -> None:
+    """Pack; see the module's docstring."""
+    del argv
+    path, card = pack(RUN.value, OUT.value, STEP.value, HELD_OUT.value)
+    print(f"{path}: {path.stat().st_size:,} bytes, of step {card['step']}, {', '.join(card['labels'])}.")
+    for name in ("stopping", "held_out"):
+        if name in card:
+            print(f"\n{name}:\n{describe(card[name])}")
+
+
+def pack(run_dir: str, out: str, step: int | None = None, held_out: str | None = None) -> tuple[Path, dict[str, Any]]:
+    """Write a classifier's run as one file; see the module's docstring.
+
+    Returns:
+        The path, and the card: labels, step, images, config, and reports (drumgan_jax.evaluation.classification) by
+        the names `stopping`, of the split that chose the step, and `held_out`.
+
+    Raises:
+        BadInput: the run is no classifier's or has no such checkpoint, the data set does not fit, or the file cannot
+            be written.
+    """
+    from drumgan_jax.classifier import build_classifier, save_classifier
+    from drumgan_jax.evaluation.report import read_reports
+    from drumgan_jax.training.checkpoints import load_ema
+    from drumgan_jax.training.run import read_config
+
+    config = read_config(run_dir)
+    kind = config.get("task", {}).get("kind")
+    if kind != "classifier":
+        raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task 'classifier'.")
+    variables, step = load_ema(run_dir, best_step(run_dir, config) if step is None else step)
+    classifier = build_classifier(config, config["labels"])
+    card = {
+        "labels": config["labels"],
+        "step": step,
+        "images": step * config["train"]["batch_size"],
+        # Where the data lay on one machine says nothing to anyone else.
+        "config": {name: value for name, value in config.items() if name != "data"},
+    }
+    if step in (reports := read_reports(run_dir)):
+        card["stopping"] = {name: value for name, value in reports[step].items() if name != "step"}
+    if held_out:
+        card["held_out"] = measure(classifier, variables, config, held_out)
+    save_classifier(out, classifier, variables, card)
+    return Path(out), card
+
+
+def best_step(run_dir: str, config: Mapping[str, Any]) -> int | None:
+    """The checkpoint with the best `evaluation.metric`; None, which is the last, where none was evaluated."""
+    from drumgan_jax.evaluation.names import is_higher_better
+    from drumgan_jax.training.checkpoints import FOLDER, complete_steps
+    from drumgan_jax.training.writers import read_metrics
+
+    metric = config["evaluation"]["metric"]
+    sign = -1.0 if is_higher_better(metric) else 1.0
+    saved = set(complete_steps(Path(run_dir) / FOLDER))
+    lines = [line for line in read_metrics(run_dir) if line["step"] in saved and f"evaluation/{metric}" in line]
+    best = min(lines, key=lambda line: sign * line[f"evaluation/{metric}"], default=None)
+    return None if best is None else int(best["step"])
+
+
+def measure(classifier: Any, variables: Mapping[str, Any], config: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The report of a classifier on all splits of a data set.
+
+    Raises:
+        BadInput: the data set is of another representation or has other labels.
+    """
+    from drumgan_jax.audio.representations import build_representation, differences
+    from drumgan_jax.evaluation.classification import classification_report, tally
+    from drumgan_jax.training.data import open_dataset
+
+    dataset = open_dataset(path)
+    if others := differences(build_representation(config["representation"]), dataset.representation):
+        raise BadInput(f"{path} was prepared with another representation ({', '.join(others)}); use the run's config.")
+    if dataset.label_names != classifier.label_names:
+        raise BadInput(
+            f"{path} has the labels {', '.join(dataset.label_names)} and the classifier"
+            f" {', '.join(classifier.label_names)}; prepare the data set with config.preparation.labels."
+        )
+    compiled = jax.jit(functools.partial(tally, classifier))
+    confusion, loss = np.zeros((len(classifier.label_names),) * 2, np.int64), 0.0
+    for batch in _everything(dataset):
+        counts, nats = compiled(variables, batch["waveforms"], batch["labels"], batch["valid"])
+        confusion += np.asarray(counts)
+        loss += float(nats)
+    return classification_report(confusion, loss / confusion.sum(), classifier.label_names)
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """A report as lines for a terminal: accuracy, loss, and the confusion matrix with each class's recall."""
+    low, high = report["accuracy_interval"]
+    first = (
+        f"accuracy {report['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}) on {report['count']} sounds, "
+        f"balanced {report['balanced_accuracy']:.3f}, loss {report['loss']:.3f}"
+    )
+    names = report["labels"]
+    width = max(len(name) for name in (*names, "predicted"))
+    lines = [first, " ".join(name.rjust(width) for name in ("predicted", *names, "recall"))]
+    for name, row in zip(names, report["confusion"], strict=True):
+        recall = f"{report['recall'][name]['value']:.3f}" if name in report["recall"] else ""
+        lines.append(" ".join(cell.rjust(width) for cell in (name, *map(str, row), recall)))
+    return "\n".join(lines)
+
+
+def _everything(dataset: Any) -> Iterator[dict[str, np.ndarray]]:
+    from drumgan_jax.training.tasks.classifier import whole_split
+
+    for split in ("train", "test"):
+        if any(dataset.directory.glob(f"*-{split}.tfrecord-*")):
+            yield from whole_split(dataset, split, BATCH, np.arange(BATCH))

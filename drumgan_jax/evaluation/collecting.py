@@ -1,0 +1,250 @@
+"""From a stream of sounds to what embedders say of them: cut, embedded on all devices, and summed up as they come."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+
+from drumgan_jax.audio.files import resample
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.embedder import Embedder
+from drumgan_jax.evaluation.moments import Moments, MomentsStream, merged
+
+Array = jax.Array
+
+# What a metric may need of one side.
+MOMENTS, EMBEDDINGS, LOGITS = "moments", "embeddings", "logits"
+# Parts of a side, sound by sound in order, that jackknife intervals leave out one at a time.
+GROUPS = 10
+WINDOWS_PER_DEVICE = 32
+_SOUNDS_AHEAD = 64
+
+
+class Sound(NamedTuple):
+    """One sound of a stream: its waveform [samples], its rate in Hz, and what to call it in messages."""
+
+    waveform: np.ndarray
+    sample_rate: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """Sounds to be measured, read once.
+
+    Attributes:
+        count: how many, at most.
+        sounds: one after the other.
+    """
+
+    count: int
+    sounds: Iterable[Sound]
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What one embedder said of one side; parts that no metric needs are None.
+
+    Attributes:
+        sounds: how many.
+        rows: embeddings of them, one or more a sound.
+        moments: of the embeddings, for each of up to GROUPS consecutive parts of the side.
+        embeddings: all of them [rows, dimensions] float32.
+        logits: all of them [rows, classes] float32.
+    """
+
+    sounds: int
+    rows: int
+    moments: tuple[Moments, ...] | None = None
+    embeddings: np.ndarray | None = None
+    logits: np.ndarray | None = None
+
+    @property
+    def total(self) -> Moments:
+        """Moments of the whole side."""
+        assert self.moments is not None
+        return merged(self.moments)
+
+
+def sampled(sample: Callable[[int, int], np.ndarray], count: int, sample_rate: int, batch: int) -> Stream:
+    """A stream of generated sounds.
+
+    Args:
+        sample: from a start and a count to waveforms [count, samples] of that part of a fixed sequence.
+        count: how many sounds.
+        sample_rate: of them, in Hz.
+        batch: how many to ask for at once.
+    """
+
+    def sounds() -> Iterator[Sound]:
+        for start in range(0, count, batch):
+            for item, waveform in enumerate(sample(start, min(batch, count - start)), start):
+                yield Sound(waveform, sample_rate, f"generated sound {item}")
+
+    return Stream(count, sounds())
+
+
+def look(
+    stream: Stream,
+    embedders: Sequence[Embedder],
+    needs: Mapping[str, Collection[str]],
+    sharding: NamedSharding | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Seen]:
+    """Show every sound of a stream to some embedders, in one pass.
+
+    Args:
+        stream: the sounds, resampled to each embedder's rate where theirs is another.
+        embedders: with different names.
+        needs: by the name of the embedder, of MOMENTS, EMBEDDINGS and LOGITS.
+        sharding: of batches of windows over the devices; None for one device. With several processes, each reads the
+            whole stream and embeds its devices' share.
+        progress: told the number of sounds done, now and then.
+
+    Returns:
+        What each embedder saw, by its name.
+
+    Raises:
+        BadInput: the stream is empty, or a sound has an embedding that is not finite.
+    """
+    collectors = [_Collector(one, needs[one.name], stream.count, sharding) for one in embedders]
+    rates = sorted({one.sample_rate for one in embedders})
+    iterator, done = iter(stream.sounds), 0
+    with ThreadPoolExecutor() as threads:
+        while ahead := list(islice(iterator, _SOUNDS_AHEAD)):
+            for rate in rates:
+                at_rate = list(threads.map(functools.partial(_at_rate, rate=rate), ahead))
+                for collector in collectors:
+                    if collector.embedder.sample_rate == rate:
+                        collector.add(at_rate)
+            done += len(ahead)
+            if progress is not None:
+                progress(done)
+    if not done:
+        raise BadInput("there is not one sound to measure; give a folder or a data set that holds some.")
+    return {collector.embedder.name: collector.finish() for collector in collectors}
+
+
+def windows_of(waveform: np.ndarray, window: int, hop: int) -> np.ndarray:
+    """Windows [count, window] of a waveform [samples]: every full one, or the only one filled up with zeros."""
+    if len(waveform) <= window:
+        return np.pad(waveform, (0, window - len(waveform)))[None]
+    return np.lib.stride_tricks.sliding_window_view(waveform, window)[::hop]
+
+
+def _at_rate(sound: Sound, rate: int) -> Sound:
+    waveform = resample(np.asarray(sound.waveform, np.float32), sound.sample_rate, rate)
+    return sound._replace(waveform=waveform, sample_rate=rate)
+
+
+class _Collector:
+    """Fills batches of windows for one embedder and sums up what comes of them."""
+
+    def __init__(self, embedder: Embedder, needs: Collection[str], count: int, sharding: NamedSharding | None):
+        self.embedder = embedder
+        self._needs = needs
+        self._count = max(count, 1)
+        self._sharding = sharding
+        self._variables = _placed(embedder, sharding)
+        self._size = WINDOWS_PER_DEVICE * (sharding.mesh.size if sharding else 1)
+        self._windows: list[np.ndarray] = []
+        self._sounds: list[int] = []
+        self._names: list[str] = []
+        self._rows = 0
+        self._moments: dict[int, MomentsStream] = {}
+        self._embeddings: list[np.ndarray] = []
+        self._logits: list[np.ndarray] = []
+
+    def add(self, sounds: Sequence[Sound]) -> None:
+        """Take some more sounds, at the embedder's rate."""
+        for sound in sounds:
+            windows = windows_of(sound.waveform, self.embedder.window, self.embedder.hop)
+            self._windows.extend(windows)
+            self._sounds.extend([len(self._names)] * len(windows))
+            self._names.append(sound.name)
+            while len(self._windows) >= self._size:
+                self._embed()
+
+    def finish(self) -> Seen:
+        """What was seen in all."""
+        while self._windows:
+            self._embed()
+        groups = [self._moments[group].result() for group in sorted(self._moments)]
+        return Seen(
+            sounds=len(self._names),
+            rows=self._rows,
+            moments=tuple(groups) if MOMENTS in self._needs else None,
+            embeddings=np.concatenate(self._embeddings) if EMBEDDINGS in self._needs else None,
+            logits=np.concatenate(self._logits) if LOGITS in self._needs else None,
+        )
+
+    def _embed(self) -> None:
+        windows, self._windows = np.stack(self._windows[: self._size]), self._windows[self._size :]
+        sounds, self._sounds = np.asarray(self._sounds[: self._size]), self._sounds[self._size :]
+        sounds = np.repeat(sounds, self.embedder.rows_per_window)
+        rows = len(sounds)
+        # One shape is compiled: the last batch is filled up with silence, which is not counted.
+        windows = np.pad(windows, ((0, self._size - len(windows)), (0, 0)))
+        embedding, logits, finite, embeddings = _see(
+            self.embedder.function, self._sharding, EMBEDDINGS in self._needs, self._variables, self._spread(windows)
+        )
+        bad = np.flatnonzero(~np.asarray(finite)[:rows])
+        if bad.size:
+            raise BadInput(
+                f"{self._names[sounds[bad[0]]]} has an embedding by {self.embedder.name} that holds NaN or infinite "
+                "numbers; leave the sound out, or look at what made it."
+            )
+        self._rows += rows
+        if MOMENTS in self._needs:
+            self._fold(embedding, sounds * GROUPS // self._count)
+        if EMBEDDINGS in self._needs:
+            self._embeddings.append(np.asarray(embeddings)[:rows])
+        if LOGITS in self._needs:
+            self._logits.append(np.asarray(logits)[:rows])
+
+    def _fold(self, embedding: Array, groups: np.ndarray) -> None:
+        padded = np.pad(groups, (0, embedding.shape[0] - len(groups)), constant_values=-1)
+        for group in np.unique(groups).tolist():
+            if group not in self._moments:
+                self._moments[group] = MomentsStream(self.embedder.dimensions)
+            self._moments[group].add(embedding, self._spread(padded == group))
+
+    def _spread(self, rows: np.ndarray) -> Array:
+        if self._sharding is None:
+            return jnp.asarray(rows)
+        return jax.make_array_from_callback(rows.shape, self._sharding, lambda index: rows[index])
+
+
+@functools.lru_cache(maxsize=16)
+def _placed(embedder: Embedder, sharding: NamedSharding | None) -> Any:
+    """The weights on every device, put there once."""
+    return jax.device_put(embedder.variables, _whole(sharding))
+
+
+def _whole(sharding: NamedSharding | None) -> Sharding:
+    """The sharding of what every device has the whole of."""
+    if sharding is None:
+        return SingleDeviceSharding(jax.local_devices()[0])
+    return NamedSharding(sharding.mesh, PartitionSpec())
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _see(
+    function: Callable[[Any, Array], Any], sharding: NamedSharding | None, gather: bool, variables: Any, windows: Array
+) -> tuple[Array, Array | None, Array, Array | None]:
+    """Embeddings; and on every device, to be fetched: logits, which rows are finite, and if asked the embeddings."""
+    features = function(variables, windows)
+    finite = jnp.isfinite(features.embedding).all(axis=1)
+    if features.logits is not None:
+        finite &= jnp.isfinite(features.logits).all(axis=1)
+    fetched = (features.logits, finite, features.embedding if gather else None)
+    if sharding is not None:
+        fetched = jax.lax.with_sharding_constraint(fetched, _whole(sharding))
+    return features.embedding, *fetched

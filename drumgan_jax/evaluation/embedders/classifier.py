@@ -1,0 +1,46 @@
+"""Classifiers of sounds as embedders: the packaged one of drums, and any file of one."""
+
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from drumgan_jax.classifier import load_classifier
+from drumgan_jax.evaluation.embedder import Embedder, Features
+
+Array = jax.Array
+
+
+def build() -> Embedder:
+    """The packaged classifier of kicks, snares and cymbals; its card is drums.md, beside it."""
+    with resources.as_file(resources.files("drumgan_jax.evaluation.embedders") / "drums.npz") as path:
+        return from_file(path)
+
+
+def from_file(path: str | os.PathLike[str]) -> Embedder:
+    """A file that `drumgan pack` wrote, named after it: the layer before the classes embeds, the classes are logits.
+
+    Raises:
+        BadInput: the file cannot be read, is damaged or of another kind.
+    """
+    classifier, variables, _, sha256 = load_classifier(path)
+
+    def function(variables: Any, windows: Array) -> Features:
+        logits, embedding = classifier.predict(variables, windows)
+        return Features(embedding, logits)
+
+    samples = classifier.front_end.num_samples
+    windows = jax.ShapeDtypeStruct((1, samples), "float32")
+    return Embedder(
+        name=Path(path).stem,
+        sample_rate=classifier.front_end.sample_rate,
+        window=samples,
+        hop=samples,
+        dimensions=jax.eval_shape(function, variables, windows).embedding.shape[1],
+        weights_hash=sha256,
+        variables=variables,
+        function=function,
+        num_classes=len(classifier.label_names),
+    )

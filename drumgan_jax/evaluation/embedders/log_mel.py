@@ -1,0 +1,41 @@
+"""Log-mel frames as an embedder that needs no weights."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from drumgan_jax.audio.mel import mel_bands, mel_filterbank
+from drumgan_jax.audio.stft import Framing, hann_window, stft
+from drumgan_jax.evaluation.embedder import Embedder, Features
+
+Array = jax.Array
+
+SAMPLE_RATE = 22_050
+FRAMING = Framing(1024, 256)
+WINDOW = 40 * 256
+NUM_MELS = 40
+# -80 dB under a full-scale sine: what lies below is inaudible and would only add noise to the statistics.
+FLOOR = 1e-4
+
+
+def build() -> Embedder:
+    """Every frame of a window by the natural logarithms of its 40 mel magnitudes."""
+    return Embedder(
+        name="log_mel",
+        sample_rate=SAMPLE_RATE,
+        window=WINDOW,
+        hop=WINDOW,
+        rows_per_window=FRAMING.num_frames(WINDOW),
+        dimensions=NUM_MELS,
+        weights_hash="",
+        variables={},
+        function=_frames,
+    )
+
+
+def _frames(variables: Any, windows: Array) -> Features:
+    del variables
+    magnitude = jnp.abs(stft(windows, FRAMING)) / float(hann_window(FRAMING).sum())
+    filters = mel_filterbank(SAMPLE_RATE, FRAMING.n_fft, NUM_MELS, 20.0, SAMPLE_RATE / 2, htk=True)
+    return Features(jnp.log(mel_bands(magnitude, filters) + FLOOR).reshape(-1, NUM_MELS))

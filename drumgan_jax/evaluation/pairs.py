@@ -1,0 +1,124 @@
+"""Two folders of audio, file by file: how well each sound was reconstructed."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drumgan_jax.audio.files import read_audio, resample
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.folders import Folder, open_folder
+from drumgan_jax.evaluation.intervals import Figure, bootstrap
+from drumgan_jax.evaluation.reconstruction import reconstruction_metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class PairsResult:
+    """Reconstruction metrics of the pairs of two folders.
+
+    Attributes:
+        figures: means over files by metric, with bootstrap intervals.
+        counts: files that each is the mean of.
+        files: by the file's name, every metric; None where it is not defined.
+        notes: sentences on what was left out, cut or resampled.
+    """
+
+    figures: dict[str, Figure]
+    counts: dict[str, int]
+    files: dict[str, dict[str, float | None]]
+    notes: tuple[str, ...]
+
+
+def compare_pairs(
+    reference: str | os.PathLike[str],
+    decoded: str | os.PathLike[str],
+    count: int,
+    progress: Callable[[int], None] | None = None,
+) -> PairsResult:
+    """Compare up to `count` files of a folder with the reference's files of the same name, whatever their endings.
+
+    Sounds are mono (the mean of their channels) at the reference's rate; the longer of two is cut.
+
+    Raises:
+        BadInput: a folder is unfit, or no file can be compared.
+    """
+    folders = open_folder(reference), open_folder(decoded)
+    references, others = (_by_name(folder) for folder in folders)
+    names = [name for name in references if name in others][:count]
+    if not names:
+        raise BadInput(f"no file in {decoded} has the name of one in {reference}; pairs are found by their names.")
+    files: dict[str, dict[str, float | None]] = {}
+    tally = _Tally(unpaired=len(references.keys() ^ others.keys()))
+    for done, name in enumerate(names, 1):
+        try:
+            pair = _read_pair(references[name], others[name], tally)
+        except BadInput as problem:
+            tally.unreadable.append(str(problem))
+            continue
+        metrics = reconstruction_metrics(*pair)
+        files[name] = {metric: _finite(float(value[0])) for metric, value in metrics.items()}
+        if progress is not None:
+            progress(done)
+    if not files:
+        raise BadInput(f"not one pair of {reference} and {decoded} can be compared: {tally.unreadable[0]}")
+    columns = {
+        metric: [value for file in files.values() if (value := file[metric]) is not None]
+        for metric in next(iter(files.values()))
+    }
+    figures = {metric: bootstrap(np.asarray(values)) for metric, values in columns.items() if values}
+    counts = {metric: len(columns[metric]) for metric in figures}
+    return PairsResult(figures, counts, files, (*tally.notes(len(names)), *_undefined(columns, len(files))))
+
+
+@dataclasses.dataclass
+class _Tally:
+    """What was done to pairs before they could be compared."""
+
+    unpaired: int
+    cut: int = 0
+    resampled: int = 0
+    unreadable: list[str] = dataclasses.field(default_factory=list)
+
+    def notes(self, pairs: int) -> list[str]:
+        """A sentence on each thing that happened at all."""
+        told = {
+            f"{self.unpaired} files have no fellow of their name in the other folder.": self.unpaired,
+            f"{self.cut} of {pairs} pairs differ in length; the longer sound was cut.": self.cut,
+            f"{self.resampled} of {pairs} decoded sounds were resampled to their reference's rate.": self.resampled,
+        }
+        notes = [sentence for sentence, happened in told.items() if happened]
+        if self.unreadable:
+            notes.append(f"{len(self.unreadable)} of {pairs} pairs were left out; the first: {self.unreadable[0]}")
+        return notes
+
+
+def _by_name(folder: Folder) -> dict[str, Path]:
+    return {file.relative_to(folder.path).with_suffix("").as_posix(): file for file in folder.files}
+
+
+def _read_pair(reference: Path, decoded: Path, tally: _Tally) -> tuple[np.ndarray, np.ndarray, int]:
+    """Both waveforms [1, samples] and their rate in Hz."""
+    first, second = read_audio(reference), read_audio(decoded)
+    waveforms = [first.samples.mean(axis=1), second.samples.mean(axis=1)]
+    if second.sample_rate != first.sample_rate:
+        tally.resampled += 1
+        waveforms[1] = resample(waveforms[1], second.sample_rate, first.sample_rate)
+    length = min(map(len, waveforms))
+    tally.cut += len(waveforms[0]) != len(waveforms[1])
+    return waveforms[0][None, :length], waveforms[1][None, :length], first.sample_rate
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _undefined(columns: dict[str, Any], files: int) -> list[str]:
+    return [
+        f"{metric} is not defined on {files - len(values)} of {files} files, which its mean leaves out."
+        for metric, values in columns.items()
+        if len(values) < files
+    ]

@@ -1,0 +1,185 @@
+"""python -m launch.sweep --grid=configs/electrogan_grid.py --variant=small --data_dir=data --workdir=runs/grid
+
+Trains every run of a grid file on this machine, one after another, each in a process of its own and a folder below
+--workdir; then writes the table and the plot that set them beside each other (`drumgan compare`). The same command
+goes on where a stopped sweep left off: finished runs are left alone, an unfinished one is resumed.
+
+A grid file is Python with two names: CONFIG, a config file, and RUNS, from each run's name to its overrides, as
+{"optimizer.generator.learning_rate": 0.001}. --set=train.total_images=100000 overrides a value in all of them.
+"""
+
+import dataclasses
+import json
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+
+from drumgan_jax.atomic import replacing
+from drumgan_jax.commands import compare
+from drumgan_jax.errors import BadInput
+
+GRID = flags.DEFINE_string("grid", None, "the grid file.", required=True)
+VARIANT = flags.DEFINE_string("variant", "full", "the variant of its config.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "the data set of all runs.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "the folder that the run directories go to.", required=True)
+SET = flags.DEFINE_multi_string("set", [], "an override for all runs, as train.total_images=100000.")
+
+STATUS_NAME = "sweep.json"
+COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
+# What `drumgan train` ends with when it was asked to stop before the end.
+_PREEMPTED = 75
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """A grid file: a config, and overrides by the run's name."""
+
+    config: str
+    runs: Mapping[str, Mapping[str, Any]]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Sweep; see the module's docstring."""
+    if len(argv) > 1:
+        raise BadInput(f"{argv[1]!r} is not a flag; flags are written --name=value.")
+    failed = sweep(read_grid(GRID.value), VARIANT.value, DATA_DIR.value, Path(WORKDIR.value), SET.value)
+    if failed:
+        sys.exit(f"{len(failed)} run(s) failed: {', '.join(failed)}; see {Path(WORKDIR.value) / STATUS_NAME}.")
+
+
+def read_grid(path: str) -> Grid:
+    """A grid file.
+
+    Raises:
+        BadInput: it cannot be run, or lacks CONFIG or RUNS.
+    """
+    try:
+        names = runpy.run_path(path)
+        grid = Grid(str(names["CONFIG"]), dict(names["RUNS"]))
+    # A grid file is a program: whatever it raises is its fault, told in one sentence.
+    except Exception as problem:
+        raise BadInput(
+            f"{path} is no grid file ({type(problem).__name__}: {problem}); see launch/sweep.py."
+        ) from problem
+    bad = [name for name in grid.runs if not name or Path(name).name != name]
+    if bad or not grid.runs:
+        raise BadInput(f"{path} names its runs badly ({bad}); RUNS needs names that can be folders.")
+    return grid
+
+
+def sweep(grid: Grid, variant: str, data_dir: str, workdir: Path, common: Sequence[str] = ()) -> list[str]:
+    """Train what of a grid is not complete yet, and write the comparison; the names of runs that failed.
+
+    Raises:
+        KeyboardInterrupt: a run was stopped from outside; the same call goes on with it.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    for position, (name, overrides) in enumerate(grid.runs.items(), 1):
+        status = read_status(workdir)
+        if status.get(name, {}).get("status") == COMPLETE:
+            print(f"[{position}/{len(grid.runs)}] {name}: complete before", flush=True)
+            continue
+        print(f"[{position}/{len(grid.runs)}] {name}", flush=True)
+        command = train_command(grid.config, variant, overrides, common, data_dir, workdir / name)
+        outcome, told = _run(command)
+        write_status(workdir, {**status, name: {"status": outcome, "command": command, "told": told}})
+        if outcome == STOPPED:
+            raise KeyboardInterrupt
+        if outcome == FAILED:
+            print(f"{name} failed: {told}", flush=True)
+    status = read_status(workdir)
+    _compare(workdir, [workdir / name for name in grid.runs if (workdir / name).is_dir()])
+    return [name for name in grid.runs if status[name]["status"] == FAILED]
+
+
+def train_command(
+    config: str, variant: str, overrides: Mapping[str, Any], common: Sequence[str], data_dir: str, run_dir: Path
+) -> list[str]:
+    """The command line that trains one run."""
+    settings = [f"--config.{key}={value}" for key, value in overrides.items()]
+    shared = [f"--config.{text}" for text in common]
+    place = [f"--config.data.dir={data_dir}", f"--workdir={run_dir}"]
+    return [
+        sys.executable,
+        "-m",
+        "drumgan_jax.cli",
+        "train",
+        f"--config={config}:{variant}",
+        *settings,
+        *shared,
+        *place,
+    ]
+
+
+def read_status(workdir: Path) -> dict[str, Any]:
+    """What became of each run so far.
+
+    Raises:
+        BadInput: the file is damaged.
+    """
+    path = workdir / STATUS_NAME
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as problem:
+        raise BadInput(
+            f"{path} is damaged ({problem}); delete it: finished runs are found finished again."
+        ) from problem
+
+
+def write_status(workdir: Path, status: Mapping[str, Any]) -> None:
+    """Keep what became of each run."""
+    with replacing(workdir / STATUS_NAME) as path:
+        path.write_text(json.dumps(status, indent=1) + "\n")
+
+
+def _run(command: Sequence[str]) -> tuple[str, str]:
+    """How a run ended, and the last line that it told."""
+    last = ""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stderr is not None
+        # Asked to stop, the run saves a checkpoint first; so this process must outlive it.
+        stop = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, lambda number, _: process.send_signal(number)) for number in stop}
+        try:
+            for line in process.stderr:
+                sys.stderr.write(line)
+                last = line.strip() or last
+            code = process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if code in (_PREEMPTED, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL):
+        return STOPPED, last
+    return (COMPLETE if code == 0 else FAILED), last
+
+
+def _compare(workdir: Path, folders: Sequence[Path]) -> None:
+    try:
+        runs = compare.read_runs(folders)
+    except BadInput as problem:
+        print(f"no comparison: {problem}")
+        return
+    figures = compare.figures_of(runs, [])
+    text = compare.comparison(runs, figures)
+    with replacing(workdir / "comparison.txt") as path:
+        path.write_text(text + "\n")
+    compare.save_plot(workdir / "comparison.png", runs, figures)
+    compare.save_points(workdir / "comparison.csv", runs, figures)
+    print(f"{text}\ncomparison.txt, .png and .csv are in {workdir}.")
+
+
+if __name__ == "__main__":
+    try:
+        app.run(main)
+    except BadInput as sentence:
+        print(f"sweep: {sentence}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("sweep: stopped; the same command goes on.", file=sys.stderr)
+        sys.exit(_PREEMPTED)

@@ -1,0 +1,117 @@
+"""Streams of sounds through embedders, against doing it all at once in NumPy."""
+
+import jax
+import numpy as np
+import pytest
+from evaluation_cases import HOP, RATE, WINDOW, linear_embedder, noises, stream
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from drumgan_jax.audio.files import resample
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.collecting import EMBEDDINGS, GROUPS, LOGITS, MOMENTS, Stream, look, sampled, windows_of
+from drumgan_jax.evaluation.embedders import build_embedder
+from drumgan_jax.evaluation.moments import Moments
+
+ALL = {"linear": {MOMENTS, EMBEDDINGS, LOGITS}}
+
+
+def sharding(devices: int) -> NamedSharding:
+    return NamedSharding(Mesh(np.asarray(jax.devices()[:devices]), ("data",)), PartitionSpec("data"))
+
+
+@pytest.mark.parametrize(("samples", "count"), [(1, 1), (63, 1), (64, 1), (111, 1), (112, 2), (160, 3), (208, 4)])
+def test_windows_are_the_full_ones_or_one_filled_up(samples: int, count: int) -> None:
+    waveform = np.arange(1, samples + 1, dtype=np.float32)
+    windows = windows_of(waveform, WINDOW, HOP)
+    assert windows.shape == (count, WINDOW)
+    if samples < WINDOW:
+        np.testing.assert_array_equal(windows[0], np.pad(waveform, (0, WINDOW - samples)))
+    for index, window in enumerate(windows if samples >= WINDOW else []):
+        np.testing.assert_array_equal(window, waveform[index * HOP : index * HOP + WINDOW])
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("devices", [None, 1, 4])
+def test_a_stream_equals_all_at_once(devices: int | None) -> None:
+    embedder = linear_embedder()
+    waveforms = [*noises(150, seed=1), *noises(3, seed=2, samples=30), *noises(2, seed=3, samples=1000)]
+    seen = look(stream(waveforms), [embedder], ALL, None if devices is None else sharding(devices))["linear"]
+    windows = np.concatenate([windows_of(one, WINDOW, HOP) for one in waveforms]).astype(np.float64)
+    expected = windows @ embedder.variables["embedding"]
+    assert (seen.sounds, seen.rows) == (155, 150 * 3 + 3 + 2 * 20)
+    np.testing.assert_allclose(seen.embeddings, expected, atol=1e-5)
+    np.testing.assert_allclose(seen.logits, windows @ embedder.variables["logits"], atol=1e-5)
+    assert len(seen.moments) == GROUPS
+    whole = Moments.of(seen.embeddings)
+    assert seen.total.count == whole.count
+    np.testing.assert_allclose(seen.total.mean, whole.mean, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(seen.total.covariance, whole.covariance, rtol=1e-9, atol=1e-12)
+
+
+def test_groups_are_consecutive_sounds() -> None:
+    waveforms = noises(25)
+    seen = look(stream(waveforms), [linear_embedder()], ALL)["linear"]
+    assert [group.count for group in seen.moments] == [9, 6] * 5
+    first = Moments.of(seen.embeddings[:9])
+    np.testing.assert_allclose(seen.moments[0].mean, first.mean, rtol=1e-9)
+
+
+def test_only_what_is_needed_is_kept() -> None:
+    seen = look(stream(noises(20)), [linear_embedder()], {"linear": {LOGITS}})["linear"]
+    assert (seen.moments, seen.embeddings, seen.logits.shape) == (None, None, (60, 3))
+
+
+def test_other_rates_are_resampled() -> None:
+    waveforms = noises(10, samples=320)
+    seen = look(stream(waveforms, rate=2 * RATE), [linear_embedder()], ALL)["linear"]
+    same = look(stream([resample(one, 2 * RATE, RATE) for one in waveforms]), [linear_embedder()], ALL)["linear"]
+    np.testing.assert_array_equal(seen.embeddings, same.embeddings)
+
+
+@pytest.mark.parametrize("devices", [None, 4])
+def test_a_sound_that_is_not_finite_is_named(devices: int | None) -> None:
+    waveforms = noises(70)
+    waveforms[67, 150] = np.nan
+    with pytest.raises(BadInput, match=r"^sound 67 has an embedding by linear that holds NaN"):
+        look(stream(waveforms), [linear_embedder()], ALL, None if devices is None else sharding(devices))
+
+
+def test_nothing_to_measure() -> None:
+    with pytest.raises(BadInput, match="not one sound to measure"):
+        look(Stream(0, []), [linear_embedder()], ALL)
+
+
+def test_sampled_asks_for_every_sound_once() -> None:
+    asked = []
+
+    def sample(start: int, count: int) -> np.ndarray:
+        asked.append((start, count))
+        return np.arange(start, start + count, dtype=np.float32)[:, None]
+
+    sounds = list(sampled(sample, 10, RATE, 4).sounds)
+    assert asked == [(0, 4), (4, 4), (8, 2)]
+    assert [float(sound.waveform[0]) for sound in sounds] == list(range(10))
+    assert sounds[9].name == "generated sound 9"
+
+
+@pytest.mark.smoke
+def test_log_mel_frames_equal_numpy() -> None:
+    embedder = build_embedder("log_mel")
+    rate, n_fft, hop = embedder.sample_rate, 1024, 256
+    windows = noises(2, samples=embedder.window)
+    rows = np.asarray(embedder.function({}, windows).embedding)
+    assert rows.shape == (2 * embedder.rows_per_window, 40)
+
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+    mel_of = lambda hz: 2595 * np.log10(1 + hz / 700)  # noqa: E731
+    edges = 700 * (10 ** (np.linspace(mel_of(20), mel_of(rate / 2), 42) / 2595) - 1)
+    bins = np.arange(n_fft // 2 + 1) * rate / n_fft
+    expected = []
+    for window in windows.astype(np.float64):
+        padded = np.pad(window, n_fft // 2)
+        for start in range(0, len(padded) - n_fft + 1, hop):
+            magnitude = np.abs(np.fft.rfft(padded[start : start + n_fft] * hann)) / hann.sum()
+            up = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+            down = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+            expected.append(np.log(np.maximum(0, np.minimum(up, down)) @ magnitude + 1e-4))
+    np.testing.assert_allclose(rows, expected, atol=1e-4)

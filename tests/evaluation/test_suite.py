@@ -1,0 +1,134 @@
+"""Metrics by name, their reports, and the cache of the reference."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_cases import linear_embedder, noises, stream
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation import suite as suites
+from drumgan_jax.evaluation.frechet import frechet_distance
+from drumgan_jax.evaluation.inception_score import inception_score
+from drumgan_jax.evaluation.kernel import kernel_distance
+from drumgan_jax.evaluation.moments import Moments
+from drumgan_jax.evaluation.neighbours import neighbour_metrics
+from drumgan_jax.evaluation.reference import reference_side
+from drumgan_jax.evaluation.suite import Suite
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DRUMGAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every embedder is the linear one, under the name asked for."""
+    made = {name: linear_embedder(name) for name in ("drums", "vgg16", "linear")}
+    monkeypatch.setattr(suites, "build_embedder", made.__getitem__)
+
+
+@pytest.mark.smoke
+@pytest.mark.usefixtures("known")
+def test_every_metric_is_what_its_function_says() -> None:
+    suite = Suite.of(["fid:linear", "fad:linear", "fad_inf:linear", "kid:linear", "is:linear", "prdc:linear"])
+    real, fake = (suite.look(stream(noises(90, seed, level=level))) for seed, level in ((1, 0.3), (2, 0.35)))
+    results = suite.compare(real, fake)
+    a, b = real["linear"], fake["linear"]
+    assert results.scores["fid/linear"] == pytest.approx(
+        frechet_distance(Moments.of(a.embeddings), Moments.of(b.embeddings)), rel=1e-9
+    )
+    assert results.scores["fad/linear"] == results.scores["fid/linear"]
+    assert results.scores["fad_inf/linear"] < results.scores["fad/linear"]
+    assert results.scores["kid/linear"] == kernel_distance(a.embeddings, b.embeddings, subset_size=270).value
+    assert results.scores["is/linear"] == inception_score(b.logits).value
+    assert results.figures["is/linear"]["reference_value"] == inception_score(a.logits).value
+    figures, _ = neighbour_metrics(a.embeddings, b.embeddings)
+    assert {name: results.scores[f"{name}/linear"] for name in figures} == {
+        name: figure.value for name, figure in figures.items()
+    }
+    for figure in results.figures.values():
+        assert figure["low"] <= figure["value"] <= figure["high"]
+        assert (figure["samples"], figure["embeddings"], figure["weights"]) == (90, 270, "a" * 64)
+    assert results.warnings == [
+        "kid: subsets of 270 and not of 1000, for one side has no more embeddings; measure more sounds."
+    ]
+    json.dumps(results.report, allow_nan=False)
+
+
+@pytest.mark.usefixtures("known")
+def test_fewer_embeddings_than_dimensions_is_told() -> None:
+    suite = Suite.of(["fid:linear"])
+    real, few = (suite.look(stream(noises(count, samples=60))) for count in (30, 3))
+    (warning,) = suite.compare(real, few).warnings
+    assert warning.startswith("fid: no more embeddings (3 of the measured side) than their 4 dimensions")
+
+
+def test_without_published_weights_the_shipped_ones_are_used_and_it_is_told() -> None:
+    suite = Suite.of(["fid", "fad", "is"])
+    assert [(metric, embedder.name) for metric, embedder in suite.requests] == [
+        ("fid", "drums"),
+        ("fad", "drums"),
+        ("is", "drums"),
+    ]
+    assert [note.split(",")[0] for note in suite.notes] == ["fid is measured with drums", "fad is measured with drums"]
+    assert "drumgan weights get vggish" in suite.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        (["fd"], "there is no metric 'fd'; there are fid, fad"),
+        (["fid:resnet"], "there is no embedder 'resnet'; there are drums"),
+        (["is:log_mel"], "is:log_mel needs an embedder that classifies"),
+        (["fad:vggish"], "the weights of vggish are not at .*; run `drumgan weights get vggish`"),
+        ([], "no metric was asked for"),
+    ],
+)
+def test_unknown_names_end_with_a_sentence(names: list[str], match: str) -> None:
+    with pytest.raises(BadInput, match=match):
+        Suite.of(names)
+
+
+@pytest.mark.usefixtures("known")
+def test_the_reference_is_embedded_once(cache: Path) -> None:
+    suite, waveforms, calls = Suite.of(["fid:linear", "prdc:linear"]), noises(40), []
+
+    def give() -> object:
+        calls.append(1)
+        return stream(waveforms)
+
+    def side(suite: Suite = suite, **identity: object) -> dict[str, suites.Seen]:
+        return reference_side(suite, {"records": "x", "count": 40, **identity}, give)
+
+    first, again = side(), side()
+    assert len(calls) == 1
+    np.testing.assert_array_equal(again["linear"].embeddings, first["linear"].embeddings)
+    np.testing.assert_allclose(again["linear"].total.scatter, first["linear"].total.scatter, rtol=1e-12)
+    side(count=41)
+    assert len(calls) == 2
+    # What was kept for other metrics lacks the logits.
+    side(Suite.of(["is:linear"]))
+    assert len(calls) == 3
+    for path in (cache / "references").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    np.testing.assert_array_equal(side()["linear"].embeddings, first["linear"].embeddings)
+    assert len(calls) == 4
+
+
+@pytest.mark.usefixtures("known")
+def test_other_weights_are_another_reference() -> None:
+    suite, calls = Suite.of(["fid:linear"]), []
+
+    def give() -> object:
+        calls.append(1)
+        return stream(noises(20))
+
+    reference_side(suite, {}, give)
+    other = dataclasses.replace(suite.requests[0][1], weights_hash="b" * 64)
+    reference_side(Suite((("fid", other),), None), {}, give)
+    assert len(calls) == 2

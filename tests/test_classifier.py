@@ -1,0 +1,126 @@
+"""A classifier's file: what is written is read, and nothing else is."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from drumgan_jax.classifier import Classifier, build_classifier, load_classifier, save_classifier
+from drumgan_jax.errors import BadInput
+
+CONFIG: dict[str, Any] = {
+    "representation": {"kind": "waveform", "sample_rate": 8000, "num_samples": 2048},
+    "front_end": {"n_fft": 128, "hop_length": 128, "num_mels": 16},
+    "network": {"kind": "mel_inception", "width": 1},
+}
+LABELS = ("kick", "snare")
+CARD = {"step": 3, "held_out": {"accuracy": 0.9}}
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[Classifier, dict[str, Any]]:
+    classifier = build_classifier(CONFIG, LABELS)
+    return classifier, jax.jit(classifier.init)(jax.random.key(0))
+
+
+@pytest.fixture
+def path(made, tmp_path: Path) -> Path:
+    save_classifier(tmp_path / "toy.npz", *made, CARD)
+    return tmp_path / "toy.npz"
+
+
+@pytest.mark.smoke
+def test_what_is_written_is_read(made, path: Path, tmp_path: Path) -> None:
+    classifier, variables = made
+    loaded = load_classifier(path)
+    assert loaded.classifier == classifier
+    assert loaded.card == CARD
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, variables)
+    save_classifier(tmp_path / "again.npz", classifier, variables, CARD)
+    assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
+    assert load_classifier(tmp_path / "again.npz").sha256 == loaded.sha256
+
+
+def test_the_other_network_is_kept_too(tmp_path: Path) -> None:
+    section = {"kind": "short_chunk", "channels": 2, "blocks": [1, 2]}
+    classifier = build_classifier({**CONFIG, "network": section}, LABELS)
+    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(classifier.init, _key()))
+    save_classifier(tmp_path / "short.npz", classifier, variables, {})
+    assert load_classifier(tmp_path / "short.npz").classifier == classifier
+
+
+def _key() -> jax.Array:
+    return jax.random.key(0)
+
+
+def test_files_that_are_cut_changed_or_of_another_kind_are_refused(path: Path, tmp_path: Path) -> None:
+    whole = path.read_bytes()
+    middle = bytearray(whole)
+    middle[len(whole) // 2] ^= 0xFF
+    kinds = {"empty": b"", "cut": whole[: len(whole) // 2], "text": b"not a classifier", "changed": bytes(middle)}
+    for name, content in kinds.items():
+        damaged = tmp_path / f"{name}.npz"
+        damaged.write_bytes(content)
+        with pytest.raises(BadInput, match=f"{name}.npz is no classifier's file, or is damaged"):
+            load_classifier(damaged)
+    np.savez(tmp_path / "other.npz", weights=np.zeros(3))
+    with pytest.raises(BadInput, match="no classifier's file"):
+        load_classifier(tmp_path / "other.npz")
+    with pytest.raises(BadInput, match="cannot be opened"):
+        load_classifier(tmp_path / "absent.npz")
+
+
+def test_arrays_that_would_run_code_are_refused(path: Path, tmp_path: Path) -> None:
+    content = io.BytesIO()
+    np.save(content, np.array([print], object), allow_pickle=True)
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "code.npz", "w") as new:
+        for entry in old.namelist():
+            new.writestr(entry, content.getvalue() if entry.startswith("params/Dense") else old.read(entry))
+    with pytest.raises(BadInput, match=r"code.npz is no classifier's file, or is damaged \(ValueError\)"):
+        load_classifier(tmp_path / "code.npz")
+
+
+def changed(path: Path, out: Path, header: dict[str, Any] | None = None, **arrays: np.ndarray | None) -> Path:
+    """The file at `path` with another header or other arrays; None takes one away."""
+    with np.load(path) as file:
+        everything = {name: file[name] for name in file.files} | {k.replace("__", "/"): v for k, v in arrays.items()}
+    if header:
+        old = json.loads(everything["header"].tobytes())
+        everything["header"] = np.frombuffer(json.dumps(old | header).encode(), np.uint8)
+    np.savez(out, **{name: value for name, value in everything.items() if value is not None})
+    return out
+
+
+def test_what_does_not_fit_together_is_told_by_name(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "odd.npz"
+    for array, match in (
+        (None, "differ in params/Dense_0/bias"),
+        (np.zeros(3, np.float32), r"bias is float32\[3\], where the network has float32\[2\]"),
+        (np.zeros(2), r"bias is float64\[2\]"),
+        (np.array([0, np.nan], np.float32), "holds NaN"),
+    ):
+        with pytest.raises(BadInput, match=match):
+            load_classifier(changed(path, out, params__Dense_0__bias=array))
+    for header, match in (
+        ({"format": "drumgan classifier 2"}, "is of format 'drumgan classifier 2'"),
+        ({"network": {"kind": "other"}}, "config.network.kind is 'other'"),
+        ({"network": 3}, "does not fit this version"),
+        ({"labels": ["kick"]}, "two labels or more"),
+        ({"labels": ["kick", "snare", "hat"]}, "where the network has"),
+        ({"front_end": {"sample_rate": 8000, "num_samples": 0}}, "num_samples"),
+    ):
+        with pytest.raises(BadInput, match=match):
+            load_classifier(changed(path, out, header))
+
+
+def test_a_file_that_cannot_be_written_is_told(made, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="must end in"):
+        save_classifier(tmp_path / "toy.bin", *made, {})
+    with pytest.raises(BadInput, match="cannot be written"):
+        save_classifier(tmp_path / "absent" / "toy.npz", *made, {})
+    assert not list(tmp_path.iterdir())
