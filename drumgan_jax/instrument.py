@@ -90,7 +90,7 @@ class Instrument:
         self,
         seeds: Sequence[int],
         truncation: float = 1.0,
-        labels: str | Mapping[str, float] | None = None,
+        labels: str | Mapping[str, float] | np.ndarray | None = None,
         noise: bool = True,
     ) -> Sounds:
         """Make one sound for each seed; the same seed gives the same sound in any batch.
@@ -98,7 +98,8 @@ class Instrument:
         Args:
             seeds: whole numbers from 0 to 2^32 - 1.
             truncation: 1 for the whole variety, towards 0 for the average sound (Karras et al. 2019, sec. B).
-            labels: a class name, or weights by class name; None draws a class from the seed.
+            labels: a class name, weights by class name, or weights of each sound [seeds, labels]; None draws a class
+                from the seed.
             noise: draw the layers' noise from the seed, or leave it out.
 
         Raises:
@@ -107,7 +108,7 @@ class Instrument:
         latents = self.draw(seeds, labels)
         return self.render(latents, self.map(latents, truncation), noise)
 
-    def draw(self, seeds: Sequence[int], labels: str | Mapping[str, float] | None = None) -> Latents:
+    def draw(self, seeds: Sequence[int], labels: str | Mapping[str, float] | np.ndarray | None = None) -> Latents:
         """Draw z [batch, z_dim], and labels where none are given, for each seed; see `sample`."""
         if not len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
             raise BadInput("seeds must be at least one whole number from 0 to 4294967295.")
@@ -142,9 +143,11 @@ class Instrument:
             group = tuple(array[rows] for array in arrays)
             yield group if self.sharding is None else jax.device_put(group, self.sharding)
 
-    def _labels_of(self, seeds: np.ndarray, labels: str | Mapping[str, float] | None) -> np.ndarray:
+    def _labels_of(self, seeds: np.ndarray, labels: str | Mapping[str, float] | np.ndarray | None) -> np.ndarray:
         if labels is None:
             return np.asarray(_draw_labels(seeds, len(self.label_names)))
+        if isinstance(labels, np.ndarray):
+            return np.asarray(labels, np.float32).reshape(len(seeds), len(self.label_names))
         weights = {labels: 1.0} if isinstance(labels, str) else dict(labels)
         unknown = sorted(set(weights) - set(self.label_names))
         if unknown:

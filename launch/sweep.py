@@ -82,11 +82,13 @@ def sweep(grid: Grid, variant: str, data_dir: str, workdir: Path, common: Sequen
     workdir.mkdir(parents=True, exist_ok=True)
     for position, (name, overrides) in enumerate(grid.runs.items(), 1):
         status = read_status(workdir)
-        if status.get(name, {}).get("status") == COMPLETE:
+        command = train_command(grid.config, variant, overrides, common, data_dir, workdir / name)
+        before = status.get(name, {})
+        # A run of another command is not this one: training resumes it where it can, or says why not.
+        if (before.get("status"), before.get("command")) == (COMPLETE, command) and (workdir / name).is_dir():
             print(f"[{position}/{len(grid.runs)}] {name}: complete before", flush=True)
             continue
         print(f"[{position}/{len(grid.runs)}] {name}", flush=True)
-        command = train_command(grid.config, variant, overrides, common, data_dir, workdir / name)
         outcome, told = _run(command)
         write_status(workdir, {**status, name: {"status": outcome, "command": command, "told": told}})
         if outcome == STOPPED:
@@ -141,11 +143,11 @@ def write_status(workdir: Path, status: Mapping[str, Any]) -> None:
 def _run(command: Sequence[str]) -> tuple[str, str]:
     """How a run ended, and the last line that it told."""
     last = ""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1) as process:
+    # In a session of its own, so that Ctrl-C reaches it through this process alone, as the signal at which it saves.
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1, start_new_session=True) as process:
         assert process.stderr is not None
-        # Asked to stop, the run saves a checkpoint first; so this process must outlive it.
         stop = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, lambda number, _: process.send_signal(number)) for number in stop}
+        before = {number: signal.signal(number, lambda *_: process.send_signal(signal.SIGTERM)) for number in stop}
         try:
             for line in process.stderr:
                 sys.stderr.write(line)
@@ -154,7 +156,7 @@ def _run(command: Sequence[str]) -> tuple[str, str]:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    if code in (_PREEMPTED, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL):
+    if code in (_PREEMPTED, -signal.SIGTERM):
         return STOPPED, last
     return (COMPLETE if code == 0 else FAILED), last
 
@@ -166,7 +168,7 @@ def _compare(workdir: Path, folders: Sequence[Path]) -> None:
         print(f"no comparison: {problem}")
         return
     figures = compare.figures_of(runs, [])
-    text = compare.comparison(runs, figures)
+    text = "\n".join([compare.comparison(runs, figures), *compare.notes_on(runs, figures)])
     with replacing(workdir / "comparison.txt") as path:
         path.write_text(text + "\n")
     compare.save_plot(workdir / "comparison.png", runs, figures)

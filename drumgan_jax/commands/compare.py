@@ -1,14 +1,16 @@
 """drumgan compare RUN RUN ... [--figures=fid/drums,coverage/drums] [--plot=compare.png] [--csv=compare.csv]
 
 Sets runs beside each other: one table with the best value of every figure and the thousands of images it was reached
-at, and a plot of every figure against images seen and against hours of training.
+at, and a plot of every figure against images seen and against hours of training. What `drumgan evaluate` measured of a
+figure that training measures too, on other sounds, stands apart as "FIGURE (evaluate)".
 """
 
 import csv
 import dataclasses
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ CSV = flags.DEFINE_string("csv", "", "where to write every point of every curve;
 # The command line hands over words that are no flags: the runs.
 POSITIONAL = True
 _PREFIX = "evaluation/"
+# What must be the same for two points of one figure to be comparable.
+_CONDITIONS = ("weights", "samples", "reference_samples", "split", "truncation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +46,13 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is compared of a run: its name, and each figure's curve, by step."""
+    """What is compared of a run: its name, and by figure its curve and under which conditions it was measured."""
 
     name: str
     images: int
     hours: float
     curves: dict[str, list[Point]]
+    conditions: dict[str, set[tuple[Any, ...]]]
 
 
 def main(argv: Sequence[str]) -> None:
@@ -55,6 +60,8 @@ def main(argv: Sequence[str]) -> None:
     runs = read_runs(argv[1:])
     figures = figures_of(runs, FIGURES.value)
     print(comparison(runs, figures))
+    for note in notes_on(runs, figures):
+        print(f"note: {note}")
     if PLOT.value:
         save_plot(PLOT.value, runs, figures)
         print(f"The plot is in {PLOT.value}.")
@@ -79,24 +86,29 @@ def read_runs(folders: Sequence[str | Path]) -> list[Run]:
 
 
 def read_run(folder: str | Path) -> Run:
-    """A run's curves: of the evaluations in training, and of `drumgan evaluate` for what those did not measure."""
+    """A run's curves, of the evaluations in training and of `drumgan evaluate`."""
     batch_size = read_config(folder)["train"]["batch_size"]
     lines = read_metrics(folder)
     clock = [(line["step"], line["time/hours"]) for line in lines if "time/hours" in line]
     values: dict[str, dict[int, float]] = {}
-    for step, report in read_reports(folder).items():
-        for name, figure in report.get("figures", {}).items():
-            values.setdefault(name, {})[step] = figure["value"]
+    conditions: dict[str, set[tuple[Any, ...]]] = {}
     for line in lines:
         for name, value in line.items():
             if name.startswith(_PREFIX):
                 values.setdefault(name.removeprefix(_PREFIX), {})[int(line["step"])] = value
+    in_training = frozenset(values)
+    for step, report in read_reports(folder).items():
+        for name, figure in report.get("figures", {}).items():
+            apart = "truncation" in figure and name in in_training
+            name = f"{name} (evaluate)" if apart else name
+            values.setdefault(name, {}).setdefault(step, figure["value"])
+            conditions.setdefault(name, set()).add(tuple(figure.get(part) for part in _CONDITIONS))
     curves = {
         name: [Point(step, step * batch_size, _hours_at(clock, step), value) for step, value in sorted(by_step.items())]
         for name, by_step in sorted(values.items())
     }
     last = max((int(line["step"]) for line in lines), default=0)
-    return Run(Path(folder).resolve().name, last * batch_size, _hours_at(clock, last), curves)
+    return Run(Path(folder).resolve().name, last * batch_size, _hours_at(clock, last), curves, conditions)
 
 
 def figures_of(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
@@ -119,6 +131,20 @@ def comparison(runs: Sequence[Run], figures: Sequence[str]) -> str:
         for run in runs
     ]
     return table(["run", "kimg", "hours", *(f"{name} @ kimg" for name in figures)], rows)
+
+
+def notes_on(runs: Sequence[Run], figures: Sequence[str]) -> list[str]:
+    """A sentence on each figure whose points were not all measured alike, and so are not comparable."""
+    notes = []
+    for name in figures:
+        conditions = set().union(*(run.conditions.get(name, set()) for run in runs))
+        values = {part: {one[place] for one in conditions} for place, part in enumerate(_CONDITIONS)}
+        told = [
+            f"{part} {', '.join(sorted(map(str, of_part)))}" for part, of_part in values.items() if len(of_part) > 1
+        ]
+        if told:
+            notes.append(f"the points of {name} are not comparable, for they differ in {'; '.join(told)}.")
+    return notes
 
 
 def best_point(run: Run, figure: str) -> Point | None:
@@ -161,9 +187,15 @@ def save_points(path: str | Path, runs: Sequence[Run], figures: Sequence[str]) -
         temporary.write_text(text.getvalue())
 
 
-def _written(path: str | Path) -> Any:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return replacing(path)
+@contextmanager
+def _written(path: str | Path) -> Iterator[Path]:
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            yield temporary
+    # Matplotlib's ValueError is of an ending that it does not know.
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be written ({error}); give a path that can, such as compare.png.") from error
 
 
 def _best_cell(run: Run, figure: str) -> str:

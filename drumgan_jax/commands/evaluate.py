@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import flags
 
 from drumgan_jax.errors import BadInput
@@ -86,17 +87,21 @@ def evaluate_run(run: str) -> None:
     with _progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as told:
         real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, told)
 
-    def sample(start: int, count: int) -> Any:
-        seeds = range(SEED.value + start, SEED.value + start + count)
-        return instrument.sample(seeds, TRUNCATION.value).waveforms
+    # The same classes on both sides: else a perfect generator of an unbalanced set would be scored down.
+    labels = dataset.labels(SPLIT.value, SAMPLES.value) if instrument.label_names else np.zeros((1, 0))
 
-    stream = sampled(sample, SAMPLES.value, instrument.sample_rate, BATCH * sharding.mesh.size)
+    def sample(start: int, count: int) -> np.ndarray:
+        seeds = range(SEED.value + start, SEED.value + start + count)
+        rows = labels[(start + np.arange(count)) % len(labels)]
+        return instrument.sample(seeds, TRUNCATION.value, rows).waveforms
+
+    stream = sampled(sample, SAMPLES.value, instrument.sample_rate, BATCH * sharding.mesh.size, SEED.value)
     with _progress("generated", SAMPLES.value) as told:
         results = suite.compare(real, suite.look(stream, told))
     if jax.process_index() == 0:
         how = {"data": str(dataset.directory), "split": SPLIT.value, "seed": SEED.value, "truncation": TRUNCATION.value}
         figures = {name: {**figure, **how} for name, figure in results.figures.items()}
-        path = write_report(run, instrument.step, {**results.report, "figures": figures})
+        path = write_report(run, instrument.step, {"figures": figures, "notes": list(suite.notes)})
         _write_events(run, instrument.step, results.scores)
         _tell(results.figures, [*suite.notes, *results.warnings])
         print(f"step {instrument.step} of {run}; everything is in {path}.")
@@ -121,11 +126,10 @@ def evaluate_folders(wavs: str, reference: str) -> None:
     rates = sorted({embedder.sample_rate for embedder in suite.embedders})
     notes = [note for folder in folders for note in folder.notes(rates)]
     if jax.process_index() == 0:
-        notes_and_warnings = [*suite.notes, *notes, *results.warnings]
-        _tell(results.figures, notes_and_warnings)
+        _tell(results.figures, [*suite.notes, *notes, *results.warnings])
         if OUT.value:
             how = {"wavs": wavs, "reference": reference}
-            save_json(OUT.value, {**how, "figures": results.figures, "warnings": notes_and_warnings})
+            save_json(OUT.value, {**how, "figures": results.figures, "notes": [*suite.notes, *notes]})
 
 
 def evaluate_pairs(wavs: str, reference: str) -> None:
@@ -150,7 +154,7 @@ def evaluate_pairs(wavs: str, reference: str) -> None:
             for name, figure in result.figures.items()
         }
         how = {"wavs": wavs, "reference": reference}
-        save_json(OUT.value, {**how, "figures": figures, "warnings": list(result.notes), "files": result.files})
+        save_json(OUT.value, {**how, "figures": figures, "notes": list(result.notes), "files": result.files})
 
 
 def _suite(sharding: Any) -> Any:
@@ -175,7 +179,7 @@ def _write_events(run_dir: str, step: int, scores: dict[str, float]) -> None:
     from drumgan_jax.training.writers import open_events
 
     if events := open_events(Path(run_dir)):
-        events.write_scalars(step, {f"evaluation/{name}": value for name, value in scores.items()})
+        events.write_scalars(step, {f"evaluate/{name}": value for name, value in scores.items()})
         events.close()
 
 

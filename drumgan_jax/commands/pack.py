@@ -1,4 +1,4 @@
-"""drumgan pack --run=RUN --out=FILE.npz [--step=N] [--held_out=DATA_SET]
+"""drumgan pack --run=RUN --out=FILE.npz [--step=best] [--held_out=DATA_SET]
 
 Writes the moving average of a classifier's run as one file, which `drumgan evaluate` takes as an embedder. The
 checkpoint is the best that was evaluated. With --held_out, the classifier is measured on all of a data set that
@@ -18,7 +18,7 @@ from drumgan_jax.errors import BadInput
 
 RUN = flags.DEFINE_string("run", None, "the run directory of a classifier.", required=True)
 OUT = flags.DEFINE_string("out", None, "the file to write, ending in .npz.", required=True)
-STEP = flags.DEFINE_integer("step", None, "the checkpoint's step; the best if not given.", lower_bound=0)
+STEP = flags.DEFINE_string("step", "best", "the checkpoint: a step's number, last, or best by evaluation.metric.")
 HELD_OUT = flags.DEFINE_string("held_out", None, "a data set of the same representation and labels to measure on.")
 
 BATCH = 32
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
             print(f"\n{name}:\n{describe(card[name])}")
 
 
-def pack(run_dir: str, out: str, step: int | None = None, held_out: str | None = None) -> tuple[Path, dict[str, Any]]:
+def pack(run_dir: str, out: str, step: str = "best", held_out: str | None = None) -> tuple[Path, dict[str, Any]]:
     """Write a classifier's run as one file; see the module's docstring.
 
     Returns:
@@ -48,41 +48,27 @@ def pack(run_dir: str, out: str, step: int | None = None, held_out: str | None =
     from drumgan_jax.classifier import build_classifier, save_classifier
     from drumgan_jax.evaluation.report import read_reports
     from drumgan_jax.training.checkpoints import load_ema
-    from drumgan_jax.training.run import read_config
+    from drumgan_jax.training.run import find_step, read_config
 
     config = read_config(run_dir)
     kind = config.get("task", {}).get("kind")
     if kind != "classifier":
         raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task 'classifier'.")
-    variables, step = load_ema(run_dir, best_step(run_dir, config) if step is None else step)
+    variables, at = load_ema(run_dir, find_step(run_dir, step))
     classifier = build_classifier(config, config["labels"])
     card = {
         "labels": config["labels"],
-        "step": step,
-        "images": step * config["train"]["batch_size"],
+        "step": at,
+        "images": at * config["train"]["batch_size"],
         # Where the data lay on one machine says nothing to anyone else.
         "config": {name: value for name, value in config.items() if name != "data"},
     }
-    if step in (reports := read_reports(run_dir)):
-        card["stopping"] = {name: value for name, value in reports[step].items() if name != "step"}
+    if at in (reports := read_reports(run_dir)):
+        card["stopping"] = {name: value for name, value in reports[at].items() if name != "step"}
     if held_out:
         card["held_out"] = measure(classifier, variables, config, held_out)
     save_classifier(out, classifier, variables, card)
     return Path(out), card
-
-
-def best_step(run_dir: str, config: Mapping[str, Any]) -> int | None:
-    """The checkpoint with the best `evaluation.metric`; None, which is the last, where none was evaluated."""
-    from drumgan_jax.evaluation.names import is_higher_better
-    from drumgan_jax.training.checkpoints import FOLDER, complete_steps
-    from drumgan_jax.training.writers import read_metrics
-
-    metric = config["evaluation"]["metric"]
-    sign = -1.0 if is_higher_better(metric) else 1.0
-    saved = set(complete_steps(Path(run_dir) / FOLDER))
-    lines = [line for line in read_metrics(run_dir) if line["step"] in saved and f"evaluation/{metric}" in line]
-    best = min(lines, key=lambda line: sign * line[f"evaluation/{metric}"], default=None)
-    return None if best is None else int(best["step"])
 
 
 def measure(classifier: Any, variables: Mapping[str, Any], config: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Seen:
         moments: of the embeddings, for each of up to GROUPS consecutive parts of the side.
         embeddings: all of them [rows, dimensions] float32.
         logits: all of them [rows, classes] float32.
+        sound_of_row: the number of the sound that each row of these two is of [rows], ascending.
     """
 
     sounds: int
@@ -65,6 +66,7 @@ class Seen:
     moments: tuple[Moments, ...] | None = None
     embeddings: np.ndarray | None = None
     logits: np.ndarray | None = None
+    sound_of_row: np.ndarray | None = None
 
     @property
     def total(self) -> Moments:
@@ -73,7 +75,9 @@ class Seen:
         return merged(self.moments)
 
 
-def sampled(sample: Callable[[int, int], np.ndarray], count: int, sample_rate: int, batch: int) -> Stream:
+def sampled(
+    sample: Callable[[int, int], np.ndarray], count: int, sample_rate: int, batch: int, first: int = 0
+) -> Stream:
     """A stream of generated sounds.
 
     Args:
@@ -81,12 +85,13 @@ def sampled(sample: Callable[[int, int], np.ndarray], count: int, sample_rate: i
         count: how many sounds.
         sample_rate: of them, in Hz.
         batch: how many to ask for at once.
+        first: the number by which messages call the first of them.
     """
 
     def sounds() -> Iterator[Sound]:
         for start in range(0, count, batch):
             for item, waveform in enumerate(sample(start, min(batch, count - start)), start):
-                yield Sound(waveform, sample_rate, f"generated sound {item}")
+                yield Sound(waveform, sample_rate, f"generated sound {first + item}")
 
     return Stream(count, sounds())
 
@@ -157,7 +162,7 @@ class _Collector:
         self._windows: list[np.ndarray] = []
         self._sounds: list[int] = []
         self._names: list[str] = []
-        self._rows = 0
+        self._sound_of_row: list[np.ndarray] = []
         self._moments: dict[int, MomentsStream] = {}
         self._embeddings: list[np.ndarray] = []
         self._logits: list[np.ndarray] = []
@@ -179,10 +184,11 @@ class _Collector:
         groups = [self._moments[group].result() for group in sorted(self._moments)]
         return Seen(
             sounds=len(self._names),
-            rows=self._rows,
+            rows=sum(map(len, self._sound_of_row)),
             moments=tuple(groups) if MOMENTS in self._needs else None,
             embeddings=np.concatenate(self._embeddings) if EMBEDDINGS in self._needs else None,
             logits=np.concatenate(self._logits) if LOGITS in self._needs else None,
+            sound_of_row=np.concatenate(self._sound_of_row) if {EMBEDDINGS, LOGITS} & set(self._needs) else None,
         )
 
     def _embed(self) -> None:
@@ -201,7 +207,7 @@ class _Collector:
                 f"{self._names[sounds[bad[0]]]} has an embedding by {self.embedder.name} that holds NaN or infinite "
                 "numbers; leave the sound out, or look at what made it."
             )
-        self._rows += rows
+        self._sound_of_row.append(sounds)
         if MOMENTS in self._needs:
             self._fold(embedding, sounds * GROUPS // self._count)
         if EMBEDDINGS in self._needs:

@@ -20,12 +20,14 @@ class Folder:
     Attributes:
         path: the folder.
         files: of audio.
+        tried: how many of them were to be read.
         unreadable: a sentence for each file that was left out.
         rates: number of files read by their sample rate, in Hz.
     """
 
     path: Path
     files: list[Path]
+    tried: int = 0
     unreadable: list[str] = dataclasses.field(default_factory=list)
     rates: Counter[int] = dataclasses.field(default_factory=Counter)
 
@@ -36,6 +38,7 @@ class Folder:
             BadInput: while it is read, if in the end no file at all could be read.
         """
         files = self.files[:count]
+        self.tried = len(files)
 
         def sounds() -> Iterator[Sound]:
             self.unreadable.clear()
@@ -60,7 +63,7 @@ class Folder:
         notes = []
         if self.unreadable:
             notes.append(
-                f"{len(self.unreadable)} of {len(self.files)} files in {self.path} were left out; the first: "
+                f"{len(self.unreadable)} of {self.tried} files in {self.path} were left out; the first: "
                 f"{self.unreadable[0]}"
             )
         others = {rate: count for rate, count in sorted(self.rates.items()) if set(rates) - {rate}}

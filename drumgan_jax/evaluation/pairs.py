@@ -44,7 +44,7 @@ def compare_pairs(
     Sounds are mono (the mean of their channels) at the reference's rate; the longer of two is cut.
 
     Raises:
-        BadInput: a folder is unfit, or no file can be compared.
+        BadInput: a folder is unfit or has two files of one name, or no file can be compared.
     """
     folders = open_folder(reference), open_folder(decoded)
     references, others = (_by_name(folder) for folder in folders)
@@ -97,7 +97,13 @@ class _Tally:
 
 
 def _by_name(folder: Folder) -> dict[str, Path]:
-    return {file.relative_to(folder.path).with_suffix("").as_posix(): file for file in folder.files}
+    by_name: dict[str, Path] = {}
+    for file in folder.files:
+        name = file.relative_to(folder.path).with_suffix("").as_posix()
+        if name in by_name:
+            raise BadInput(f"{file} and {by_name[name]} differ in their endings only; leave one of them out.")
+        by_name[name] = file
+    return by_name
 
 
 def _read_pair(reference: Path, decoded: Path, tally: _Tally) -> tuple[np.ndarray, np.ndarray, int]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from drumgan_jax.atomic import replacing
-from drumgan_jax.evaluation.collecting import Seen, Stream
+from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Seen, Stream, look
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.moments import Moments
 from drumgan_jax.evaluation.suite import Suite
@@ -19,6 +19,8 @@ from drumgan_jax.weights import store
 
 # Raised when what is kept, or how it is computed, changes.
 _VERSION = 1
+_PARTS = (MOMENTS, EMBEDDINGS, LOGITS)
+_ARRAYS = ("embeddings", "logits", "sound_of_row")
 
 
 def reference_side(
@@ -35,24 +37,35 @@ def reference_side(
         stream: gives the sounds; called only if something is missing.
         progress: told the number of sounds done.
     """
-    kept = {one.name: _read(_path(identity, one), suite.needs[one.name]) for one in suite.embedders}
-    there = _agreed([seen is not None for seen in kept.values()])
-    found = {name: seen for (name, seen), is_there in zip(kept.items(), there, strict=True) if seen and is_there}
+    kept = {one.name: _read(_path(identity, one)) for one in suite.embedders}
+    has = _agreed({name: _parts_of(seen) for name, seen in kept.items()})
+    found = {name: seen for name, seen in kept.items() if seen is not None and suite.needs[name] <= has[name]}
     missing = [one for one in suite.embedders if one.name not in found]
     if missing:
-        found |= suite.look(stream(), progress, missing)
+        # With what is kept already, so that other metrics find theirs the next time too.
+        needs = {one.name: suite.needs[one.name] | has[one.name] for one in missing}
+        found |= look(stream(), missing, needs, suite.sharding, progress)
         for embedder in missing:
             _write(_path(identity, embedder), found[embedder.name])
     return found
 
 
-def _agreed(there: Sequence[bool]) -> list[bool]:
+def _parts_of(seen: Seen | None) -> frozenset[str]:
+    return frozenset(part for part in _PARTS if seen is not None and getattr(seen, part) is not None)
+
+
+def _agreed(parts: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
     """What all processes have: they embed together, and may have caches of their own."""
     if jax.process_count() == 1:
-        return list(there)
+        return dict(parts)
     from jax.experimental.multihost_utils import process_allgather
 
-    return process_allgather(np.asarray(there)).reshape(jax.process_count(), -1).all(axis=0).tolist()
+    flags = np.asarray([[part in having for part in _PARTS] for having in parts.values()])
+    everywhere = process_allgather(flags).reshape(-1, *flags.shape).all(axis=0)
+    return {
+        name: frozenset(part for part, is_there in zip(_PARTS, row, strict=True) if is_there)
+        for name, row in zip(parts, everywhere, strict=True)
+    }
 
 
 def _path(identity: Mapping[str, Any], embedder: Embedder) -> Path:
@@ -61,8 +74,8 @@ def _path(identity: Mapping[str, Any], embedder: Embedder) -> Path:
     return store.folder().parent / "references" / f"{embedder.name}-{digest[:24]}.npz"
 
 
-def _read(path: Path, needs: Sequence[str] | frozenset[str]) -> Seen | None:
-    """What is kept, if it is there, whole, and has all that is needed."""
+def _read(path: Path) -> Seen | None:
+    """What is kept, if it is there and whole."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
             arrays = dict(kept)
@@ -72,8 +85,7 @@ def _read(path: Path, needs: Sequence[str] | frozenset[str]) -> Seen | None:
     if "counts" in arrays:
         parts = zip(arrays["counts"], arrays["means"], arrays["scatters"], strict=True)
         moments = tuple(Moments(int(count), mean, scatter) for count, mean, scatter in parts)
-    seen = Seen(int(arrays["sounds"]), int(arrays["rows"]), moments, arrays.get("embeddings"), arrays.get("logits"))
-    return seen if all(getattr(seen, need) is not None for need in needs) else None
+    return Seen(int(arrays["sounds"]), int(arrays["rows"]), moments, *(arrays.get(name) for name in _ARRAYS))
 
 
 def _write(path: Path, seen: Seen) -> None:
@@ -82,7 +94,7 @@ def _write(path: Path, seen: Seen) -> None:
         total = seen.total
         # Only the measured side is left out part by part, so of a reference the whole is enough.
         arrays |= {"counts": [total.count], "means": total.mean[None], "scatters": total.scatter[None]}
-    arrays |= {name: getattr(seen, name) for name in ("embeddings", "logits") if getattr(seen, name) is not None}
+    arrays |= {name: getattr(seen, name) for name in _ARRAYS if getattr(seen, name) is not None}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

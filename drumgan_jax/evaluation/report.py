@@ -33,6 +33,14 @@ def read_reports(run_dir: str | os.PathLike[str]) -> dict[int, dict[str, Any]]:
     return {report["step"]: report for report in reports if report}
 
 
+def drop_reports(run_dir: str | os.PathLike[str], step: int) -> None:
+    """Remove the evaluations of checkpoints beyond a step, or at 0 all: those of a run that began anew or went back."""
+    for path in (Path(run_dir) / FOLDER).glob("step_*"):
+        number = path.stem.split("_")[1]
+        if number.isdecimal() and (int(number) > step or step == 0):
+            path.unlink()
+
+
 def save_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write JSON, whole or not at all, in a folder that is made if need be.
 

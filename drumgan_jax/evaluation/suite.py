@@ -21,6 +21,8 @@ from drumgan_jax.weights import store
 
 # Of the published codes; their estimate is unbiased for any size, but its spread is not the same.
 KERNEL_SUBSET = 1000
+# Of the Inception Score's samples.
+SPLITS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +87,9 @@ def _kernel(real: Seen, fake: Seen) -> Measured:
 def _inception(real: Seen, fake: Seen) -> Measured:
     assert real.logits is not None
     assert fake.logits is not None
-    reference = inception_score(real.logits).value
-    return Measured({"is": inception_score(fake.logits)}, details={"is": {"reference_value": reference}})
+    # The reference's own score is told beside, where there is enough of it.
+    reference = {"reference_value": inception_score(real.logits).value} if real.rows >= SPLITS else {}
+    return Measured({"is": inception_score(fake.logits, SPLITS)}, details={"is": reference})
 
 
 def _neighbours(real: Seen, fake: Seen) -> Measured:
@@ -108,10 +111,9 @@ METRICS = {
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What a suite measured; `report` as JSON can hold it."""
+    """What a suite measured: by the figure's name its value, interval, counts, weights and warnings, for JSON."""
 
     figures: dict[str, dict[str, Any]]
-    warnings: list[str]
 
     @property
     def scores(self) -> dict[str, float]:
@@ -119,9 +121,9 @@ class Results:
         return {name: figure["value"] for name, figure in self.figures.items()}
 
     @property
-    def report(self) -> dict[str, Any]:
-        """Everything, for write_report."""
-        return {"figures": self.figures, "warnings": self.warnings}
+    def warnings(self) -> list[str]:
+        """All sentences on what makes a figure doubtful, each once."""
+        return list(dict.fromkeys(warning for figure in self.figures.values() for warning in figure["warnings"]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,19 +170,13 @@ class Suite:
     def needs(self) -> dict[str, frozenset[str]]:
         """What is needed of each embedder, by its name."""
         return {
-            one.name: frozenset().union(*(METRICS[metric].needs for metric, other in self.requests if other is one))
+            one.name: frozenset().union(*(METRICS[metric].needs for metric, e in self.requests if e.name == one.name))
             for one in self.embedders
         }
 
-    def look(
-        self,
-        stream: Stream,
-        progress: Callable[[int], None] | None = None,
-        embedders: Sequence[Embedder] | None = None,
-    ) -> dict[str, Seen]:
-        """Show a stream to the embedders, or to some of them; see collecting.look."""
-        chosen = self.embedders if embedders is None else embedders
-        return collecting.look(stream, chosen, self.needs, self.sharding, progress)
+    def look(self, stream: Stream, progress: Callable[[int], None] | None = None) -> dict[str, Seen]:
+        """Show a stream to the embedders; see collecting.look."""
+        return collecting.look(stream, self.embedders, self.needs, self.sharding, progress)
 
     def compare(self, real: Mapping[str, Seen], fake: Mapping[str, Seen]) -> Results:
         """Measure everything.
@@ -189,11 +185,9 @@ class Suite:
             BadInput: there are too few sounds for a metric.
         """
         figures: dict[str, dict[str, Any]] = {}
-        warnings: list[str] = []
         for metric, embedder in self.requests:
             reference, measured = real[embedder.name], fake[embedder.name]
             found = METRICS[metric].measure(reference, measured)
-            warnings += found.warnings
             for name, figure in found.figures.items():
                 figures[f"{name}/{embedder.name}"] = {
                     **dataclasses.asdict(figure),
@@ -204,8 +198,9 @@ class Suite:
                     "reference_embeddings": reference.rows,
                     "embedder": embedder.name,
                     "weights": embedder.weights_hash,
+                    "warnings": list(found.warnings),
                 }
-        return Results(figures, warnings)
+        return Results(figures)
 
 
 def _preferred(metric: str) -> tuple[Embedder, str | None]:

@@ -74,8 +74,13 @@ class Dataset:
             items = order[start : start + batch_size]
             yield np.stack([self.parse(source[int(item)], ("waveforms",))["waveforms"] for item in items])
 
+    def labels(self, split: str, count: int) -> np.ndarray:
+        """The classes of what `waveforms` reads, one-hot [sounds, labels]."""
+        source = self.source(split)
+        return np.stack([self.parse(source[int(item)], ("labels",))["labels"] for item in self._drawn(split, count)])
+
     def fingerprint(self, split: str, count: int) -> str:
-        """A digest of the records that `waveforms` reads, from their checksums."""
+        """A digest of the records that `waveforms` reads, by their checksums."""
         source = self.source(split)
         checksums = np.asarray([source.checksum(int(item)) for item in self._drawn(split, count)], np.uint32)
         return hashlib.sha256(checksums.tobytes()).hexdigest()

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from drumgan_jax.errors import BadInput
 from drumgan_jax.training import distributed, run
 from drumgan_jax.training import settings as sections
 from drumgan_jax.training.checkpoints import Checkpoints
@@ -18,7 +19,7 @@ from drumgan_jax.training.data import DevicePrefetch, batches, open_dataset
 from drumgan_jax.training.mesh import batch_sharding, check_batch, local_rows, make_mesh
 from drumgan_jax.training.metrics import MetricsWindow
 from drumgan_jax.training.settings import EvaluationSettings, read_section, read_seed
-from drumgan_jax.training.task import Evaluation
+from drumgan_jax.training.task import Evaluation, Evaluator
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.writers import Writers, hours_trained
 
@@ -102,7 +103,9 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
         done = start
         # The untrained state's scores begin the curve. They are written after the first step, which must not wait
         # for TensorBoard's imports.
-        untrained = evaluate(state) if evaluate is not None and start == 0 else None
+        began = time.perf_counter()
+        untrained = _scored(evaluate, state, evaluation) if evaluate is not None and start == 0 else None
+        evaluated = time.perf_counter() - began
 
         for step in range(start, settings.total_steps if stopped == "complete" else start):
             # Step
@@ -115,7 +118,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
             clock.step()
             if step == start:
                 jax.block_until_ready(metrics)
-                clock.first_step(time.perf_counter() - started, feed.waited)
+                clock.first_step(time.perf_counter() - started - evaluated, feed.waited)
                 if untrained is not None:
                     _write_evaluation(untrained, 0, history, writers)
 
@@ -141,7 +144,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
             # Evaluate, save
             scores = None
             if evaluate is not None and score and stopped != "preempted":
-                scored = evaluate(state)
+                scored = _scored(evaluate, state, evaluation)
                 scores = scored.scores
                 _write_evaluation(scored, done, history, writers)
             if save or scores:
@@ -154,6 +157,15 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
         checkpoints.wait()
 
     return TrainResult(state, done, history, stopped)
+
+
+def _scored(evaluate: Evaluator, state: Any, settings: EvaluationSettings) -> Evaluation:
+    """An evaluation of a state, which must have the figure that the best checkpoint is chosen by."""
+    evaluation = evaluate(state)
+    if settings.metric not in evaluation.scores:
+        known = ", ".join(evaluation.scores)
+        raise BadInput(f"config.evaluation.metric is {settings.metric!r}, which is not measured; there are {known}.")
+    return evaluation
 
 
 def _write_evaluation(evaluation: Evaluation, step: int, history: list[dict[str, float]], writers: Writers) -> None:

@@ -8,11 +8,12 @@ from drumgan_jax.evaluation.reference import reference_side
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.training.data import Dataset
 
+SPLIT = "train"
 _BATCH = 32
 
 
 def dataset_side(
-    suite: Suite, dataset: Dataset, count: int, split: str = "train", progress: Callable[[int], None] | None = None
+    suite: Suite, dataset: Dataset, count: int, split: str = SPLIT, progress: Callable[[int], None] | None = None
 ) -> dict[str, Seen]:
     """What a suite's embedders see of `count` sounds of a split, or of all where there are fewer; cached on disk.
 

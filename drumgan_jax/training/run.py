@@ -13,6 +13,7 @@ from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.training.checkpoints import FOLDER, complete_steps
 from drumgan_jax.training.data import Dataset
+from drumgan_jax.training.settings import EvaluationSettings, read_section
 from drumgan_jax.training.writers import read_metrics
 
 CONFIG_NAME = "config.json"
@@ -100,13 +101,13 @@ def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
         return None
     if step != "best":
         raise BadInput(f"the step {step!r} is neither a number nor last or best.")
-    metric = read_config(run_dir)["evaluation"]["metric"]
+    metric = read_section(read_config(run_dir), "evaluation", EvaluationSettings).metric
     name, sign = f"evaluation/{metric}", -1.0 if is_higher_better(metric) else 1.0
     kept = complete_steps(Path(run_dir).absolute() / FOLDER)
     scored = [(sign * line[name], int(line["step"])) for line in read_metrics(run_dir) if name in line]
     scored = [(score, at) for score, at in scored if at in kept and math.isfinite(score)]
     if not scored:
-        raise BadInput(f"{run_dir} has no checkpoint with an evaluation of {metric}; give a step's number.")
+        raise BadInput(f"{run_dir} has no checkpoint with an evaluation of {metric}; give a step's number, or last.")
     return min(scored)[1]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.files import write_audio
-from drumgan_jax.evaluation.report import write_report
+from drumgan_jax.evaluation.report import drop_reports, write_report
 from drumgan_jax.training.pictures import save_grid, save_picture, spectrogram_grid
 from drumgan_jax.training.task import Evaluation
 
@@ -68,6 +68,7 @@ class Writers:
         if not active:
             return
         keep_until(run_dir / METRICS_NAME, step)
+        drop_reports(run_dir, step)
         self._lines = open(run_dir / METRICS_NAME, "a", encoding="utf-8")  # noqa: SIM115
         if sys.stderr.isatty():
             from tqdm import tqdm

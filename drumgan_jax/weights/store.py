@@ -55,13 +55,19 @@ def load(name: str) -> tuple[dict[str, np.ndarray], str]:
         BadInput: the file is not there, is not the published one, or cannot be read.
     """
     path = find(name)
-    digest = file_hash(path)
-    if not digest.startswith(entry(name).sha256):
-        raise BadInput(
-            f"{path} has SHA-256 {digest}, not the published {entry(name).sha256}; delete it and run"
-            f" `drumgan weights get {name}`."
-        )
+    digest = _check(path, entry(name))
     return read_state_dict(path), digest
+
+
+def _check(path: Path, file: WeightsFile) -> str:
+    """The SHA-256 of a file that is there, in hex; it must be the published one."""
+    digest = file_hash(path)
+    if not digest.startswith(file.sha256):
+        raise BadInput(
+            f"{path} has SHA-256 {digest}, not the published {file.sha256}; delete it and run"
+            f" `drumgan weights get {file.name}`."
+        )
+    return digest
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:
@@ -76,11 +82,13 @@ def get(name: str) -> Path:
     The file takes its name only when it is whole and its digest is the published one.
 
     Raises:
-        BadInput: no such name, the publisher cannot be reached, the fetch broke off, or the digest is another.
+        BadInput: no such name, the publisher cannot be reached, the fetch broke off, or the digest is another, of what
+            was fetched or of what was there.
     """
     file = entry(name)
     path = folder() / file.file_name
     if path.is_file():
+        _check(path, file)
         return path
     partial = path.with_name(f"{path.name}.partial")
     try:

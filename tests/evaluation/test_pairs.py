@@ -63,3 +63,6 @@ def test_nothing_to_compare(tmp_path: Path) -> None:
         write_audio(tmp_path / name / f"{name}.wav", sound(1), RATE)
     with pytest.raises(BadInput, match="has the name of one in"):
         compare_pairs(tmp_path / "a", tmp_path / "b", 10)
+    write_audio(tmp_path / "a" / "a.flac", sound(1), RATE)
+    with pytest.raises(BadInput, match="differ in their endings only"):
+        compare_pairs(tmp_path / "a", tmp_path / "b", 10)

@@ -103,7 +103,7 @@ def check(figures: dict[str, dict[str, float]]) -> None:
     """Every figure moves the way its definition promises."""
     half, others, noise, quiet, loud, dropped, repeated = figures.values()
     for name in ("fid/drums", "kid/drums"):
-        assert half[name] < 0.25 * others[name], name
+        assert half[name] < 0.25 * others[name] < 0.25 * noise[name], name
     # Frames of few sounds are alike within a sound: on these small sets only noise stands out from their own spread.
     for name in ("fid/drums", "fid/log_mel", "kid/drums"):
         assert half[name] < 0.05 * noise[name], name

@@ -57,7 +57,7 @@ def test_every_metric_is_what_its_function_says() -> None:
     assert results.warnings == [
         "kid: subsets of 270 and not of 1000, for one side has no more embeddings; measure more sounds."
     ]
-    json.dumps(results.report, allow_nan=False)
+    json.dumps(results.figures, allow_nan=False)
 
 
 @pytest.mark.usefixtures("known")
@@ -66,6 +66,24 @@ def test_fewer_embeddings_than_dimensions_is_told() -> None:
     real, few = (suite.look(stream(noises(count, samples=60))) for count in (30, 3))
     (warning,) = suite.compare(real, few).warnings
     assert warning.startswith("fid: no more embeddings (3 of the measured side) than their 4 dimensions")
+
+
+@pytest.mark.usefixtures("known")
+def test_a_small_reference_has_no_score_of_its_own() -> None:
+    suite = Suite.of(["is:linear"])
+    real, fake = (suite.look(stream(noises(count, samples=60))) for count in (5, 20))
+    assert "reference_value" not in suite.compare(real, fake).figures["is/linear"]
+
+
+def test_a_file_of_the_packaged_name_is_another_embedder(tmp_path: Path) -> None:
+    from drumgan_jax.evaluation import embedders
+
+    path = tmp_path / "drums.npz"
+    path.write_bytes((Path(embedders.__file__).parent / "drums.npz").read_bytes())
+    suite = Suite.of(["fid:drums", f"kid:{path}"])
+    first, second = suite.embedders
+    assert (first.name, second.name) == ("drums", f"drums@{first.weights_hash[:8]}")
+    assert suite.needs == {"drums": {"moments"}, second.name: {"embeddings"}}
 
 
 def test_without_published_weights_the_shipped_ones_are_used_and_it_is_told() -> None:
@@ -111,7 +129,10 @@ def test_the_reference_is_embedded_once(cache: Path) -> None:
     np.testing.assert_allclose(again["linear"].total.scatter, first["linear"].total.scatter, rtol=1e-12)
     side(count=41)
     assert len(calls) == 2
-    # What was kept for other metrics lacks the logits.
+    # What was kept for other metrics lacks the logits; it stays, and they are added.
+    side(Suite.of(["is:linear"]))
+    assert len(calls) == 3
+    side()
     side(Suite.of(["is:linear"]))
     assert len(calls) == 3
     for path in (cache / "references").iterdir():

@@ -1,7 +1,12 @@
 """Grids, trained one run after another, stopped and gone on with."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,13 +32,17 @@ sys.exit(int(ends.read_text()) if ends.exists() else 0)
 @pytest.fixture(autouse=True)
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that were started, in order; they are small programs."""
-    started = []
+    started, run = [], sweep._run
 
     def command(config, variant, overrides, common, data_dir, run_dir):
-        started.append(run_dir.name)
         return [sys.executable, "-c", TRAIN, str(run_dir), str(overrides["seed"])]
 
+    def counted(command):
+        started.append(Path(command[3]).name)
+        return run(command)
+
     monkeypatch.setattr(sweep, "train_command", command)
+    monkeypatch.setattr(sweep, "_run", counted)
     return started
 
 
@@ -46,6 +55,36 @@ def test_a_sweep_trains_all_and_compares(trainings: list[str], tmp_path: Path) -
     assert (tmp_path / "comparison.png").stat().st_size > 1000
     assert sweep.sweep(GRID, "tiny", "data", tmp_path) == []
     assert trainings == ["a", "b", "c"]
+    # Another command, or a folder that is gone, is not what was complete.
+    shutil.rmtree(tmp_path / "c")
+    changed = sweep.Grid("configs/x.py", {**GRID.runs, "b": {"seed": 4}})
+    assert sweep.sweep(changed, "tiny", "data", tmp_path) == []
+    assert trainings == ["a", "b", "c", "b", "c"]
+
+
+def test_ctrl_c_reaches_a_run_once_as_the_signal_at_which_it_saves(tmp_path: Path) -> None:
+    program = """
+import pathlib, signal, sys, time
+told = pathlib.Path(sys.argv[1])
+def stop(number, frame):
+    told.write_text(told.read_text() + signal.Signals(number).name)
+    sys.exit(75)
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+told.write_text("")
+time.sleep(60)
+"""
+    told = tmp_path / "told"
+    code = "import sys; from launch import sweep; print(sweep._run([sys.executable, '-c', *sys.argv[1:]]))"
+    command = [sys.executable, "-c", code, program, str(told)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        end = time.monotonic() + 60
+        while not told.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert told.read_text() == "SIGTERM"
+    assert out.startswith("('stopped'")
 
 
 def test_a_stopped_sweep_goes_on_where_it_stopped(trainings: list[str], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from training_cases import LABELS, write_dataset
 
 from configs import drum_classifier
 from drumgan_jax.classifier import build_classifier, load_classifier
-from drumgan_jax.commands.pack import best_step, describe, pack
+from drumgan_jax.commands.pack import describe, pack
 from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.embedders.classifier import from_file
 from drumgan_jax.training.checkpoints import load_ema
@@ -21,6 +21,7 @@ from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.mesh import AXES, batch_sharding, make_mesh
 from drumgan_jax.training.records import INDEX_NAME, write_index
+from drumgan_jax.training.run import find_step
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.classifier import weighted_cross_entropy, whole_split
 
@@ -180,8 +181,7 @@ def test_a_run_is_trained_evaluated_and_packed(data_dir: Path, tmp_path: Path) -
     assert list(losses) == [0, 2, 4, 6]
     assert (run / "evaluations" / "step_00000006_confusion.png").is_file()
     best = min(list(losses)[1:], key=lambda step: losses[step])
-    config = json.loads((run / "config.json").read_text())
-    assert best_step(str(run), config) == best
+    assert find_step(run, "best") == best
 
     path, card = pack(str(run), str(out), held_out=str(data_dir))
     loaded = load_classifier(path)
@@ -196,7 +196,12 @@ def test_a_run_is_trained_evaluated_and_packed(data_dir: Path, tmp_path: Path) -
     jax.tree.map(np.testing.assert_array_equal, loaded.variables, averages)
 
     embedder = from_file(path)
-    assert (embedder.name, embedder.window, embedder.hop, embedder.dimensions) == ("toy", 512, 512, 4)
+    assert (embedder.name, embedder.window, embedder.hop, embedder.dimensions) == (
+        f"toy@{loaded.sha256[:8]}",
+        512,
+        512,
+        4,
+    )
     assert (embedder.num_classes, embedder.weights_hash) == (3, loaded.sha256)
     waveforms = batch_of(data_dir)["waveforms"]
     features = jax.jit(embedder.function)(embedder.variables, waveforms)
@@ -208,12 +213,13 @@ def test_a_run_is_trained_evaluated_and_packed(data_dir: Path, tmp_path: Path) -
 def test_only_a_classifiers_run_is_packed_and_only_what_fits_measured(data_dir: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(toy_config(data_dir, train={"total_images": BATCH}, evaluation={"every": 0}), run)
-    assert best_step(str(run), json.loads((run / "config.json").read_text())) is None
+    with pytest.raises(BadInput, match="has no checkpoint with an evaluation of loss"):
+        pack(str(run), str(tmp_path / "out.npz"))
     other = write_dataset(tmp_path, 8, 1, REPRESENTATION | {"num_samples": 256})
     with pytest.raises(BadInput, match="prepared with another representation"):
-        pack(str(run), str(tmp_path / "out.npz"), held_out=str(other))
+        pack(str(run), str(tmp_path / "out.npz"), "last", held_out=str(other))
     with pytest.raises(BadInput, match="has no checkpoint of step 5"):
-        pack(str(run), str(tmp_path / "out.npz"), step=5)
+        pack(str(run), str(tmp_path / "out.npz"), step="5")
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "task": {"kind": "gan"}}))
     with pytest.raises(BadInput, match="is a run of task 'gan'"):

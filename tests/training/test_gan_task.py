@@ -151,8 +151,9 @@ def test_conditional_needs_labels(tmp_path):
 def test_samples_are_the_same_at_each_call(tmp_path):
     task = build_toy_task(toy_config(tmp_path, gain=1.0), make_mesh())
     state = task.init()
-    sounds = task.sample(state, 0, 13)
+    labels = np.zeros((1, 0), np.float32)
+    sounds = task.sample(state, 0, 13, labels)
     assert sounds.shape == (13, build_representation(REPRESENTATION).num_samples)
-    np.testing.assert_array_equal(sounds, task.sample(state, 0, 13))
-    np.testing.assert_array_equal(sounds[BATCH:], task.sample(state, BATCH, 13 - BATCH))
+    np.testing.assert_array_equal(sounds, task.sample(state, 0, 13, labels))
+    np.testing.assert_array_equal(sounds[BATCH:], task.sample(state, BATCH, 13 - BATCH, labels))
     assert np.abs(sounds[:BATCH] - task.summarize(state).waveforms[:1]).max() > 0

@@ -13,7 +13,7 @@ from training_cases import LABELS, finish, start_process, timeless, tiny_config,
 
 from drumgan_jax.audio.representations import settings_of
 from drumgan_jax.errors import BadInput
-from drumgan_jax.evaluation.report import read_reports
+from drumgan_jax.evaluation.report import read_reports, write_report
 from drumgan_jax.training import run
 from drumgan_jax.training.checkpoints import complete_steps, load_ema
 from drumgan_jax.training.data import open_dataset
@@ -181,6 +181,20 @@ def test_evaluation_of_the_suite_runs_in_the_loop(data_dir, tmp_path):
     assert figure["value"] == history[-1]["evaluation/fid/log_mel"]
     assert (figure["samples"], figure["reference_samples"], figure["weights"]) == (32, 24, "")
     assert figure["low"] < figure["value"] < figure["high"]
+
+
+def test_a_metric_that_is_not_measured_is_told_at_once(data_dir, tmp_path):
+    sections = {"evaluation": {"every": 4, "num_samples": 8, "metric": "fid/drums"}}
+    with pytest.raises(
+        BadInput, match=r"config\.evaluation\.metric is 'fid/drums', which is not measured; .* fid/log_mel"
+    ):
+        train(toy_config(data_dir, **sections), tmp_path)
+
+
+def test_evaluations_of_a_run_that_began_anew_are_gone(data_dir, tmp_path):
+    write_report(tmp_path, 500, {"figures": {"fid/log_mel": {"value": 1.0}}})
+    train(toy_config(data_dir), tmp_path)
+    assert read_reports(tmp_path) == {}
 
 
 def test_higher_is_better_of_some_figures(data_dir, tmp_path, monkeypatch):

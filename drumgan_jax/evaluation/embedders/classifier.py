@@ -1,5 +1,6 @@
 """Classifiers of sounds as embedders: the packaged one of drums, and any file of one."""
 
+import dataclasses
 import os
 from importlib import resources
 from pathlib import Path
@@ -16,11 +17,13 @@ Array = jax.Array
 def build() -> Embedder:
     """The packaged classifier of kicks, snares and cymbals; its card is drums.md, beside it."""
     with resources.as_file(resources.files("drumgan_jax.evaluation.embedders") / "drums.npz") as path:
-        return from_file(path)
+        return dataclasses.replace(from_file(path), name="drums")
 
 
 def from_file(path: str | os.PathLike[str]) -> Embedder:
-    """A file that `drumgan pack` wrote, named after it: the layer before the classes embeds, the classes are logits.
+    """A file that `drumgan pack` wrote: the layer before the classes embeds, the classes are logits.
+
+    Its name is the file's with the start of its hash, for figures of two files of one name are not comparable.
 
     Raises:
         BadInput: the file cannot be read, is damaged or of another kind.
@@ -34,7 +37,7 @@ def from_file(path: str | os.PathLike[str]) -> Embedder:
     samples = classifier.front_end.num_samples
     windows = jax.ShapeDtypeStruct((1, samples), "float32")
     return Embedder(
-        name=Path(path).stem,
+        name=f"{Path(path).stem}@{sha256[:8]}",
         sample_rate=classifier.front_end.sample_rate,
         window=samples,
         hop=samples,

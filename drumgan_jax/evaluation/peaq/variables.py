@@ -199,9 +199,7 @@ def _detection(excitation: np.ndarray) -> dict[str, float | None]:
     difference = reference - test
     level = 0.3 * np.maximum(reference, test) + 0.7 * test
     positive = np.maximum(level, 1e-6)
-    polynomial = np.polynomial.polynomial.polyval(
-        positive, [-0.198719, 0.0550197, -0.00102438, 5.05622e-6, 9.01033e-11]
-    )
+    polynomial = np.polynomial.polynomial.polyval(positive, _STEP_POLYNOMIAL)
     threshold = np.where(level > 0.0, 5.95072 * (6.39468 / positive) ** 1.71332 + polynomial, 1e30)
     slope = np.where(difference > 0.0, 4.0, 6.0)
     unheard = 0.5 ** (np.abs(difference / threshold) ** slope)

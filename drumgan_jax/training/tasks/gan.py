@@ -163,7 +163,7 @@ class GanTask:
                 step = compiled(functools.partial(self._lazy_step, r, purposes[r.name]))
                 self._phases.append((r.name, r.interval, step))
         self._average = jax.jit(self._averaged, in_shardings=(shardings,), out_shardings=shardings, donate_argnums=0)
-        self._render = jax.jit(self._rendered, static_argnums=(2, 3), out_shardings=replicated(mesh))
+        self._render = jax.jit(self._rendered, static_argnums=3, out_shardings=replicated(mesh))
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -194,32 +194,39 @@ class GanTask:
 
     def summarize(self, state: GanState) -> Summary:
         """Sounds of fixed latents, their labels taking turns, by the moving average."""
-        return Summary(self._draw(state, 0, self._num_summary, SUMMARY), self._gan.representation.sample_rate)
+        labels = np.eye(max(self._num_labels, 1), self._num_labels, dtype=np.float32)
+        waveforms = self._draw(state, 0, self._num_summary, SUMMARY, labels)
+        return Summary(waveforms, self._gan.representation.sample_rate)
 
-    def sample(self, state: GanState, start: int, count: int) -> np.ndarray:
-        """Waveforms [count, samples] of latents `start` and following of a fixed sequence, by the moving average."""
-        return self._draw(state, start, count, SAMPLE)
+    def sample(self, state: GanState, start: int, count: int, labels: np.ndarray) -> np.ndarray:
+        """Waveforms [count, samples] of latents `start` and following of a fixed sequence, by the moving average.
+
+        Sound n has row n of `labels` [rows, labels], which begins again after its last row.
+        """
+        return self._draw(state, start, count, SAMPLE, labels)
 
     def evaluator(self, dataset: Dataset) -> Evaluator:
         """Scores `evaluation.metrics` of the moving average's sounds against the data set's."""
         # The metrics' own imports are paid only by runs that evaluate.
         from drumgan_jax.evaluation.collecting import sampled
         from drumgan_jax.evaluation.suite import Suite
-        from drumgan_jax.training.reference import dataset_side
+        from drumgan_jax.training.reference import SPLIT, dataset_side
 
         settings = self._evaluation
         suite = Suite.of(settings.metrics, batch_sharding(self._mesh))
         real = dataset_side(suite, dataset, settings.num_samples)
+        # The same classes on both sides: else a perfect generator of an unbalanced set would be scored down.
+        labels = dataset.labels(SPLIT, settings.num_samples) if self._num_labels else np.zeros((1, 0), np.float32)
 
         def evaluate(state: GanState) -> Evaluation:
             sounds = sampled(
-                lambda start, count: self.sample(state, start, count),
+                lambda start, count: self.sample(state, start, count, labels),
                 settings.num_samples,
                 self._gan.representation.sample_rate,
                 self._settings.batch_size,
             )
             results = suite.compare(real, suite.look(sounds))
-            return Evaluation(results.scores, results.report)
+            return Evaluation(results.scores, {"figures": results.figures})
 
         return evaluate
 
@@ -398,20 +405,23 @@ class GanTask:
         """Split over the devices along the batch, where it divides evenly."""
         return x if len(x) % self._mesh.size else jax.lax.with_sharding_constraint(x, batch_sharding(self._mesh))
 
-    def _draw(self, state: GanState, start: int, count: int, purpose: int) -> np.ndarray:
+    def _draw(self, state: GanState, start: int, count: int, purpose: int, labels: np.ndarray) -> np.ndarray:
         """Waveforms [count, samples] in chunks of one compiled size."""
         size = self._settings.batch_size // self._settings.accumulation
-        chunks = [self._render(state.ema, np.int32(start + i), size, purpose) for i in range(0, count, size)]
+        chunks = [
+            self._render(state.ema, np.int32(first), labels[(first + np.arange(size)) % len(labels)], purpose)
+            for first in range(start, start + count, size)
+        ]
         return np.concatenate([np.asarray(chunk) for chunk in chunks])[:count]
 
-    def _rendered(self, ema: Any, start: Array, size: int, purpose: int) -> Array:
+    def _rendered(self, ema: Any, start: Array, labels: Array, purpose: int) -> Array:
         """Waveforms [size, samples] of latents `start` and following; a latent has its own key, and so its noise."""
+        size = len(labels)
         key = jax.random.fold_in(jax.random.key(self._seed), purpose)
         items = start + jnp.arange(size, dtype=jnp.int32)
         keys = jax.vmap(lambda item: jax.random.split(jax.random.fold_in(key, item)))(items)
         z = self._spread(jax.vmap(lambda k: jax.random.normal(k, (self._gan.generator.z_dim,)))(keys[:, 0]))
-        labels = jax.nn.one_hot(items % self._num_labels, self._num_labels) if self._num_labels else None
-        x = self._spread(_apply(self._gan.generator, ema, z, labels, keys[:, 1]))
+        x = self._spread(_apply(self._gan.generator, ema, z, labels if self._num_labels else None, keys[:, 1]))
         return self._gan.representation.decode(x, jax.random.fold_in(key, start))
 
 
