@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.evaluation.intervals import Figure, jackknife, student
+from drumgan_jax.evaluation.intervals import Figure, groups_of_sounds, has_several_rows, jackknife, sound_index, student
 from drumgan_jax.evaluation.moments import Moments, merged, without_each
 
 GROUPS = 10
@@ -99,7 +99,9 @@ def frechet_figure(real: Moments, groups: Sequence[Moments]) -> Figure:
     return jackknife([distance(rest) for rest in without_each(groups)], distance(merged(groups)))
 
 
-def frechet_infinity(real: Moments, rows: np.ndarray, seed: int = 0) -> tuple[Figure, float, float]:
+def frechet_infinity(
+    real: Moments, rows: np.ndarray, seed: int = 0, *, sounds: np.ndarray | None = None
+) -> tuple[Figure, float, float]:
     """Squared Fréchet distance extrapolated to infinitely many generated samples (Chong and Forsyth 2020, eq. 6).
 
     The distance to the whole real set is taken at 25 sizes evenly from the smallest to all rows, each drawn WITHOUT
@@ -108,22 +110,25 @@ def frechet_infinity(real: Moments, rows: np.ndarray, seed: int = 0) -> tuple[Fi
     is more, since the bias is a straight line in 1 / size only well above the dimensions; but never more than half the
     rows. Only the generated side is extrapolated.
 
-    The interval joins the jackknife over 10 groups of all rows with the standard error of the line's value at 0.
+    The interval joins the jackknife over up to 10 groups of whole sounds with the standard error of the line's value
+    at 0. What bias goes with the number of sounds rather than of rows stays in the value.
 
     Args:
         real: moments of the real set.
         rows: generated embeddings [samples, features].
         seed: of the draws.
+        sounds: number of each row's sound [samples] int, non-decreasing; None where every row is a sound of its own.
 
     Returns:
         The figure, the line's slope, and its coefficient of determination.
 
     Raises:
-        BadInput: as `frechet_distance`, or fewer than 50 rows.
+        BadInput: as `frechet_distance`, fewer than 50 rows, or all of one sound.
     """
     count, features = rows.shape
     if count < 2 * SIZES:
         raise BadInput(f"Extrapolating a Fréchet distance needs {2 * SIZES} embeddings, not {count}; give more sounds.")
+    index = sound_index(sounds, count, "generated")
     smallest = min(max(SMALLEST, 2 * features), count // 2)
     sizes = np.linspace(smallest, count, SIZES).astype(int)
     rng = np.random.default_rng(seed)
@@ -137,8 +142,9 @@ def frechet_infinity(real: Moments, rows: np.ndarray, seed: int = 0) -> tuple[Fi
     total = float(np.sum((distances - distances.mean()) ** 2))
     error = math.sqrt(residual / (SIZES - 2) * (1 / SIZES + np.mean(1 / sizes) ** 2 / (inverse @ inverse)))
 
-    groups = [Moments.of(part) for part in np.array_split(rows[rng.permutation(count)], GROUPS)]
+    groups = [Moments.of(rows[group]) for group in groups_of_sounds(index, GROUPS, rng)]
     sampling = frechet_figure(real, groups)
+    units = " of sounds" if has_several_rows(index) else ""
     half = math.hypot(sampling.high - sampling.value, student(SIZES - 2) * error)
-    figure = Figure(value, value - half, value + half, f"{sampling.interval}, and the standard error of the fit")
+    figure = Figure(value, value - half, value + half, f"{sampling.interval}{units}, and the standard error of the fit")
     return figure, slope, 1 - residual / total if total else 1.0

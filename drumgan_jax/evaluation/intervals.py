@@ -1,4 +1,4 @@
-"""A figure with its 95 % interval, and two ways to find the interval."""
+"""A figure with its 95 % interval, and two ways to find the interval, of single rows or of sounds of several."""
 
 import dataclasses
 import math
@@ -33,6 +33,54 @@ class Figure:
     spread: float | None = None
 
 
+def sound_index(sounds: np.ndarray | None, rows: int, side: str) -> np.ndarray:
+    """Which sound each row is of, counted from 0 [rows].
+
+    Rows of one sound are not independent, so that intervals are of the choice of sounds and not of rows.
+
+    Args:
+        sounds: number of each row's sound [rows] int, non-decreasing; None where every row is a sound of its own.
+        rows: how many.
+        side: what to call the sounds in a message.
+
+    Raises:
+        BadInput: all of several rows are of one sound, which says nothing of how sounds differ.
+    """
+    if sounds is None:
+        return np.arange(rows)
+    index = np.unique(sounds, return_inverse=True)[1]
+    if len(index) != rows or np.any(np.diff(sounds) < 0):
+        raise ValueError(f"sound numbers must be one for each of {rows} rows, none less than the one before it")
+    if rows > 1 and not index.any():
+        raise BadInput(
+            f"An interval needs at least 2 {side} sounds, not 1, however many embeddings it has; give more sounds."
+        )
+    return index
+
+
+def has_several_rows(index: np.ndarray) -> bool:
+    """Whether any sound of a `sound_index` [rows] has more than one row."""
+    return int(index.max()) + 1 < len(index)
+
+
+def rows_of_sounds(index: np.ndarray) -> list[np.ndarray]:
+    """Row numbers of each sound of a `sound_index` [rows]."""
+    return np.split(np.arange(len(index)), np.flatnonzero(np.diff(index)) + 1)
+
+
+def groups_of_sounds(index: np.ndarray, groups: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Row numbers of random groups of whole sounds, for a jackknife.
+
+    Args:
+        index: which sound each row is of [rows], from `sound_index`.
+        groups: how many, or one a sound where there are fewer sounds.
+        rng: of the choice.
+    """
+    members = rows_of_sounds(index)
+    parts = np.array_split(rng.permutation(len(members)), min(groups, len(members)))
+    return [np.concatenate([members[sound] for sound in part]) for part in parts]
+
+
 def student(degrees: int) -> float:
     """Half the width of a 95 % interval in standard errors (Student's t with so many degrees of freedom)."""
     return float(stdtrit(degrees, (1 + LEVEL) / 2))
@@ -56,11 +104,17 @@ def jackknife(without_each: Sequence[float], value: float) -> Figure:
     return Figure(value, value - half, value + half, f"jackknife over {groups} groups")
 
 
-def bootstrap(values: np.ndarray, seed: int = 0) -> Figure:
-    """The mean of values [samples], with the percentile interval of its bootstrap (Efron 1979).
+def bootstrap(values: np.ndarray, seed: int = 0, *, index: np.ndarray | None = None) -> Figure:
+    """The mean of values, with the percentile interval of its bootstrap (Efron 1979).
 
-    Resamples are drawn as counts of each distinct value, which is the same law and quick for values of few kinds.
-    Values that are all alike have an interval of no width.
+    With an index whole sounds are resampled, and a resample's mean is of as many values as its sounds have. Resamples
+    are drawn as counts of each distinct value (or sum and number of a sound's values), which is the same law and quick
+    for values of few kinds. Values that are all alike have an interval of no width.
+
+    Args:
+        values: what to average [samples].
+        seed: of the resamples.
+        index: which sound each value is of [samples], from `sound_index`; None where each is of its own.
 
     Raises:
         BadInput: no values.
@@ -68,7 +122,12 @@ def bootstrap(values: np.ndarray, seed: int = 0) -> Figure:
     if not len(values):
         raise BadInput("A bootstrap interval needs at least 1 sample, not 0; give more samples.")
     kinds, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(values), counts / len(values), RESAMPLES)
-    low, high = np.quantile(drawn @ kinds / len(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     value = float(counts @ kinds / len(values))
-    return Figure(value, float(low), float(high), f"bootstrap, {RESAMPLES} resamples")
+    sizes, units = np.ones(len(kinds)), ""
+    if index is not None and has_several_rows(index):
+        sums_and_sizes = np.stack([np.bincount(index, values), np.bincount(index)], axis=1)
+        distinct, counts = np.unique(sums_and_sizes, axis=0, return_counts=True)
+        (kinds, sizes), units = distinct.T, " of sounds"
+    drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), RESAMPLES)
+    low, high = np.quantile(drawn @ kinds / (drawn @ sizes), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Figure(value, float(low), float(high), f"bootstrap{units}, {RESAMPLES} resamples")

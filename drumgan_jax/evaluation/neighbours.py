@@ -5,13 +5,20 @@ from collections.abc import Iterator
 import numpy as np
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.evaluation.intervals import Figure, bootstrap
+from drumgan_jax.evaluation.intervals import Figure, bootstrap, sound_index
 
 # Elements of a block of distances: 8 MiB in float64.
 BLOCK = 2**20
 
 
-def neighbour_metrics(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[dict[str, Figure], list[str]]:
+def neighbour_metrics(
+    real: np.ndarray,
+    fake: np.ndarray,
+    k: int = 5,
+    *,
+    real_sounds: np.ndarray | None = None,
+    fake_sounds: np.ndarray | None = None,
+) -> tuple[dict[str, Figure], list[str]]:
     """How much of the fake set lies among the real one, and the other way round.
 
     Around each sample lies a ball to its k-th nearest neighbour in its own set, itself not counted; inside means
@@ -25,19 +32,22 @@ def neighbour_metrics(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[d
     the mean of all. A fake that copies the k-th neighbour is on the ball and not in it; a copy of a real whose
     ball has radius 0 is not in that ball either.
 
-    The intervals are of the choice of the samples that are averaged, balls held fixed.
+    The intervals are of the choice of the sounds whose samples are averaged, balls held fixed.
 
     Args:
         real: real embeddings [samples, features].
         fake: generated embeddings [samples, features].
         k: which neighbour the balls reach.
+        real_sounds: number of the sound of each real embedding [samples] int, non-decreasing; None where each is of a
+            sound of its own.
+        fake_sounds: the same of generated embeddings.
 
     Returns:
         Figures `precision`, `recall`, `density`, `coverage`, and a sentence for each side whose duplicates make some
         of them meaningless.
 
     Raises:
-        BadInput: no more than k samples on a side, or other dimensions on one than on the other.
+        BadInput: no more than k samples on a side, all of one sound, or other dimensions on one than on the other.
     """
     for name, side in (("real", real), ("generated", fake)):
         if len(side) <= k:
@@ -50,6 +60,10 @@ def neighbour_metrics(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[d
             f"Neighbour metrics were asked of embeddings of {real.shape[1]} and of {fake.shape[1]} dimensions; embed "
             "both sides with the same embedder."
         )
+    real_index, fake_index = (
+        sound_index(real_sounds, len(real), "real"),
+        sound_index(fake_sounds, len(fake), "generated"),
+    )
     # Distances stay, and the norms that rounding goes by become small.
     middle = (real.mean(axis=0, dtype=np.float64) + fake.mean(axis=0, dtype=np.float64)) / 2
     real, fake = real - middle, fake - middle
@@ -65,10 +79,10 @@ def neighbour_metrics(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[d
         distances -= fake_radii
         recalled[rows] = distances.min(axis=1) < -(1 + slack) * reals
     figures = {
-        "precision": bootstrap(around_fake > 0),
-        "recall": bootstrap(recalled),
-        "density": bootstrap(around_fake / k),
-        "coverage": bootstrap(covered),
+        "precision": bootstrap(around_fake > 0, index=fake_index),
+        "recall": bootstrap(recalled, index=real_index),
+        "density": bootstrap(around_fake / k, index=fake_index),
+        "coverage": bootstrap(covered, index=real_index),
     }
     return figures, _duplicate_warnings(real, real_radii, fake, fake_radii, k, slack)
 

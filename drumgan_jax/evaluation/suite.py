@@ -69,8 +69,12 @@ def _frechet(name: str, real: Seen, fake: Seen) -> Measured:
 
 def _frechet_infinity(name: str, real: Seen, fake: Seen) -> Measured:
     assert fake.embeddings is not None
-    figure, slope, r2 = frechet_infinity(real.total, fake.embeddings)
-    return Measured({name: figure}, details={name: {"slope": slope, "r2": r2}})
+    figure, slope, r2 = frechet_infinity(real.total, fake.embeddings, sounds=fake.sound_of_row)
+    warning = (
+        f"{name}: sounds of several windows are extrapolated by windows, which leaves the bias of few sounds in; "
+        "compare it only between sets of as many sounds."
+    )
+    return Measured({name: figure}, [warning] if fake.rows > fake.sounds else (), {name: {"slope": slope, "r2": r2}})
 
 
 def _kernel(real: Seen, fake: Seen) -> Measured:
@@ -80,7 +84,13 @@ def _kernel(real: Seen, fake: Seen) -> Measured:
     warning = (
         f"kid: subsets of {size} and not of {KERNEL_SUBSET}, for one side has no more embeddings; measure more sounds."
     )
-    figure = kernel_distance(real.embeddings, fake.embeddings, subset_size=size)
+    figure = kernel_distance(
+        real.embeddings,
+        fake.embeddings,
+        subset_size=size,
+        real_sounds=real.sound_of_row,
+        fake_sounds=fake.sound_of_row,
+    )
     return Measured({"kid": figure}, [warning] if size < KERNEL_SUBSET else (), {"kid": {"subset_size": size}})
 
 
@@ -89,13 +99,15 @@ def _inception(real: Seen, fake: Seen) -> Measured:
     assert fake.logits is not None
     # The reference's own score is told beside, where there is enough of it.
     reference = {"reference_value": inception_score(real.logits).value} if real.rows >= SPLITS else {}
-    return Measured({"is": inception_score(fake.logits, SPLITS)}, details={"is": reference})
+    return Measured({"is": inception_score(fake.logits, SPLITS, sounds=fake.sound_of_row)}, details={"is": reference})
 
 
 def _neighbours(real: Seen, fake: Seen) -> Measured:
     assert real.embeddings is not None
     assert fake.embeddings is not None
-    figures, warnings = neighbour_metrics(real.embeddings, fake.embeddings)
+    figures, warnings = neighbour_metrics(
+        real.embeddings, fake.embeddings, real_sounds=real.sound_of_row, fake_sounds=fake.sound_of_row
+    )
     return Measured(figures, [f"prdc: {warning}" for warning in warnings])
 
 

@@ -124,6 +124,8 @@ def test_bad_sets_are_refused_in_a_sentence() -> None:
         frechet_figure(x, [x, Moments.empty(4)])
     with pytest.raises(BadInput, match="needs 50 embeddings"):
         frechet_infinity(x, vectors(49, 4, 16))
+    with pytest.raises(BadInput, match="at least 2 generated sounds, not 1"):
+        frechet_infinity(x, vectors(50, 4, 16), sounds=np.zeros(50, int))
 
 
 def test_figure_is_the_whole_sets_distance_with_the_jackknifes_interval() -> None:
@@ -184,6 +186,26 @@ def test_infinity_is_the_line_through_subsets_without_replacement() -> None:
     half = np.hypot(sampling.high - sampling.value, 2.068658 * line.intercept_stderr)
     assert figure.high - figure.value == pytest.approx(half, rel=1e-6)
     assert figure.value - figure.low == pytest.approx(half, rel=1e-6)
+
+
+def test_infinity_of_correlated_rows_leaves_whole_sounds_out() -> None:
+    real = Moments(10**6, np.zeros(4), (10**6 - 1) * np.eye(4))
+    sounds = np.repeat(np.arange(40), 20)
+    covered = covered_as_rows = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        # Far apart, so that the bias of few sounds is small beside the spread.
+        each, noise = rng.standard_normal((40, 1, 4)), rng.standard_normal((40, 20, 4))
+        rows = (0.995 * each + 0.1 * noise + 2).reshape(-1, 4)
+        by_sounds, *line = frechet_infinity(real, rows, sounds=sounds)
+        by_rows, *line_by_rows = frechet_infinity(real, rows)
+        assert (by_sounds.value, line) == (by_rows.value, line_by_rows)
+        covered += by_sounds.low < 4 * 2**2 < by_sounds.high
+        covered_as_rows += by_rows.low < 4 * 2**2 < by_rows.high
+    assert covered >= 34
+    assert covered_as_rows <= 28
+    assert by_sounds.interval == "jackknife over 10 groups of sounds, and the standard error of the fit"
+    assert frechet_infinity(real, rows, sounds=np.arange(800))[0] == by_rows
 
 
 def test_one_set_to_many_is_the_same_as_each_alone() -> None:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.evaluation.intervals import Figure, bootstrap, jackknife, student
+from drumgan_jax.evaluation.intervals import (
+    Figure,
+    bootstrap,
+    groups_of_sounds,
+    has_several_rows,
+    jackknife,
+    sound_index,
+    student,
+)
 
 
 def test_student_has_the_tables_values() -> None:
@@ -42,6 +50,56 @@ def test_bootstrap_of_distinct_values_is_the_same_law_as_resampling_them() -> No
     low, high = np.quantile(means, [0.025, 0.975])
     assert figure.low == pytest.approx(low, abs=0.1 * (high - low))
     assert figure.high == pytest.approx(high, abs=0.1 * (high - low))
+
+
+@pytest.mark.smoke
+def test_bootstrap_of_sounds_of_equal_rows_is_that_of_one_row_each() -> None:
+    values = np.random.default_rng(4).exponential(size=60)
+    one, several = bootstrap(values), bootstrap(np.repeat(values, 7), index=np.repeat(np.arange(60), 7))
+    assert (several.low, several.high) == pytest.approx((one.low, one.high), rel=1e-12)
+    assert several.interval == "bootstrap of sounds, 1000 resamples"
+    assert several.value == bootstrap(np.repeat(values, 7)).value
+    assert bootstrap(values, index=np.arange(60)) == one
+
+
+def test_bootstrap_of_sounds_of_unlike_numbers_of_rows_is_the_law_of_their_ratio() -> None:
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(1, 9, 40)
+    index = np.repeat(np.arange(40), sizes)
+    values = rng.exponential(size=40)[index] + 0.1 * rng.standard_normal(len(index))
+    drawn = rng.integers(0, 40, (20000, 40))
+    sums = np.array([values[index == sound].sum() for sound in range(40)])
+    low, high = np.quantile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [0.025, 0.975])
+    figure = bootstrap(values, index=index)
+    assert figure.low == pytest.approx(low, abs=0.1 * (high - low))
+    assert figure.high == pytest.approx(high, abs=0.1 * (high - low))
+
+
+def test_sounds_are_counted_from_zero_and_stay_whole_in_groups() -> None:
+    assert sound_index(None, 3, "real").tolist() == sound_index(np.array([4, 6, 9]), 3, "real").tolist() == [0, 1, 2]
+    assert not has_several_rows(np.arange(3))
+    index = sound_index(np.array([2, 2, 5, 7, 7, 7]), 6, "real")
+    assert index.tolist() == [0, 0, 1, 2, 2, 2]
+    assert has_several_rows(index)
+    assert sorted(part.tolist() for part in groups_of_sounds(index, 10, np.random.default_rng(0))) == [
+        [0, 1],
+        [2],
+        [3, 4, 5],
+    ]
+    index = np.repeat(np.arange(31), 4)
+    groups = groups_of_sounds(index, 10, np.random.default_rng(1))
+    assert sorted(len(group) for group in groups) == [12] * 9 + [16]
+    assert sorted(index[np.concatenate(groups)]) == index.tolist()
+    assert [len(set(index[group])) for group in groups] == [len(group) // 4 for group in groups]
+
+
+def test_rows_of_one_sound_and_wrong_sound_numbers_are_refused() -> None:
+    with pytest.raises(BadInput, match="at least 2 real sounds, not 1"):
+        sound_index(np.zeros(5, int), 5, "real")
+    assert sound_index(np.zeros(1, int), 1, "real").tolist() == [0]
+    for wrong in (np.zeros(4, int), np.array([0, 1, 0])):
+        with pytest.raises(ValueError, match="one for each of 3 rows"):
+            sound_index(wrong, 3, "real")
 
 
 def test_too_little_is_refused_and_equal_values_have_no_width() -> None:

@@ -33,6 +33,12 @@ def values(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
     return {name: figure.value for name, figure in figures.items()}
 
 
+def of_sounds(sounds: int, rows: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows of a normal law in two dimensions, several of every sound and alike."""
+    drawn = 0.98 * rng.standard_normal((sounds, 1, 2)) + 0.2 * rng.standard_normal((sounds, rows, 2))
+    return drawn.reshape(-1, 2)
+
+
 @pytest.mark.smoke
 @pytest.mark.parametrize(
     ("real", "fake", "features", "k"), [(400, 300, 64, 5), (150, 500, 3, 1), (90, 80, 2048, 3)], ids=str
@@ -126,8 +132,47 @@ def test_intervals_hold_the_values_and_narrow_with_the_samples() -> None:
     assert 0 < widths[1] < 0.5 * widths[0]
 
 
+def test_the_interval_of_correlated_rows_covers_the_mean_of_infinitely_many() -> None:
+    # Balls are held fixed, so one real side stands for all trials, and the many fakes around it are the truth.
+    real, sounds = of_sounds(30, 20, np.random.default_rng(6)), np.repeat(np.arange(30), 20)
+    radii = np.sort(np.linalg.norm(real[:, None] - real, axis=2), axis=1)[:, 5]
+    many = np.random.default_rng(7).standard_normal((20000, 2)) * np.hypot(0.98, 0.2)
+    inside = np.linalg.norm(real[:, None] - many, axis=2) < radii[:, None]
+    true = {"precision": inside.any(axis=0).mean(), "density": inside.sum() / (5 * len(many))}
+    covered = dict.fromkeys(true, 0)
+    covered_as_rows = dict.fromkeys(true, 0)
+    for seed in range(40):
+        fake = of_sounds(30, 20, np.random.default_rng(100 + seed))
+        by_sounds, _ = neighbour_metrics(real, fake, real_sounds=sounds, fake_sounds=sounds)
+        by_rows, _ = neighbour_metrics(real, fake)
+        for name in NAMES:
+            assert by_sounds[name].value == by_rows[name].value
+            assert by_sounds[name].interval == "bootstrap of sounds, 1000 resamples"
+        for name, value in true.items():
+            covered[name] += by_sounds[name].low <= value <= by_sounds[name].high
+            covered_as_rows[name] += by_rows[name].low <= value <= by_rows[name].high
+    assert min(covered.values()) >= 32
+    assert max(covered_as_rows.values()) <= 24
+
+
+def test_each_metric_goes_by_the_sounds_of_the_side_that_it_averages() -> None:
+    rng = np.random.default_rng(8)
+    x, y = of_sounds(30, 10, rng), of_sounds(20, 7, rng)
+    x_sounds, y_sounds = np.repeat(np.arange(30), 10), np.repeat(np.arange(20), 7)
+    there, _ = neighbour_metrics(x, y, real_sounds=x_sounds, fake_sounds=y_sounds)
+    back, _ = neighbour_metrics(y, x, real_sounds=y_sounds, fake_sounds=x_sounds)
+    assert (there["precision"], there["recall"]) == (back["recall"], back["precision"])
+    real_only, _ = neighbour_metrics(x, y, real_sounds=x_sounds)
+    by_rows, _ = neighbour_metrics(x, y, fake_sounds=np.arange(140))
+    for name, sounds_of_real in zip(NAMES, (False, True, False, True), strict=True):
+        assert real_only[name] == (there if sounds_of_real else by_rows)[name]
+    assert by_rows == neighbour_metrics(x, y)[0]
+
+
 def test_too_few_samples_and_unlike_dimensions_are_refused() -> None:
     with pytest.raises(BadInput, match="at least 6 generated embeddings, not 5"):
         neighbour_metrics(np.zeros((6, 2)), np.zeros((5, 2)))
+    with pytest.raises(BadInput, match="at least 2 real sounds, not 1"):
+        neighbour_metrics(np.zeros((6, 2)), np.zeros((6, 2)), real_sounds=np.zeros(6, int))
     with pytest.raises(BadInput, match="of 2 and of 3 dimensions"):
         neighbour_metrics(np.zeros((6, 2)), np.zeros((6, 3)))
