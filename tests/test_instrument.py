@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import build_gan
@@ -68,6 +69,15 @@ def test_labels_by_name_by_weight_and_drawn(instrument: Instrument) -> None:
     np.testing.assert_array_equal(instrument.draw([1], "snare").labels, [[0, 1, 0]])
     soft = {"kick": 0.75, "hat": 0.25}
     np.testing.assert_array_equal(instrument.draw([1, 2], soft).labels, [[0.75, 0, 0.25]] * 2)
+    rows = np.asarray([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
+    np.testing.assert_array_equal(instrument.draw([1, 2], rows).labels, rows)
+
+
+def test_spread_over_devices_makes_the_same_sounds(instrument: Instrument) -> None:
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spread = instrument.spread(NamedSharding(mesh, PartitionSpec("data")))
+    seeds = range(BATCH + 1)
+    np.testing.assert_allclose(spread.sample(seeds).waveforms, instrument.sample(seeds).waveforms, atol=1e-5)
 
 
 @pytest.mark.parametrize("seeds", [[], [-1], [2**32]])

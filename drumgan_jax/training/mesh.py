@@ -1,6 +1,7 @@
 """Devices as a mesh with the axes `data` and `fsdp`, and the rules by which arrays are laid on it."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -82,6 +83,38 @@ def state_shardings(mesh: Mesh, shapes: Any) -> Any:
     they are laid out alike.
     """
     return jax.tree.map(lambda leaf: NamedSharding(mesh, _split(leaf.shape, mesh.shape["fsdp"])), shapes)
+
+
+class StateLayout:
+    """A task's state on the mesh: its shapes, how it is made there, and steps compiled for it.
+
+    Args:
+        mesh: the devices.
+        init: makes the state; traced only.
+
+    Attributes:
+        shapes: the state as jax.ShapeDtypeStruct with shardings.
+        shardings: of every leaf.
+        make: `init`, compiled.
+    """
+
+    def __init__(self, mesh: Mesh, init: Callable[[], Any]):
+        bare = jax.eval_shape(init)
+        self._mesh = mesh
+        self.shardings = state_shardings(mesh, bare)
+        self.shapes = jax.tree.map(
+            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), bare, self.shardings
+        )
+        self.make = jax.jit(init, out_shardings=self.shardings)
+
+    def compile_step(self, step: Callable[[Any, Any], tuple[Any, Any]]) -> Any:
+        """A step from state and batch to state and metrics, compiled; the state it is given is donated."""
+        return jax.jit(
+            step,
+            in_shardings=(self.shardings, batch_sharding(self._mesh)),
+            out_shardings=(self.shardings, replicated(self._mesh)),
+            donate_argnums=0,
+        )
 
 
 def _split(shape: tuple[int, ...], pieces: int) -> PartitionSpec:

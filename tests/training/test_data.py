@@ -14,6 +14,7 @@ from training_cases import LABELS, write_dataset
 from drumgan_jax.errors import BadInput
 from drumgan_jax.training.data import DevicePrefetch, batches, open_dataset
 from drumgan_jax.training.mesh import batch_sharding, make_mesh
+from drumgan_jax.training.records import masked_crc
 
 COUNT = 24
 
@@ -96,6 +97,22 @@ def test_waveforms_for_evaluation(dataset):
     assert [len(part) for part in parts] == [4, 4, 2]
     assert np.abs(np.concatenate(parts)).max() <= 1.0
     assert sum(len(part) for part in dataset.waveforms("train", 1000, 32)) == COUNT
+
+
+def test_labels_and_fingerprint_are_of_those_waveforms(dataset, tmp_path):
+    source = dataset.source("train")
+    order = np.random.default_rng(0).permutation(COUNT)[:10]
+    expected = [dataset.parse(source[int(item)], ("labels", "waveforms")) for item in order]
+    np.testing.assert_array_equal(dataset.labels("train", 10), [one["labels"] for one in expected])
+    waveforms = np.concatenate(list(dataset.waveforms("train", 10, 4)))
+    np.testing.assert_array_equal(waveforms, [one["waveforms"] for one in expected])
+    assert [source.checksum(item) for item in range(COUNT)] == [masked_crc(source[item]) for item in range(COUNT)]
+
+    again = open_dataset(write_dataset(tmp_path, COUNT))
+    assert again.fingerprint("train", 10) == dataset.fingerprint("train", 10)
+    other = open_dataset(write_dataset(tmp_path / "other", COUNT + 1))
+    prints = {dataset.fingerprint("train", 10), dataset.fingerprint("train", 11), other.fingerprint("train", 10)}
+    assert len(prints) == 3
 
 
 def test_too_few_examples(dataset):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from toy_gan import D_INTERVAL, D_WEIGHT, G_INTERVAL, G_WEIGHT, START_A, START_B, build_toy_task
-from training_cases import REPRESENTATION, tiny_config
+from training_cases import LABELS, REPRESENTATION, tiny_config
 
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.errors import BadInput
@@ -146,6 +146,18 @@ def test_conditional_needs_labels(tmp_path):
     config["labels"] = []
     with pytest.raises(BadInput, match=r"config\.task\.conditional is true but the data set has no labels"):
         build_gan_task(config, make_mesh())
+
+
+def test_sampled_sounds_have_the_labels_that_are_given(tmp_path):
+    """Row by row, beginning again after the last, whatever chunks the sounds are made in."""
+    config = tiny_config(tmp_path).to_dict()
+    config["representation"].update(mean=-4.0, std=2.0)
+    config["labels"] = list(LABELS)
+    task = build_gan_task(config, make_mesh())
+    seen = []
+    task._render = lambda ema, start, labels, purpose: seen.extend(labels.argmax(axis=1)) or np.zeros((len(labels), 1))
+    task.sample(task.shapes, 5, 20, np.eye(3, dtype=np.float32)[[0, 0, 1, 2, 1]])
+    assert seen[:20] == [[0, 0, 1, 2, 1][item % 5] for item in range(5, 25)]
 
 
 def test_samples_are_the_same_at_each_call(tmp_path):

@@ -18,7 +18,7 @@ from drumgan_jax.evaluation.classification import classification_report, confusi
 from drumgan_jax.parts import build_part
 from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
 from drumgan_jax.training.data import Batch, Dataset
-from drumgan_jax.training.mesh import batch_sharding, local_rows, replicated, state_shardings
+from drumgan_jax.training.mesh import StateLayout, batch_sharding, local_rows, replicated
 from drumgan_jax.training.settings import AdamSettings, TrainSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics
 
@@ -116,21 +116,11 @@ class ClassifierTask:
         self._mesh = mesh
         self._optimizer = lazy_adam(adam, ())
 
-        shapes = jax.eval_shape(self._init)
-        shardings = state_shardings(mesh, shapes)
-        self._shapes = jax.tree.map(
-            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), shapes, shardings
-        )
-        self._make = jax.jit(self._init, out_shardings=shardings)
-        self._advance = jax.jit(
-            self._stepped,
-            in_shardings=(shardings, batch_sharding(mesh)),
-            out_shardings=(shardings, replicated(mesh)),
-            donate_argnums=0,
-        )
+        self._layout = StateLayout(mesh, self._init)
+        self._advance = self._layout.compile_step(self._stepped)
         self._tally = jax.jit(
             lambda ema, batch: tally(classifier, ema, batch["waveforms"], batch["labels"], batch["valid"]),
-            in_shardings=(shardings.ema, batch_sharding(mesh)),
+            in_shardings=(self._layout.shardings.ema, batch_sharding(mesh)),
             out_shardings=replicated(mesh),
         )
 
@@ -142,11 +132,11 @@ class ClassifierTask:
     @property
     def shapes(self) -> ClassifierState:
         """The state as jax.ShapeDtypeStruct with shardings."""
-        return self._shapes
+        return self._layout.shapes
 
     def init(self) -> ClassifierState:
         """The state before the first step."""
-        return self._make()
+        return self._layout.make()
 
     def step(self, state: ClassifierState, batch: Mapping[str, Array], step: int) -> tuple[ClassifierState, Metrics]:
         """One iteration; see drumgan_jax.training.task."""

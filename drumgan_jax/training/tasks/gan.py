@@ -20,7 +20,7 @@ from drumgan_jax.objectives.regularizer import Match, Regularizer
 from drumgan_jax.parts import Critique
 from drumgan_jax.training.averages import ema_decay, lazy_adam, lazy_correction, lerp, tree_norm
 from drumgan_jax.training.data import Dataset
-from drumgan_jax.training.mesh import AXES, batch_sharding, replicated, state_shardings
+from drumgan_jax.training.mesh import AXES, StateLayout, batch_sharding, replicated
 from drumgan_jax.training.settings import AdamSettings, EvaluationSettings, TrainSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
 
@@ -143,26 +143,16 @@ class GanTask:
             for player in PLAYERS
         }
 
-        shapes = jax.eval_shape(self._init)
-        shardings = state_shardings(mesh, shapes)
-        self._shapes = jax.tree.map(
-            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), shapes, shardings
-        )
-        self._make = jax.jit(self._init, out_shardings=shardings)
-        compiled = functools.partial(
-            jax.jit,
-            in_shardings=(shardings, batch_sharding(mesh)),
-            out_shardings=(shardings, replicated(mesh)),
-            donate_argnums=0,
-        )
+        self._layout = StateLayout(mesh, self._init)
         # The phases of an iteration with their names and intervals, in order.
         self._phases: list[tuple[str, int, Any]] = []
         for player, main in (("generator", self._generator_step), ("discriminator", self._discriminator_step)):
-            self._phases.append((player, 1, compiled(main)))
+            self._phases.append((player, 1, self._layout.compile_step(main)))
             for r in lazy[player]:
-                step = compiled(functools.partial(self._lazy_step, r, purposes[r.name]))
+                step = self._layout.compile_step(functools.partial(self._lazy_step, r, purposes[r.name]))
                 self._phases.append((r.name, r.interval, step))
-        self._average = jax.jit(self._averaged, in_shardings=(shardings,), out_shardings=shardings, donate_argnums=0)
+        where = self._layout.shardings
+        self._average = jax.jit(self._averaged, in_shardings=(where,), out_shardings=where, donate_argnums=0)
         self._render = jax.jit(self._rendered, static_argnums=3, out_shardings=replicated(mesh))
 
     @property
@@ -173,11 +163,11 @@ class GanTask:
     @property
     def shapes(self) -> GanState:
         """The state as jax.ShapeDtypeStruct with shardings."""
-        return self._shapes
+        return self._layout.shapes
 
     def init(self) -> GanState:
         """The state before the first step."""
-        return self._make()
+        return self._layout.make()
 
     def step(self, state: GanState, batch: Mapping[str, Array], step: int) -> tuple[GanState, Metrics]:
         """One iteration; see the class and drumgan_jax.training.task."""
@@ -190,7 +180,7 @@ class GanTask:
 
     def lower(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Lowered]:
         """Every phase by name, lowered for the mesh from the batch's shapes alone: nothing is allocated or compiled."""
-        return {name: phase.lower(self._shapes, dict(batch)) for name, _, phase in self._phases}
+        return {name: phase.lower(self._layout.shapes, dict(batch)) for name, _, phase in self._phases}
 
     def summarize(self, state: GanState) -> Summary:
         """Sounds of fixed latents, their labels taking turns, by the moving average."""
