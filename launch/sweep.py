@@ -8,6 +8,7 @@ A grid file is Python with two names: CONFIG, a config file, and RUNS, from each
 {"optimizer.generator.learning_rate": 0.001}. --set=train.total_images=100000 overrides a value in all of them.
 """
 
+import argparse
 import dataclasses
 import json
 import runpy
@@ -18,17 +19,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
-
 from drumgan_jax.atomic import replacing
 from drumgan_jax.commands import compare
 from drumgan_jax.errors import BadInput
-
-GRID = flags.DEFINE_string("grid", None, "the grid file.", required=True)
-VARIANT = flags.DEFINE_string("variant", "full", "the variant of its config.")
-DATA_DIR = flags.DEFINE_string("data_dir", None, "the data set of all runs.", required=True)
-WORKDIR = flags.DEFINE_string("workdir", None, "the folder that the run directories go to.", required=True)
-SET = flags.DEFINE_multi_string("set", [], "an override for all runs, as train.total_images=100000.")
 
 STATUS_NAME = "sweep.json"
 COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
@@ -44,13 +37,18 @@ class Grid:
     runs: Mapping[str, Mapping[str, Any]]
 
 
-def main(argv: Sequence[str]) -> None:
+def main() -> None:
     """Sweep; see the module's docstring."""
-    if len(argv) > 1:
-        raise BadInput(f"{argv[1]!r} is not a flag; flags are written --name=value.")
-    failed = sweep(read_grid(GRID.value), VARIANT.value, DATA_DIR.value, Path(WORKDIR.value), SET.value)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--grid", required=True, help="the grid file")
+    parser.add_argument("--variant", default="full", help="the variant of its config")
+    parser.add_argument("--data_dir", required=True, help="the data set of all runs")
+    parser.add_argument("--workdir", required=True, type=Path, help="the folder that the run directories go to")
+    parser.add_argument("--set", action="append", default=[], help="an override for all runs, as seed=3")
+    given = parser.parse_args()
+    failed = sweep(read_grid(given.grid), given.variant, given.data_dir, given.workdir, given.set)
     if failed:
-        sys.exit(f"{len(failed)} run(s) failed: {', '.join(failed)}; see {Path(WORKDIR.value) / STATUS_NAME}.")
+        sys.exit(f"{len(failed)} run(s) failed: {', '.join(failed)}; see {given.workdir / STATUS_NAME}.")
 
 
 def read_grid(path: str) -> Grid:
@@ -178,7 +176,7 @@ def _compare(workdir: Path, folders: Sequence[Path]) -> None:
 
 if __name__ == "__main__":
     try:
-        app.run(main)
+        main()
     except BadInput as sentence:
         print(f"sweep: {sentence}", file=sys.stderr)
         sys.exit(2)
