@@ -84,7 +84,7 @@ def full() -> ConfigDict:
             "mesh": {"data": -1, "fsdp": 1},
             "logging": {"every": 50, "samples_every": 0, "num_samples": 1},
             "checkpoint": {"every": 1_000, "keep": 2},
-            "evaluation": {"every": 500, "num_samples": 1_024, "patience": 10, "metric": "loss"},
+            "evaluation": {"every": 500, "patience": 10, "metric": "loss"},  # on the whole split "test"
         }
     )
 

@@ -60,7 +60,10 @@ class Preparation:
         _require(self.activity_db < 0, "activity_db", self.activity_db, "below 0 dB")
         _require(0 <= self.test_fraction < 1, "test_fraction", self.test_fraction, "0 or more and below 1")
         _require(self.split_by in ("source", "hash"), "split_by", self.split_by, '"source" or "hash"')
-        _require(isinstance(self.test_sources, tuple), "test_sources", self.test_sources, "a tuple of names")
+        for name in ("labels", "test_sources"):
+            given = getattr(self, name)
+            distinct = isinstance(given, tuple) and len(set(given)) == len(given)
+            _require(distinct and all(isinstance(one, str) for one in given), name, given, "a tuple of different names")
 
 
 NORMALIZATIONS = ("none", "peak", "loudness")

@@ -181,9 +181,10 @@ def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[
 
     names = job.preparation.labels or tuple(sorted({item.label for item in items}))
     kept = [item for item in items if item.label in names]
-    if not kept:
-        found = ", ".join(sorted({item.label for item in items}))
-        raise BadInput(f"no file has a label of config.preparation.labels ({', '.join(names)}); there are {found}.")
+    labels = {item.label for item in items}
+    if absent := [name for name in names if name not in labels]:
+        found = ", ".join(sorted(labels))
+        raise BadInput(f"no file has the label {absent[0]!r} of config.preparation.labels; there are {found}.")
     others = list(left_out([item for item in items if item.label not in names], "label not wanted"))
     return dataclasses.replace(job, label_names=names), kept, others
 

@@ -37,13 +37,14 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
 
     Whole groups are taken for the test, in the order of their hashes, until the fraction is reached, never beyond
     half as much again; so the split depends neither on the files' order nor on chance. A group with more than half of
-    the recordings of a class stays in "train". Sources that the preparation names as the test's are it, and no others.
+    the recordings of a class stays in "train", and so does the last group of a class. Sources that the preparation
+    names as the test's are it, and no others.
 
     Raises:
         BadInput: there are too few groups to hold any out, or a source that is named is not there.
     """
     if preparation.test_sources:
-        return _by_name(items, set(preparation.test_sources))
+        return _by_name(items, preparation)
     fraction = preparation.test_fraction
     if not fraction:
         return {"train": list(items)}
@@ -55,9 +56,12 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
     held_out: set[str] = set()
     taken = 0
     for key in sorted(set(sizes) - needed, key=_hash):
-        if taken < fraction * len(items) and taken + sizes[key] <= max(1.5 * fraction * len(items), 1):
+        labels = {label: of_class[key, label] for label in classes if of_class[key, label]}
+        some_stay = all(classes[label] > count for label, count in labels.items())
+        if some_stay and taken < fraction * len(items) and taken + sizes[key] <= max(1.5 * fraction * len(items), 1):
             held_out.add(key)
             taken += sizes[key]
+            classes.subtract(labels)
     if not held_out:
         what = "sources" if preparation.split_by == "source" else "groups of near-duplicate names"
         raise BadInput(
@@ -70,8 +74,8 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
     }
 
 
-def _by_name(items: Sequence[Item], test_sources: set[str]) -> dict[str, list[Item]]:
-    sources = {item.source for item in items}
+def _by_name(items: Sequence[Item], preparation: Preparation) -> dict[str, list[Item]]:
+    test_sources, sources = set(preparation.test_sources), {item.source for item in items}
     known = ", ".join(sorted(sources))
     if absent := sorted(test_sources - sources):
         raise BadInput(
@@ -79,6 +83,12 @@ def _by_name(items: Sequence[Item], test_sources: set[str]) -> dict[str, list[It
         )
     if test_sources == sources:
         raise BadInput(f"config.preparation.test_sources names all sources ({known}); leave some to train on.")
+    to_train_on = {item.label for item in items if item.source not in test_sources}
+    if lost := [label for label in preparation.labels if label not in to_train_on]:
+        raise BadInput(
+            f"config.preparation.test_sources leaves no {lost[0]} to train on; leave a source that has some, or take "
+            "it out of config.preparation.labels."
+        )
     return {
         "train": [item for item in items if item.source not in test_sources],
         "test": [item for item in items if item.source in test_sources],

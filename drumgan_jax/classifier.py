@@ -32,7 +32,17 @@ CLASSIFIERS: dict[str, type[nn.Module]] = {"mel_inception": MelInception, "short
 FORMAT = "drumgan classifier 1"
 _HEADER = "header"
 # What reading a file that is cut short or changed, or is of another kind, raises.
-_DAMAGES = (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
+_DAMAGES = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +65,10 @@ class Classifier:
 
     def predict(self, variables: Mapping[str, Any], waveform: Array) -> tuple[Array, Array]:
         """Logits [batch, labels] and embeddings [batch, d] of waveforms [batch, samples] within [-1, 1]."""
-        # Linen's own return type leaves open whether collections were changed, of which there are none here.
-        result: Any = self.network.apply(variables, self.front_end(waveform))
+        # Accelerators would otherwise multiply with fewer bits, and the figures would differ between machines.
+        with jax.default_matmul_precision("highest"):
+            # Linen's own return type leaves open whether collections were changed, of which there are none here.
+            result: Any = self.network.apply(variables, self.front_end(waveform))
         return result
 
 
@@ -91,6 +103,13 @@ def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> C
     return _build(front_end, config["network"], label_names)
 
 
+def classifier_path(path: str | os.PathLike[str]) -> Path:
+    """The path, if a classifier can be written there by its ending; else BadInput."""
+    if Path(path).suffix != ".npz":
+        raise BadInput(f"{path} must end in .npz; rename it.")
+    return Path(path)
+
+
 def save_classifier(
     path: str | os.PathLike[str], classifier: Classifier, variables: Mapping[str, Any], card: Mapping[str, Any]
 ) -> None:
@@ -99,11 +118,9 @@ def save_classifier(
     The same classifier, variables and card give the same bytes.
 
     Raises:
-        BadInput: the path does not end in .npz, or cannot be written.
+        BadInput: the path does not end in .npz or cannot be written, or a weight is not finite.
     """
-    path = Path(path)
-    if path.suffix != ".npz":
-        raise BadInput(f"{path} must end in .npz; rename it.")
+    path = classifier_path(path)
     kind = next(kind for kind, network in CLASSIFIERS.items() if network is type(classifier.network))
     header = {
         "format": FORMAT,
@@ -113,7 +130,9 @@ def save_classifier(
         "card": dict(card),
     }
     arrays = {_HEADER: np.frombuffer(json.dumps(header, indent=1).encode(), np.uint8)}
-    arrays |= {name: np.asarray(leaf) for name, leaf in sorted(flatten_dict(dict(variables), sep="/").items())}
+    weights = {name: np.asarray(leaf) for name, leaf in sorted(flatten_dict(dict(variables), sep="/").items())}
+    _checked(weights, classifier)
+    arrays |= weights
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
     try:
@@ -139,6 +158,8 @@ def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
         header = json.loads(arrays.pop(_HEADER).tobytes())
         known = header["format"] == FORMAT
         front_end, network, labels, card = (header[key] for key in ("front_end", "network", "labels", "card"))
+        if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(card) is not dict:
+            raise ValueError("labels or card are of another type")
     except _DAMAGES as error:
         raise BadInput(
             f"{path} is no classifier's file, or is damaged ({type(error).__name__}); write it with `drumgan pack`."
@@ -156,11 +177,22 @@ def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
 def _build(front_end: Mapping[str, Any], network: Mapping[str, Any], label_names: Sequence[str]) -> Classifier:
     if len(label_names) < 2:
         raise BadInput(f"a classifier needs two labels or more, not {len(label_names)}; prepare a data set with them.")
-    return Classifier(
+    classifier = Classifier(
         front_end=build_part({"mel": MelFrontEnd}, {"kind": "mel", **front_end}, "front_end"),
         network=build_part(CLASSIFIERS, network, "network", num_labels=len(label_names)),
         label_names=tuple(label_names),
     )
+    dropout = getattr(classifier.network, "dropout", 0.0)
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout < 1.0:
+        raise BadInput(f"config.network.dropout is {dropout!r}; it must be a number from 0 to below 1.")
+    try:
+        jax.eval_shape(classifier.init, jax.random.key(0))
+    # What sizes that are none, or too small for the front end's bands and frames, come to inside the network.
+    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
+        raise BadInput(
+            f"config.network cannot be built with these values ({str(problem).splitlines()[0]})."
+        ) from problem
+    return classifier
 
 
 def _settings(network: nn.Module) -> dict[str, Any]:

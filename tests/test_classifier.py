@@ -46,6 +46,39 @@ def test_what_is_written_is_read(made, path: Path, tmp_path: Path) -> None:
     assert load_classifier(tmp_path / "again.npz").sha256 == loaded.sha256
 
 
+def test_figures_do_not_depend_on_how_a_machine_multiplies(made) -> None:
+    classifier, variables = made
+    windows = jax.ShapeDtypeStruct((2, 2048), "float32")
+    text = str(jax.make_jaxpr(classifier.predict)(variables, windows))
+    assert "conv_general_dilated" in text
+    assert "precision=None" not in text
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "match"),
+    [
+        ("network", {"kind": "mel_inception", "width": 0}, "network cannot be built"),
+        ("network", {"width": -2}, "network cannot be built"),
+        ("network", {"kind": "mel_inception", "width": 2.5}, "network cannot be built"),
+        ("network", {"kind": "mel_inception", "dropout": 3.0}, r"network\.dropout is 3\.0"),
+        ("network", {"kind": "short_chunk", "width": 3}, "network has no setting width"),
+        ("front_end", {"floor_db": "x"}, r"front_end\.floor_db is 'x'"),
+        ("front_end", {"mean": float("nan")}, r"front_end\.mean is nan"),
+    ],
+)
+def test_values_out_of_range_are_one_sentence(section: str, values: dict[str, Any], match: str) -> None:
+    with pytest.raises(BadInput, match=match):
+        build_classifier({**CONFIG, section: {**CONFIG[section], **values}}, LABELS)
+
+
+def test_weights_that_are_not_finite_are_not_written(made, tmp_path: Path) -> None:
+    classifier, variables = made
+    broken = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), variables)
+    with pytest.raises(BadInput, match="holds NaN or infinite values"):
+        save_classifier(tmp_path / "broken.npz", classifier, broken, {})
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_other_network_is_kept_too(tmp_path: Path) -> None:
     section = {"kind": "short_chunk", "channels": 2, "blocks": [1, 2]}
     classifier = build_classifier({**CONFIG, "network": section}, LABELS)

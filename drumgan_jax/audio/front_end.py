@@ -1,6 +1,7 @@
 """What a classifier hears: waveforms as normalised log-mel bands."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +48,10 @@ class MelFrontEnd:
     def __post_init__(self) -> None:
         for name in ("sample_rate", "num_samples", "num_mels"):
             require_positive_integer(f"front_end.{name}", getattr(self, name))
+        for name in ("floor_db", "mean", "std"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise BadInput(f"front_end.{name} is {value!r}; it must be a number of dB.")
         if not self.std > 0.0:
             raise BadInput(f"front_end.std is {self.std!r}; it must be above 0 dB.")
         _ = self._framing, self._filters

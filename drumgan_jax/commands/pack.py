@@ -45,11 +45,12 @@ def pack(run_dir: str, out: str, step: str = "best", held_out: str | None = None
         BadInput: the run is no classifier's or has no such checkpoint, the data set does not fit, or the file cannot
             be written.
     """
-    from drumgan_jax.classifier import build_classifier, save_classifier
+    from drumgan_jax.classifier import build_classifier, classifier_path, save_classifier
     from drumgan_jax.evaluation.report import read_reports
     from drumgan_jax.training.checkpoints import load_ema
     from drumgan_jax.training.run import find_step, read_config
 
+    classifier_path(out)
     config = read_config(run_dir)
     kind = config.get("task", {}).get("kind")
     if kind != "classifier":

@@ -26,7 +26,7 @@ def convert(
         ignored: beginnings of names that the network has no use for. BatchNorm's counts of batches never are used.
 
     Raises:
-        BadInput: arrays are missing, of another shape, not of floats, or not known to the network.
+        BadInput: arrays are missing, of another shape, not of floats, not finite, or not known to the network.
     """
     shapes = jax.eval_shape(network.init, jax.random.key(0), jax.ShapeDtypeStruct(example, np.float32))
     wanted = flax.traverse_util.flatten_dict(shapes)
@@ -46,7 +46,11 @@ def convert(
                 f"the weights' {names[path]} is {array.dtype} {known[names[path]].shape}, which does not fit"
                 f" {type(network).__name__}; give the published file."
             )
-        variables[path] = np.ascontiguousarray(array, np.float32)
+        # A number beyond float32 becomes infinite here, and is told below with those that were.
+        with np.errstate(over="ignore"):
+            variables[path] = np.ascontiguousarray(array, np.float32)
+        if not np.isfinite(variables[path]).all():
+            raise BadInput(f"the weights' {names[path]} holds NaN or infinite numbers; give the published file.")
     return flax.traverse_util.unflatten_dict(variables)
 
 

@@ -123,7 +123,7 @@ class EvaluationSettings:
 
     Attributes:
         every: steps between evaluations; 0 for none.
-        num_samples: sounds drawn for one.
+        num_samples: sounds drawn for one, by a task that makes sounds.
         patience: evaluations without a better `metric` after which training stops; 0 never stops.
         metrics: what is measured, as `drumgan evaluate --metrics` takes it; of a task that makes sounds.
         metric: the figure, one of those, by which the best checkpoint is kept.

@@ -6,11 +6,13 @@ it may name ordered dictionaries, tensors and their storages, and anything else 
 
 import collections
 import io
+import lzma
 import math
 import os
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -34,13 +36,16 @@ _DTYPES = {
 _DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    lzma.LZMAError,
     struct.error,
+    zlib.error,
     ArithmeticError,
     AttributeError,
     EOFError,
     LookupError,
     MemoryError,
-    NotImplementedError,
+    OSError,
+    RuntimeError,
     TypeError,
     ValueError,
 )
@@ -66,13 +71,15 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         BadInput: the file cannot be opened, is damaged, or holds anything but tensors by name.
     """
     try:
-        with open(path, "rb") as file:
+        file = open(path, "rb")  # noqa: SIM115
+    except OSError as problem:
+        raise BadInput(f"{path} cannot be opened ({problem.strerror}); check path and permissions.") from problem
+    try:
+        with file:
             state, storages = _read_zip(file) if zipfile.is_zipfile(file) else _read_stream(file)
         if not isinstance(state, Mapping):
             raise ValueError(f"it holds a {type(state).__name__}, not tensors by name")
         return {name: _array(name, tensor, storages) for name, tensor in state.items()}
-    except OSError as problem:
-        raise BadInput(f"{path} cannot be opened ({problem.strerror}); check path and permissions.") from problem
     except _DAMAGE as problem:
         reason = str(problem).rstrip(".") or type(problem).__name__
         raise BadInput(f"{path} is no readable PyTorch state dict ({reason}); fetch the published file.") from problem
@@ -82,12 +89,13 @@ class _Unpickler(pickle.Unpickler):
     """Knows only what a state dict is made of; storages and tensors become records of where their numbers are."""
 
     def find_class(self, module: str, name: str) -> Any:
-        # Records stand for PyTorch's classes as plain strings and functions: nothing a pickle could reach through.
+        # A pickle may set attributes of whatever it is given, and so change this program for every later file.
+        # Strings, a built-in class and objects without attributes take none; a function would.
         known: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): collections.OrderedDict,
-            ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
-            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-            ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+            ("torch._utils", "_rebuild_tensor"): _RebuildTensor(),
+            ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
+            ("torch._utils", "_rebuild_parameter"): _RebuildParameter(),
         }
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
@@ -102,14 +110,20 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(str(key), dtype, int(count))
 
 
-def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    if not isinstance(storage, _Storage):
-        raise pickle.UnpicklingError("a tensor has no storage")
-    return _Tensor(storage, int(offset), tuple(int(n) for n in shape), tuple(int(n) for n in strides))
+class _RebuildTensor:
+    __slots__ = ()
+
+    def __call__(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
+        if not isinstance(storage, _Storage):
+            raise pickle.UnpicklingError("a tensor has no storage")
+        return _Tensor(storage, int(offset), tuple(int(n) for n in shape), tuple(int(n) for n in strides))
 
 
-def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
-    return tensor
+class _RebuildParameter:
+    __slots__ = ()
+
+    def __call__(self, tensor: Any, *_: Any) -> Any:
+        return tensor
 
 
 def _read_zip(file: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:

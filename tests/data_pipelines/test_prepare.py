@@ -281,8 +281,8 @@ def test_nothing_kept_leaves_nothing(tmp_path):
     with pytest.raises(BadInput, match=r"none of 1 files .* silent"):
         prepare(config(), [str(tmp_path)], tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
-    with pytest.raises(BadInput, match="no file has a label"):
-        prepare(config(labels=("gong",)), [str(tmp_path)], tmp_path / "out")
+    with pytest.raises(BadInput, match="no file has the label 'gong'"):
+        prepare(config(labels=("kick", "gong")), ["synthetic:drums?count=6"], tmp_path / "out")
 
 
 def test_a_data_set_is_replaced_only_if_asked(tmp_path):

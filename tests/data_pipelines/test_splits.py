@@ -23,5 +23,27 @@ def test_sources_that_cannot_be_held_out_are_told() -> None:
         assign_splits(ITEMS, Preparation(test_sources=("source 1", "other")))
     with pytest.raises(BadInput, match="names all sources"):
         assign_splits(ITEMS, Preparation(test_sources=("source 0", "source 1", "source 2")))
-    with pytest.raises(BadInput, match="must be a tuple of names"):
+    with pytest.raises(BadInput, match="must be a tuple of different names"):
         Preparation(test_sources="source 1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("labels", ["kick", ("kick", "kick"), ("kick", 1)])
+def test_labels_are_different_names(labels) -> None:
+    with pytest.raises(BadInput, match=r"labels .*must be a tuple of different names"):
+        Preparation(labels=labels)
+
+
+@pytest.mark.parametrize("shift", range(40))
+def test_some_of_every_class_stays_to_train_on(shift: int) -> None:
+    """Also of a class that lies in two equal sources, whichever sources their hashes take first."""
+    items = [Item(f"{i}.wav", f"{i}.wav", f"source {shift + i % 10}", "kick") for i in range(100)]
+    items += [Item(f"r{i}.wav", f"r{i}.wav", f"source {shift + i % 2}", "rare") for i in range(10)]
+    splits = assign_splits(items, Preparation(test_fraction=0.4, split_by="source"))
+    assert {item.label for item in splits["train"]} == {"kick", "rare"}
+    assert len(splits["test"]) > 10
+
+
+def test_named_sources_that_have_all_of_a_class_are_told() -> None:
+    items = [*ITEMS, Item("r.wav", "r.wav", "source 1", "rare")]
+    with pytest.raises(BadInput, match="test_sources leaves no rare to train on"):
+        assign_splits(items, Preparation(test_sources=("source 1",), labels=("kick", "rare")))

@@ -59,3 +59,11 @@ def test_missing_unknown_and_ill_shaped_arrays_are_named():
         converted({**weights, "head.weight": weights["head.weight"].T})
     with pytest.raises(BadInput, match=r"head\.bias is int64"):
         converted({**weights, "head.bias": np.zeros(4, np.int64)})
+
+
+@pytest.mark.parametrize("number", [np.nan, -np.inf, 1e300])
+def test_numbers_that_are_not_finite_in_float32_are_named(number):
+    weights = state()
+    weights["norm.running_var"][1] = number
+    with pytest.raises(BadInput, match=r"norm\.running_var holds NaN or infinite numbers"):
+        converted(weights)

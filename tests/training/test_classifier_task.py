@@ -210,6 +210,23 @@ def test_a_run_is_trained_evaluated_and_packed(data_dir: Path, tmp_path: Path) -
     np.testing.assert_allclose(features.embedding, embedding, rtol=1e-4, atol=1e-5)
 
 
+def test_going_on_equals_never_having_stopped(data_dir: Path, tmp_path: Path) -> None:
+    whole = train(toy_config(data_dir), tmp_path / "whole").state
+    train(toy_config(data_dir, train={"total_images": 2 * BATCH}), tmp_path / "parts")
+    again = train(toy_config(data_dir), tmp_path / "parts").state
+    jax.tree.map(np.testing.assert_array_equal, again, whole)
+
+
+def test_processes_share_a_split_without_gap_or_overlap(data_dir: Path) -> None:
+    dataset = open_dataset(data_dir)
+    whole = list(whole_split(dataset, "test", BATCH, np.arange(BATCH)))
+    halves = [list(whole_split(dataset, "test", BATCH, np.arange(4 * i, 4 * i + 4))) for i in range(2)]
+    assert [batch["valid"].sum() for batch in whole] == [8, 2]
+    for batch, first, second in zip(whole, *halves, strict=True):
+        for name in batch:
+            np.testing.assert_array_equal(np.concatenate([first[name], second[name]]), batch[name])
+
+
 def test_only_a_classifiers_run_is_packed_and_only_what_fits_measured(data_dir: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(toy_config(data_dir, train={"total_images": BATCH}, evaluation={"every": 0}), run)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +28,10 @@ class Publisher(BaseHTTPRequestHandler):
         if wanted and self.server.resumes:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
             if start >= len(content):
-                self.send_error(416)
+                self.send_response(416)
+                if self.server.tells_size:
+                    self.send_header("Content-Range", f"bytes */{len(content)}")
+                self.end_headers()
                 return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
@@ -41,7 +45,8 @@ class Publisher(BaseHTTPRequestHandler):
 @pytest.fixture
 def publisher(monkeypatch, cache):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Publisher)
-    server.content, server.ranges, server.resumes, server.most = CONTENT, [], True, 10**9
+    server.content, server.ranges, server.most = CONTENT, [], 10**9
+    server.resumes = server.tells_size = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}/weights.pth"
@@ -109,13 +114,76 @@ def test_another_digest_is_told_and_nothing_is_kept(publisher, cache):
     assert files(cache) == []
 
 
-def test_leading_digits_are_checked_and_no_digits_take_any_file(publisher, cache, monkeypatch):
+def state_dict(tmp_path, size):
+    torch_writer.write(tmp_path / "published.pth", {"x": np.arange(size, dtype=np.float32)})
+    return (tmp_path / "published.pth").read_bytes()
+
+
+def test_leading_digits_are_checked_and_no_digits_take_any_state_dict(publisher, cache, monkeypatch, tmp_path):
+    publisher.content = state_dict(tmp_path, 100)
     offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256="00000000")
     with pytest.raises(BadInput, match="not the published 00000000"):
         store.get("vggish")
-    for sha256 in (DIGEST[:8], ""):
+    for sha256 in (hashlib.sha256(publisher.content).hexdigest()[:8], ""):
         offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256=sha256)
         store.get("vggish").unlink()
+
+
+def test_what_has_no_digest_and_is_no_state_dict_is_told_and_not_kept(publisher, cache, monkeypatch):
+    offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256="")
+    publisher.content = b"<html>Please sign in.</html>"
+    with pytest.raises(BadInput, match=r"no readable PyTorch state dict, and was removed; .*put the file at"):
+        store.get("vggish")
+    assert files(cache) == []
+    path = cache / "weights" / "vggish-10086976.pth"
+    path.write_bytes(publisher.content)
+    for function in (store.get, store.load):
+        with pytest.raises(BadInput, match="no readable PyTorch state dict; delete it and run `drumgan weights get"):
+            function("vggish")
+    assert path.read_bytes() == publisher.content
+
+
+@pytest.mark.parametrize("tells_size", [False, True])
+@pytest.mark.parametrize("whole_digest", [False, True])
+def test_a_part_longer_than_the_file_is_never_taken_for_it(
+    publisher, cache, monkeypatch, tmp_path, tells_size, whole_digest
+):
+    # A readable state dict of another size, so that only the size or a whole digest can tell.
+    part = state_dict(tmp_path, 200)
+    publisher.content, publisher.tells_size = state_dict(tmp_path, 100), tells_size
+    sha256 = hashlib.sha256(publisher.content).hexdigest() if whole_digest else ""
+    offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256=sha256)
+    (cache / "weights").mkdir(parents=True)
+    (cache / "weights" / "vggish-10086976.pth.partial").write_bytes(part)
+    if whole_digest and not tells_size:
+        with pytest.raises(BadInput, match="and was removed; try again"):
+            store.get("vggish")
+    assert store.get("vggish").read_bytes() == publisher.content
+    assert publisher.ranges == [f"bytes={len(part)}-", None]
+
+
+def test_a_fetch_without_a_bar_is_whole(publisher, cache, monkeypatch):
+    class Silent(store.tqdm):
+        def __init__(self, **options):
+            super().__init__(**options, disable=True)
+
+    monkeypatch.setattr(store, "tqdm", Silent)
+    assert store.get("vggish").read_bytes() == CONTENT
+
+
+def test_a_cache_folder_that_cannot_be_made_is_told_with_the_mend(publisher, cache):
+    cache.write_bytes(b"")
+    with pytest.raises(BadInput, match=rf"cache folder {cache / 'weights'} cannot be used .* set DRUMGAN_CACHE"):
+        store.get("vggish")
+    assert publisher.ranges == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_full_disk_is_told_with_the_mend(publisher, cache):
+    (cache / "weights").mkdir(parents=True)
+    (cache / "weights" / "vggish-10086976.pth.partial").symlink_to("/dev/full")
+    with pytest.raises(BadInput, match=r"cannot be used \(No space left on device\); .* free space"):
+        store.get("vggish")
 
 
 def test_offline_is_one_sentence_that_says_where_to_put_the_file(publisher, cache, monkeypatch):

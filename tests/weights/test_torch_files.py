@@ -1,5 +1,7 @@
 """State dicts in both of PyTorch's formats; damaged files and pickles that ask for more are refused."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch_writer as writer
@@ -103,3 +105,57 @@ def test_no_prefix_of_a_file_and_no_other_file_is_taken_for_one(tmp_path, legacy
         read_state_dict(path)
     with pytest.raises(BadInput, match="cannot be opened"):
         read_state_dict(tmp_path / "absent.pth")
+
+
+@FORMATS
+@pytest.mark.parametrize("name", ["_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"])
+@pytest.mark.parametrize("slots", [False, True])
+def test_a_pickle_sets_no_attributes_of_what_it_is_given(tmp_path, legacy, name, slots):
+    attributes = {"__doc__": "changed", "left": 1}
+    build = writer.reference("torch._utils", name) + writer.value((None, attributes) if slots else attributes) + b"b"
+    writer.write_raw(tmp_path / "weights.pth", writer.ordered([("x", build)]), {}, legacy)
+    with pytest.raises(BadInput, match=r"no attribute|read-only"):
+        read_state_dict(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_a_compressed_archive_is_told(tmp_path, method):
+    path = tmp_path / "weights.pth"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("archive/data.pkl", bytes(range(256)) * 8)
+    content = bytearray(path.read_bytes())
+    start = 30 + len("archive/data.pkl")
+    content[start + 4 : start + 40] = b"\xff" * 36
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="no readable PyTorch state dict"):
+        read_state_dict(path)
+
+
+def test_an_encrypted_archive_is_told(tmp_path):
+    path = tmp_path / "weights.pth"
+    writer.write(path, {"x": np.arange(3.0)})
+    content = bytearray(path.read_bytes())
+    # The flag is in the header before each content, and again in the directory at the end.
+    content[content.index(b"PK\x03\x04") + 6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="encrypted"):
+        read_state_dict(path)
+
+
+@FORMATS
+def test_a_deeply_nested_name_is_told(tmp_path, legacy):
+    name = b")" + b"\x85" * 5000
+    writer.write_raw(tmp_path / "weights.pth", writer.ordered([(name, 3)]), {}, legacy)
+    with pytest.raises(BadInput, match="recursion"):
+        read_state_dict(tmp_path / "weights.pth")
+
+
+def test_an_error_while_reading_is_not_told_as_one_of_opening(tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError(22, "Invalid argument")
+
+    writer.write(tmp_path / "weights.pth", state())
+    monkeypatch.setattr(zipfile, "is_zipfile", fail)
+    with pytest.raises(BadInput, match=r"no readable PyTorch state dict .*Invalid argument"):
+        read_state_dict(tmp_path / "weights.pth")
