@@ -36,7 +36,7 @@ def recording(config, devices):
     return task
 
 loop.build_task = recording
-evaluation = {{"every": 2, "num_samples": 16, "metrics": ("fid:log_mel",)}}
+evaluation = {{"every": 2 if {toy} else 0, "num_samples": 16, "metrics": ("fid:log_mel",)}}
 sections = {{"train": {{"total_images": {images}}}, "mesh": {{"fsdp": {fsdp}}}, "checkpoint": {{"every": 2}}}}
 config = tiny_config({data!r}, evaluation=evaluation, **sections)
 if {toy}:
