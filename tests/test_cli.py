@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ SMALLER = [
     "--config.checkpoint.every=3",
     "--config.evaluation.every=3",
     "--config.evaluation.num_samples=32",
+    "--config.evaluation.metrics=('fid:log_mel',)",
 ]
 
 
@@ -86,7 +88,7 @@ def test_evaluate_writes_figures_and_compare_sets_them_side_by_side(run: Path, t
     assert "kid/drums" in printed
     assert "subsets of" in printed
     report = json.loads((run / "evaluations" / "step_00000006.json").read_text())
-    assert {"fid/log_mel", "fid/drums", "kid/drums", "is/drums"} <= set(report["figures"])
+    assert {"fid/log_mel", "kid/drums", "is/drums"} <= set(report["figures"])
     assert report["figures"]["is/drums"]["samples"] == 24
     assert list((tmp_path / "cache" / "references").glob("drums-*.npz"))
     plot, points = tmp_path / "plot.png", tmp_path / "points.csv"
@@ -126,7 +128,8 @@ def test_real_recordings_go_the_same_way(recordings: Path, run: Path, tmp_path: 
     report = json.loads(next((tmp_path / "data").rglob("report.json")).read_text())
     assert report
     workdir = tmp_path / "run"
-    drumgan("train", f"--config={CONFIG}", f"--config.data.dir={tmp_path / 'data'}", f"--workdir={workdir}", *SMALLER)
+    place = [f"--config.data.dir={tmp_path / 'data'}", f"--workdir={workdir}"]
+    drumgan("train", f"--config={CONFIG}", *place, *SMALLER, "--config.evaluation.every=0")
     drumgan("generate", f"--run={workdir}", f"--out={tmp_path / 'out'}", "--count=2", "--format=flac")
     assert len(list((tmp_path / "out").glob("*.flac"))) == 2
 
@@ -175,9 +178,10 @@ def test_other_wrong_calls_are_one_sentence(run: Path, data: Path, tmp_path: Pat
     assert "99" in one_sentence(drumgan("generate", f"--run={run}", out, "--step=99", status=2))
     assert "give either --run, or" in one_sentence(drumgan("evaluate", f"--run={run}", "--wavs=x", status=2))
     assert "no metric 'fidd'" in one_sentence(drumgan("evaluate", f"--run={run}", "--metrics=fidd", status=2))
-    electro_data = tmp_path / "electro"
-    drumgan("prepare", electro[0], "--audio=synthetic:bars?count=4&bars=8&bpm=130", f"--data_dir={electro_data}")
-    said = drumgan("evaluate", f"--run={run}", f"--data={electro_data}", status=2)
+    shutil.copytree(data, tmp_path / "other")
+    described = next((tmp_path / "other").rglob("representation.json"))
+    described.write_text(json.dumps({**json.loads(described.read_text()), "hop_length": 32}))
+    said = drumgan("evaluate", f"--run={run}", f"--data={tmp_path / 'other'}", status=2)
     assert "another representation than the run's" in one_sentence(said)
     assert "no run directory was given" in one_sentence(drumgan("compare", tmp_path, status=2))
     for name in ("configs/splice_loops.py:huge", "configs/nothing.py"):

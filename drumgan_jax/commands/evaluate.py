@@ -63,7 +63,7 @@ def evaluate_run(run: str) -> None:
     """Measure a run's checkpoint."""
     import jax
 
-    from drumgan_jax.audio.representations import differences
+    from drumgan_jax.audio.representations import build_representation, differences
     from drumgan_jax.evaluation.collecting import sampled
     from drumgan_jax.evaluation.report import write_report
     from drumgan_jax.instrument import BATCH, load
@@ -74,16 +74,17 @@ def evaluate_run(run: str) -> None:
 
     if RECONSTRUCTION in METRICS.value:
         raise BadInput("reconstruction compares files with files: give --wavs and --reference.")
-    sharding = batch_sharding(make_mesh())
-    instrument = load(run, STEP.value).spread(sharding)
-    dataset = open_dataset(DATA.value or read_config(run)["data"]["dir"])
-    others = differences(instrument.gan.representation, dataset.representation)
+    config = read_config(run)
+    dataset = open_dataset(DATA.value or config["data"]["dir"])
+    others = differences(build_representation(config["representation"]), dataset.representation)
     if others:
         raise BadInput(
             f"{dataset.directory} was prepared with another representation than the run's, which differs in "
             f"{', '.join(others)}; give the data set of the run, or one prepared with its config."
         )
+    sharding = batch_sharding(make_mesh())
     suite = _suite(sharding)
+    instrument = load(run, STEP.value).spread(sharding)
     with _progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as told:
         real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, told)
 
