@@ -13,6 +13,7 @@ reconstruction, resampling, embedding, figures) are measured at full size on a f
 """
 
 import argparse
+import importlib
 import json
 import os
 import time
@@ -68,8 +69,6 @@ def embedder_of(name: str) -> Embedder:
 
 def random_embedder(name: str) -> Embedder:
     """An embedder of published weights, with others of the same shapes."""
-    import importlib
-
     module = importlib.import_module(f"drumgan_jax.evaluation.embedders.{EMBEDDERS[name]}")
 
     def drawn(_: Any, network: Any) -> Any:
@@ -85,7 +84,7 @@ def throughput(name: str, rounds: int) -> dict[str, float | None]:
     """Windows a second of an embedder, and, unless it takes minutes, the share of embedding in measuring with it."""
     embedder = embedder_of(name)
     windows = jnp.asarray(noises(WINDOWS_PER_DEVICE, embedder.window))
-    compiled = jax.jit(embedder.function)
+    compiled = jax.jit(embedder.features)
     variables = jax.device_put(embedder.variables)
     seconds = best_of(rounds, lambda: compiled(variables, windows))
     rate = WINDOWS_PER_DEVICE / seconds

@@ -140,7 +140,7 @@ def evaluate_pairs(wavs: str, reference: str) -> None:
 
     if METRICS.value != [RECONSTRUCTION]:
         raise BadInput("reconstruction is measured alone: give --metrics=reconstruction.")
-    with _progress("pairs", SAMPLES.value) as told:
+    with _progress("pairs", None) as told:
         result = compare_pairs(reference, wavs, SAMPLES.value, told)
     rows = [
         [name, number(figure.value), f"{number(figure.low)} .. {number(figure.high)}", f"{result.counts[name]:,}"]
@@ -165,8 +165,8 @@ def _suite(sharding: Any) -> Any:
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar on stderr, where that is a terminal."""
+def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
+    """A bar on stderr, where that is a terminal; a count where the total is not known."""
     if not sys.stderr.isatty():
         yield None
         return

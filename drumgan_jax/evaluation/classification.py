@@ -10,10 +10,9 @@ import numpy as np
 import optax
 
 from drumgan_jax.classifier import Classifier
+from drumgan_jax.evaluation.intervals import NORMAL
 
 Array = jax.Array
-# Of the standard normal distribution, for an interval of 95 %.
-_QUANTILE = 1.959964
 
 
 def tally(
@@ -70,9 +69,9 @@ def classification_report(confusion: np.ndarray, loss: float, label_names: Seque
 
 def wilson_interval(successes: int, count: int) -> tuple[float, float]:
     """Interval of 95 % of a proportion (Wilson 1927)."""
-    share, z2 = successes / count, _QUANTILE**2
+    share, z2 = successes / count, NORMAL**2
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = _QUANTILE / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    half = NORMAL / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 

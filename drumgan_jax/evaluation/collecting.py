@@ -15,14 +15,13 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 from drumgan_jax.audio.files import resample
 from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.embedder import Embedder
+from drumgan_jax.evaluation.intervals import GROUPS
 from drumgan_jax.evaluation.moments import Moments, MomentsStream, merged
 
 Array = jax.Array
 
 # What a metric may need of one side.
 MOMENTS, EMBEDDINGS, LOGITS = "moments", "embeddings", "logits"
-# Parts of a side, sound by sound in order, that jackknife intervals leave out one at a time.
-GROUPS = 10
 WINDOWS_PER_DEVICE = 32
 _SOUNDS_AHEAD = 64
 
@@ -199,7 +198,7 @@ class _Collector:
         # One shape is compiled: the last batch is filled up with silence, which is not counted.
         windows = np.pad(windows, ((0, self._size - len(windows)), (0, 0)))
         embedding, logits, finite, embeddings = _see(
-            self.embedder.function, self._sharding, EMBEDDINGS in self._needs, self._variables, self._spread(windows)
+            self.embedder, self._sharding, EMBEDDINGS in self._needs, self._variables, self._spread(windows)
         )
         bad = np.flatnonzero(~np.asarray(finite)[:rows])
         if bad.size:
@@ -243,10 +242,10 @@ def _whole(sharding: NamedSharding | None) -> Sharding:
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _see(
-    function: Callable[[Any, Array], Any], sharding: NamedSharding | None, gather: bool, variables: Any, windows: Array
+    embedder: Embedder, sharding: NamedSharding | None, gather: bool, variables: Any, windows: Array
 ) -> tuple[Array, Array | None, Array, Array | None]:
     """Embeddings; and on every device, to be fetched: logits, which rows are finite, and if asked the embeddings."""
-    features = function(variables, windows)
+    features = embedder.features(variables, windows)
     finite = jnp.isfinite(features.embedding).all(axis=1)
     if features.logits is not None:
         finite &= jnp.isfinite(features.logits).all(axis=1)

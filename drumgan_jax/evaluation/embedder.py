@@ -51,3 +51,9 @@ class Embedder:
     function: Callable[[Any, Array], Features]
     rows_per_window: int = 1
     num_classes: int = 0
+
+    def features(self, variables: Any, windows: Array) -> Features:
+        """`function`, computed alike on every machine."""
+        # Accelerators would otherwise multiply with fewer bits, and the figures would differ between machines.
+        with jax.default_matmul_precision("highest"):
+            return self.function(variables, windows)

@@ -6,10 +6,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.evaluation.intervals import Figure, groups_of_sounds, has_several_rows, jackknife, sound_index, student
+from drumgan_jax.evaluation.intervals import (
+    GROUPS,
+    Figure,
+    groups_of_sounds,
+    has_several_rows,
+    jackknife,
+    sound_index,
+    student,
+)
 from drumgan_jax.evaluation.moments import Moments, merged, without_each
 
-GROUPS = 10
 SIZES = 25
 SMALLEST = 500
 

@@ -5,9 +5,15 @@ import dataclasses
 import numpy as np
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.evaluation.intervals import Figure, groups_of_sounds, has_several_rows, jackknife, sound_index, student
-
-GROUPS = 10
+from drumgan_jax.evaluation.intervals import (
+    GROUPS,
+    Figure,
+    groups_of_sounds,
+    has_several_rows,
+    jackknife,
+    sound_index,
+    student,
+)
 
 
 def inception_score(

@@ -10,6 +10,10 @@ from scipy.special import stdtrit
 from drumgan_jax.errors import BadInput
 
 LEVEL = 0.95
+# Half a 95 % interval of a normal law, in standard errors.
+NORMAL = 1.959964
+# Parts of a side, of whole sounds, that a jackknife leaves out one at a time.
+GROUPS = 10
 RESAMPLES = 1000
 
 

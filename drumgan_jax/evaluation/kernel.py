@@ -7,12 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.evaluation.intervals import Figure, has_several_rows, rows_of_sounds, sound_index
+from drumgan_jax.evaluation.intervals import NORMAL, Figure, has_several_rows, rows_of_sounds, sound_index
 
 # Rows on each side of a block of kernel values: 8 MiB in float64.
 BLOCK = 1000
-# Half a 95 % interval of a normal law, in standard errors.
-NORMAL = 1.959964
 
 
 def kernel_distance(

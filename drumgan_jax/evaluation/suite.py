@@ -58,13 +58,13 @@ class Metric:
 def _frechet(name: str, real: Seen, fake: Seen) -> Measured:
     figure = frechet_figure(real.total, fake.moments or ())
     dimensions = len(real.total.mean)
-    few = [f"{rows} of the {side}" for side, rows in (("measured", fake.rows), ("reference", real.rows))]
-    short = [text for text, seen in zip(few, (fake, real), strict=True) if seen.rows <= dimensions]
-    warnings = [
-        f"{name}: no more embeddings ({' and '.join(short)} side) than their {dimensions} dimensions, so the "
-        "covariance is not of full rank and the figure is mostly bias; measure more sounds."
-    ]
-    return Measured({name: figure}, warnings if short else ())
+    sides = (("measured", fake.rows), ("reference", real.rows))
+    short = " and ".join(f"{rows} of the {side}" for side, rows in sides if rows <= dimensions)
+    warning = (
+        f"{name}: no more embeddings ({short} side) than their {dimensions} dimensions, so the covariance is not of "
+        "full rank and the figure is mostly bias; measure more sounds."
+    )
+    return Measured({name: figure}, [warning] if short else ())
 
 
 def _frechet_infinity(name: str, real: Seen, fake: Seen) -> Measured:
@@ -98,7 +98,7 @@ def _inception(real: Seen, fake: Seen) -> Measured:
     assert real.logits is not None
     assert fake.logits is not None
     # The reference's own score is told beside, where there is enough of it.
-    reference = {"reference_value": inception_score(real.logits).value} if real.rows >= SPLITS else {}
+    reference = {"reference_value": inception_score(real.logits, SPLITS).value} if real.rows >= SPLITS else {}
     return Measured({"is": inception_score(fake.logits, SPLITS, sounds=fake.sound_of_row)}, details={"is": reference})
 
 

@@ -97,7 +97,7 @@ def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
     """
     if step.isdecimal():
         return int(step)
-    if step in ("", "last"):
+    if step == "last":
         return None
     if step != "best":
         raise BadInput(f"the step {step!r} is neither a number nor last or best.")

@@ -8,8 +8,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from drumgan_jax.audio.files import resample
 from drumgan_jax.errors import BadInput
-from drumgan_jax.evaluation.collecting import EMBEDDINGS, GROUPS, LOGITS, MOMENTS, Stream, look, sampled, windows_of
+from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Stream, look, sampled, windows_of
+from drumgan_jax.evaluation.embedder import Embedder, Features
 from drumgan_jax.evaluation.embedders import build_embedder
+from drumgan_jax.evaluation.intervals import GROUPS
 from drumgan_jax.evaluation.moments import Moments
 
 ALL = {"linear": {MOMENTS, EMBEDDINGS, LOGITS}}
@@ -74,6 +76,13 @@ def test_a_sound_that_is_not_finite_is_named(devices: int | None) -> None:
     waveforms[67, 150] = np.nan
     with pytest.raises(BadInput, match=r"^sound 67 has an embedding by linear that holds NaN"):
         look(stream(waveforms), [linear_embedder()], ALL, None if devices is None else sharding(devices))
+
+
+def test_embedders_multiply_alike_on_every_machine() -> None:
+    plain = Embedder("plain", RATE, WINDOW, HOP, WINDOW, "", {}, lambda _, windows: Features(windows @ windows.T))
+    windows = jax.ShapeDtypeStruct((2, WINDOW), "float32")
+    assert "HIGHEST" not in str(jax.make_jaxpr(plain.function)({}, windows))
+    assert "HIGHEST" in str(jax.make_jaxpr(plain.features)({}, windows))
 
 
 def test_nothing_to_measure() -> None:

@@ -6,7 +6,6 @@ through this file and with no published FID.
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -37,10 +36,8 @@ def build() -> Embedder:
     state, digest = store.load("inception")
 
     def function(variables: Any, windows: Array) -> Features:
-        # Accelerators would otherwise multiply with fewer bits, and the figures would differ between machines.
-        with jax.default_matmul_precision("highest"):
-            x = (resize(picture(windows)) - 128.0) / 128.0
-            outputs: Any = network.apply(variables, jnp.repeat(x[..., None], 3, axis=-1))
+        x = (resize(picture(windows)) - 128.0) / 128.0
+        outputs: Any = network.apply(variables, jnp.repeat(x[..., None], 3, axis=-1))
         return Features(*outputs)
 
     return Embedder(

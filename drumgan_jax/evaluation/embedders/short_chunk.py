@@ -3,7 +3,6 @@
 import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,9 +30,7 @@ def build() -> Embedder:
     state, digest = store.load("short_chunk")
 
     def function(variables: Any, windows: Array) -> Features:
-        # Accelerators would otherwise multiply with fewer bits, and the figures would differ between machines.
-        with jax.default_matmul_precision("highest"):
-            outputs: Any = network.apply(variables, decibel_mel(windows)[..., None])
+        outputs: Any = network.apply(variables, decibel_mel(windows)[..., None])
         logits, embedding = outputs
         return Features(embedding, logits)
 

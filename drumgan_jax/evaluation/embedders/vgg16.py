@@ -27,9 +27,8 @@ def build() -> Embedder:
         digest.update(leaf)
 
     def function(variables: Any, windows: Array) -> Features:
-        with jax.default_matmul_precision("highest"):
-            pictures = jnp.repeat(vggish_log_mel(windows)[..., None] / _RANGE, 3, axis=-1)
-            embedding: Any = network.apply(variables, pictures)
+        pictures = jnp.repeat(vggish_log_mel(windows)[..., None] / _RANGE, 3, axis=-1)
+        embedding: Any = network.apply(variables, pictures)
         return Features(embedding)
 
     return Embedder(

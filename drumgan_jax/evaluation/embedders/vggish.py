@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import jax
-
 from drumgan_jax.audio.vggish_mel import HOP, SAMPLE_RATE, vggish_log_mel
 from drumgan_jax.evaluation.embedder import Array, Embedder, Features
 from drumgan_jax.networks.vggish import VGGish, from_torch
@@ -28,9 +26,7 @@ def build() -> Embedder:
     state, digest = store.load("vggish")
 
     def function(variables: Any, windows: Array) -> Features:
-        # Accelerators would otherwise multiply with fewer bits, and the figures would differ between machines.
-        with jax.default_matmul_precision("highest"):
-            embedding: Any = network.apply(variables, vggish_log_mel(windows)[..., None])
+        embedding: Any = network.apply(variables, vggish_log_mel(windows)[..., None])
         return Features(embedding)
 
     return Embedder(
