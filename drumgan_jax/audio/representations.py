@@ -7,7 +7,7 @@ All are parts.Representation: frozen, hashable, float32 pure functions usable in
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jax
 
@@ -29,6 +29,8 @@ class Waveform:
 
     sample_rate: int
     num_samples: int
+
+    keeps_phase: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "num_samples"):
@@ -94,10 +96,11 @@ def settings_of(representation: parts.Representation) -> dict[str, Any]:
 def differences(a: parts.Representation, b: parts.Representation) -> list[str]:
     """Settings in which the features of two representations differ, as "name: value against value".
 
-    Statistics, and how phases are found in decoding, are left aside: neither changes what a data set holds.
+    Left aside is what does not change what a data set holds: statistics, how phases are found in decoding, and how the
+    networks see complex numbers.
     """
     first, second = settings_of(a), settings_of(b)
-    aside = ("mean", "std", "griffin_lim_iterations", "griffin_lim_momentum")
+    aside = ("mean", "std", "griffin_lim_iterations", "griffin_lim_momentum", "compression", "centred")
     names = [name for name in {**first, **second} if name not in aside]
     if first["kind"] != second["kind"]:
         names = ["kind"]

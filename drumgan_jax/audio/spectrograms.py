@@ -40,6 +40,8 @@ class _Spectral(abc.ABC):
     mean: Any = None
     std: Any = None
 
+    keeps_phase: ClassVar[bool]
+
     def __post_init__(self) -> None:
         for name in ("sample_rate", "n_fft", "hop_length", "num_frames"):
             require_positive_integer(f"representation.{name}", getattr(self, name))
@@ -129,7 +131,26 @@ class Complex(_Spectral):
     """Real and imaginary parts of the spectrum as two channels, over the data set's std (drumgan_vst).
 
     The mean is kept with the std but not taken off: silence stays zero.
+
+    Attributes:
+        compression: exponent of the magnitudes that the networks see, above 0 and at most 1; 1 leaves them as they are.
+        centred: whether the networks see phases as of each window's centre rather than its start. From the start, what
+            sounds at the centre changes sign from bin to bin, so that the average of neighbouring bins, which growing
+            networks are shown, is next to nothing.
     """
+
+    compression: float = 1.0
+    centred: bool = False
+
+    keeps_phase: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number = isinstance(self.compression, (int, float)) and not isinstance(self.compression, bool)
+        if not number or not 0.0 < self.compression <= 1.0:
+            raise BadInput(
+                f"representation.compression is {self.compression!r}; it must be a number above 0 and at most 1."
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -142,14 +163,29 @@ class Complex(_Spectral):
         return jnp.swapaxes(jnp.stack([jnp.real(spectrum), jnp.imag(spectrum)], axis=-1), 1, 2)
 
     def normalize(self, features: Array) -> Array:
-        """Features over the standard deviation; BadInput if no statistics are fitted."""
-        return features / self._statistics()[1]
+        """Features over the standard deviation, as the networks see them; BadInput if no statistics are fitted."""
+        return _to_power(features / self._statistics()[1], self.compression) * self._signs()
 
     def decode(self, x: Array, key: Array) -> Array:
         """Waveforms [batch, samples] of network output [batch, n_fft / 2, time, 2]; the key is not needed."""
         check_example(self, x)
-        parts_of_bins = _put_back_nyquist(jnp.swapaxes(x * self._statistics()[1], 1, 2))
+        spectrum = _to_power(x * self._signs(), 1.0 / self.compression) * self._statistics()[1]
+        parts_of_bins = _put_back_nyquist(jnp.swapaxes(spectrum, 1, 2))
         return istft(jax.lax.complex(parts_of_bins[..., 0], parts_of_bins[..., 1]), self.framing, self.num_samples)
+
+    def _signs(self) -> Array:
+        """What half a window's delay does to each bin [n_fft / 2, 1, 1]."""
+        odd = jnp.arange(self.n_fft // 2)[:, None, None] % 2
+        return jnp.where((odd == 1) & self.centred, -1.0, 1.0)
+
+
+def _to_power(x: Array, exponent: float) -> Array:
+    """Complex numbers, as pairs in the last axis, with their magnitudes raised to a power and their phases kept."""
+    if exponent == 1.0:
+        return x
+    power = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    # At zero the factor of an exponent below 1 has no limit; the product has.
+    return x * jnp.maximum(power, jnp.finfo(jnp.float32).tiny) ** ((exponent - 1.0) / 2.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -167,6 +203,7 @@ class _Logarithmic(_Spectral):
     griffin_lim_iterations: int = 32
     griffin_lim_momentum: float = 0.99
 
+    keeps_phase: ClassVar[bool] = False
     # Standard deviations from the mean that networks see as 1: nearly all of the data is then in [-1, 1].
     sigmas: ClassVar[float] = 3.0
 

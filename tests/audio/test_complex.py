@@ -1,0 +1,67 @@
+"""How networks see complex spectra: compressed magnitudes, and phases as of the windows' centres."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drumgan_jax.audio.representations import build_representation, differences
+from drumgan_jax.errors import BadInput
+
+PLAIN = {"kind": "complex", "sample_rate": 16000, "n_fft": 256, "hop_length": 64, "num_frames": 32}
+BOTH = {"compression": 0.4, "centred": True}
+
+
+def built(**settings):
+    return build_representation(PLAIN | settings).with_statistics(0.0, 0.7)
+
+
+def noise() -> jax.Array:
+    return 0.3 * jax.random.normal(jax.random.key(0), (2, built().num_samples))
+
+
+def as_complex(x) -> np.ndarray:
+    x = np.asarray(x, np.float64)
+    return x[..., 0] + 1j * x[..., 1]
+
+
+@pytest.mark.parametrize("settings", [{}, {"compression": 0.4}, {"centred": True}, BOTH])
+def test_the_round_trip_is_exact(settings: dict) -> None:
+    representation, waveform = built(**settings), noise()
+    plain = built().decode(built().encode(waveform), jax.random.key(0))
+    decoded = representation.decode(representation.encode(waveform), jax.random.key(0))
+    np.testing.assert_allclose(decoded, plain, atol=2e-5)
+
+
+def test_compression_raises_magnitudes_to_a_power_and_keeps_phases() -> None:
+    plain, seen = as_complex(built().encode(noise())), as_complex(built(compression=0.4).encode(noise()))
+    np.testing.assert_allclose(seen, np.abs(plain) ** 0.4 * np.exp(1j * np.angle(plain)), atol=1e-4)
+
+
+def test_the_phase_is_that_of_the_centre() -> None:
+    """An impulse at the centre of a frame has phase 0 there in every bin, and so survives averaging over bins."""
+    representation = built()
+    waveform = jnp.zeros((1, representation.num_samples)).at[0, 10 * 64].set(1.0)
+    centred, plain = (built(centred=c).encode(waveform)[0, :, 10] for c in (True, False))
+    np.testing.assert_allclose(as_complex(centred), 1 / 0.7, atol=1e-5)
+    np.testing.assert_allclose(np.abs(as_complex(centred).reshape(-1, 4).mean(axis=1)), 1 / 0.7, atol=1e-5)
+    np.testing.assert_allclose(np.abs(as_complex(plain).reshape(-1, 4).mean(axis=1)), 0.0, atol=1e-5)
+
+
+def test_silence_is_silence_and_has_a_gradient() -> None:
+    representation = built(**BOTH)
+    silence = jnp.zeros((1, representation.num_samples))
+    np.testing.assert_array_equal(representation.encode(silence), 0.0)
+    gradient = jax.grad(lambda x: jnp.sum(jnp.square(representation.decode(x, jax.random.key(0)))))
+    assert np.isfinite(gradient(jnp.zeros((1, *representation.shape)))).all()
+
+
+def test_data_sets_do_not_depend_on_how_networks_see_them() -> None:
+    np.testing.assert_array_equal(built(**BOTH).features(noise()), built().features(noise()))
+    assert not differences(built(**BOTH), built())
+
+
+@pytest.mark.parametrize("compression", [0.0, 1.5, -1, True, "half"])
+def test_impossible_compression(compression: object) -> None:
+    with pytest.raises(BadInput, match="above 0 and at most 1"):
+        built(compression=compression)
