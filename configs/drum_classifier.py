@@ -10,12 +10,12 @@ time and held-out accuracy are in drumgan_jax/evaluation/embedders/drums.md. `fu
 
 from ml_collections import ConfigDict
 
-from configs import stylegan2
+from configs import defaults
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return stylegan2.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
 
 
 def full() -> ConfigDict:

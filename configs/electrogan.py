@@ -10,12 +10,12 @@ Hardware, time and score of all variants here: not yet trained.
 
 from ml_collections import ConfigDict
 
-from configs import stylegan2
+from configs import defaults, stylegan2
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return stylegan2.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
 
 
 def full() -> ConfigDict:

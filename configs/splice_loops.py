@@ -10,12 +10,12 @@ Hardware, time and score of `full` (3 s loops) and `small` (one GPU, one-shots):
 
 from ml_collections import ConfigDict
 
-from configs import stylegan2
+from configs import defaults, stylegan2
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return stylegan2.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
 
 
 def full() -> ConfigDict:

@@ -21,7 +21,23 @@ SHAPES = {
     ("electrogan", "full"): (1024, 1024, 1),
     ("electrogan", "small"): (256, 256, 1),
     ("electrogan", "tiny"): (64, 128, 1),
+    ("drumgan_vst", "full"): (1024, 48, 2),
+    ("drumgan_vst", "small"): (1024, 48, 2),
+    ("drumgan_vst", "packaged"): (256, 48, 2),
+    ("drumgan_vst", "tiny"): (64, 32, 2),
+    ("style_drumsynth", "full"): (1, 16384, 1),
+    ("style_drumsynth", "small"): (1, 16384, 1),
+    ("style_drumsynth", "packaged"): (1, 8192, 1),
+    ("style_drumsynth", "tiny"): (1, 2048, 1),
 }
+PHASES = {
+    "splice_loops": {"generator", "discriminator", "r1", "path_length"},
+    "electrogan": {"generator", "discriminator", "r1", "path_length"},
+    "drumgan_vst": {"generator", "discriminator"},
+    "style_drumsynth": {"generator", "discriminator"},
+}
+# Of the generator at full size.
+PARAMETERS = {"splice_loops": 20e6, "electrogan": 20e6, "drumgan_vst": 5e6, "style_drumsynth": 15e6}
 
 
 def load(repository: Path, name: str) -> ModuleType:
@@ -35,15 +51,17 @@ def load(repository: Path, name: str) -> ModuleType:
 
 def fitted(config: ConfigDict) -> dict:
     values = config.to_dict()
-    values["representation"].update(mean=-4.0, std=2.0)
-    values["labels"] = []
+    if values["representation"]["kind"] != "waveform":
+        values["representation"].update(mean=-4.0, std=2.0)
+    values["labels"] = ["kick", "snare", "cymbal"] if values["task"]["conditional"] else []
     return values
 
 
 @pytest.mark.parametrize(("name", "variant"), SHAPES)
 def test_every_section_becomes_its_part(repository: Path, name: str, variant: str) -> None:
     config = load(repository, name).get_config(variant)
-    gan = build_gan(fitted(config), num_labels=0)
+    values = fitted(config)
+    gan = build_gan(values, num_labels=len(values["labels"]))
     assert gan.representation.shape == SHAPES[name, variant]
     assert gan.generator.shape == gan.discriminator.shape == SHAPES[name, variant]
     build_slicing(config.slicing)
@@ -51,15 +69,16 @@ def test_every_section_becomes_its_part(repository: Path, name: str, variant: st
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("name", ["splice_loops", "electrogan"])
+@pytest.mark.parametrize("name", PHASES)
 def test_full_size_lowers_on_four_devices(repository: Path, name: str) -> None:
     config = load(repository, name).get_config("full")
     task = build_task(fitted(config), make_mesh())
     parameters = sum(leaf.size for leaf in jax.tree.leaves(task.shapes.ema["params"]))
-    assert parameters > 20e6
-    shape = (config.train.batch_size, *SHAPES[name, "full"])
-    lowered = task.lower({"x": jax.ShapeDtypeStruct(shape, "float32")})
-    assert {"generator", "discriminator", "r1", "path_length"} <= set(lowered)
+    assert parameters > PARAMETERS[name]
+    rows = {"x": SHAPES[name, "full"], "labels": (3,), "soft_labels": (3,)}
+    batch = {key: jax.ShapeDtypeStruct((config.train.batch_size, *rows[key]), "float32") for key in task.keys}
+    lowered = task.lower(batch)
+    assert set(lowered) == PHASES[name]
     assert all("stablehlo.convolution" in step.as_text() for step in lowered.values())
 
 

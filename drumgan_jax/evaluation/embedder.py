@@ -35,6 +35,7 @@ class Embedder:
         rows_per_window: rows that `function` makes of each window.
         dimensions: length of an embedding.
         num_classes: length of the logits; 0 without.
+        classes: their names, where they are known.
         weights_hash: SHA-256 of the weights, in hex; empty where there are none.
         variables: the weights.
         function: from variables and windows [batch, window] within [-1, 1] to Features of batch * rows_per_window
@@ -51,6 +52,7 @@ class Embedder:
     function: Callable[[Any, Array], Features]
     rows_per_window: int = 1
     num_classes: int = 0
+    classes: tuple[str, ...] = ()
 
     def features(self, variables: Any, windows: Array) -> Features:
         """`function`, computed alike on every machine."""

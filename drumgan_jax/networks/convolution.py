@@ -1,4 +1,4 @@
-"""The three convolutions of the networks: to the same size, to half of it, and to twice.
+"""The convolutions of the networks: to the same size, to half of it, and to twice.
 
 The plain one is XLA's, as are its derivatives. Halving and doubling are written with their derivatives, because the
 rules JAX has for them reach, at the second derivative that R1 and path length need, convolutions that run ten times
@@ -11,9 +11,12 @@ Its derivative by y is `halve`, by x `double`, by k `_kernel_gradient`; and the 
 these three, so that any order of differentiation meets no other function.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
+from drumgan_jax.networks.growing import enlarge
 from drumgan_jax.parts import Array
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -31,6 +34,59 @@ def convolve(x: Array, kernel: Array) -> Array:
         [batch, freq, time, out] in that dtype.
     """
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=DIMENSIONS)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def enlarge_and_convolve(x: Array, kernel: Array, factors: tuple[int, int]) -> Array:
+    """Repeat each place and correlate with a 3 x 3 kernel to the same size, without computing equal products twice.
+
+    Of three neighbours after repeating, two are equal: so a repeated axis needs two taps for each of its two phases,
+    at the small size, instead of three at the large one; 16 products a place instead of 36 where both axes double.
+    Derivatives are those of the plain form, which are many times faster on CPU.
+
+    Args:
+        x: [batch, freq, time, in].
+        kernel: [3, 3, in, out], of the same dtype as `x`.
+        factors: 1 or 2 for freq and for time.
+
+    Returns:
+        [batch, freq * factors[0], time * factors[1], out] in that dtype.
+    """
+    if factors == (1, 1):
+        return convolve(x, kernel)
+    batch, freq, time, _ = x.shape
+    out = kernel.shape[3]
+    # [taps, phases] for each axis in turn; an axis that is not repeated has one phase of three taps.
+    kernel = jnp.moveaxis(_phases(kernel, factors[0]), 0, 4)
+    kernel = jnp.moveaxis(_phases(jnp.swapaxes(kernel, 0, 1), factors[1]), 0, 5)
+    kernel = jnp.transpose(kernel, (1, 0, 2, 4, 5, 3))
+    kernel = kernel.reshape(*kernel.shape[:3], factors[0] * factors[1] * out)
+    y = jax.lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=DIMENSIONS)
+    y = y.reshape(*y.shape[:3], *factors, out)
+    rows = [
+        jnp.stack([y[:, i : i + freq, j : j + time, i, j] for j in range(factors[1])], axis=3)
+        for i in range(factors[0])
+    ]
+    return jnp.stack(rows, axis=2).reshape(batch, freq * factors[0], time * factors[1], out)
+
+
+def _plainly(x: Array, kernel: Array, factors: tuple[int, int]) -> Array:
+    return convolve(enlarge(x, (x.shape[1] * factors[0], x.shape[2] * factors[1])), kernel)
+
+
+enlarge_and_convolve.defvjp(
+    lambda x, kernel, factors: (enlarge_and_convolve(x, kernel, factors), (x, kernel)),
+    lambda factors, kept, y: jax.vjp(lambda x, kernel: _plainly(x, kernel, factors), *kept)[1](y),
+)
+
+
+def _phases(kernel: Array, factor: int) -> Array:
+    """Kernels [phases, taps, ...] that give the phases of a repeated first axis, of a kernel [3, ...]."""
+    if factor == 1:
+        return kernel[None]
+    early = jnp.stack([kernel[0], kernel[1] + kernel[2]])
+    late = jnp.stack([kernel[0] + kernel[1], kernel[2]])
+    return jnp.stack([early, late])
 
 
 @jax.custom_vjp

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from drumgan_jax.errors import BadInput
 from drumgan_jax.networks.convolution import convolve
 from drumgan_jax.networks.resampling import down_convolution, downsample
 from drumgan_jax.parts import Array
@@ -83,3 +84,33 @@ class Convolution(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x = scaled_leaky_relu(x.astype(jnp.float32) + bias) * self.gain
         return x.astype(self.compute_dtype)
+
+
+def minibatch_stddev(x: Array, group: int) -> Array:
+    """Append the standard deviation over groups of examples as a channel (Karras et al. 2018, section 3).
+
+    Groups are taken from the global batch at fixed strides: of N examples in groups of G, example i shares its group
+    with i + N/G, i + 2N/G, ... The reference groups within each device's part of the batch, so that its numbers depend
+    on the device count; these do not.
+
+    Args:
+        x: [batch, freq, time, channels].
+        group: examples per group, at most the batch.
+
+    Returns:
+        [batch, freq, time, channels + 1].
+
+    Raises:
+        BadInput: the batch is not a multiple of the group.
+    """
+    batch, freq, time, channels = x.shape
+    group = min(group, batch)
+    if batch % group:
+        raise BadInput(
+            f"a batch of {batch} does not divide into the groups of {group} of discriminator.stddev_group; "
+            f"make the batch size a multiple of {group}."
+        )
+    groups = x.reshape(group, batch // group, freq, time, channels)
+    deviation = jnp.sqrt(jnp.var(groups, axis=0) + 1e-8).mean(axis=(1, 2, 3))
+    statistic = jnp.tile(deviation, group)[:, None, None, None]
+    return jnp.concatenate([x, jnp.broadcast_to(statistic, (batch, freq, time, 1))], axis=-1)

@@ -4,9 +4,7 @@ A kernel scaled per example on its input channels is the same as the input scale
 scale of the output: so one dense convolution serves the whole batch, and no example has a kernel of its own.
 """
 
-import itertools
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -103,20 +101,3 @@ class ToOutput(nn.Module):
         styles = Dense(channels, bias_init=1.0, name="style")(w) / math.sqrt(channels)
         x = (x.astype(jnp.float32) * styles[:, None, None, :]).astype(self.compute_dtype)
         return convolve(x, kernel.astype(self.compute_dtype)).astype(jnp.float32) + bias
-
-
-def draw_noise(keys: Array, sizes: Sequence[tuple[int, int]]) -> list[Array]:
-    """Normal noise for several layers, of one key per example; one draw for all, which compiles sooner than many.
-
-    Args:
-        keys: random keys [batch].
-        sizes: (freq, time) of each layer.
-
-    Returns:
-        For each layer, noise [batch, freq, time, 1].
-    """
-    lengths = [math.prod(size) for size in sizes]
-    row = jax.vmap(lambda key: jax.random.normal(key, (sum(lengths),)))(keys)
-    ends = itertools.accumulate(lengths)
-    pieces = [row[:, end - length : end] for end, length in zip(ends, lengths, strict=True)]
-    return [piece.reshape(-1, *size, 1) for piece, size in zip(pieces, sizes, strict=True)]

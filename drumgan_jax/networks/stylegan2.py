@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.networks.layers import Convolution, Dense
-from drumgan_jax.networks.mapping import Mapping
-from drumgan_jax.networks.modulated import StyledConvolution, ToOutput, draw_noise
+from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev
+from drumgan_jax.networks.mapping import Mapping, truncate
+from drumgan_jax.networks.modulated import StyledConvolution, ToOutput
+from drumgan_jax.networks.noise import resolve_noise
 from drumgan_jax.networks.resampling import upsample
 from drumgan_jax.parts import Array, Critique
 
@@ -119,6 +120,16 @@ class Generator(nn.Module):
         """Layers that read a w of their own: one per convolution, and the last output layer."""
         return 2 * num_doublings(self.shape, self.base) + 2
 
+    @property
+    def noise_sizes(self) -> tuple[tuple[int, int], ...]:
+        """(freq, time) of the noise of each convolution."""
+        return tuple((self.base[0] << (i + 1) // 2, self.base[1] << (i + 1) // 2) for i in range(self.num_ws - 1))
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(freq, time) of the output, which does not grow."""
+        return (self.shape[:2],)
+
     def setup(self) -> None:
         if self.is_initializing():
             self.variable("statistics", "w_average", jnp.zeros, (self.w_dim,))
@@ -147,19 +158,20 @@ class Generator(nn.Module):
         w = self.mapping(z, labels)
         return jnp.broadcast_to(w[:, None, :], (w.shape[0], self.num_ws, self.w_dim))
 
-    def synthesize(self, ws: Array, noise: Array | None) -> Array:
-        """Examples [batch, freq, time, channels] in float32.
+    def truncate(self, ws: Array, psi: float | Array) -> Array:
+        """ws [batch, num_ws, w_dim] pulled towards the average w by `psi`; see `mapping.truncate`."""
+        return truncate(ws, self.get_variable("statistics", "w_average"), psi)
 
-        Args:
-            ws: [batch, num_ws, w_dim].
-            noise: None for none; a random key for fresh noise; or one key per example [batch], which makes an example
-                the same in any batch.
-        """
+    def unmap(self, ws: Array) -> None:
+        """None: the mapping has no inverse."""
+
+    def metric(self, params: Any) -> None:
+        """None: w is a learned space."""
+
+    def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:
+        """Examples [batch, freq, time, channels] in float32; see parts.Generator."""
         batch = ws.shape[0]
-        sizes = [(self.base[0] << (i + 1) // 2, self.base[1] << (i + 1) // 2) for i in range(self.num_ws - 1)]
-        noises: Sequence[Array | None] = [None] * len(sizes)
-        if noise is not None:
-            noises = draw_noise(jax.random.split(noise, batch) if noise.ndim == 0 else noise, sizes)
+        noises = resolve_noise(noise, batch, self.noise_sizes)
         x = jnp.broadcast_to(self.constant, (batch, *self.constant.shape)).astype(self.compute_dtype)
         x, image = self.blocks[0](x, None, ws[:, :2], noises[:1])
         for level, block in enumerate(self.blocks[1:], start=1):
@@ -241,33 +253,3 @@ class Discriminator(nn.Module):
         x = Dense(widths[0], name="score")(x)
         direction = Mapping(widths[0], LABEL_LAYERS, self.num_labels, name="label_mapping")(None, labels)
         return Critique(scores=(jnp.sum(x * direction, axis=-1) / math.sqrt(widths[0]),))
-
-
-def minibatch_stddev(x: Array, group: int) -> Array:
-    """Append the standard deviation over groups of examples as a channel (Karras et al. 2018, section 3).
-
-    Groups are taken from the global batch at fixed strides: of N examples in groups of G, example i shares its group
-    with i + N/G, i + 2N/G, ... The reference groups within each device's part of the batch, so that its numbers depend
-    on the device count; these do not.
-
-    Args:
-        x: [batch, freq, time, channels].
-        group: examples per group, at most the batch.
-
-    Returns:
-        [batch, freq, time, channels + 1].
-
-    Raises:
-        BadInput: the batch is not a multiple of the group.
-    """
-    batch, freq, time, channels = x.shape
-    group = min(group, batch)
-    if batch % group:
-        raise BadInput(
-            f"a batch of {batch} does not divide into the groups of {group} of discriminator.stddev_group; "
-            f"make the batch size a multiple of {group}."
-        )
-    groups = x.reshape(group, batch // group, freq, time, channels)
-    deviation = jnp.sqrt(jnp.var(groups, axis=0) + 1e-8).mean(axis=(1, 2, 3))
-    statistic = jnp.tile(deviation, group)[:, None, None, None]
-    return jnp.concatenate([x, jnp.broadcast_to(statistic, (batch, freq, time, 1))], axis=-1)

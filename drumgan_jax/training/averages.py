@@ -37,6 +37,22 @@ def lazy_adam(settings: AdamSettings, intervals: Sequence[int]) -> optax.Gradien
     return optax.GradientTransformation(adam.init, update)
 
 
+def modulewise(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same optimiser for each top-level module apart, so that a module without a gradient stays as it is.
+
+    In a growing network, modules that are new begin with fresh moments and a fresh count, and others keep theirs.
+    """
+
+    def init(params: Any) -> dict[str, Any]:
+        return {name: optimizer.init(module) for name, module in params.items()}
+
+    def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        both = {name: optimizer.update(part, state[name], params[name]) for name, part in gradient.items()}
+        return {name: new for name, (new, _) in both.items()}, {**state, **{name: s for name, (_, s) in both.items()}}
+
+    return optax.GradientTransformation(init, update)
+
+
 def ema_decay(step: Array, batch_size: int, half_life: float, rampup: float) -> Array:
     """Share of the old moving average that a step keeps [] (stylegan2-ada: PARITY 27).
 

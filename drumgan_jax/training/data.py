@@ -23,10 +23,13 @@ from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.errors import BadInput
 from drumgan_jax.parts import Representation
 from drumgan_jax.training.records import RecordSource
+from drumgan_jax.training.soft_labels import has_soft_labels, probabilities, read_soft_labels
 
 Batch = dict[str, np.ndarray]
 # The name of each part of a batch, and the stored feature it comes from.
 STORED = {"x": "x", "labels": "label", "waveforms": "audio"}
+SPLITS = ("train", "test")
+_SOFT = "soft_labels"
 _PARSING_THREADS = 8
 # Far beyond any run (10**15 examples); Grain's ranges need an end.
 _ENDLESS = 10**15
@@ -39,7 +42,8 @@ class Dataset:
     Attributes:
         directory: the version directory with the shards.
         representation: of the stored examples, with fitted statistics.
-        label_names: names of the classes, in the order of their numbers.
+        label_names: names of the classes, in the order of their numbers; those of the soft labels where the
+            examples have no classes of their own.
         features: how TFDS writes an example.
     """
 
@@ -47,6 +51,16 @@ class Dataset:
     representation: Representation
     label_names: tuple[str, ...]
     features: tfds.features.FeaturesDict
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits there are."""
+        return tuple(split for split in SPLITS if any(self.directory.glob(f"*-{split}.tfrecord-*")))
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether each example has a class of its own."""
+        return STORED["labels"] in self.features
 
     def source(self, split: str) -> RecordSource:
         """The serialised records of a split."""
@@ -63,27 +77,64 @@ class Dataset:
             record: a record of `source`.
             keys: of x (features before normalisation [freq, time, channels] float32), labels (one-hot
                 [labels] float32) and waveforms ([samples] float32 in [-1, 1]).
+
+        Raises:
+            BadInput: labels are asked of a data set whose examples have no classes.
         """
+        if "labels" in keys and not self.has_labels:
+            raise BadInput(
+                f"the examples of {self.directory} have no classes of their own; prepare it from a folder for each "
+                "class, or train with config.task.soft_labels."
+            )
         stored = _subset(self.features, tuple(STORED[key] for key in keys)).deserialize_example_np(record)
         return {key: self._convert(key, stored[STORED[key]]) for key in keys}
 
+    def example(self, split: str, item: int, keys: Sequence[str]) -> Batch:
+        """The asked parts of the example of a number.
+
+        Args:
+            split: its split.
+            item: number of its record.
+            keys: as for `parse`, and soft_labels ([labels] float32, of `drumgan label`).
+
+        Raises:
+            BadInput: the record is damaged, or soft labels are missing or stale.
+        """
+        stored = [key for key in keys if key != _SOFT]
+        parts = self.parse(self.source(split)[item], stored) if stored else {}
+        return parts | ({_SOFT: self.soft_labels(split)[item]} if _SOFT in keys else {})
+
+    def soft_labels(self, split: str) -> np.ndarray:
+        """Class probabilities of all examples of a split [records, labels] float32, in the order of its records.
+
+        Raises:
+            BadInput: `drumgan label` has not written them, or the data set has changed since.
+        """
+        if split not in self._soft_labels:
+            fingerprint = self.fingerprint(split, self.num_examples(split))
+            self._soft_labels[split] = probabilities(self.directory, split, self.label_names, fingerprint)
+        return self._soft_labels[split]
+
     def waveforms(self, split: str, count: int, batch_size: int) -> Iterator[np.ndarray]:
         """Batches [batch, samples] of `count` waveforms of a split, always the same; all of it where it has fewer."""
-        source, order = self.source(split), self._drawn(split, count)
+        order = self._drawn(split, count)
         for start in range(0, len(order), batch_size):
             items = order[start : start + batch_size]
-            yield np.stack([self.parse(source[int(item)], ("waveforms",))["waveforms"] for item in items])
+            yield np.stack([self.example(split, int(item), ("waveforms",))["waveforms"] for item in items])
 
-    def labels(self, split: str, count: int) -> np.ndarray:
-        """The classes of what `waveforms` reads, one-hot [sounds, labels]."""
-        source = self.source(split)
-        return np.stack([self.parse(source[int(item)], ("labels",))["labels"] for item in self._drawn(split, count)])
+    def labels(self, split: str, count: int, key: str = "labels") -> np.ndarray:
+        """The classes of what `waveforms` reads [sounds, labels]: one-hot, or with "soft_labels" probabilities."""
+        return np.stack([self.example(split, int(item), (key,))[key] for item in self._drawn(split, count)])
 
     def fingerprint(self, split: str, count: int) -> str:
         """A digest of the records that `waveforms` reads, by their checksums."""
         source = self.source(split)
         checksums = np.asarray([source.checksum(int(item)) for item in self._drawn(split, count)], np.uint32)
         return hashlib.sha256(checksums.tobytes()).hexdigest()
+
+    @functools.cached_property
+    def _soft_labels(self) -> dict[str, np.ndarray]:
+        return {}
 
     def _drawn(self, split: str, count: int) -> np.ndarray:
         return np.random.default_rng(0).permutation(self.num_examples(split))[:count]
@@ -125,9 +176,11 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
         raise BadInput(f"{described} is missing or damaged ({error}); prepare the data set again.") from error
     try:
         features = tfds.features.FeaturesDict.from_config(os.fspath(directory))
-        label_names = tuple(features["label"].names) if "label" in features else ()
+        label_names = tuple(features["label"].names) if "label" in features else None
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"{directory / 'features.json'} is damaged; prepare the data set again.") from error
+    if label_names is None:
+        label_names = read_soft_labels(directory).names if has_soft_labels(directory) else ()
     return Dataset(directory, representation, label_names, features)
 
 
@@ -165,7 +218,7 @@ def batches(
     Args:
         dataset: from `open_dataset`.
         split: its split.
-        keys: parts of a batch, see Dataset.parse.
+        keys: parts of a batch, see Dataset.example.
         batch_size: rows of the global batch.
         seed: of the order.
         start_step: the first step.
@@ -184,11 +237,14 @@ def batches(
             f"{dataset.directory} has {len(source)} examples in split {split!r}, fewer than "
             f"config.train.batch_size ({batch_size}); prepare more recordings or lower the batch size."
         )
+    if _SOFT in keys:
+        # Read and checked here, not by each of the threads.
+        dataset.soft_labels(split)
     rows = np.arange(batch_size) if rows is None else rows
     positions = global_positions(rows, batch_size)
     order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
     parsed = grain.MapDataset.range(start_step * len(rows), _ENDLESS).map(
-        lambda item: dataset.parse(source[order[positions(item)]], keys)
+        lambda item: dataset.example(split, int(order[positions(item)]), keys)
     )
     threads = min(_PARSING_THREADS, 2 * (os.cpu_count() or 1))
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch * len(rows))

@@ -10,9 +10,9 @@ from drumgan_jax.networks.modulated import (
     StyledConvolution,
     ToOutput,
     demodulation,
-    draw_noise,
     modulated_convolution,
 )
+from drumgan_jax.networks.noise import draw_noise
 
 
 def normal(seed, *shape):

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.networks.modulated import draw_noise
-from drumgan_jax.networks.stylegan2 import Discriminator, Generator, layer_widths, minibatch_stddev, num_doublings
+from drumgan_jax.networks.layers import minibatch_stddev
+from drumgan_jax.networks.noise import draw_noise
+from drumgan_jax.networks.stylegan2 import Discriminator, Generator, layer_widths, num_doublings
 
 SHAPE, BASE = (8, 24, 2), (2, 6)
 WIDTH = {"channel_base": 48, "channel_max": 8}

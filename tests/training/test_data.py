@@ -30,8 +30,8 @@ class CountingDataset:
     def source(self, split):
         return range(self.count)
 
-    def parse(self, record, keys):
-        return {"x": np.asarray(record)}
+    def example(self, split, item, keys):
+        return {"x": np.asarray(item)}
 
 
 def order(count, batch_size, seed, start, steps, rows=None):

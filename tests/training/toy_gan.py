@@ -15,7 +15,7 @@ from drumgan_jax.objectives.regularizer import Match, Regularizer
 from drumgan_jax.parts import Critique
 from drumgan_jax.training import tasks
 from drumgan_jax.training.settings import AdamSettings, EvaluationSettings, TrainSettings, read_section
-from drumgan_jax.training.tasks.gan import GanTask
+from drumgan_jax.training.tasks.gan import GanTask, GanTaskSettings
 
 G_INTERVAL, D_INTERVAL = 2, 3
 G_WEIGHT, D_WEIGHT = 0.3, 0.2
@@ -107,7 +107,8 @@ def build_toy_task(config: Mapping[str, Any], mesh: Mesh) -> GanTask:
     adam = {player: read_section(config, f"optimizer.{player}", AdamSettings) for player in players}
     settings = read_section(config, "train", TrainSettings)
     evaluation = read_section(config, "evaluation", EvaluationSettings)
-    return GanTask(gan, 0, settings, adam, config["logging"]["num_samples"], evaluation, config["seed"], mesh)
+    num_summary, seed = config["logging"]["num_samples"], config["seed"]
+    return GanTask(gan, 0, GanTaskSettings(), settings, adam, num_summary, evaluation, seed, mesh)
 
 
 # Importing this module makes the kind known, in a test's own process too.

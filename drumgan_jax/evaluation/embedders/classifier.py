@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from drumgan_jax.classifier import load_classifier
+from drumgan_jax.classifier import Classifier, load_classifier
 from drumgan_jax.evaluation.embedder import Embedder, Features
 
 Array = jax.Array
@@ -29,6 +29,11 @@ def from_file(path: str | os.PathLike[str]) -> Embedder:
         BadInput: the file cannot be read, is damaged or of another kind.
     """
     classifier, variables, _, sha256 = load_classifier(path)
+    return from_classifier(classifier, variables, Path(path).stem, sha256)
+
+
+def from_classifier(classifier: Classifier, variables: Any, name: str, weights_hash: str) -> Embedder:
+    """A classifier as an embedder, as `from_file` says; its name has the start of the hash of its weights."""
 
     def function(variables: Any, windows: Array) -> Features:
         logits, embedding = classifier.predict(variables, windows)
@@ -37,13 +42,14 @@ def from_file(path: str | os.PathLike[str]) -> Embedder:
     samples = classifier.front_end.num_samples
     windows = jax.ShapeDtypeStruct((1, samples), "float32")
     return Embedder(
-        name=f"{Path(path).stem}@{sha256[:8]}",
+        name=f"{name}@{weights_hash[:8]}",
         sample_rate=classifier.front_end.sample_rate,
         window=samples,
         hop=samples,
         dimensions=jax.eval_shape(function, variables, windows).embedding.shape[1],
-        weights_hash=sha256,
+        weights_hash=weights_hash,
         variables=variables,
         function=function,
         num_classes=len(classifier.label_names),
+        classes=classifier.label_names,
     )

@@ -1,0 +1,362 @@
+"""A generator and a discriminator that grow while they train (Karras et al. 2018), as DrumGAN has them.
+
+Equalised learning rate, pixel norm in the generator, nearest up- and average down-sampling; the discriminator ends in a
+minibatch standard deviation and predicts the labels besides the score (Nistal et al. 2022, drumgan_vst, section 2.1).
+`stage` says how far a network has grown; the parameters of all stages are made at once, so that a state keeps its
+shape. While a stage fades in, "growth" has its `alpha`.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
+from drumgan_jax.networks.growing import enlarge, fade, growth_sizes, shrink
+from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev, scaled_leaky_relu
+from drumgan_jax.networks.mapping import check_labels, normalize_second_moment
+from drumgan_jax.parts import Array, Critique
+
+
+def pixel_norm(x: Array) -> Array:
+    """Each place divided by the root mean square of its channels (plus 1e-8); [batch, freq, time, channels]."""
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
+
+
+class NormedConvolution(nn.Module):
+    """Equalised 3 x 3 convolution, bias, leaky rectifier and pixel norm, the last three in float32.
+
+    Attributes:
+        features: channels of the output.
+        factors: how often freq and time are repeated before the convolution, 1 or 2 each.
+    """
+
+    features: int
+    factors: tuple[int, int] = (1, 1)
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[batch, freq * factors[0], time * factors[1], features] in `compute_dtype`, of [batch, freq, time, in]."""
+        shape = (3, 3, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = (kernel / math.sqrt(math.prod(shape[:-1]))).astype(self.compute_dtype)
+        x = enlarge_and_convolve(x.astype(self.compute_dtype), kernel, self.factors).astype(jnp.float32)
+        return pixel_norm(scaled_leaky_relu(x + bias)).astype(self.compute_dtype)
+
+
+class Linear(nn.Module):
+    """Equalised 1 x 1 convolution and bias, to the channels of an example.
+
+    Attributes:
+        features: channels of the example.
+    """
+
+    features: int
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[batch, freq, time, features] in float32, of [batch, freq, time, in]."""
+        kernel = self.param("kernel", nn.initializers.normal(1.0), (1, 1, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = (kernel / math.sqrt(x.shape[-1])).astype(self.compute_dtype)
+        return convolve(x.astype(self.compute_dtype), kernel).astype(jnp.float32) + bias
+
+
+class GeneratorBlock(nn.Module):
+    """One stage of the generator: two convolutions, the first at the new size.
+
+    Attributes:
+        features: channels.
+        factors: growth of freq and time.
+    """
+
+    features: int
+    factors: tuple[int, int]
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[batch, freq * factors[0], time * factors[1], features] of [batch, freq, time, in]."""
+        x = NormedConvolution(self.features, self.factors, self.compute_dtype, name="up")(x)
+        return NormedConvolution(self.features, compute_dtype=self.compute_dtype, name="same")(x)
+
+
+class BaseBlock(nn.Module):
+    """The first stage of the generator: a dense layer to the smallest size and one convolution.
+
+    Attributes:
+        features: channels.
+        size: (freq, time).
+    """
+
+    features: int
+    size: tuple[int, int]
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, w: Array) -> Array:
+        """[batch, freq, time, features] of w [batch, w_dim]."""
+        x = Dense(math.prod(self.size) * self.features, activate=True, name="dense")(normalize_second_moment(w))
+        x = pixel_norm(x.reshape(-1, *self.size, self.features))
+        return NormedConvolution(self.features, compute_dtype=self.compute_dtype, name="same")(x)
+
+
+class _Stages:
+    """What both networks know of their stages."""
+
+    shape: tuple[int, int, int]
+    base: tuple[int, int]
+    channels: tuple[int, ...]
+    stage: int | None
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(freq, time) of an example at each stage."""
+        return growth_sizes(self.shape, self.base)
+
+    @property
+    def current(self) -> int:
+        """The stage, from 0."""
+        return len(self.sizes) - 1 if self.stage is None else self.stage
+
+    @property
+    def in_use(self) -> tuple[str, ...]:
+        """Names of the top-level parameters that the stage uses."""
+        outer = range(max(0, self.current - 1), self.current + 1)
+        return (
+            *(name for stage in range(self.current + 1) for name in self.inner_names(stage)),
+            *(self.outer_name(stage) for stage in outer),
+        )
+
+    def inner_names(self, stage: int) -> tuple[str, ...]:
+        """Parameters that a stage adds and keeps."""
+        raise NotImplementedError
+
+    def outer_name(self, stage: int) -> str:
+        """Parameters between a stage and an example of its size."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Refuse channels that are not one number a stage, and a stage there is not."""
+        if len(self.channels) != len(self.sizes) or min(self.channels) < 1:
+            raise BadInput(
+                f"channels are {self.channels}; there must be one number above 0 for each of the {len(self.sizes)}"
+                " stages."
+            )
+        if not 0 <= self.current < len(self.sizes):
+            raise BadInput(f"there is no stage {self.stage}; there are {len(self.sizes)}, from 0.")
+
+    def factors(self, stage: int) -> tuple[int, int]:
+        """How much freq and time grow from the stage before."""
+        (freq, time), (old_freq, old_time) = self.sizes[stage], self.sizes[stage - 1]
+        return freq // old_freq, time // old_time
+
+
+class Generator(_Stages, nn.Module):
+    """Progressive generator; w is z joined with the labels.
+
+    Attributes:
+        shape: (freq, time, channels) of a whole example.
+        num_labels: classes that are joined with z; 0 for none.
+        z_dim: size of z.
+        base: (freq, time) at stage 0.
+        channels: feature maps at each stage.
+        stage: how far it has grown; None for wholly.
+        compute_dtype: what convolutions run in; everything else is float32.
+    """
+
+    shape: tuple[int, int, int]
+    num_labels: int = 0
+    z_dim: int = 128
+    base: tuple[int, int] = (32, 3)
+    channels: tuple[int, ...] = (256, 256, 128, 128, 128, 64)
+    stage: int | None = None
+    compute_dtype: jnp.dtype = jnp.float32
+
+    def __post_init__(self) -> None:
+        self.check()
+        super().__post_init__()
+
+    @property
+    def w_dim(self) -> int:
+        """Size of z and labels together."""
+        return self.z_dim + self.num_labels
+
+    @property
+    def num_ws(self) -> int:
+        """1: all layers get it through the first."""
+        return 1
+
+    @property
+    def noise_sizes(self) -> tuple[tuple[int, int], ...]:
+        """None: no layer adds noise."""
+        return ()
+
+    def inner_names(self, stage: int) -> tuple[str, ...]:
+        """The stage's block."""
+        return (f"blocks_{stage}",)
+
+    def outer_name(self, stage: int) -> str:
+        """The stage's output layer."""
+        return f"outputs_{stage}"
+
+    def setup(self) -> None:
+        dtype = self.compute_dtype
+        self.blocks = [
+            GeneratorBlock(features, self.factors(stage), dtype) if stage else BaseBlock(features, self.base, dtype)
+            for stage, features in enumerate(self.channels)
+        ]
+        self.outputs = [Linear(self.shape[2], dtype) for _ in self.channels]
+
+    def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
+        """Examples [batch, freq, time, channels] of z [batch, z_dim]; see `map` and `synthesize`."""
+        return self.synthesize(self.map(z, labels), noise)
+
+    def map(self, z: Array, labels: Array | None) -> Array:
+        """z [batch, z_dim] joined with labels [batch, num_labels], as ws [batch, 1, w_dim].
+
+        Raises:
+            BadInput: labels are missing or of another number.
+        """
+        parts = [z, check_labels(labels, self.num_labels)] if self.num_labels else [z]
+        return jnp.concatenate(parts, axis=-1)[:, None, :]
+
+    def unmap(self, ws: Array) -> tuple[Array, Array]:
+        """z [batch, z_dim] and labels [batch, num_labels] of ws [batch, 1, w_dim]."""
+        return ws[:, 0, : self.z_dim], ws[:, 0, self.z_dim :]
+
+    def metric(self, params: Any) -> Array:
+        """The root of K K^T [w_dim, w_dim], K the first layer's kernel, its rows for the labels being zero."""
+        kernel = params["blocks_0"]["dense"]["kernel"][: self.z_dim]
+        gram = jnp.dot(kernel, kernel.T, precision=jax.lax.Precision.HIGHEST)
+        values, vectors = jnp.linalg.eigh(gram)
+        root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
+        return jnp.pad(root, (0, self.num_labels))
+
+    def truncate(self, ws: Array, psi: float | Array) -> Array:
+        """z times `psi`; the labels stay."""
+        return ws * jnp.where(jnp.arange(self.w_dim) < self.z_dim, psi, 1.0)
+
+    def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:
+        """Examples [batch, freq, time, channels] in float32, of the stage's size; noise has no effect."""
+        x = self.blocks[0](ws[:, 0])
+        if self.is_initializing():
+            return self._all_stages(x)
+        for block in self.blocks[1 : self.current]:
+            x = block(x)
+        if not self.current:
+            return self.outputs[0](x)
+        old = enlarge(self.outputs[self.current - 1](x), self.sizes[self.current])
+        new = self.outputs[self.current](self.blocks[self.current](x))
+        return fade(old, new, self.get_variable("growth", "alpha", 1.0))
+
+    def _all_stages(self, x: Array) -> Array:
+        """The last stage's output; every stage's parameters are made on the way."""
+        image = self.outputs[0](x)
+        for block, output in zip(self.blocks[1:], self.outputs[1:], strict=True):
+            x = block(x)
+            image = output(x)
+        return image
+
+
+class DiscriminatorBlock(nn.Module):
+    """One stage of the discriminator: two convolutions, then the average of neighbours.
+
+    Attributes:
+        features: channels at this stage.
+        next_features: channels of the output.
+        size: (freq, time) of the output.
+    """
+
+    features: int
+    next_features: int
+    size: tuple[int, int]
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[batch, *size, next_features] of [batch, freq, time, features]."""
+        x = Convolution(self.features, compute_dtype=self.compute_dtype, name="same")(x)
+        x = Convolution(self.next_features, compute_dtype=self.compute_dtype, name="next")(x)
+        return shrink(x, self.size)
+
+
+class Discriminator(_Stages, nn.Module):
+    """Progressive discriminator, the generator's mirror image.
+
+    Attributes:
+        shape: (freq, time, channels) of a whole example.
+        num_labels: classes that it predicts, without a non-linearity; 0 for none.
+        base: (freq, time) at stage 0.
+        channels: feature maps at each stage.
+        stddev_group: examples that share one standard deviation.
+        stage: how far it has grown; None for wholly.
+        compute_dtype: what convolutions run in but the last; everything else is float32.
+    """
+
+    shape: tuple[int, int, int]
+    num_labels: int = 0
+    base: tuple[int, int] = (32, 3)
+    channels: tuple[int, ...] = (256, 256, 128, 128, 128, 64)
+    stddev_group: int = 4
+    stage: int | None = None
+    compute_dtype: jnp.dtype = jnp.float32
+
+    def __post_init__(self) -> None:
+        self.check()
+        super().__post_init__()
+
+    def inner_names(self, stage: int) -> tuple[str, ...]:
+        """The stage's block; at the first, the last layers."""
+        return (f"blocks_{stage}",) if stage else ("last", "dense", "score", "labels")[: 4 if self.num_labels else 3]
+
+    def outer_name(self, stage: int) -> str:
+        """The stage's input layer."""
+        return f"inputs_{stage}"
+
+    def setup(self) -> None:
+        dtype, channels = self.compute_dtype, self.channels
+        self.inputs = [Convolution(features, 1, compute_dtype=dtype) for features in channels]
+        # Block k leads from stage k to stage k - 1; the last layers are stage 0's.
+        self.blocks = {
+            str(stage): DiscriminatorBlock(channels[stage], channels[stage - 1], self.sizes[stage - 1], dtype)
+            for stage in range(1, len(channels))
+        }
+        self.last = Convolution(channels[0])
+        self.dense = Dense(channels[0], activate=True)
+        self.score = Dense(1)
+        if self.num_labels:
+            self.labels = Dense(self.num_labels)
+
+    def __call__(self, x: Array, labels: Array | None) -> Critique:
+        """Scores [batch], higher is more real, and predicted labels [batch, num_labels].
+
+        Args:
+            x: examples [batch, freq, time, channels] of the stage's size, float32.
+            labels: not looked at: this critic tells them.
+
+        Raises:
+            BadInput: the batch does not divide into groups.
+        """
+        if self.is_initializing():
+            for stage, layer in enumerate(self.inputs[:-1]):
+                layer(shrink(x, self.sizes[stage]))
+        stage = self.current
+        h = self.inputs[stage](x)
+        if stage:
+            old = self.inputs[stage - 1](shrink(x, self.sizes[stage - 1]))
+            new = self.blocks[str(stage)](h)
+            alpha = jnp.asarray(self.get_variable("growth", "alpha", 1.0), self.compute_dtype)
+            h = fade(old, new, alpha)
+        for lower in range(stage - 1, 0, -1):
+            h = self.blocks[str(lower)](h)
+        h = self.last(minibatch_stddev(h.astype(jnp.float32), self.stddev_group))
+        h = self.dense(h.reshape(h.shape[0], -1))
+        return Critique(scores=(self.score(h)[:, 0],), labels=self.labels(h) if self.num_labels else None)

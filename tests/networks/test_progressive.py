@@ -1,0 +1,178 @@
+"""The progressive networks: stages that agree with each other, and their formulas against NumPy float64."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
+from drumgan_jax.networks.growing import enlarge, shrink
+from drumgan_jax.networks.progressive import Discriminator, Generator, NormedConvolution, pixel_norm
+
+SHAPE, BASE, CHANNELS, LABELS, BATCH = (32, 12, 2), (4, 3), (8, 6, 5, 4), 3, 4
+GENERATOR = Generator(SHAPE, LABELS, z_dim=7, base=BASE, channels=CHANNELS)
+DISCRIMINATOR = Discriminator(SHAPE, LABELS, base=BASE, channels=CHANNELS)
+SIZES = ((4, 3), (8, 3), (16, 6), (32, 12))
+
+
+def normal(seed: int, *shape: int) -> jax.Array:
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+@functools.cache
+def generator_variables() -> dict:
+    return reference.random_variables(GENERATOR, normal(0, 1, 7), jnp.ones((1, LABELS)), None)
+
+
+@functools.cache
+def discriminator_variables() -> dict:
+    return reference.random_variables(DISCRIMINATOR, jnp.zeros((1, *SHAPE)), None)
+
+
+def generate(stage: int | None, alpha: float | None = None) -> jax.Array:
+    growth = {} if alpha is None else {"growth": {"alpha": jnp.asarray(alpha, jnp.float32)}}
+    labels = jnp.eye(LABELS)[jnp.arange(BATCH) % LABELS]
+    network = GENERATOR.clone(stage=stage)
+    return network.apply({**generator_variables(), **growth}, normal(1, BATCH, 7), labels, None)
+
+
+def critique(stage: int | None, x: jax.Array, alpha: float | None = None):
+    growth = {} if alpha is None else {"growth": {"alpha": jnp.asarray(alpha, jnp.float32)}}
+    return DISCRIMINATOR.clone(stage=stage).apply({**discriminator_variables(), **growth}, x, None)
+
+
+def test_pixel_norm() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    expected = x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + 1e-8)
+    np.testing.assert_allclose(pixel_norm(jnp.asarray(x, jnp.float32)), expected, atol=1e-6)
+
+
+def test_a_convolution_is_equalised_then_biased_rectified_and_normed() -> None:
+    layer, x = NormedConvolution(4, (2, 1)), np.random.default_rng(0).normal(size=(2, 3, 5, 3))
+    variables = reference.random_variables(layer, jnp.zeros((1, 3, 5, 3)))
+    kernel, bias = (np.asarray(variables["params"][name], np.float64) for name in ("kernel", "bias"))
+    y = reference.same(np.repeat(x, 2, axis=1), kernel / np.sqrt(27)) + bias
+    y = np.where(y > 0, y, 0.2 * y) * np.sqrt(2)
+    y = y / np.sqrt(np.mean(y**2, axis=-1, keepdims=True) + 1e-8)
+    np.testing.assert_allclose(layer.apply(variables, jnp.asarray(x, jnp.float32)), y, atol=1e-5)
+
+
+@pytest.mark.parametrize("factors", [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_repeating_and_convolving_at_once(factors: tuple[int, int]) -> None:
+    """Output and derivatives, the second of them too, are those of doing one after the other."""
+    x, kernel = normal(0, 2, 5, 4, 3), 0.3 * normal(1, 3, 3, 3, 2)
+
+    def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return convolve(enlarge(x, (5 * factors[0], 4 * factors[1])), kernel)
+
+    def fused(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return enlarge_and_convolve(x, kernel, factors)
+
+    np.testing.assert_allclose(fused(x, kernel), plain(x, kernel), atol=1e-5)
+
+    def second(f):
+        first = jax.grad(lambda x, kernel: jnp.sum(jnp.sin(f(x, kernel))), (0, 1))
+        return jax.grad(lambda x, kernel: sum(jnp.sum(jnp.square(g)) for g in first(x, kernel)), (0, 1))(x, kernel)
+
+    for ours, expected in zip(second(fused), second(plain), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=2e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_every_stage_has_its_size(stage: int) -> None:
+    x = generate(stage)
+    assert x.shape == (BATCH, *SIZES[stage], 2)
+    assert x.dtype == jnp.float32
+    said = critique(stage, x)
+    assert said.scores[0].shape == (BATCH,)
+    assert said.labels is not None
+    assert said.labels.shape == (BATCH, LABELS)
+
+
+@pytest.mark.smoke
+def test_the_six_stages_at_full_width() -> None:
+    for stage, size in enumerate(((32, 3), (64, 3), (128, 6), (256, 12), (512, 24), (1024, 48))):
+        generator = Generator((1024, 48, 2), LABELS, stage=stage)
+        z, labels = jnp.zeros((BATCH, 128)), jnp.zeros((BATCH, LABELS))
+        whole = jax.eval_shape(generator.clone(stage=None).init, jax.random.key(0), z, labels, None)
+        assert jax.eval_shape(generator.apply, whole, z, labels, None).shape == (BATCH, *size, 2)
+        critic = Discriminator((1024, 48, 2), LABELS, stage=stage)
+        whole = jax.eval_shape(critic.clone(stage=None).init, jax.random.key(0), jnp.zeros((BATCH, 1024, 48, 2)), None)
+        assert jax.eval_shape(critic.apply, whole, jnp.zeros((BATCH, *size, 2)), None).scores[0].shape == (BATCH,)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_a_fade_begins_with_the_stage_before_and_ends_with_the_grown_network(stage: int) -> None:
+    before = enlarge(generate(stage - 1, 1.0), SIZES[stage])
+    np.testing.assert_array_equal(generate(stage, 0.0), before)
+    np.testing.assert_array_equal(generate(stage, 1.0), generate(stage))
+    halfway = 0.5 * (before + generate(stage, 1.0))
+    np.testing.assert_allclose(generate(stage, 0.5), halfway, atol=1e-6)
+    x = normal(2, BATCH, *SIZES[stage], 2)
+    small = critique(stage - 1, shrink(x, SIZES[stage - 1]), 1.0)
+    np.testing.assert_allclose(critique(stage, x, 0.0).scores[0], small.scores[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_parameters_in_use_are_those_that_change_the_outcome(stage: int) -> None:
+    """At alpha 0.5: the gradient of any other top-level parameter is zero."""
+    alpha = {"growth": {"alpha": jnp.asarray(0.5)}}
+
+    def sum_of(params: dict) -> jax.Array:
+        network = GENERATOR.clone(stage=stage)
+        x = network.apply({"params": params, **alpha}, normal(1, BATCH, 7), jnp.ones((BATCH, 3)), None)
+        return jnp.sum(jnp.square(x))
+
+    def score(params: dict) -> jax.Array:
+        said = DISCRIMINATOR.clone(stage=stage).apply(
+            {"params": params, **alpha}, normal(2, BATCH, *SIZES[stage], 2), None
+        )
+        return jnp.sum(said.scores[0]) + jnp.sum(jnp.square(said.labels))
+
+    for network, variables, f in (
+        (GENERATOR, generator_variables(), sum_of),
+        (DISCRIMINATOR, discriminator_variables(), score),
+    ):
+        gradient = jax.grad(f)(variables["params"])
+        moved = {name for name, part in gradient.items() if any(np.abs(g).max() > 0 for g in jax.tree.leaves(part))}
+        assert moved == set(network.clone(stage=stage).in_use)
+
+
+def test_w_is_z_and_labels() -> None:
+    z, labels = normal(0, 2, 7), jnp.asarray([[0.7, 0.3, 0.0], [0.0, 0.0, 1.0]])
+    ws = GENERATOR.apply(generator_variables(), z, labels, method="map")
+    assert ws.shape == (2, GENERATOR.num_ws, GENERATOR.w_dim) == (2, 1, 10)
+    for ours, expected in zip(GENERATOR.unmap(ws), (z, labels), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    half = GENERATOR.apply(generator_variables(), ws, 0.5, method="truncate")
+    for ours, expected in zip(GENERATOR.unmap(half), (0.5 * z, labels), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_the_metric_is_how_far_a_step_moves_the_first_layer() -> None:
+    params = generator_variables()["params"]
+    kernel = np.asarray(params["blocks_0"]["dense"]["kernel"], np.float64)
+    step = np.concatenate([np.random.default_rng(0).normal(size=7), np.zeros(3)])
+    moved = np.linalg.norm(step @ np.asarray(GENERATOR.metric(params), np.float64))
+    assert moved == pytest.approx(np.linalg.norm(step @ kernel), rel=1e-4)
+    assert np.abs(GENERATOR.metric(params)[7:]).max() == 0
+
+
+def test_every_example_is_its_own() -> None:
+    """But for the minibatch standard deviation, which is the discriminator's."""
+    z, labels = normal(1, BATCH, 7), jnp.eye(LABELS)[jnp.arange(BATCH) % LABELS]
+    alone = GENERATOR.apply(generator_variables(), z[2:3], labels[2:3], None)
+    np.testing.assert_allclose(alone[0], generate(None)[2], atol=1e-5)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(BadInput, match="4 stages"):
+        Generator(SHAPE, base=BASE, channels=(8, 8))
+    with pytest.raises(BadInput, match="no stage 4"):
+        Discriminator(SHAPE, base=BASE, channels=CHANNELS, stage=4)
+    with pytest.raises(BadInput, match="labels are missing"):
+        GENERATOR.apply(generator_variables(), jnp.zeros((1, 7)), None, None)
