@@ -1,28 +1,20 @@
 """A classifier of sounds: front end, network and the names of its classes, and the one file it is kept in."""
 
 import dataclasses
-import hashlib
-import io
-import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict, unflatten_dict
 
-from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.front_end import MelFrontEnd
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.errors import BadInput
 from drumgan_jax.networks.mel_inception import MelInception
 from drumgan_jax.networks.short_chunk import ShortChunk
 from drumgan_jax.parts import build_part
+from drumgan_jax.weight_file import fitted, flat, not_one, read_weights, write_weights
 
 Array = jax.Array
 
@@ -30,19 +22,7 @@ Array = jax.Array
 CLASSIFIERS: dict[str, type[nn.Module]] = {"mel_inception": MelInception, "short_chunk": ShortChunk}
 
 FORMAT = "drumgan classifier 1"
-_HEADER = "header"
-# What reading a file that is cut short or changed, or is of another kind, raises.
-_DAMAGES = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_OWNER = "a classifier"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,13 +83,6 @@ def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> C
     return _build(front_end, config["network"], label_names)
 
 
-def classifier_path(path: str | os.PathLike[str]) -> Path:
-    """The path, if a classifier can be written there by its ending; else BadInput."""
-    if Path(path).suffix != ".npz":
-        raise BadInput(f"{path} must end in .npz; rename it.")
-    return Path(path)
-
-
 def save_classifier(
     path: str | os.PathLike[str], classifier: Classifier, variables: Mapping[str, Any], card: Mapping[str, Any]
 ) -> None:
@@ -120,7 +93,6 @@ def save_classifier(
     Raises:
         BadInput: the path does not end in .npz or cannot be written, or a weight is not finite.
     """
-    path = classifier_path(path)
     kind = next(kind for kind, network in CLASSIFIERS.items() if network is type(classifier.network))
     header = {
         "format": FORMAT,
@@ -129,17 +101,9 @@ def save_classifier(
         "labels": list(classifier.label_names),
         "card": dict(card),
     }
-    arrays = {_HEADER: np.frombuffer(json.dumps(header, indent=1).encode(), np.uint8)}
-    weights = {name: np.asarray(leaf) for name, leaf in sorted(flatten_dict(dict(variables), sep="/").items())}
-    _checked(weights, classifier)
-    arrays |= weights
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(content.getbuffer())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror}); check folder and free space.") from error
+    weights = flat(variables)
+    fitted(weights, _shapes(classifier))
+    write_weights(path, header, weights)
 
 
 def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
@@ -148,30 +112,19 @@ def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
     Raises:
         BadInput: the file cannot be read, is damaged or of another kind, or its arrays do not fit its header.
     """
+    header, arrays, sha256 = read_weights(path, FORMAT, _OWNER)
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be opened ({error.strerror}); give a classifier's .npz.") from error
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(arrays.pop(_HEADER).tobytes())
-        known = header["format"] == FORMAT
         front_end, network, labels, card = (header[key] for key in ("front_end", "network", "labels", "card"))
         if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(card) is not dict:
             raise ValueError("labels or card are of another type")
-    except _DAMAGES as error:
-        raise BadInput(
-            f"{path} is no classifier's file, or is damaged ({type(error).__name__}); write it with `drumgan pack`."
-        ) from error
-    if not known:
-        raise BadInput(f"{path} is of format {header['format']!r}, not {FORMAT!r}; write it again with `drumgan pack`.")
+    except (KeyError, ValueError) as error:
+        raise not_one(path, _OWNER, error) from error
     try:
         classifier = _build(front_end, network, labels)
-        variables = _checked(arrays, classifier)
+        variables = fitted(arrays, _shapes(classifier))
     except (BadInput, TypeError, AttributeError) as problem:
         raise BadInput(f"{path} does not fit this version: {problem}") from problem
-    return ClassifierFile(classifier, variables, card, hashlib.sha256(content).hexdigest())
+    return ClassifierFile(classifier, variables, card, sha256)
 
 
 def _build(front_end: Mapping[str, Any], network: Mapping[str, Any], label_names: Sequence[str]) -> Classifier:
@@ -201,19 +154,5 @@ def _settings(network: nn.Module) -> dict[str, Any]:
     return {f.name: getattr(network, f.name) for f in dataclasses.fields(network) if f.name not in given}
 
 
-def _checked(arrays: Mapping[str, np.ndarray], classifier: Classifier) -> dict[str, Any]:
-    """Variables as a tree, once names, shapes and dtypes are the network's own and all values are finite."""
-    expected = flatten_dict(jax.eval_shape(classifier.init, jax.random.key(0)), sep="/")
-    if arrays.keys() != expected.keys():
-        odd = sorted(arrays.keys() ^ expected.keys())
-        raise BadInput(f"its arrays and the network's differ in {', '.join(odd[:3])}; write it again.")
-    for name, leaf in expected.items():
-        have = arrays[name]
-        if have.shape != leaf.shape or have.dtype != leaf.dtype:
-            raise BadInput(
-                f"{name} is {have.dtype}{list(have.shape)}, where the network has {leaf.dtype}{list(leaf.shape)};"
-                " write it again."
-            )
-        if not np.isfinite(have).all():
-            raise BadInput(f"{name} holds NaN or infinite values; pack another checkpoint.")
-    return unflatten_dict(dict(arrays), sep="/")
+def _shapes(classifier: Classifier) -> dict[str, Any]:
+    return jax.eval_shape(classifier.init, jax.random.key(0))

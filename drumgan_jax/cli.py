@@ -14,12 +14,16 @@ from drumgan_jax.errors import BadInput
 # where the module says POSITIONAL. Modules are named, not imported: only the verb that runs pays for what it imports.
 VERBS = {
     "prepare": ("data_pipelines.prepare", "turn folders of audio into a data set of TFRecord shards"),
+    "label": ("drumgan_jax.commands.label", "write class probabilities beside the examples of a data set"),
     "train": ("drumgan_jax.commands.train", "train a config on a data set, or go on where it stopped"),
-    "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run"),
+    "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run, or the packaged model"),
+    "encode": ("drumgan_jax.commands.encode", "find the latents of recordings, and make their sounds again"),
+    "interpolate": ("drumgan_jax.commands.interpolate", "make the sounds on the way from one to another"),
+    "explore": ("drumgan_jax.commands.explore", "show what the components of the latent space do to a sound"),
     "evaluate": ("drumgan_jax.commands.evaluate", "measure a run, or a folder of audio against another"),
     "compare": ("drumgan_jax.commands.compare", "set the evaluations of several runs beside each other"),
     "weights": ("drumgan_jax.commands.weights", "list and fetch the published weights that metrics use"),
-    "pack": ("drumgan_jax.commands.pack", "write a trained classifier as one file"),
+    "pack": ("drumgan_jax.commands.pack", "write a trained classifier or GAN as one file"),
 }
 
 
@@ -41,7 +45,7 @@ def main() -> None:
 
 def overview() -> str:
     """What `drumgan --help` prints: every verb with its line."""
-    lines = [f"  {verb:<10} {line}" for verb, (_, line) in VERBS.items()]
+    lines = [f"  {verb:<11} {line}" for verb, (_, line) in VERBS.items()]
     return "\n".join(["usage: drumgan VERB --flag=value ...", "", *lines, "", "drumgan VERB --help tells its flags."])
 
 

@@ -1,4 +1,4 @@
-"""Load a run and play it."""
+"""Load a trained system and play it."""
 
 import dataclasses
 import functools
@@ -7,66 +7,44 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from drumgan_jax.encoder import build_encoder
 from drumgan_jax.errors import BadInput
-from drumgan_jax.gan import Gan, build_gan
-from drumgan_jax.networks.mapping import truncate
+from drumgan_jax.gan import Gan, variables_digest
+from drumgan_jax.latents import inversion, movement, rendering
+from drumgan_jax.latents.components import NUM_SAMPLES, Components, components_of, kept_components
+from drumgan_jax.latents.labels import Labels, class_weights
+from drumgan_jax.latents.latents import Latents, Sounds
+from drumgan_jax.latents.recordings import Recordings, as_trained
+from drumgan_jax.latents.rendering import BATCH
+from drumgan_jax.latents.seeds import direction_of, labels_of, z_of
+from drumgan_jax.packed import Encoding, read_instrument
 from drumgan_jax.training.checkpoints import load_ema
-from drumgan_jax.training.run import find_step, read_config
+from drumgan_jax.training.run import CONFIG_NAME, read_config
+from drumgan_jax.training.trained import load_gan
 
-Array = jax.Array
+__all__ = ["BATCH", "Instrument", "Latents", "Sounds", "load"]
 
-# Sounds are rendered in groups of this size a device, the last one filled up, so that one shape is compiled.
-BATCH = 16
-
-_Z, _LABEL, _NOISE, _PHASE = range(4)
-
-
-@dataclasses.dataclass(frozen=True)
-class Latents:
-    """All that makes sounds: with the run, enough to make each of them again.
-
-    Attributes:
-        seeds: one a sound, [batch]; noise and starting phases are drawn from it.
-        z: [batch, z_dim].
-        labels: class weights [batch, labels]; width 0 for a system without.
-    """
-
-    seeds: np.ndarray
-    z: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.seeds)
-
-
-@dataclasses.dataclass(frozen=True)
-class Sounds:
-    """Rendered sounds.
-
-    Attributes:
-        waveforms: float32 [batch, samples].
-        sample_rate: in Hz.
-        latents: what made them.
-    """
-
-    waveforms: np.ndarray
-    sample_rate: int
-    latents: Latents
+SHIPPED = Path(__file__).parent / "models" / "one_shots.npz"
+# Folder of a run with the run of its encoder.
+ENCODER = "encoder"
 
 
 @dataclasses.dataclass(frozen=True)
 class Instrument:
-    """A trained system that can be played.
+    """A trained system that can be played. All methods that take latents refuse those of another run or step.
 
     Attributes:
-        gan: its parts.
+        gan: its parts, as far grown as at the step.
         variables: the EMA generator's collections.
         label_names: class names, in the order of the labels.
         step: the training step it is from.
+        config: the run's.
+        run: the run directory, where its encoder is and its components are kept; None without.
+        packed: the encoder that came with it; None to look for one in the run.
+        kept: principal components that are at hand, by their number of samples.
         sharding: of batches over several devices; None for one.
     """
 
@@ -74,6 +52,10 @@ class Instrument:
     variables: Mapping[str, Any]
     label_names: tuple[str, ...]
     step: int
+    config: Mapping[str, Any]
+    run: Path | None = None
+    packed: Encoding | None = None
+    kept: dict[int, Components] = dataclasses.field(default_factory=dict)
     sharding: NamedSharding | None = None
 
     @property
@@ -81,137 +63,332 @@ class Instrument:
         """Of every sound, in Hz."""
         return self.gan.representation.sample_rate
 
+    @functools.cached_property
+    def model(self) -> str:
+        """Digest of the generator's parameters, by which its latents are known."""
+        return variables_digest(self.variables)
+
+    @functools.cached_property
+    def encoding(self) -> Encoding | None:
+        """The encoder, if there is one; read when it is first asked for.
+
+        Raises:
+            BadInput: there is one, but it is of another generator, or it cannot be read.
+        """
+        if self.packed is not None or self.run is None or not (self.run / ENCODER / CONFIG_NAME).exists():
+            return self.packed
+        folder = self.run / ENCODER
+        config, (variables, _) = read_config(folder), load_ema(folder)
+        if bytes(np.asarray(variables.pop("generator", ()), np.uint8)).hex() != self.model:
+            raise BadInput(
+                f"{folder} is an encoder of another generator than {self.run} at step {self.step}; train it."
+            )
+        encoder = build_encoder(config, self.gan, len(self.label_names))
+        return Encoding(encoder, config["encoder"], jax.device_put(variables))
+
     def spread(self, sharding: NamedSharding) -> "Instrument":
         """The same instrument on all devices of a mesh, for making many sounds: `sharding` splits a batch's axis."""
         everywhere = NamedSharding(sharding.mesh, PartitionSpec())
-        return dataclasses.replace(self, variables=jax.device_put(self.variables, everywhere), sharding=sharding)
+        variables = jax.device_put(jax.device_get(self.variables), everywhere)
+        return dataclasses.replace(self, variables=variables, sharding=sharding)
 
     def sample(
         self,
         seeds: Sequence[int],
         truncation: float = 1.0,
-        labels: str | Mapping[str, float] | np.ndarray | None = None,
-        noise: bool = True,
+        labels: Labels | None = None,
+        noise: bool | float | Sequence[float] = True,
     ) -> Sounds:
-        """Make one sound for each seed; the same seed gives the same sound in any batch.
+        """Make one sound for each seed; the same seed gives the same sound in any batch. See `draw` and `render`."""
+        return self.render(self.draw(seeds, labels, truncation), noise)
+
+    def draw(self, seeds: Sequence[int], labels: Labels | None = None, truncation: float = 1.0) -> Latents:
+        """Latents of seeds.
 
         Args:
             seeds: whole numbers from 0 to 2^32 - 1.
+            labels: a class name, weights by class name, a list with one of these a sound, or weights [seeds, labels],
+                all relative to each other; None draws a class from the seed.
             truncation: 1 for the whole variety, towards 0 for the average sound (Karras et al. 2019, sec. B).
-            labels: a class name, weights by class name, or weights of each sound [seeds, labels]; None draws a class
-                from the seed.
-            noise: draw the layers' noise from the seed, or leave it out.
 
         Raises:
-            BadInput: a seed is out of range, or a class is unknown.
+            BadInput: a seed is out of range, a class is unknown, or weights are negative or all zero.
         """
-        latents = self.draw(seeds, labels)
-        return self.render(latents, self.map(latents, truncation), noise)
-
-    def draw(self, seeds: Sequence[int], labels: str | Mapping[str, float] | np.ndarray | None = None) -> Latents:
-        """Draw z [batch, z_dim], and labels where none are given, for each seed; see `sample`."""
         if not len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
             raise BadInput("seeds must be at least one whole number from 0 to 4294967295.")
         array = np.asarray(seeds, np.uint32)
-        return Latents(
-            array,
-            np.asarray(_draw_z(array, self.gan.generator.z_dim)),
-            self._labels_of(array, labels),
+        if labels is None:
+            weights = np.asarray(labels_of(array, len(self.label_names)))
+        else:
+            weights = class_weights(labels, self.label_names, len(array))
+        z = np.asarray(z_of(array, self.gan.generator.z_dim))
+        ws = self._map(z, weights, truncation)
+        return self._latents(array, ws, z if truncation == 1.0 else None, weights)
+
+    def render(self, latents: Latents, noise: bool | float | Sequence[float] = True) -> Sounds:
+        """Make the sounds of latents.
+
+        Args:
+            latents: of this instrument.
+            noise: whether the layers' noise is added, or a gain on it, of all layers or one a layer.
+
+        Raises:
+            BadInput: the latents are of another run or step, or there are more or fewer gains than layers with noise.
+        """
+        self._check(latents)
+        gains = rendering.noise_gains(noise, len(self.gan.generator.noise_sizes))
+        noises = None if gains is None else latents.noises
+        waveforms = rendering.in_groups(
+            self.sharding,
+            lambda *rows: rendering.render(self.gan, self.variables, gains, *rows),
+            latents.ws,
+            latents.seeds,
+            noises,
+        )
+        return Sounds(waveforms, self.sample_rate, latents)
+
+    def heard(self, audio: Recordings, sample_rate: int) -> np.ndarray:
+        """Waveforms [batch, samples] of recordings, as the training data were; see `recordings.as_trained`."""
+        representation = self.gan.representation
+        return as_trained(audio, sample_rate, representation.sample_rate, representation.num_samples, self.config)
+
+    def encode(self, audio: Recordings, sample_rate: int) -> Latents:
+        """Latents of recordings by the run's encoder; noise is that of seed 0.
+
+        Args:
+            audio: [samples] or [samples, channels], or a list of such; its start is kept, its length, rate, channels
+                and peak are brought to the training data's, see `recordings.as_trained`.
+            sample_rate: of all of them, in Hz.
+
+        Raises:
+            BadInput: there is no encoder, or it is of another generator, or a recording is silent, not finite or
+                shorter than 5 ms.
+        """
+        encoding = self.encoding
+        if encoding is None:
+            raise BadInput(
+                "this instrument has no encoder; use invert, which needs none, or train one into the run's folder"
+                f" {ENCODER} with a config such as configs/drumgan_vst_encoder.py."
+            )
+        waveforms = self.heard(audio, sample_rate)
+        w = rendering.in_groups(
+            self.sharding,
+            lambda rows: rendering.encode(self.gan, encoding.encoder, encoding.variables, rows),
+            waveforms,
+        )
+        ws = np.repeat(w[:, None], self.gan.generator.num_ws, axis=1)
+        return self._latents(np.zeros(len(ws), np.uint32), ws, None, None)
+
+    def invert(
+        self,
+        audio: Recordings,
+        sample_rate: int,
+        steps: int = 300,
+        starts: int = 4,
+        per_layer: bool = False,
+        noise: bool = True,
+    ) -> Latents:
+        """Latents of recordings by optimisation, which needs no encoder: minutes a sound, see `inversion.invert`.
+
+        Args:
+            audio, sample_rate: as of `encode`.
+            steps: of gradient descent, from each start.
+            starts: how many random w it begins from; the best is kept.
+            per_layer: whether every layer has a w of its own, which comes nearer and is edited less well.
+            noise: whether the layers' noise is sought too, or stays that of seed 0.
+
+        Raises:
+            BadInput: a recording is silent, not finite or shorter than 5 ms, or a number is out of range.
+        """
+        if steps < 1 or not 1 <= starts <= inversion.CANDIDATES:
+            raise BadInput(
+                f"invert takes 1 step or more and 1 to {inversion.CANDIDATES} starts, not {steps}, {starts}."
+            )
+        waveforms = self.heard(audio, sample_rate)
+        found = inversion.invert(
+            self.gan, self.variables, len(self.label_names), waveforms, steps, starts, per_layer, noise
+        )
+        noises = found.noises if noise and found.noises else None
+        return self._latents(np.zeros(len(waveforms), np.uint32), found.ws, None, None, noises)
+
+    def vary(self, latents: Latents, amount: float | np.ndarray, direction: int) -> Latents:
+        """Other sounds near by: a step in a random direction among the sounds of the same labels; `movement.vary`.
+
+        Args:
+            latents: of this instrument. Where their labels are unknown, all classes weigh alike in the direction.
+            amount: how far, of all sounds or [batch]: 0 stays, 1 is a random sound's distance from the average.
+            direction: its seed.
+
+        Raises:
+            BadInput: the latents are of another run or step, or the direction is no seed.
+        """
+        self._check(latents)
+        if not 0 <= direction < 2**32:
+            raise BadInput(f"direction is {direction}; it is a seed, a whole number from 0 to 4294967295.")
+        labels = latents.labels
+        if labels is None:
+            labels = np.full((len(latents), len(self.label_names)), 1 / max(len(self.label_names), 1), np.float32)
+        pair = direction_of(np.uint32(direction), self.gan.generator.z_dim)
+        first, second = (self._map(np.tile(np.asarray(z), (len(labels), 1)), labels) for z in pair)
+        ws = movement.vary(latents.ws, amount, first, second)
+        return self._latents(latents.seeds, ws, None, latents.labels, latents.noises)
+
+    def interpolate(
+        self,
+        a: Latents,
+        b: Latents,
+        n: int,
+        space: str = "w",
+        how: str = "linear",
+        layers: tuple[int, int] | None = None,
+    ) -> Latents:
+        """`n` sounds on the way from one to another; the first is a and, without `layers`, the last is b.
+
+        Args:
+            a, b: latents of one sound each.
+            n: sounds, with both ends.
+            space: where the way lies. In "z" labels change evenly beside it. Where w is z joined with labels, both are
+                the same.
+            how: straight, or on a great circle: around zero in z, around the average w in w.
+            layers: (start, stop): only these layers go from a to b, and all else stays a's: style transfer.
+
+        Raises:
+            BadInput: the latents are of another run or step or not of one sound, `n` is below 2, a name is unknown, the
+                layers do not exist, or z is not known (of truncated, edited or encoded latents).
+        """
+        self._check(a, b)
+        if len(a) != 1 or len(b) != 1 or n < 2:
+            raise BadInput(f"interpolate goes from one sound to one other in 2 or more; not {len(a)}, {len(b)} in {n}.")
+        if space not in ("w", "z") or how not in ("linear", "spherical"):
+            raise BadInput(f"interpolate knows w or z, and linear or spherical, but not {space!r} and {how!r}.")
+        way = movement.linear if how == "linear" else movement.spherical
+        t = np.linspace(0.0, 1.0, n)
+        z = labels = None
+        if a.labels is not None and b.labels is not None:
+            labels = movement.linear(a.labels[0], b.labels[0], t)
+        if a.z is not None and b.z is not None and (space == "z" or self._joined):
+            z = way(a.z[0], b.z[0], t)
+            ws = self._map(z, np.asarray(labels))
+            ws[0], ws[-1] = a.ws[0], b.ws[0]
+        elif space == "z":
+            raise BadInput("z of these latents is not known (truncated, edited or encoded); interpolate in w.")
+        elif how == "linear":
+            ws = movement.linear(a.ws[0], b.ws[0], t)
+        else:
+            ws = movement.spherical(a.ws[0], b.ws[0], t, self._average)
+        if layers is not None:
+            ws = movement.on_layers(np.repeat(a.ws, n, axis=0), ws, layers)
+            noises = None if a.noises is None else tuple(np.repeat(noise, n, axis=0) for noise in a.noises)
+            return self._latents(np.repeat(a.seeds, n), ws, None, None, noises)
+        sizes = self.gan.generator.noise_sizes
+        pairs = zip(a.layer_noise(sizes), b.layer_noise(sizes), strict=True)
+        noises = tuple(movement.blend_noise(*pair, t) for pair in pairs) or None
+        return self._latents(np.append(np.repeat(a.seeds, n - 1), b.seeds), ws, z, labels, noises)
+
+    def components(self, count: int | None = None, num_samples: int = NUM_SAMPLES) -> Components:
+        """Principal components of w, the strongest first; computed once and then kept in the run.
+
+        Args:
+            count: how many; None for all.
+            num_samples: random w that they are of.
+
+        Raises:
+            BadInput: there are not as many, or fewer than two samples.
+        """
+        if num_samples not in self.kept:
+            path = self.run and self.run / f"components-{self.step}-{num_samples}.npz"
+            find = functools.partial(components_of, self.gan.generator, self.variables, len(self.label_names))
+            self.kept[num_samples] = kept_components(path, self.model, functools.partial(find, num_samples))
+        found = self.kept[num_samples]
+        return found if count is None else found.first(count)
+
+    def edit(
+        self, latents: Latents, component: int, amount: float | np.ndarray, layers: tuple[int, int] | None = None
+    ) -> Latents:
+        """ws moved along a principal component, after truncation, by `amount` standard deviations (GANSpace).
+
+        Args:
+            latents: of this instrument.
+            component: its number, from 0; see `components`.
+            amount: of all sounds, or [batch]; may be negative.
+            layers: (start, stop) of the layers that move; None for all.
+
+        Raises:
+            BadInput: the latents are of another run or step, or there is no such component or layer.
+        """
+        self._check(latents)
+        found = self.components()
+        if not 0 <= component < len(found):
+            raise BadInput(f"there is no component {component}; there are {len(found)}, numbered from 0.")
+        step = found.deviations[component] * found.directions[component]
+        ws = movement.step_along(latents.ws, step, amount, layers)
+        return self._latents(latents.seeds, ws, None, latents.labels, latents.noises)
+
+    @property
+    def _joined(self) -> bool:
+        """Whether w is z joined with labels."""
+        generator = self.gan.generator
+        return generator.unmap(np.zeros((1, generator.num_ws, generator.w_dim), np.float32)) is not None
+
+    def _latents(
+        self,
+        seeds: np.ndarray,
+        ws: np.ndarray,
+        z: np.ndarray | None,
+        labels: np.ndarray | None,
+        noises: tuple[np.ndarray, ...] | None = None,
+    ) -> Latents:
+        """Latents of this model, with z and labels by the map's inverse where it has one."""
+        known = self.gan.generator.unmap(ws)
+        if known is not None:
+            z, labels = map(np.asarray, known)
+        return Latents(seeds, ws, z, labels, noises, self.model)
+
+    def _check(self, *all_latents: Latents) -> None:
+        if any(latents.model != self.model for latents in all_latents):
+            raise BadInput("these latents are of another run or step; play them with the one that made them.")
+
+    def _map(self, z: np.ndarray, labels: np.ndarray, truncation: float = 1.0) -> np.ndarray:
+        """ws [batch, layers, w_dim] of z and labels."""
+        generator, psi = self.gan.generator, np.float32(truncation)
+        return rendering.in_groups(
+            self.sharding, lambda *rows: rendering.map_to_ws(generator, self.variables, psi, *rows), z, labels
         )
 
-    def map(self, latents: Latents, truncation: float = 1.0) -> np.ndarray:
-        """Layer latents ws [batch, layers, w_dim] of latents, truncated towards the average w."""
-        batches = [
-            _fetch(_map(self.gan.generator, self.variables, z, labels, np.float32(truncation)))
-            for z, labels in self._batches(latents.z, latents.labels)
-        ]
-        return np.concatenate(batches)[: len(latents)]
-
-    def render(self, latents: Latents, ws: np.ndarray, noise: bool = True) -> Sounds:
-        """Make the sounds of layer latents ws [batch, layers, w_dim]; noise and phases come from the latents' seeds."""
-        batches = [
-            _fetch(_render(self.gan, self.variables, part, seeds, noise))
-            for part, seeds in self._batches(ws, latents.seeds)
-        ]
-        return Sounds(np.concatenate(batches)[: len(latents)], self.sample_rate, latents)
-
-    def _batches(self, *arrays: np.ndarray) -> Any:
-        """The arrays side by side in groups of one size, the last group filled up by repeating its last row."""
-        size = BATCH * (self.sharding.mesh.size if self.sharding else 1)
-        for start in range(0, len(arrays[0]), size):
-            rows = np.minimum(np.arange(start, start + size), len(arrays[0]) - 1)
-            group = tuple(array[rows] for array in arrays)
-            yield group if self.sharding is None else jax.device_put(group, self.sharding)
-
-    def _labels_of(self, seeds: np.ndarray, labels: str | Mapping[str, float] | np.ndarray | None) -> np.ndarray:
-        if labels is None:
-            return np.asarray(_draw_labels(seeds, len(self.label_names)))
-        if isinstance(labels, np.ndarray):
-            return np.asarray(labels, np.float32).reshape(len(seeds), len(self.label_names))
-        weights = {labels: 1.0} if isinstance(labels, str) else dict(labels)
-        unknown = sorted(set(weights) - set(self.label_names))
-        if unknown:
-            known = ", ".join(self.label_names) if self.label_names else "none, it is trained without labels"
-            raise BadInput(f"this run knows no class {', '.join(unknown)}; its classes: {known}.")
-        row = np.asarray([weights.get(name, 0.0) for name in self.label_names], np.float32)
-        return np.tile(row, (len(seeds), 1))
+    @property
+    def _average(self) -> np.ndarray:
+        """The average of w [layers, w_dim], of a generator with a mapping."""
+        z = np.zeros((1, self.gan.generator.z_dim), np.float32)
+        return self._map(z, np.zeros((1, len(self.label_names)), np.float32), 0.0)[0]
 
 
-def load(run: str | Path, step: int | str | None = None) -> Instrument:
-    """Load a run directory's EMA generator, ready to play.
+def load(run: str | Path | None = None, step: int | str | None = None) -> Instrument:
+    """Load an instrument, ready to play.
 
     Args:
-        run: the run directory; its `config.json` and one checkpoint's EMA item are read, nothing else.
-        step: which checkpoint; None is the newest, "best" the one with the best `evaluation.metric`.
+        run: a run directory, of which `config.json` and one checkpoint's EMA item are read; or a file that
+            `drumgan pack` wrote; None for the model that comes with this package.
+        step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`.
 
     Raises:
-        BadInput: the folder is no run directory, has no such checkpoint, or is of a task without a generator.
+        BadInput: it is neither, has no such checkpoint, or is of a task without a generator.
     """
-    config = read_config(run)
-    if "generator" not in config:
-        raise BadInput(f"{run} holds no generator but a {config['task'].get('kind')}; give the run of a GAN.")
-    if isinstance(step, str):
-        step = find_step(run, step)
-    label_names = tuple(config["labels"]) if config["task"].get("conditional") else ()
-    variables, step = load_ema(run, step)
-    return Instrument(build_gan(config, len(label_names)), variables, label_names, step)
+    if run is None and not SHIPPED.is_file():
+        raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
+    path = SHIPPED if run is None else Path(run)
+    if path.suffix == ".npz":
+        return _load_packed(path, step)
+    trained = load_gan(path, "last" if step is None else step)
+    variables = jax.device_put(trained.variables)
+    return Instrument(trained.gan, variables, trained.label_names, trained.step, trained.config, run=path)
 
 
-def _fetch(array: Array) -> np.ndarray:
-    """The whole array, of which other processes may hold parts."""
-    if array.is_fully_addressable:
-        return np.asarray(array)
-    from jax.experimental.multihost_utils import process_allgather
-
-    return process_allgather(array, tiled=True)
-
-
-def _keys(seeds: Array, purpose: int) -> Array:
-    return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), purpose))(seeds)
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _draw_z(seeds: Array, z_dim: int) -> Array:
-    return jax.vmap(lambda key: jax.random.normal(key, (z_dim,)))(_keys(seeds, _Z))
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _draw_labels(seeds: Array, count: int) -> Array:
-    if not count:
-        return jnp.zeros((len(seeds), 0))
-    return jax.vmap(lambda key: jax.nn.one_hot(jax.random.randint(key, (), 0, count), count))(_keys(seeds, _LABEL))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _map(generator: Any, variables: Any, z: Array, labels: Array, truncation: Array) -> Array:
-    ws = generator.apply(variables, z, labels if labels.shape[1] else None, method=generator.map)
-    return truncate(ws, variables["statistics"]["w_average"], truncation)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _render(gan: Gan, variables: Any, ws: Array, seeds: Array, noise: bool) -> Array:
-    keys = _keys(seeds, _NOISE) if noise else None
-    x = gan.generator.apply(variables, ws, keys, method=gan.generator.synthesize)
-    # One key a sound: the phases a sound starts from must not depend on its neighbours in the batch.
-    decode_one = lambda one, key: gan.representation.decode(one[None], key)[0]  # noqa: E731
-    return jax.vmap(decode_one)(x, _keys(seeds, _PHASE))
+def _load_packed(path: Path, step: int | str | None) -> Instrument:
+    packed = read_instrument(path)
+    if step not in (None, "last", "best", packed.step, str(packed.step)):
+        raise BadInput(f"{path} has no step {step}; it is of step {packed.step} alone.")
+    variables, encoding = jax.device_put(packed.variables), packed.encoding
+    if encoding is not None:
+        encoding = encoding._replace(variables=jax.device_put(encoding.variables))
+    kept = {packed.components.num_samples: packed.components}
+    return Instrument(packed.gan, variables, packed.label_names, packed.step, packed.config, packed=encoding, kept=kept)

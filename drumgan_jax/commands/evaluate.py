@@ -1,7 +1,7 @@
 """drumgan evaluate --run=RUN [--data=DIR] [--metrics=fid,fad,kid,is,prdc] [--samples=10000] [--step=best] ...
 
 Measures a run's checkpoint against a data set, on all devices: a table here, JSON in RUN/evaluations, scalars for
-TensorBoard.
+TensorBoard. RUN may be a packed instrument; then --data is needed, and the JSON goes to --out.
 
 `drumgan evaluate --wavs=FOLDER --reference=FOLDER` compares two folders of audio, without any model. With
 --metrics=reconstruction the files of the same name are compared one with the other: SNR, spectral distances, PEAQ.
@@ -10,19 +10,17 @@ A metric is measured with its usual embedder, or with that of --metrics=METRIC:E
 prdc:vgg16, is:my_classifier.npz (from `drumgan pack`).
 """
 
-import dataclasses
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags
 
+from drumgan_jax.commands.progress import progress
 from drumgan_jax.errors import BadInput
 
-RUN = flags.DEFINE_string("run", None, "the run directory to measure.")
+RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to measure.")
 STEP = flags.DEFINE_string("step", "last", "its checkpoint: a step's number, last, or best by evaluation.metric.")
 DATA = flags.DEFINE_string("data", None, "the data set to measure against; the run's own if not given.")
 SPLIT = flags.DEFINE_string("split", "train", "the data set's split.")
@@ -34,7 +32,7 @@ METRICS = flags.DEFINE_list(
 SAMPLES = flags.DEFINE_integer("samples", 10_000, "sounds of each side, at most.", lower_bound=2)
 SEED = flags.DEFINE_integer("seed", 0, "the first generated sound's seed.", lower_bound=0)
 TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 is the whole variety, towards 0 the average sound.")
-OUT = flags.DEFINE_string("out", None, "a JSON file for the results of two folders.")
+OUT = flags.DEFINE_string("out", None, "a JSON file for the results of two folders, or of a packed instrument.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the other processes, as TPU pods and Slurm allow.")
 
 RECONSTRUCTION = "reconstruction"
@@ -65,7 +63,7 @@ def evaluate_run(run: str) -> None:
 
     from drumgan_jax.audio.representations import build_representation, differences
     from drumgan_jax.evaluation.collecting import sampled
-    from drumgan_jax.evaluation.report import write_report
+    from drumgan_jax.evaluation.report import save_json, write_report
     from drumgan_jax.instrument import BATCH, load
     from drumgan_jax.training.data import open_dataset
     from drumgan_jax.training.mesh import batch_sharding, make_mesh
@@ -74,7 +72,10 @@ def evaluate_run(run: str) -> None:
 
     if RECONSTRUCTION in METRICS.value:
         raise BadInput("reconstruction compares files with files: give --wavs and --reference.")
-    config = read_config(run)
+    packed = Path(run).is_file()
+    if packed and not DATA.value:
+        raise BadInput(f"{run} is a packed instrument, which does not tell of its data; give a data set with --data.")
+    config = load(run).config if packed else read_config(run)
     dataset = open_dataset(DATA.value or config["data"]["dir"])
     others = differences(build_representation(config["representation"]), dataset.representation)
     if others:
@@ -85,11 +86,10 @@ def evaluate_run(run: str) -> None:
     sharding = batch_sharding(make_mesh())
     suite = _suite(sharding)
     instrument = load(run, STEP.value).spread(sharding)
-    with _progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as told:
-        real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, told)
-
     # The same classes on both sides: else a perfect generator of an unbalanced set would be scored down.
-    labels = dataset.labels(SPLIT.value, SAMPLES.value) if instrument.label_names else np.zeros((1, 0))
+    labels = _labels_of(dataset, instrument.label_names, bool(config["task"].get("soft_labels")))
+    with progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as told:
+        real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, told)
 
     def sample(start: int, count: int) -> np.ndarray:
         seeds = range(SEED.value + start, SEED.value + start + count)
@@ -97,15 +97,31 @@ def evaluate_run(run: str) -> None:
         return instrument.sample(seeds, TRUNCATION.value, rows).waveforms
 
     stream = sampled(sample, SAMPLES.value, instrument.sample_rate, BATCH * sharding.mesh.size, SEED.value)
-    with _progress("generated", SAMPLES.value) as told:
+    with progress("generated", SAMPLES.value) as told:
         results = suite.compare(real, suite.look(stream, told))
     if jax.process_index() == 0:
         how = {"data": str(dataset.directory), "split": SPLIT.value, "seed": SEED.value, "truncation": TRUNCATION.value}
         figures = {name: {**figure, **how} for name, figure in results.figures.items()}
-        path = write_report(run, instrument.step, {"figures": figures, "notes": list(suite.notes)})
-        _write_events(run, instrument.step, results.scores)
+        report = {"figures": figures, "notes": list(suite.notes)}
         _tell(results.figures, [*suite.notes, *results.warnings])
-        print(f"step {instrument.step} of {run}; everything is in {path}.")
+        if not packed:
+            path = write_report(run, instrument.step, report)
+            _write_events(run, instrument.step, results.scores)
+            print(f"step {instrument.step} of {run}; everything is in {path}.")
+        elif OUT.value:
+            save_json(OUT.value, {"run": run, "step": instrument.step, **report})
+
+
+def _labels_of(dataset: Any, label_names: Sequence[str], soft: bool) -> np.ndarray:
+    """Labels [sounds, labels] of the reference's sounds, for the generated ones; width 0 without any."""
+    if not label_names:
+        return np.zeros((1, 0))
+    if tuple(label_names) != dataset.label_names:
+        raise BadInput(
+            f"{dataset.directory} has the classes {', '.join(dataset.label_names) or 'none'} and the run"
+            f" {', '.join(label_names)}; give a data set with the run's classes."
+        )
+    return dataset.labels(SPLIT.value, SAMPLES.value, "soft_labels" if soft else "labels")
 
 
 def evaluate_folders(wavs: str, reference: str) -> None:
@@ -121,7 +137,7 @@ def evaluate_folders(wavs: str, reference: str) -> None:
     sides = []
     for name, folder in zip(("reference", "measured"), folders, strict=True):
         stream = folder.stream(SAMPLES.value)
-        with _progress(name, stream.count) as told:
+        with progress(name, stream.count) as told:
             sides.append(suite.look(stream, told))
     results = suite.compare(*sides)
     rates = sorted({embedder.sample_rate for embedder in suite.embedders})
@@ -135,45 +151,24 @@ def evaluate_folders(wavs: str, reference: str) -> None:
 
 def evaluate_pairs(wavs: str, reference: str) -> None:
     """Measure files against the reference's files of the same name."""
-    from drumgan_jax.evaluation.pairs import compare_pairs
-    from drumgan_jax.evaluation.report import number, save_json, table
+    from drumgan_jax.evaluation.pairs import as_json, compare_pairs, means_table
+    from drumgan_jax.evaluation.report import save_json
 
     if METRICS.value != [RECONSTRUCTION]:
         raise BadInput("reconstruction is measured alone: give --metrics=reconstruction.")
-    with _progress("pairs", None) as told:
+    with progress("pairs", None) as told:
         result = compare_pairs(reference, wavs, SAMPLES.value, told)
-    rows = [
-        [name, number(figure.value), f"{number(figure.low)} .. {number(figure.high)}", f"{result.counts[name]:,}"]
-        for name, figure in result.figures.items()
-    ]
-    print(table(["figure", "mean", "95 % interval", "files"], rows))
+    print(means_table(result))
     for note in result.notes:
         print(f"note: {note}")
     if OUT.value:
-        figures = {
-            name: {**dataclasses.asdict(figure), "samples": result.counts[name]}
-            for name, figure in result.figures.items()
-        }
-        how = {"wavs": wavs, "reference": reference}
-        save_json(OUT.value, {**how, "figures": figures, "notes": list(result.notes), "files": result.files})
+        save_json(OUT.value, {"wavs": wavs, "reference": reference, **as_json(result)})
 
 
 def _suite(sharding: Any) -> Any:
     from drumgan_jax.evaluation.suite import Suite
 
     return Suite.of(METRICS.value, sharding)
-
-
-@contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
-    """A bar on stderr, where that is a terminal; a count where the total is not known."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=what, unit="sound", dynamic_ncols=True) as bar:
-        yield lambda done: bar.update(done - bar.n) and None
 
 
 def _write_events(run_dir: str, step: int, scores: dict[str, float]) -> None:

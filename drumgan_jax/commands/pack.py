@@ -1,8 +1,9 @@
 """drumgan pack --run=RUN --out=FILE.npz [--step=best] [--held_out=DATA_SET]
 
-Writes the moving average of a classifier's run as one file, which `drumgan evaluate` takes as an embedder. The
-checkpoint is the best that was evaluated. With --held_out, the classifier is measured on all of a data set that
-training has not seen, and the figures go into the file's card.
+Writes the moving average of a run as one file: of a classifier, which `drumgan evaluate` takes as an embedder and
+`drumgan label` to label with; or of a GAN, with its encoder (RUN/encoder) if it has one and its principal components,
+which all verbs that play take as --run. The checkpoint is the best that was evaluated. With --held_out, a classifier is
+measured on all of a data set that training has not seen, and the figures go into the file's card.
 """
 
 import functools
@@ -16,10 +17,12 @@ from absl import flags
 
 from drumgan_jax.errors import BadInput
 
-RUN = flags.DEFINE_string("run", None, "the run directory of a classifier.", required=True)
+RUN = flags.DEFINE_string("run", None, "the run directory of a classifier or of a GAN.", required=True)
 OUT = flags.DEFINE_string("out", None, "the file to write, ending in .npz.", required=True)
 STEP = flags.DEFINE_string("step", "best", "the checkpoint: a step's number, last, or best by evaluation.metric.")
-HELD_OUT = flags.DEFINE_string("held_out", None, "a data set of the same representation and labels to measure on.")
+HELD_OUT = flags.DEFINE_string(
+    "held_out", None, "a data set to measure a classifier on, with its representation and labels."
+)
 
 BATCH = 32
 
@@ -28,48 +31,83 @@ def main(argv: Sequence[str]) -> None:
     """Pack; see the module's docstring."""
     del argv
     path, card = pack(RUN.value, OUT.value, STEP.value, HELD_OUT.value)
-    print(f"{path}: {path.stat().st_size:,} bytes, of step {card['step']}, {', '.join(card['labels'])}.")
+    labels = ", ".join(card["labels"]) if card["labels"] else "no labels"
+    print(f"{path}: {path.stat().st_size:,} bytes, of step {card['step']}, {labels}.")
     for name in ("stopping", "held_out"):
         if name in card:
             print(f"\n{name}:\n{describe(card[name])}")
 
 
 def pack(run_dir: str, out: str, step: str = "best", held_out: str | None = None) -> tuple[Path, dict[str, Any]]:
-    """Write a classifier's run as one file; see the module's docstring.
+    """Write a run as one file; see the module's docstring.
 
     Returns:
-        The path, and the card: labels, step, images, config, and reports (drumgan_jax.evaluation.classification) by
-        the names `stopping`, of the split that chose the step, and `held_out`.
+        The path, and the card: labels, step, images, config; of a classifier the reports
+        (drumgan_jax.evaluation.classification) `stopping`, of the split that chose the step, and `held_out`; of a GAN
+        `encoder`, whether it has one, and the `figures` that the step was evaluated by.
 
     Raises:
-        BadInput: the run is no classifier's or has no such checkpoint, the data set does not fit, or the file cannot
-            be written.
+        BadInput: the run is neither's or has no such checkpoint, the data set does not fit, or the file cannot be
+            written.
     """
-    from drumgan_jax.classifier import build_classifier, classifier_path, save_classifier
-    from drumgan_jax.evaluation.report import read_reports
-    from drumgan_jax.training.checkpoints import load_ema
-    from drumgan_jax.training.run import find_step, read_config
+    from drumgan_jax.training.run import read_config
+    from drumgan_jax.weight_file import weight_path
 
-    classifier_path(out)
+    weight_path(out)
     config = read_config(run_dir)
     kind = config.get("task", {}).get("kind")
-    if kind != "classifier":
-        raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task 'classifier'.")
+    if kind == "classifier":
+        return Path(out), _pack_classifier(run_dir, out, step, held_out, config)
+    if kind != "gan":
+        raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task 'classifier' or 'gan'.")
+    if held_out:
+        raise BadInput(f"--held_out is for classifiers, and {run_dir} is a GAN's; measure it by drumgan evaluate.")
+    return Path(out), _pack_instrument(run_dir, out, step, config)
+
+
+def _pack_classifier(
+    run_dir: str, out: str, step: str, held_out: str | None, config: Mapping[str, Any]
+) -> dict[str, Any]:
+    from drumgan_jax.classifier import build_classifier, save_classifier
+    from drumgan_jax.training.checkpoints import load_ema
+    from drumgan_jax.training.run import find_step
+
     variables, at = load_ema(run_dir, find_step(run_dir, step))
     classifier = build_classifier(config, config["labels"])
-    card = {
-        "labels": config["labels"],
-        "step": at,
-        "images": at * config["train"]["batch_size"],
-        # Where the data lay on one machine says nothing to anyone else.
-        "config": {name: value for name, value in config.items() if name != "data"},
-    }
-    if at in (reports := read_reports(run_dir)):
-        card["stopping"] = {name: value for name, value in reports[at].items() if name != "step"}
+    card, report = _card(run_dir, at, config["labels"], config)
+    if report:
+        card["stopping"] = {name: value for name, value in report.items() if name != "step"}
     if held_out:
         card["held_out"] = measure(classifier, variables, config, held_out)
     save_classifier(out, classifier, variables, card)
-    return Path(out), card
+    return card
+
+
+def _pack_instrument(run_dir: str, out: str, step: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    from drumgan_jax.instrument import load
+    from drumgan_jax.packed import save_instrument
+
+    instrument = load(run_dir, step)
+    card, report = _card(run_dir, instrument.step, instrument.label_names, config)
+    card |= {"encoder": instrument.encoding is not None, "figures": report.get("figures", {})}
+    save_instrument(out, instrument, card)
+    return card
+
+
+def _card(
+    run_dir: str, step: int, labels: Sequence[str], config: Mapping[str, Any]
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """What every card says, and the report of the step, empty where it was not evaluated."""
+    from drumgan_jax.evaluation.report import read_reports
+
+    card = {
+        "labels": list(labels),
+        "step": step,
+        "images": step * config["train"]["batch_size"],
+        # Where the data lay on one machine says nothing to anyone else.
+        "config": {name: value for name, value in config.items() if name != "data"},
+    }
+    return card, read_reports(run_dir).get(step, {})
 
 
 def measure(classifier: Any, variables: Mapping[str, Any], config: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -118,6 +156,5 @@ def describe(report: Mapping[str, Any]) -> str:
 def _everything(dataset: Any) -> Iterator[dict[str, np.ndarray]]:
     from drumgan_jax.training.tasks.classifier import whole_split
 
-    for split in ("train", "test"):
-        if any(dataset.directory.glob(f"*-{split}.tfrecord-*")):
-            yield from whole_split(dataset, split, BATCH, np.arange(BATCH))
+    for split in dataset.splits:
+        yield from whole_split(dataset, split, BATCH, np.arange(BATCH))

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.folders import Folder, open_folder
 from drumgan_jax.evaluation.intervals import Figure, bootstrap
 from drumgan_jax.evaluation.reconstruction import reconstruction_metrics
+from drumgan_jax.evaluation.report import number, table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,19 +60,46 @@ def compare_pairs(
         except BadInput as problem:
             tally.unreadable.append(str(problem))
             continue
-        metrics = reconstruction_metrics(*pair)
-        files[name] = {metric: _finite(float(value[0])) for metric, value in metrics.items()}
+        files[name] = measure_pair(*pair)
         if progress is not None:
             progress(done)
     if not files:
         raise BadInput(f"not one pair of {reference} and {decoded} can be compared: {tally.unreadable[0]}")
+    return sum_up(files, tally.notes(len(names)))
+
+
+def measure_pair(reference: np.ndarray, decoded: np.ndarray, sample_rate: int) -> dict[str, float | None]:
+    """Reconstruction metrics of one pair of waveforms [1, samples] at a rate in Hz; None where one is not defined."""
+    metrics = reconstruction_metrics(reference, decoded, sample_rate)
+    return {metric: _finite(float(value[0])) for metric, value in metrics.items()}
+
+
+def sum_up(files: dict[str, dict[str, float | None]], notes: Sequence[str] = ()) -> PairsResult:
+    """The means of what `measure_pair` says of files by name, one or more; `notes` come before its own."""
     columns = {
         metric: [value for file in files.values() if (value := file[metric]) is not None]
         for metric in next(iter(files.values()))
     }
     figures = {metric: bootstrap(np.asarray(values)) for metric, values in columns.items() if values}
     counts = {metric: len(columns[metric]) for metric in figures}
-    return PairsResult(figures, counts, files, (*tally.notes(len(names)), *_undefined(columns, len(files))))
+    return PairsResult(figures, counts, files, (*notes, *_undefined(columns, len(files))))
+
+
+def means_table(result: PairsResult) -> str:
+    """The means with their intervals, as a table for a terminal."""
+    rows = [
+        [name, number(figure.value), f"{number(figure.low)} .. {number(figure.high)}", f"{result.counts[name]:,}"]
+        for name, figure in result.figures.items()
+    ]
+    return table(["figure", "mean", "95 % interval", "files"], rows)
+
+
+def as_json(result: PairsResult) -> dict[str, Any]:
+    """The result as JSON can hold it."""
+    figures = {
+        name: {**dataclasses.asdict(figure), "samples": result.counts[name]} for name, figure in result.figures.items()
+    }
+    return {"figures": figures, "notes": list(result.notes), "files": result.files}
 
 
 @dataclasses.dataclass

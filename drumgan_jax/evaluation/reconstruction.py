@@ -3,12 +3,11 @@
 All but the grade are pure functions of waveforms in float32; sums of 2^22 samples agree with float64 to 1e-6.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from drumgan_jax.audio.spectral_distance import MAGNITUDE_FLOOR, mean_over_frames, multi_scale_spectral_loss
 from drumgan_jax.audio.stft import Framing, stft
 from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.peaq import peaq
@@ -18,12 +17,7 @@ Array = jax.Array
 # Added to both sums of a signal-to-noise ratio, so that equal and silent sounds have a finite one.
 ENERGY_FLOOR = 1e-10
 
-# Unscaled magnitudes below are taken for this in every logarithm. A sine at full scale has 512 in 2,048 samples, so
-# this lies 114 dB under it, above what rounding in float32 leaves between the partials.
-MAGNITUDE_FLOOR = 1e-3
-
 FRAMING = Framing(2048, 512)
-SCALES = (2048, 1024, 512, 256, 128, 64)
 
 
 def mean_squared_error(reference: Array, decoded: Array) -> Array:
@@ -75,7 +69,7 @@ def log_spectral_distance(reference: Array, decoded: Array, length: Array | None
         return 2.0 * jnp.log10(jnp.maximum(jnp.abs(stft(waveform, FRAMING)), MAGNITUDE_FLOOR))
 
     squared = jnp.mean(jnp.square(log_power(reference) - log_power(decoded)), axis=-1)
-    return _mean_over_frames(jnp.sqrt(squared), FRAMING, length)
+    return mean_over_frames(jnp.sqrt(squared), FRAMING, length)
 
 
 def spectral_convergence(reference: Array, decoded: Array, length: Array | None = None) -> Array:
@@ -85,35 +79,9 @@ def spectral_convergence(reference: Array, decoded: Array, length: Array | None 
     `centred_signal_to_noise`. Silence is 0 from silence.
     """
     wanted, found = jnp.abs(stft(reference, FRAMING)), jnp.abs(stft(decoded, FRAMING))
-    distance = _mean_over_frames(jnp.sum(jnp.square(found - wanted), axis=-1), FRAMING, length)
-    size = _mean_over_frames(jnp.sum(jnp.square(wanted), axis=-1), FRAMING, length)
+    distance = mean_over_frames(jnp.sum(jnp.square(found - wanted), axis=-1), FRAMING, length)
+    size = mean_over_frames(jnp.sum(jnp.square(wanted), axis=-1), FRAMING, length)
     return jnp.sqrt(distance) / jnp.maximum(jnp.sqrt(size), jnp.finfo(jnp.float32).tiny)
-
-
-def multi_scale_spectral_loss(reference: Array, decoded: Array, length: Array | None = None) -> Array:
-    """Differences of magnitudes and of their logarithms at six resolutions [batch], of waveforms [batch, samples].
-
-    Engel et al. 2020 (DDSP), eq. 4, with alpha 1: the sum over windows of 2,048 to 64 samples, three quarters of them
-    overlapping, of the mean absolute difference of |S| and of ln |S|. Means, not sums, so that it does not grow with
-    length; |S| of at least 1e-3 in the logarithm; zeros at both ends. `length` is as of `centred_signal_to_noise`.
-    """
-
-    def at_scale(framing: Framing) -> Array:
-        a, b = jnp.abs(stft(reference, framing)), jnp.abs(stft(decoded, framing))
-        logarithms = jnp.log(jnp.maximum(a, MAGNITUDE_FLOOR)) - jnp.log(jnp.maximum(b, MAGNITUDE_FLOOR))
-        return _mean_over_frames(jnp.mean(jnp.abs(a - b) + jnp.abs(logarithms), axis=-1), framing, length)
-
-    return functools.reduce(jnp.add, (at_scale(Framing(n, n // 4)) for n in SCALES))
-
-
-def _mean_over_frames(values: Array, framing: Framing, length: Array | None) -> Array:
-    """Mean [batch] of values [batch, frames] over the frames that waveforms of `length` samples have."""
-    if length is None:
-        return jnp.mean(values, axis=-1)
-    # With a centred frame, one more frame begins with every whole hop.
-    count = 1 + length // framing.hop_length
-    counted = jnp.where(jnp.arange(values.shape[-1]) < count, values, 0.0)
-    return jnp.sum(counted, axis=-1) / count.astype(jnp.float32)
 
 
 @jax.jit

@@ -227,7 +227,7 @@ def test_processes_share_a_split_without_gap_or_overlap(data_dir: Path) -> None:
             np.testing.assert_array_equal(np.concatenate([first[name], second[name]]), batch[name])
 
 
-def test_only_a_classifiers_run_is_packed_and_only_what_fits_measured(data_dir: Path, tmp_path: Path) -> None:
+def test_only_a_run_that_is_used_is_packed_and_only_what_fits_measured(data_dir: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(toy_config(data_dir, train={"total_images": BATCH}, evaluation={"every": 0}), run)
     with pytest.raises(BadInput, match="has no checkpoint with an evaluation of loss"):
@@ -238,7 +238,7 @@ def test_only_a_classifiers_run_is_packed_and_only_what_fits_measured(data_dir: 
     with pytest.raises(BadInput, match="has no checkpoint of step 5"):
         pack(str(run), str(tmp_path / "out.npz"), step="5")
     config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps({**config, "task": {"kind": "gan"}}))
-    with pytest.raises(BadInput, match="is a run of task 'gan'"):
+    (run / "config.json").write_text(json.dumps({**config, "task": {"kind": "encoder"}}))
+    with pytest.raises(BadInput, match="is a run of task 'encoder'"):
         pack(str(run), str(tmp_path / "out.npz"))
     assert not (tmp_path / "out.npz").exists()

@@ -8,11 +8,13 @@ from jax.sharding import Mesh
 from drumgan_jax.errors import BadInput
 from drumgan_jax.training.task import Task
 from drumgan_jax.training.tasks.classifier import build_classifier_task
+from drumgan_jax.training.tasks.encoder import build_encoder_task
 from drumgan_jax.training.tasks.gan import build_gan_task
 
 TASKS: dict[str, Callable[[Mapping[str, Any], Mesh], Task]] = {
     "gan": build_gan_task,
     "classifier": build_classifier_task,
+    "encoder": build_encoder_task,
 }
 
 

@@ -1,0 +1,149 @@
+"""What a one-shot system's labels and encoder do, as docs/one_shots.md shows it.
+
+    python -m benchmarks.one_shots --run=RUN --data=DATA [--sounds=200] [--pairs=64] [--step=last]
+
+Three tables, of one run or packed instrument:
+
+- the class slider: along 9 steps from one class to another, the packaged classifier's probability of the second one,
+  as mean over sounds, and the mean of each sound's Spearman correlation with the slider;
+- latents that the encoder finds again in generated sounds, against chance;
+- sounds encoded and decoded: generated, of the split "train" and of the split "test" of a data set of the system's
+  representation, with the figures of drumgan_vst's table 2.
+
+Everything is also printed as one line of JSON.
+"""
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drumgan_jax.audio.files import resample
+from drumgan_jax.evaluation.correlation import spearman
+from drumgan_jax.evaluation.embedders import build_embedder
+from drumgan_jax.evaluation.encoding import latent_scores
+from drumgan_jax.evaluation.pairs import measure_pair, sum_up
+from drumgan_jax.evaluation.report import table
+from drumgan_jax.instrument import Instrument, load
+from drumgan_jax.training.data import open_dataset
+
+STEPS = 9
+# Seeds of the encoder's test: none that a person would begin with.
+FIRST_SEED = 1_000_000
+FIGURES = ("peaq_di", "peaq_odg", "mse", "log_spectral_distance", "snr_db")
+
+
+def main() -> None:
+    """Measure and print; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", default=None)
+    parser.add_argument("--step", default="last")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--sounds", type=int, default=200)
+    parser.add_argument("--pairs", type=int, default=64)
+    options = parser.parse_args()
+    instrument = load(options.run, options.step)
+    report: dict[str, Any] = {"run": options.run, "step": instrument.step, "model": instrument.model}
+    report["sliders"] = sliders(instrument, options.sounds)
+    report["latents"] = latents_found(instrument, options.sounds)
+    report["pairs"] = reconstructions(instrument, options.data, options.pairs)
+    print(json.dumps(report))
+
+
+def sliders(instrument: Instrument, sounds: int) -> list[dict[str, Any]]:
+    """Every pair of classes: the slider's effect on what the packaged classifier hears."""
+    rows = []
+    for first, second in itertools.combinations(instrument.label_names, 2):
+        positions = np.linspace(0.0, 1.0, STEPS)
+        heard = np.stack(
+            [
+                probabilities(instrument, sounds, {first: 1.0 - position, second: position}, second)
+                for position in positions
+            ],
+            axis=1,
+        )
+        rho = spearman(positions, heard)
+        rows.append(
+            {
+                "from": first,
+                "to": second,
+                "spearman_mean": float(np.nanmean(rho)),
+                "share_above_0.9": float(np.mean(rho > 0.9)),
+                "probability": heard.mean(axis=0).tolist(),
+            }
+        )
+    cells = [
+        [
+            f"{row['from']} to {row['to']}",
+            f"{row['spearman_mean']:.3f}",
+            f"{row['share_above_0.9']:.2f}",
+            *(f"{value:.2f}" for value in row["probability"]),
+        ]
+        for row in rows
+    ]
+    show(["slider", "Spearman", "above 0.9", *(f"{p:.3g}" for p in np.linspace(0, 1, STEPS))], cells)
+    return rows
+
+
+def probabilities(instrument: Instrument, sounds: int, labels: dict[str, float], name: str) -> np.ndarray:
+    """The packaged classifier's probability of a class [sounds] for the first seeds with these label weights."""
+    classifier = build_embedder("drums")
+    made = instrument.sample(range(sounds), labels=labels).waveforms
+    waveforms = np.stack([resample(one, instrument.sample_rate, classifier.sample_rate) for one in made])
+    waveforms = waveforms[:, : classifier.window]
+    windows = np.pad(waveforms, ((0, 0), (0, classifier.window - waveforms.shape[1])))
+    logits = np.concatenate([_logits(classifier, jnp.asarray(part)) for part in _groups(windows, 50)])
+    return np.asarray(jax.nn.softmax(logits, axis=1))[:, classifier.classes.index(name)]
+
+
+def latents_found(instrument: Instrument, sounds: int) -> dict[str, float]:
+    """How near the encoder's w are to those of generated sounds; chance is a ratio of 1 and a cosine of 0."""
+    drawn = instrument.draw(range(FIRST_SEED, FIRST_SEED + sounds))
+    found = instrument.encode(list(instrument.render(drawn).waveforms), instrument.sample_rate)
+    scores = latent_scores(drawn.ws[:, 0], found.ws[:, 0], instrument.gan.generator.z_dim)
+    show(["latents of generated sounds", "value"], [[name, f"{value:.4f}"] for name, value in scores.items()])
+    return scores
+
+
+def reconstructions(instrument: Instrument, data: str, count: int) -> list[dict[str, Any]]:
+    """Encoded and decoded sounds of three kinds: means over files."""
+    dataset = open_dataset(data)
+    kinds = {"generated": list(instrument.sample(range(FIRST_SEED, FIRST_SEED + count)).waveforms)}
+    for split in ("train", "test"):
+        kinds[split] = [one for batch in dataset.waveforms(split, count, 16) for one in batch]
+    rows = []
+    for kind, waveforms in kinds.items():
+        wanted = instrument.heard(waveforms, dataset.representation.sample_rate)
+        decoded = instrument.render(instrument.encode(waveforms, dataset.representation.sample_rate)).waveforms
+        pairs = zip(wanted, np.clip(decoded, -1.0, 1.0), strict=True)
+        files = {str(i): measure_pair(a[None], b[None], instrument.sample_rate) for i, (a, b) in enumerate(pairs)}
+        figures = sum_up(files).figures
+        rows.append({"sounds": kind, "count": len(files), **{name: figures[name].value for name in FIGURES}})
+    show(
+        ["sounds", "count", "DI", "ODG", "MSE", "LSD", "SNR (dB)"],
+        [[row["sounds"], str(row["count"]), *(f"{row[name]:.3f}" for name in FIGURES)] for row in rows],
+    )
+    return rows
+
+
+def show(columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table and an empty line."""
+    print(table(columns, rows), end="\n\n")
+
+
+def _logits(classifier: Any, windows: jax.Array) -> np.ndarray:
+    return np.asarray(jax.jit(classifier.features)(classifier.variables, windows).logits)
+
+
+def _groups(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+if __name__ == "__main__":
+    main()

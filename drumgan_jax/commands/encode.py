@@ -1,0 +1,134 @@
+"""drumgan encode --audio=FILE_OR_FOLDER --out=FOLDER [--run=RUN] [--invert] [--vary=0.5 --count=8 --direction=0]
+
+Finds the latents of recordings and makes their sounds again: FOLDER/original has the recordings as the instrument hears
+them, FOLDER/decoded its sounds and latents.json, grid.png each recording beside its sound, and reconstruction.json how
+near they are. With --invert latents are found by optimisation instead of the run's encoder, which any run can do, and
+takes longer. With --vary, FOLDER/variations has --count sounds around each.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from drumgan_jax.audio.files import read_audio, write_audio
+from drumgan_jax.commands.sounds import cuts, make_folder, write_sounds
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.folders import open_folder
+from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, measure_pair, sum_up
+from drumgan_jax.evaluation.report import number, save_json, table
+from drumgan_jax.instrument import Instrument, Latents, load
+from drumgan_jax.training.pictures import save_grid
+
+RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument; the packaged one if not given.")
+STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+AUDIO = flags.DEFINE_string("audio", None, "an audio file, or a folder of them.", required=True)
+OUT = flags.DEFINE_string("out", None, "folder for what is made; made if absent.", required=True)
+INVERT = flags.DEFINE_bool("invert", False, "find the latents by optimisation.")
+VARY = flags.DEFINE_float("vary", None, "how far variations go; 1 is as far as any other sound.", lower_bound=0.0)
+COUNT = flags.DEFINE_integer("count", 8, "how many variations of each recording.", lower_bound=1)
+DIRECTION = flags.DEFINE_integer(
+    "direction", 0, "the first variation's direction; the next is one more.", lower_bound=0
+)
+
+# Of every file; the means are of all metrics.
+_SHOWN = {"mse": "MSE", "log_spectral_distance": "LSD", "snr_db": "SNR (dB)", "peaq_di": "DI", "peaq_odg": "ODG"}
+_GRID_PAIRS = 32
+
+
+def main(argv: Sequence[str]) -> None:
+    """Encode; see the module's docstring."""
+    del argv
+    files = audio_files(AUDIO.value)
+    instrument = load(RUN.value, STEP.value)
+    names, originals, latents, notes = encode_files(instrument, files, INVERT.value)
+    sounds = instrument.render(latents)
+    folder = Path(OUT.value)
+    make_folder(folder / "original")
+    for name, waveform in zip(names, originals, strict=True):
+        write_audio(folder / "original" / f"{name}.wav", waveform, instrument.sample_rate)
+    how = {"noise": True, "inverted": INVERT.value}
+    write_sounds(folder / "decoded", sounds, instrument, how, names=names)
+    # As they are written.
+    decoded = np.clip(sounds.waveforms, -1.0, 1.0)
+    shown = np.stack([originals, decoded], axis=1)[:_GRID_PAIRS].reshape(-1, originals.shape[1])
+    save_grid(folder / "grid.png", shown, columns=2 * int(np.ceil(np.sqrt(len(shown) / 4))))
+    pairs = zip(names, originals, decoded, strict=True)
+    result = sum_up({name: measure_pair(a[None], b[None], instrument.sample_rate) for name, a, b in pairs}, notes)
+    save_json(folder / "reconstruction.json", as_json(result))
+    if VARY.value is not None:
+        write_variations(folder / "variations", instrument, latents, names, VARY.value)
+    print(files_table(result))
+    print(f"\n{means_table(result)}")
+    for note in result.notes:
+        print(f"note: {note}")
+    print(f"{len(names)} recordings, their sounds, grid.png and reconstruction.json are in {OUT.value}.")
+
+
+def audio_files(path: str) -> list[Path]:
+    """The audio file of a path, or all those below a folder, in the order of their names.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if Path(path).is_dir():
+        return sorted(open_folder(path).files)
+    if not Path(path).is_file():
+        raise BadInput(f"--audio is {path!r}, neither an audio file nor a folder of them.")
+    return [Path(path)]
+
+
+def encode_files(
+    instrument: Instrument, files: Sequence[Path], inverted: bool
+) -> tuple[list[str], np.ndarray, Latents, list[str]]:
+    """Latents of files; one that cannot be read or encoded is left out, where there are others.
+
+    Returns:
+        Names [files], the recordings as the instrument hears them [files, samples], the latents, and notes on what was
+        cut or left out.
+
+    Raises:
+        BadInput: not one can be encoded.
+    """
+    names, originals, latents, left_out, cut = [], [], [], [], 0
+    for item, path in enumerate(files):
+        try:
+            audio = read_audio(path)
+            with cuts() as told:
+                heard = instrument.heard(*audio)
+                found = instrument.invert(*audio) if inverted else instrument.encode(*audio)
+        except BadInput as problem:
+            left_out.append(problem)
+            continue
+        cut += bool(told)
+        # Numbered, for files of several folders may have one name.
+        names.append(f"{item:04d}_{path.stem}")
+        originals.append(heard[0])
+        latents.append(found)
+    if not latents:
+        raise left_out[0]
+    notes = [f"{len(left_out)} of {len(files)} files were left out; the first: {left_out[0]}"] if left_out else []
+    if cut:
+        notes.append(f"{cut} of {len(files)} recordings are longer than this instrument's sounds, and were cut.")
+    return names, np.stack(originals), Latents.join(latents), notes
+
+
+def write_variations(
+    folder: Path, instrument: Instrument, latents: Latents, names: Sequence[str], amount: float
+) -> None:
+    """Write COUNT sounds around each; one direction is the same for all recordings."""
+    directions = range(DIRECTION.value, DIRECTION.value + COUNT.value)
+    varied = Latents.join([instrument.vary(latents, amount, direction) for direction in directions])
+    stems = [f"{name}_{direction:04d}" for direction in directions for name in names]
+    how = {"noise": True, "vary": amount, "direction": DIRECTION.value}
+    write_sounds(folder, instrument.render(varied), instrument, how, names=stems, columns=len(names))
+
+
+def files_table(result: PairsResult) -> str:
+    """The chief figures of every file, as a table for a terminal."""
+    rows = [
+        [name, *("" if (value := file[metric]) is None else number(value) for metric in _SHOWN)]
+        for name, file in result.files.items()
+    ]
+    return table(["file", *_SHOWN.values()], rows)

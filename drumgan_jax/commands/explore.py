@@ -1,0 +1,132 @@
+"""drumgan explore --out=FOLDER [--run=RUN] [--components=8] [--amounts=-3,-1.5,0,1.5,3] [--seed=0] [--label=kick] ...
+
+Shows what the principal components of the latent space do to a sound: a grid of components by amounts (in standard
+deviations) as audio files and as one picture of spectrograms, index.json, and a table of how far each descriptor of the
+sound goes up and down with each component: Spearman correlations, means over --num_seeds sounds.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from drumgan_jax.atomic import replacing
+from drumgan_jax.audio.descriptors import UNITS, describe
+from drumgan_jax.audio.files import write_audio
+from drumgan_jax.commands.sounds import make_folder, parse_label, parse_layers, parse_numbers
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.correlation import spearman
+from drumgan_jax.evaluation.report import save_json, table
+from drumgan_jax.instrument import Instrument, Latents, load
+from drumgan_jax.training.pictures import spectrogram_grid
+
+RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
+STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+OUT = flags.DEFINE_string("out", None, "folder for what is made; made if absent.", required=True)
+COMPONENTS = flags.DEFINE_integer("components", 8, "how many components, the greatest first.", lower_bound=1)
+AMOUNTS = flags.DEFINE_list("amounts", ["-3", "-1.5", "0", "1.5", "3"], "how far, in standard deviations.")
+SEED = flags.DEFINE_integer("seed", 0, "the sound that the grid is of, and the first of the table's.", lower_bound=0)
+NUM_SEEDS = flags.DEFINE_integer("num_seeds", 8, "how many sounds the table is of.", lower_bound=1)
+LABEL = flags.DEFINE_string("label", None, "a class, or weights as kick=0.7,snare=0.3; drawn from seeds if not given.")
+LAYERS = flags.DEFINE_string("layers", None, "the layers to be edited, as 0:4; all if not given.")
+
+# A tone of less than this share of a sound's power is none that one would hear as its pitch.
+_TRUSTED = 0.1
+DESCRIPTORS = tuple(name for name in UNITS if name != "confidence")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Explore; see the module's docstring."""
+    del argv
+    amounts, layers = parse_numbers(AMOUNTS.value, "amounts"), parse_layers(LAYERS.value)
+    if len(amounts) < 2 or len(set(amounts)) < len(amounts):
+        raise BadInput("--amounts needs two numbers or more, each of them once, to show what changes.")
+    instrument = load(RUN.value, STEP.value)
+    latents = instrument.draw(range(SEED.value, SEED.value + NUM_SEEDS.value), parse_label(LABEL.value))
+    components = instrument.components(COMPONENTS.value)
+    shares = np.asarray(components.explained_variance_ratio)[: COMPONENTS.value]
+    folder = Path(OUT.value)
+    make_folder(folder)
+    rows, pictures = [], []
+    for component, share in enumerate(shares.tolist()):
+        waveforms = edited(instrument, latents, component, amounts, layers)
+        files = [f"component_{component:02d}_{amount:+g}.wav" for amount in amounts]
+        for file, waveform in zip(files, waveforms[0], strict=True):
+            write_audio(folder / file, waveform, instrument.sample_rate)
+        pictures.append(waveforms[0])
+        correlations = descriptor_correlations(waveforms, amounts, instrument.sample_rate)
+        rows.append({"component": component, "share": share, "files": files, "correlations": correlations})
+    save_picture(folder / "grid.png", np.stack(pictures), shares, amounts)
+    labels = (
+        None if latents.labels is None else dict(zip(instrument.label_names, latents.labels[0].tolist(), strict=True))
+    )
+    about = {"model": latents.model, "step": instrument.step, "seed": SEED.value, "labels": labels, "layers": layers}
+    save_json(folder / "index.json", {**about, "num_seeds": NUM_SEEDS.value, "amounts": amounts, "components": rows})
+    print(correlation_table(rows))
+    print(f"{len(rows)} components by {len(amounts)} amounts, grid.png and index.json are in {OUT.value}.")
+
+
+def edited(
+    instrument: Instrument, latents: Latents, component: int, amounts: Sequence[float], layers: tuple[int, int] | None
+) -> np.ndarray:
+    """Waveforms [sounds, amounts, samples] of sounds edited along a component by each amount."""
+    moved = Latents.join([instrument.edit(latents, component, amount, layers) for amount in amounts])
+    waveforms = instrument.render(moved).waveforms
+    return np.swapaxes(waveforms.reshape(len(amounts), len(latents), -1), 0, 1)
+
+
+def descriptor_correlations(
+    waveforms: np.ndarray, amounts: Sequence[float], sample_rate: int
+) -> dict[str, float | None]:
+    """How far each descriptor goes with the amount: Spearman's correlation of each sound, mean over sounds.
+
+    A sound that a descriptor does not change on, and for the pitch one that has none to trust, is not counted.
+
+    Args:
+        waveforms: [sounds, amounts, samples].
+        amounts: [amounts].
+        sample_rate: in Hz.
+
+    Returns:
+        By the name of a descriptor, from -1 to 1; None where no sound counts.
+    """
+    flat = describe(waveforms.reshape(-1, waveforms.shape[-1]), sample_rate)
+    values = {name: np.asarray(one).reshape(waveforms.shape[:2]) for name, one in flat.items()}
+    found: dict[str, float | None] = {}
+    for name in DESCRIPTORS:
+        rho = spearman(np.asarray(amounts), values[name])
+        counted = np.isfinite(rho)
+        if name == "pitch":
+            counted &= values["confidence"].min(axis=1) >= _TRUSTED
+        found[name] = float(rho[counted].mean()) if counted.any() else None
+    return found
+
+
+def correlation_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The correlations of components by descriptors, as a table for a terminal."""
+    lines = []
+    for row in rows:
+        values = [row["correlations"][name] for name in DESCRIPTORS]
+        cells = ["" if value is None else f"{value:+.2f}" for value in values]
+        lines.append([str(row["component"]), f"{100 * row['share']:.1f} %", *cells])
+    return table(["component", "variance", *DESCRIPTORS], lines)
+
+
+def save_picture(path: Path, waveforms: np.ndarray, shares: np.ndarray, amounts: Sequence[float]) -> None:
+    """The grid [components, amounts, samples] as spectrograms, its rows and columns named, atomically."""
+    from matplotlib.figure import Figure
+
+    count, columns = waveforms.shape[:2]
+    cells = spectrogram_grid(waveforms.reshape(count * columns, -1), columns)
+    figure = Figure(figsize=(1.4 + 1.8 * columns, 0.8 + 1.2 * count), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(cells, extent=(0.0, columns, count, 0.0), aspect="auto", interpolation="nearest")
+    axes.set_xticks(np.arange(columns) + 0.5, [f"{amount:+g}" for amount in amounts])
+    axes.set_yticks(np.arange(count) + 0.5, [f"{i} ({100 * share:.1f} %)" for i, share in enumerate(shares)])
+    axes.set_xlabel("amount, in standard deviations")
+    axes.set_ylabel("component (share of the variance of w)")
+    axes.tick_params(length=0)
+    with replacing(path) as temporary:
+        figure.savefig(temporary)

@@ -1,0 +1,65 @@
+"""drumgan interpolate --a=SEED_OR_FILE --b=SEED_OR_FILE --out=FOLDER [--run=RUN] [--count=9] [--space=w] ...
+
+Makes sounds along the way from one to another: one file each, a spectrogram grid in one row, and latents.json. An end
+is a seed, an audio file, which is encoded, or a sound of a latents.json: its first, or another, as latents.json:3. With
+--layers=0:4 only these layers go along and the others stay as in a.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from drumgan_jax.audio.files import read_audio
+from drumgan_jax.commands.sounds import cuts, parse_label, parse_layers, read_latents, write_sounds
+from drumgan_jax.errors import BadInput
+from drumgan_jax.instrument import Instrument, Latents, load
+
+RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
+STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+A = flags.DEFINE_string("a", None, "where the way begins: a seed, an audio file, or a latents.json.", required=True)
+B = flags.DEFINE_string("b", None, "where it ends.", required=True)
+LABEL_A = flags.DEFINE_string("label_a", None, "the class, or weights, of a seed a; drawn from it if not given.")
+LABEL_B = flags.DEFINE_string("label_b", None, "likewise of b.")
+OUT = flags.DEFINE_string("out", None, "folder for what is made; made if absent.", required=True)
+COUNT = flags.DEFINE_integer("count", 9, "how many sounds, the two ends included.", lower_bound=2)
+SPACE = flags.DEFINE_enum("space", "w", ["w", "z"], "the latents that the way is in.")
+HOW = flags.DEFINE_enum("how", "linear", ["linear", "spherical"], "a straight way, or one on a sphere.")
+LAYERS = flags.DEFINE_string("layers", None, "the layers that go along, as 0:4; all if not given.")
+
+_LATENTS = re.compile(r"\.json:\d+$")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Interpolate; see the module's docstring."""
+    del argv
+    layers = parse_layers(LAYERS.value)
+    instrument = load(RUN.value, STEP.value)
+    a = _end(instrument, "a", A.value, LABEL_A.value)
+    b = _end(instrument, "b", B.value, LABEL_B.value)
+    latents = instrument.interpolate(a, b, COUNT.value, SPACE.value, HOW.value, layers)
+    how = {"noise": True, "a": A.value, "b": B.value, "space": SPACE.value, "how": HOW.value, "layers": layers}
+    write_sounds(Path(OUT.value), instrument.render(latents), instrument, how, columns=COUNT.value)
+    print(f"{len(latents)} sounds from {A.value} to {B.value}, grid.png and latents.json are in {OUT.value}.")
+
+
+def _end(instrument: Instrument, flag: str, text: str, label: str | None) -> Latents:
+    """The latents of a seed, of an audio file, or of a sound of a latents.json."""
+    if text.isdecimal():
+        return instrument.draw([int(text)], parse_label(label))
+    if label is not None:
+        raise BadInput(f"--label_{flag} is for a seed, and --{flag} is {text!r}; leave it out.")
+    path, _, number = text.rpartition(":") if _LATENTS.search(text) else (text, "", "0")
+    if path.endswith(".json"):
+        latents, _ = read_latents(path, instrument)
+        if int(number) >= len(latents):
+            raise BadInput(f"{path} has {len(latents)} sounds, numbered from 0, and no {number}.")
+        return latents[int(number)]
+    if not Path(path).is_file():
+        raise BadInput(f"--{flag} is {text!r}, neither a seed (a whole number from 0 up) nor a file.")
+    with cuts() as told:
+        latents = instrument.encode(*read_audio(path))
+    for note in told:
+        print(f"note: {path}: {note}")
+    return latents

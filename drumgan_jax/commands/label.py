@@ -1,0 +1,64 @@
+"""drumgan label --data_dir=DATA --classifier=drums|FILE.npz|RUN [--step=best] [--overwrite]
+
+Writes the class probabilities of every example of a data set, by a trained classifier, beside its shards: the packaged
+one of drums, a file that `drumgan pack` wrote, or the run of a classifier. Configs whose task has soft labels train
+with them. A classifier that knows more classes than the data set has is asked for the probabilities given that it is
+one of the data set's; a data set without classes takes the classifier's.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from drumgan_jax.commands.progress import progress
+
+DATA_DIR = flags.DEFINE_string("data_dir", None, "the data set to label.", required=True)
+CLASSIFIER = flags.DEFINE_string(
+    "classifier", None, "drums, a file that drumgan pack wrote, or a classifier's run directory.", required=True
+)
+STEP = flags.DEFINE_string("step", "best", "a run's checkpoint: a step's number, last, or best by evaluation.metric.")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the soft labels of another classifier.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Label; see the module's docstring."""
+    del argv
+    from drumgan_jax.training.compilation import enable_compilation_cache
+    from drumgan_jax.training.data import open_dataset
+    from drumgan_jax.training.labelling import check_replaceable, label_dataset, open_classifier, summary
+    from drumgan_jax.training.mesh import batch_sharding, make_mesh
+    from drumgan_jax.training.soft_labels import write_soft_labels
+
+    enable_compilation_cache()
+    dataset = open_dataset(DATA_DIR.value)
+    classifier = open_classifier(CLASSIFIER.value, STEP.value)
+    check_replaceable(dataset, classifier, OVERWRITE.value)
+    with progress("label", sum(map(dataset.num_examples, dataset.splits))) as told:
+        labels = label_dataset(dataset, classifier, batch_sharding(make_mesh()), told)
+    report = summary(dataset, labels)
+    path = write_soft_labels(dataset.directory, labels)
+    print(describe(report))
+    others = [name for name in classifier.classes if name not in labels.names]
+    if others:
+        print(f"{classifier.name} also knows {', '.join(others)}: the probabilities are those without.")
+    print(f"Labelled by {classifier.name}, in {path}.")
+
+
+def describe(report: dict[str, Any]) -> str:
+    """A summary of soft labels as lines for a terminal."""
+    from drumgan_jax.evaluation.report import number, table
+
+    classes = report["classes"]
+    first = f"{report['count']:,} examples, mean entropy {number(report['entropy'])} nats"
+    header, rows = ["class", "mean probability", "most probable"], []
+    if "agreement" in report:
+        first += f"; the most probable class is the example's own in {100 * report['agreement']:.1f} %"
+        header += ["examples", "of which agree"]
+    for name, one in classes.items():
+        row = [name, number(one["mean"]), f"{one['most']:,}"]
+        if "agreement" in report:
+            share = one["agreement"]
+            row += [f"{one['examples']:,}", "" if share is None else f"{100 * share:.1f} %"]
+        rows.append(row)
+    return f"{first}.\n{table(header, rows)}"

@@ -1,0 +1,216 @@
+"""What verbs that make sounds share: how sounds and their latents are written and read, and words of the command line.
+
+`latents.json` holds of every sound its file, seed, class weights, z and w, and of all of them the model and how they
+were rendered; noise that was found by inversion lies beside it, in `noises.npz`.
+"""
+
+import contextlib
+import io
+import json
+import math
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drumgan_jax.atomic import replacing
+from drumgan_jax.audio.files import write_audio
+from drumgan_jax.errors import BadInput
+from drumgan_jax.instrument import Instrument, Latents, Sounds
+from drumgan_jax.training.pictures import save_grid
+
+LATENTS_NAME = "latents.json"
+_NOISES_NAME = "noises.npz"
+# Sounds of a grid, at most.
+_GRID = 64
+
+# What the warning of a recording's cut says.
+_CUT = "was cut off"
+
+Noise = bool | float | list[float]
+
+
+def write_sounds(
+    folder: Path,
+    sounds: Sounds,
+    instrument: Instrument,
+    how: Mapping[str, Any],
+    suffix: str = "wav",
+    names: Sequence[str] = (),
+    columns: int | None = None,
+) -> None:
+    """Write one audio file a sound, `grid.png`, and `latents.json`, from which the sounds can be made again.
+
+    Args:
+        folder: made if need be.
+        sounds: what to write.
+        instrument: that made them.
+        how: they were made: `noise`, as `render` takes it, and what else is to be kept.
+        suffix: wav or flac.
+        names: of the files, without the suffix; sound_0000 and so on if not given.
+        columns: of the grid.
+
+    Raises:
+        BadInput: a file cannot be written.
+    """
+    make_folder(folder)
+    files = [f"{name}.{suffix}" for name in names or [f"sound_{item:04d}" for item in range(len(sounds.waveforms))]]
+    for file, waveform in zip(files, sounds.waveforms, strict=True):
+        write_audio(folder / file, waveform, sounds.sample_rate)
+    save_grid(folder / "grid.png", sounds.waveforms[:_GRID], columns)
+    write_latents(folder, sounds.latents, instrument, how, files)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, or raise BadInput."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be made ({error.strerror}); give another --out.") from error
+
+
+def write_latents(
+    folder: Path, latents: Latents, instrument: Instrument, how: Mapping[str, Any], files: Sequence[str]
+) -> None:
+    """Write `latents.json`, and `noises.npz` where there is noise besides the seeds'; see `write_sounds`."""
+    rows = []
+    for item, file in enumerate(files):
+        ws = latents.ws[item]
+        labels = None if latents.labels is None else latents.labels[item].tolist()
+        rows.append(
+            {
+                "file": file,
+                "seed": int(latents.seeds[item]),
+                "labels": None if labels is None else dict(zip(instrument.label_names, labels, strict=True)),
+                "z": None if latents.z is None else latents.z[item].tolist(),
+                # One row stands for all layers where they are alike.
+                "ws": (ws[:1] if np.array_equal(ws, np.broadcast_to(ws[:1], ws.shape)) else ws).tolist(),
+            }
+        )
+    noises = None
+    if latents.noises is not None:
+        noises = _NOISES_NAME
+        content = io.BytesIO()
+        layers = {f"layer_{number:02d}": noise for number, noise in enumerate(latents.noises)}
+        np.savez_compressed(content, **layers)  # type: ignore[arg-type]
+        with replacing(folder / noises) as path:
+            path.write_bytes(content.getbuffer())
+    saved = {"model": latents.model, "step": instrument.step, **how, "noises": noises, "sounds": rows}
+    with replacing(folder / LATENTS_NAME) as path:
+        path.write_text(json.dumps(saved, indent=1))
+
+
+def read_latents(path: str, instrument: Instrument) -> tuple[Latents, dict[str, Any]]:
+    """The latents of a latents.json, and how its sounds were made: `noise`, and what else was kept.
+
+    Raises:
+        BadInput: the file cannot be read, or is of another run or step.
+    """
+    try:
+        saved = json.loads(Path(path).read_text())
+        if "model" not in saved and "sounds" in saved:
+            raise BadInput(f"{path} is of an earlier version, without w; make its sounds again by their seeds.")
+        if saved["model"] != instrument.model:
+            raise BadInput(
+                f"{path} is of another run, or of another step: its sounds were made at step {saved['step']}; give "
+                f"that run and add --step={saved['step']}."
+            )
+        latents = _latents(saved, Path(path).parent, instrument)
+        how = {name: value for name, value in saved.items() if name not in ("model", "step", "noises", "sounds")}
+        how["noise"] = saved["noise"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as problem:
+        if isinstance(problem, BadInput):
+            raise
+        raise BadInput(
+            f"{path} is no latents.json, or is damaged ({problem}); give one that drumgan wrote."
+        ) from problem
+    return latents, how
+
+
+@contextlib.contextmanager
+def cuts() -> Iterator[list[str]]:
+    """Collects the warnings that a recording is longer than an instrument's sounds; others go their way."""
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield told
+    for warning in caught:
+        if _CUT in str(warning.message):
+            told.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def parse_label(text: str | None) -> str | dict[str, float] | None:
+    """Class weights of "kick" or "kick=0.7,snare=0.3".
+
+    Raises:
+        BadInput: a weight is no number, or a class is named twice.
+    """
+    if text is None or "=" not in text:
+        return text
+    weights: dict[str, float] = {}
+    for item in text.split(","):
+        name, _, weight = item.partition("=")
+        try:
+            value = float(weight)
+        except ValueError as problem:
+            raise BadInput(f"a label's weight is {item!r}; write weights as kick=0.7,snare=0.3.") from problem
+        if name.strip() in weights:
+            raise BadInput(f"the class {name.strip()!r} is named twice in {text!r}; give each class one weight.")
+        weights[name.strip()] = value
+    return weights
+
+
+def parse_layers(text: str | None) -> tuple[int, int] | None:
+    """The range of layers of "0:4", from the first to before the last.
+
+    Raises:
+        BadInput: it is written otherwise.
+    """
+    if text is None:
+        return None
+    start, colon, stop = text.partition(":")
+    if not (colon and start.isdecimal() and stop.isdecimal()):
+        raise BadInput(f"--layers is {text!r}; write a range of layers as 0:4.")
+    return int(start), int(stop)
+
+
+def parse_numbers(texts: Sequence[str], flag: str) -> list[float]:
+    """Finite numbers.
+
+    Raises:
+        BadInput: one is none.
+    """
+    numbers = []
+    for text in texts:
+        try:
+            numbers.append(float(text))
+        except ValueError:
+            numbers.append(math.nan)
+        if not math.isfinite(numbers[-1]):
+            raise BadInput(f"--{flag} has {text!r}; write numbers as 0,0.5,1.")
+    return numbers
+
+
+def _latents(saved: Mapping[str, Any], folder: Path, instrument: Instrument) -> Latents:
+    rows, names = saved["sounds"], instrument.label_names
+    noises = None
+    if saved["noises"] is not None:
+        with np.load(io.BytesIO((folder / saved["noises"]).read_bytes()), allow_pickle=False) as file:
+            noises = tuple(file[name] for name in sorted(file.files))
+    generator = instrument.gan.generator
+    shape = (generator.num_ws, generator.w_dim)
+    labels = [row["labels"] for row in rows]
+    z = [row["z"] for row in rows]
+    return Latents(
+        seeds=np.asarray([row["seed"] for row in rows], np.uint32),
+        ws=np.stack([np.broadcast_to(np.asarray(row["ws"], np.float32), shape) for row in rows]),
+        z=None if None in z else np.asarray(z, np.float32),
+        labels=None if None in labels else np.asarray([[row[name] for name in names] for row in labels], np.float32),
+        noises=noises,
+        model=saved["model"],
+    )

@@ -1,0 +1,1 @@
+"""Ways to move in latent space: principal components, variations, interpolation, inversion."""

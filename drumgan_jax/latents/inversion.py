@@ -1,0 +1,212 @@
+"""From a sound to latents by optimisation: gradient steps on w and noise, kept where random latents lie."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from drumgan_jax.audio.spectral_distance import multi_scale_spectral_loss
+from drumgan_jax.gan import Gan
+from drumgan_jax.latents.seeds import noise_of, sample_of
+
+Array = jax.Array
+
+# Random w by which the ball is measured, and those of them that are listened to for the starts.
+SAMPLES, CANDIDATES = 1024, 64
+# Of Adam, in standard deviations of w, and of noise; a cosine brings it to zero.
+LEARNING_RATE = 0.05
+_GROUP = 16
+
+
+class Inversion(NamedTuple):
+    """Latents that were found.
+
+    Attributes:
+        ws: [batch, layers, w_dim].
+        noises: of each layer [batch, freq, time, 1].
+        distances: at each step of the start that ended best [batch, steps]; see `distance`.
+    """
+
+    ws: np.ndarray
+    noises: tuple[np.ndarray, ...]
+    distances: np.ndarray
+
+
+@flax.struct.dataclass
+class _Ball:
+    """Where random latents lie: around `centre` [d] within `radius`; `spread` is the deviation of one entry."""
+
+    centre: Array
+    radius: Array
+    spread: Array
+
+
+def invert(
+    gan: Gan,
+    variables: Mapping[str, Any],
+    num_labels: int,
+    waveforms: np.ndarray,
+    steps: int,
+    starts: int,
+    per_layer: bool,
+    noise: bool,
+) -> Inversion:
+    """Latents whose sounds come as near to waveforms as projected gradient descent brings them.
+
+    Adam from the nearest few of 64 random w, with noise from seed 0; after each step w is projected into the ball
+    around the mean w that holds 1,024 random w, and noise into that of root mean square 1. Where w is z joined with
+    labels, z goes into such a ball around zero, and the labels onto the simplex. Of all steps of all starts the best is
+    kept.
+
+    Args:
+        gan: the parts.
+        variables: the generator's collections.
+        num_labels: classes; 0 for none.
+        waveforms: [batch, samples].
+        steps: of each start.
+        starts: how many, up to 64.
+        per_layer: whether every layer has a w of its own, or all the same.
+        noise: whether noise is sought too.
+    """
+    target = waveforms if gan.representation.keeps_phase else gan.representation.encode(jnp.asarray(waveforms))
+    found = []
+    for index in range(len(waveforms)):
+        one = _invert(gan, num_labels, steps, starts, per_layer, noise, variables, target[index : index + 1])
+        found.append(jax.device_get(one))
+    ws, noises, distances = zip(*found, strict=True)
+    return Inversion(np.stack(ws), tuple(map(np.stack, zip(*noises, strict=True))), np.stack(distances))
+
+
+def distance(gan: Gan, target: Array, x: Array) -> Array:
+    """How far what is made of examples x is from a target [batch]; differentiable.
+
+    The multi-scale spectral distance of waveforms [batch, samples]. Where decoding has to search for phases, which have
+    no part in the example, the mean squared difference of whole examples [batch, freq, time, channels] instead.
+    """
+    whole = gan.enlarge(x)
+    if not gan.representation.keeps_phase:
+        return jnp.mean(jnp.square(whole - target), axis=(1, 2, 3))
+    return multi_scale_spectral_loss(target, gan.representation.decode(whole, jax.random.key(0)))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
+def _invert(
+    gan: Gan,
+    num_labels: int,
+    steps: int,
+    starts: int,
+    per_layer: bool,
+    noise: bool,
+    variables: Any,
+    target: Array,
+) -> tuple[Array, tuple[Array, ...], Array]:
+    """ws [layers, w_dim], noises [freq, time, 1] and distances [steps] for a target [1, ...]."""
+    generator = gan.generator
+    apply = functools.partial(generator.apply, variables)
+    noises = noise_of(jnp.zeros(1, jnp.uint32), generator.noise_sizes)
+    ball, candidates = _measure(generator, apply, num_labels)
+
+    def distances(ws: Array, noises: tuple[Array, ...]) -> Array:
+        ws = jnp.broadcast_to(ws, (len(ws), generator.num_ws, generator.w_dim))
+        everyones = tuple(jnp.broadcast_to(one, (len(ws), *one.shape[1:])) for one in noises)
+        return distance(gan, target, apply(ws, everyones, method="synthesize"))
+
+    heard = jax.lax.map(lambda ws: distances(ws, noises), candidates.reshape(-1, _GROUP, *candidates.shape[1:]))
+    nearest = candidates[jnp.argsort(heard.reshape(-1))[:starts]]
+    ws = jnp.repeat(nearest, generator.num_ws, axis=1) if per_layer else nearest
+    begin = (ws, tuple(jnp.repeat(one, starts, axis=0) for one in noises))
+
+    def project(point: Any) -> Any:
+        return _projected(generator, apply, ball, point[0]), tuple(map(_quiet, point[1])) if noise else point[1]
+
+    rates = (LEARNING_RATE * ball.spread, LEARNING_RATE if noise else 0.0)
+    best, path = _descend(lambda point: distances(*point), project, begin, rates, steps)
+    winner = jnp.argmin(path.min(axis=0))
+    ws, noises = jax.tree.map(lambda leaf: leaf[winner], best)
+    return jnp.broadcast_to(ws, (generator.num_ws, generator.w_dim)), noises, path[:, winner]
+
+
+def _descend(
+    objective: Callable[[Any], Array], project: Callable[[Any], Any], begin: Any, rates: tuple[Any, Any], steps: int
+) -> tuple[Any, Array]:
+    """Projected Adam on all rows of a point side by side: each row's best, and the objective [steps, rows]."""
+    adam = optax.scale_by_adam()
+
+    def total(point: Any) -> tuple[Array, Array]:
+        values = objective(point)
+        return values.sum(), values
+
+    def step(carry: Any, fraction: Array) -> tuple[Any, Array]:
+        point, state, best, least = carry
+        gradient, values = jax.grad(total, has_aux=True)(point)
+        better = values < least
+        best = jax.tree.map(lambda new, old: jnp.where(_along(better, new), new, old), point, best)
+        # Optax raises a number to an integer count, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            update, state = adam.update(gradient, state)
+        decay = 0.5 * (1.0 + jnp.cos(jnp.pi * fraction))
+        scaled = tuple(
+            jax.tree.map(lambda leaf, rate=rate: -rate * decay * leaf, part)
+            for part, rate in zip(update, rates, strict=True)
+        )
+        point = project(optax.apply_updates(point, scaled))
+        return (point, state, best, jnp.minimum(values, least)), values
+
+    rows = len(begin[0])
+    carry = (begin, adam.init(begin), begin, jnp.full(rows, jnp.inf))
+    (_, _, best, _), path = jax.lax.scan(step, carry, jnp.arange(steps, dtype=jnp.float32) / steps)
+    return best, path
+
+
+def _measure(generator: Any, apply: Callable[..., Any], num_labels: int) -> tuple[_Ball, Array]:
+    """The ball of random latents, and the candidates' ws [candidates, 1, w_dim]."""
+    z, labels = sample_of(jnp.uint32(0), SAMPLES, generator.z_dim, num_labels)
+    ws = apply(z, labels if num_labels else None, method="map")[:, :1]
+    known = generator.unmap(ws)
+    points = ws[:, 0] if known is None else known[0]
+    # Of z the mean is known.
+    centre = points.mean(axis=0) if known is None else jnp.zeros(points.shape[1])
+    spread = jnp.sqrt(jnp.mean(jnp.square(points - centre)))
+    radius = jnp.linalg.norm(points - centre, axis=1).max()
+    return _Ball(centre, radius, spread), ws[:CANDIDATES]
+
+
+def _projected(generator: Any, apply: Callable[..., Any], ball: _Ball, ws: Array) -> Array:
+    known = generator.unmap(ws)
+    if known is None:
+        return _into(ball, ws)
+    z, labels = known
+    ws = apply(_into(ball, z), onto_simplex(labels) if labels.shape[1] else None, method="map")
+    return jnp.asarray(ws)
+
+
+def _into(ball: _Ball, points: Array) -> Array:
+    """The nearest points [..., d] inside."""
+    away = points - ball.centre
+    norm = jnp.linalg.norm(away, axis=-1, keepdims=True)
+    return ball.centre + away * jnp.minimum(1.0, ball.radius / jnp.maximum(norm, jnp.finfo(jnp.float32).tiny))
+
+
+def onto_simplex(weights: Array) -> Array:
+    """The nearest weights [batch, labels] that are not negative and sum to 1 (Duchi et al. 2008, figure 1)."""
+    descending = -jnp.sort(-weights, axis=1)
+    over = jnp.cumsum(descending, axis=1) - 1.0
+    places = jnp.arange(1, weights.shape[1] + 1, dtype=weights.dtype)
+    count = jnp.sum(descending * places > over, axis=1, keepdims=True)
+    threshold = jnp.take_along_axis(over / places, count - 1, axis=1)
+    return jnp.maximum(weights - threshold, 0.0)
+
+
+def _quiet(noise: Array) -> Array:
+    """Noise [batch, freq, time, 1] of a root mean square of at most 1."""
+    size = jnp.sqrt(jnp.mean(jnp.square(noise), axis=(1, 2, 3), keepdims=True))
+    return noise * jnp.minimum(1.0, 1.0 / jnp.maximum(size, jnp.finfo(jnp.float32).tiny))
+
+
+def _along(rows: Array, leaf: Array) -> Array:
+    return rows.reshape(-1, *[1] * (leaf.ndim - 1))

@@ -1,0 +1,99 @@
+"""Latents, which are all that makes sounds, and the sounds that are made of them."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.latents.seeds import noise_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Latents:
+    """All that makes sounds: with the model, enough to make each of them again.
+
+    Attributes:
+        seeds: one a sound, uint32 [batch]; noise and starting phases are drawn from it.
+        ws: layer latents [batch, layers, w_dim].
+        z: [batch, z_dim] of which the generator's `map` makes these ws; None where no such z is known.
+        labels: class weights [batch, labels] that ws were mapped with, or moved from, width 0 for a system without;
+            None where unknown.
+        noises: noise of each layer [batch, freq, time, 1] in place of the seeds'; None for the seeds'.
+        model: digest of the generator's parameters (gan.variables_digest).
+    """
+
+    seeds: np.ndarray
+    ws: np.ndarray
+    z: np.ndarray | None
+    labels: np.ndarray | None
+    noises: tuple[np.ndarray, ...] | None
+    model: str
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __getitem__(self, index: int | slice) -> "Latents":
+        """The latents of one sound, or of some; still a batch."""
+        if not isinstance(index, slice):
+            index = range(len(self))[index]  # IndexError, and negative numbers from the end
+            index = slice(index, index + 1)
+        return dataclasses.replace(
+            self,
+            seeds=self.seeds[index],
+            ws=self.ws[index],
+            z=None if self.z is None else self.z[index],
+            labels=None if self.labels is None else self.labels[index],
+            noises=None if self.noises is None else tuple(noise[index] for noise in self.noises),
+        )
+
+    def layer_noise(self, sizes: Sequence[tuple[int, int]]) -> tuple[np.ndarray, ...]:
+        """Noise [batch, freq, time, 1] of each layer: its own, or the seeds'; `sizes` has (freq, time) of each."""
+        if self.noises is not None:
+            return self.noises
+        return tuple(np.asarray(noise) for noise in noise_of(self.seeds, tuple(sizes)))
+
+    @classmethod
+    def join(cls, pieces: Sequence["Latents"]) -> "Latents":
+        """All sounds' latents, one after another; what some of them lack, all then lack.
+
+        Raises:
+            BadInput: there are none, or they are of different models.
+        """
+        if not pieces:
+            raise BadInput("there are no latents to join; give at least one.")
+        if len({piece.model for piece in pieces}) > 1:
+            raise BadInput("latents of different runs or steps cannot be joined; make them all with one instrument.")
+        given = next((piece.noises for piece in pieces if piece.noises is not None), None)
+        noises = None
+        if given is not None:
+            sizes = [noise.shape[1:3] for noise in given]
+            noises = tuple(map(np.concatenate, zip(*(piece.layer_noise(sizes) for piece in pieces), strict=True)))
+        return cls(
+            seeds=np.concatenate([piece.seeds for piece in pieces]),
+            ws=np.concatenate([piece.ws for piece in pieces]),
+            z=_joined([piece.z for piece in pieces]),
+            labels=_joined([piece.labels for piece in pieces]),
+            noises=noises,
+            model=pieces[0].model,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Sounds:
+    """Rendered sounds.
+
+    Attributes:
+        waveforms: float32 [batch, samples].
+        sample_rate: in Hz.
+        latents: what made them.
+    """
+
+    waveforms: np.ndarray
+    sample_rate: int
+    latents: Latents
+
+
+def _joined(arrays: Sequence[Any]) -> np.ndarray | None:
+    return None if any(array is None for array in arrays) else np.concatenate(arrays)

@@ -1,0 +1,108 @@
+"""From latents to sounds and back: the compiled programs, and arrays of any length in groups of one size."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+
+from drumgan_jax.encoder import Encoder
+from drumgan_jax.errors import BadInput
+from drumgan_jax.gan import Gan
+from drumgan_jax.latents import seeds
+
+Array = jax.Array
+
+# Sounds are made in groups of this size a device, the last one filled up, so that one shape is compiled; a sound that
+# is alone is made alone, by a program of its own.
+BATCH = 16
+
+
+def in_groups(sharding: NamedSharding | None, function: Callable[..., Array], *rows: Any) -> np.ndarray:
+    """What a function gives for all rows of arrays, group by group, the last filled up with its last row.
+
+    Args:
+        sharding: of a group over several devices; None for one.
+        function: from groups of rows to a group of results.
+        rows: arrays, tuples of arrays, or None, which is handed on.
+    """
+    count = len(rows[0])
+    size = BATCH * sharding.mesh.size if sharding else BATCH if count > 1 else 1
+    results = []
+    for start in range(0, count, size):
+        index = np.minimum(np.arange(start, start + size), count - 1)
+        group = jax.tree.map(lambda array, index=index: array[index], rows)
+        results.append(_fetch(function(*(jax.device_put(group, sharding) if sharding else group))))
+    return np.concatenate(results)[:count]
+
+
+def noise_gains(noise: bool | float | Sequence[float], layers: int) -> np.ndarray | None:
+    """The gain of each layer's noise [layers], of what `Instrument.render` takes; None for no noise.
+
+    Raises:
+        BadInput: there are more or fewer gains than layers, or one is not finite.
+    """
+    if isinstance(noise, (bool, np.bool_)) and not noise:
+        return None
+    gains = np.asarray(noise, np.float32)
+    if gains.ndim and gains.shape != (layers,):
+        raise BadInput(f"{gains.size} noise gains do not fit the {layers} layers with noise of this generator.")
+    if not np.isfinite(gains).all():
+        raise BadInput("a noise gain is not a number.")
+    return np.broadcast_to(gains, (layers,))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def map_to_ws(
+    generator: Any, variables: Mapping[str, Any], truncation: Array | np.float32, z: Array, labels: Array
+) -> Array:
+    """ws [batch, layers, w_dim], truncated, of z [batch, z_dim] and labels [batch, labels], of width 0 for none."""
+    ws = generator.apply(variables, z, labels if labels.shape[1] else None, method="map")
+    truncated: Array = generator.apply(variables, ws, truncation, method="truncate")
+    return truncated
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def render(
+    gan: Gan,
+    variables: Mapping[str, Any],
+    gains: np.ndarray | None,
+    ws: Array,
+    numbers: Array,
+    noises: tuple[Array, ...] | None,
+) -> Array:
+    """Waveforms [batch, samples] of ws.
+
+    Args:
+        gan: the parts.
+        variables: the generator's collections.
+        gains: of each layer's noise [layers]; None for no noise.
+        ws: [batch, layers, w_dim].
+        numbers: seeds [batch] of noise and of starting phases.
+        noises: of each layer [batch, freq, time, 1], in place of the seeds'.
+    """
+    noise = None
+    if gains is not None:
+        drawn = seeds.noise_of(numbers, gan.generator.noise_sizes) if noises is None else noises
+        noise = [gain * layer for gain, layer in zip(gains, drawn, strict=True)]
+    x = gan.enlarge(gan.generator.apply(variables, ws, noise, method="synthesize"))
+    # One key a sound: the phases a sound starts from must not depend on its neighbours in the batch.
+    decode_one = lambda one, key: gan.representation.decode(one[None], key)[0]  # noqa: E731
+    return jax.vmap(decode_one)(x, seeds.keys(numbers, seeds.PHASE))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def encode(gan: Gan, encoder: Encoder, variables: Mapping[str, Any], waveforms: Array) -> Array:
+    """w [batch, w_dim] of waveforms [batch, samples]."""
+    return encoder.predict(variables, gan.representation.encode(waveforms))
+
+
+def _fetch(array: Array) -> np.ndarray:
+    """The whole array, of which other processes may hold parts."""
+    if array.is_fully_addressable:
+        return np.asarray(array)
+    from jax.experimental.multihost_utils import process_allgather
+
+    return process_allgather(array, tiled=True)

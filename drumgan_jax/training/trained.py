@@ -1,0 +1,65 @@
+"""The generator of a run that was trained."""
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.gan import Gan, gan_at, variables_digest
+from drumgan_jax.training.checkpoints import load_ema
+from drumgan_jax.training.run import find_step, read_config
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedGan:
+    """A generator's moving average, ready to be applied.
+
+    Attributes:
+        run: the run directory.
+        gan: the parts, as far grown as they were at `step`.
+        variables: of the generator, NumPy arrays: "params", "statistics", and "growth" with `alpha`.
+        config: of the run.
+        label_names: classes that it is conditioned on.
+        label_key: the part of a batch that conditions it, "labels" or "soft_labels"; None for none.
+        step: training steps done.
+    """
+
+    run: str
+    gan: Gan
+    variables: dict[str, Any]
+    config: dict[str, Any]
+    label_names: tuple[str, ...]
+    label_key: str | None
+    step: int
+
+    @property
+    def digest(self) -> np.ndarray:
+        """`variables_digest` as bytes [32] uint8."""
+        return np.frombuffer(bytes.fromhex(variables_digest(self.variables)), np.uint8)
+
+
+def load_gan(run: str | os.PathLike[str], step: int | str = "last") -> TrainedGan:
+    """Read the generator of a run's checkpoint: the step "last", "best" or a number.
+
+    Raises:
+        BadInput: the folder is no run directory, has no such checkpoint, or is of a task that makes no sounds.
+    """
+    config = read_config(run)
+    kind = config.get("task", {}).get("kind")
+    if kind != "gan":
+        raise BadInput(f"{run} is a run of task {kind!r}; give the run of a GAN.")
+    conditional = bool(config["task"].get("conditional"))
+    label_names = tuple(config["labels"]) if conditional else ()
+    variables, at = load_ema(run, find_step(run, step) if isinstance(step, str) else step)
+    gan, growth = gan_at(config, len(label_names), at)
+    return TrainedGan(
+        run=os.fspath(run),
+        gan=gan,
+        variables={**variables, **growth},
+        config=config,
+        label_names=label_names,
+        label_key=("soft_labels" if config["task"].get("soft_labels") else "labels") if conditional else None,
+        step=at,
+    )

@@ -1,0 +1,71 @@
+"""The verb `drumgan label`."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+from command_cases import drumgan, write_run
+
+from configs import splice_loops
+from data_pipelines.prepare import prepare
+from drumgan_jax.classifier import build_classifier
+from drumgan_jax.training.data import open_dataset
+from drumgan_jax.training.soft_labels import read_soft_labels, write_soft_labels
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data")
+    config = splice_loops.get_config("tiny")
+    config.preparation.labels = ("kick", "snare", "cymbal")
+    prepare(config, ["synthetic:drums?count=30"], out)
+    return next(out.rglob("features.json")).parent
+
+
+def test_label_writes_probabilities_and_tells_of_them(data: Path) -> None:
+    dataset = open_dataset(data)
+    said = drumgan("label", f"--data_dir={data.parent.parent}", "--classifier=drums")
+    assert "mean entropy" in said
+    assert "the most probable class is the example's own in" in said
+    labels = read_soft_labels(data)
+    assert labels.classifier.startswith("drums@")
+    for split in dataset.splits:
+        assert dataset.soft_labels(split).shape == (dataset.num_examples(split), len(dataset.label_names))
+    # No one's soft labels are lost to another classifier's.
+    write_soft_labels(data, dataclasses.replace(labels, classifier="other@01234567"))
+    said = drumgan("label", f"--data_dir={data}", "--classifier=drums", status=2)
+    assert said.endswith("add --overwrite to replace them.")
+    assert read_soft_labels(data).classifier == "other@01234567"
+    drumgan("label", f"--data_dir={data}", "--classifier=drums", "--overwrite")
+    assert read_soft_labels(data).classifier == labels.classifier
+
+
+def test_a_run_of_a_classifier_labels_given_that_it_is_one_of_the_classes(data: Path, tmp_path: Path) -> None:
+    config: dict[str, Any] = {
+        "task": {"kind": "classifier"},
+        "representation": {"kind": "waveform", "sample_rate": 8000, "num_samples": 1024},
+        "front_end": {"n_fft": 256, "hop_length": 128, "num_mels": 8},
+        "network": {"kind": "short_chunk", "channels": 2, "blocks": (1,)},
+        "evaluation": {"metric": "loss"},
+        "labels": ["hat", "kick", "cymbal", "snare"],
+    }
+    variables = jax.jit(build_classifier(config, config["labels"]).init)(jax.random.key(0))
+    write_run(tmp_path / "classifier", config, variables)
+    shutil.copytree(data, tmp_path / "data")
+    place = (f"--data_dir={tmp_path / 'data'}", f"--classifier={tmp_path / 'classifier'}", "--overwrite")
+    assert "no checkpoint with an evaluation" in drumgan("label", *place, status=2)
+    said = drumgan("label", *place, "--step=last")
+    assert "also knows hat: the probabilities are those without." in said
+    labels = read_soft_labels(tmp_path / "data")
+    assert labels.classifier.startswith("classifier@")
+    assert labels.names == open_dataset(data).label_names
+
+
+def test_wrong_calls_are_one_sentence(data: Path, run: Path, tmp_path: Path) -> None:
+    place = f"--data_dir={data}"
+    assert "give a classifier's .npz" in drumgan("label", place, f"--classifier={tmp_path}", status=2)
+    assert "give one of task 'classifier'" in drumgan("label", place, f"--classifier={run}", status=2)
+    assert "--data_dir must have a value" in drumgan("label", "--classifier=drums", status=2)

@@ -1,0 +1,85 @@
+"""Words of the command line, and what is written of sounds is read again."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drumgan_jax.commands.sounds import parse_label, parse_layers, parse_numbers, read_latents, write_latents
+from drumgan_jax.errors import BadInput
+from drumgan_jax.instrument import Instrument, Latents, load
+
+
+@pytest.fixture(scope="module")
+def instrument(run: Path) -> Instrument:
+    return load(run)
+
+
+def same(a: Latents, b: Latents) -> None:
+    for field in dataclasses.fields(Latents):
+        one, other = getattr(a, field.name), getattr(b, field.name)
+        if field.name == "noises" and one is not None:
+            assert all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
+        else:
+            assert np.array_equal(one, other), field.name
+
+
+@pytest.mark.smoke
+def test_latents_are_read_as_they_were_written(instrument: Instrument, tmp_path: Path) -> None:
+    drawn = instrument.draw([3, 4294967295], {"kick": 1, "snare": 3})
+    write_latents(tmp_path, drawn, instrument, {"noise": [0.5], "truncation": 1.0}, ["a.wav", "b.wav"])
+    read, how = read_latents(str(tmp_path / "latents.json"), instrument)
+    assert how == {"noise": [0.5], "truncation": 1.0}
+    same(read, drawn)
+    saved = json.loads((tmp_path / "latents.json").read_text())
+    assert saved["sounds"][0]["labels"] == {"kick": 0.25, "snare": 0.75}
+    # Nothing is known of z and labels after edits; layers differ, and noise is given.
+    ws = drawn.ws + np.arange(drawn.ws.shape[1], dtype=np.float32)[:, None]
+    noises = tuple(np.full((2, 3, 4, 1), size, np.float32) for size in (0.1, 0.2))
+    edited = dataclasses.replace(drawn, ws=ws, z=None, labels=None, noises=noises)
+    write_latents(tmp_path, edited, instrument, {"noise": True}, ["a.wav", "b.wav"])
+    same(read_latents(str(tmp_path / "latents.json"), instrument)[0], edited)
+
+
+def test_latents_of_others_are_one_sentence(instrument: Instrument, tmp_path: Path) -> None:
+    path = tmp_path / "latents.json"
+    drawn = dataclasses.replace(instrument.draw([0]), model="0" * 64)
+    write_latents(tmp_path, drawn, instrument, {"noise": True}, ["a.wav"])
+    expected = r"of another run, or of another step: .* made at step 6; give that run and add --step=6\."
+    with pytest.raises(BadInput, match=expected):
+        read_latents(str(path), instrument)
+    path.write_text(json.dumps({"step": 6, "truncation": 1.0, "noise": True, "sounds": []}))
+    with pytest.raises(BadInput, match="is of an earlier version, without w"):
+        read_latents(str(path), instrument)
+    for text in (
+        "",
+        "[]",
+        "{}",
+        json.dumps({"model": instrument.model, "noises": None, "noise": True, "sounds": [{}]}),
+    ):
+        path.write_text(text)
+        with pytest.raises(BadInput, match=r"latents\.json is no latents\.json, or is damaged"):
+            read_latents(str(path), instrument)
+    with pytest.raises(BadInput, match=r"is no latents\.json"):
+        read_latents(str(tmp_path / "none.json"), instrument)
+
+
+def test_words() -> None:
+    assert parse_label(None) is None
+    assert parse_label("kick") == "kick"
+    assert parse_label("kick=0.7, snare=1") == {"kick": 0.7, "snare": 1.0}
+    assert parse_layers("0:4") == (0, 4)
+    assert parse_numbers(["-3", "1.5"], "amounts") == [-3.0, 1.5]
+    for text in ("kick=much", "kick=0.5,snare"):
+        with pytest.raises(BadInput, match=r"write weights as kick=0\.7"):
+            parse_label(text)
+    with pytest.raises(BadInput, match="'kick' is named twice"):
+        parse_label("kick=1,kick=2")
+    for text in ("4", "4:", "-1:2", "a:b"):
+        with pytest.raises(BadInput, match="write a range of layers as 0:4"):
+            parse_layers(text)
+    for text in ("", "x", "nan", "inf"):
+        with pytest.raises(BadInput, match="--amounts has"):
+            parse_numbers([text], "amounts")

@@ -1,0 +1,67 @@
+"""Recordings are brought to what a system was trained on, or refused in one sentence."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from instrument_cases import RATE, drum
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.latents.recordings import as_trained
+
+SAMPLES = 800
+CONFIG = {"preparation": {"normalization": "peak", "level": -6.0}}
+
+
+def heard(audio: Any, rate: int = RATE, config: dict[str, Any] = CONFIG) -> np.ndarray:
+    return as_trained(audio, rate, RATE, SAMPLES, config)
+
+
+@pytest.mark.smoke
+def test_a_recording_gets_length_level_rate_and_channel() -> None:
+    plain = heard(drum())
+    assert plain.shape == (1, SAMPLES)
+    assert plain.dtype == np.float32
+    assert np.abs(plain).max() == pytest.approx(10 ** (-6 / 20), rel=1e-5)
+    np.testing.assert_array_equal(plain[0, 400:], 0.0)
+    np.testing.assert_allclose(plain[0, :400], drum() * (plain.max() / drum().max()), rtol=1e-5)
+    stereo = np.stack([drum(), 3 * drum()], axis=1)
+    np.testing.assert_allclose(heard(stereo), plain, atol=1e-6)
+    np.testing.assert_allclose(heard(drum(rate=32000), 32000), plain, atol=0.05)
+    np.testing.assert_allclose(heard([drum(), 0.01 * drum()]), np.repeat(plain, 2, axis=0), atol=1e-6)
+
+
+def test_the_level_is_the_trainings_and_the_start_is_kept() -> None:
+    for config in ({}, {"preparation": {"normalization": "loudness", "level": -20.0}}):
+        assert np.abs(heard(drum(), config=config)).max() == pytest.approx(10 ** (-1 / 20), rel=1e-5)
+    late = np.concatenate([np.zeros(200, np.float32), drum()])
+    np.testing.assert_array_equal(heard(late)[0, :200], 0.0)
+
+
+def test_a_long_recording_is_cut_faded_and_told() -> None:
+    long = np.sin(np.arange(2 * SAMPLES) / 5).astype(np.float32)
+    with pytest.warns(UserWarning, match=r"0.20 s long and this instrument's sounds 0.10 s"):
+        cut = heard(long, config={**CONFIG, "slicing": {"fade_out": 0.01}})
+    ramp = np.arange(80, 0, -1) / 81
+    np.testing.assert_allclose(cut[0, -80:], cut[0, 31] / long[31] * long[SAMPLES - 80 : SAMPLES] * ramp, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "match"),
+    [
+        (np.zeros(400, np.float32), RATE, "silent"),
+        (np.full(400, 1e-4, np.float32), RATE, "silent"),
+        (np.full(400, np.nan, np.float32), RATE, "NaN or infinite"),
+        (np.zeros(0, np.float32), RATE, "0.0 ms long"),
+        (drum()[:30], RATE, "3.8 ms long; give one of 5 ms"),
+        (np.ones(400, np.int16), RATE, "int16"),
+        (np.ones((2, 400), np.float32), RATE, r"\(2, 400\); give \[samples\]"),
+        (np.ones((2, 2, 2), np.float32), RATE, r"\(2, 2, 2\)"),
+        ([], RATE, "no recording"),
+        (drum(), 0, "rate of 0 Hz"),
+        (drum(), 44100.5, "rate of 44100.5 Hz"),
+    ],
+)
+def test_what_cannot_be_encoded_is_told(audio: Any, rate: Any, match: str) -> None:
+    with pytest.raises(BadInput, match=match):
+        heard(audio, rate)
