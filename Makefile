@@ -49,7 +49,7 @@ demo: setup
 bench: setup
 	mkdir -p runs/bench
 	for name in benchmarks/bench_*.py; do \
-		$(BIN)/python $$name --json runs/bench/$$(basename $$name .py).json || exit 1; \
+		$(BIN)/python -m benchmarks.$$(basename $$name .py) --json runs/bench/$$(basename $$name .py).json || exit 1; \
 	done
 
 clean:

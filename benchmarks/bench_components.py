@@ -15,6 +15,7 @@ sign, from the eigenvectors of the covariance in float64. Target: at least 5 tim
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -23,6 +24,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,17 +63,25 @@ def scikit_learns(rows: np.ndarray, solver: str = "auto") -> np.ndarray:
     return PCA(svd_solver=solver).fit(rows).components_
 
 
-def drawn(count: int) -> np.ndarray:
-    """Our directions [512, 512] of w drawn from a mapping network of full width."""
+@functools.cache
+def mapping() -> tuple[Any, Any]:
+    """A generator with a mapping network of full width, and its variables."""
     import jax
     import jax.numpy as jnp
 
-    from drumgan_jax.latents.components import components_of
     from drumgan_jax.networks.stylegan2 import Generator
 
     generator = Generator((8, 16, 1), base=(8, 16), channel_max=8)
     init = jax.jit(lambda key: generator.init(key, jnp.zeros((1, 512)), None, None))
-    return components_of(generator, init(jax.random.key(0)), 0, count).directions
+    return generator, init(jax.random.key(0))
+
+
+def drawn(count: int) -> np.ndarray:
+    """Our directions [512, 512] of w drawn from a mapping network."""
+    from drumgan_jax.latents.components import components_of
+
+    generator, variables = mapping()
+    return components_of(generator, variables, 0, count).directions
 
 
 def peak_memory(who: str, count: int) -> float:
@@ -137,21 +147,29 @@ def main() -> None:
     if options.memory:
         tell_memory(options.memory, options.count)
         return
+    result = measure(100_000 if options.quick else 1_000_000, options.rounds)
+    show(result)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def measure(count: int, rounds: int) -> dict[str, Any]:
+    """Seconds, errors and memory for `count` samples; each time the best of so many rounds."""
     import jax
     import sklearn
 
-    count = 100_000 if options.quick else 1_000_000
     rows = make_samples(count)
     few = rows[: max(count // SHARE, 2 * WIDTH)]
     runs = {
         "scikit-learn, default solver": lambda: scikit_learns(rows),
         "ours": lambda: ours(rows),
     }
-    ours(rows[: CHUNK + count % CHUNK])  # compiles both sizes of chunk
-    drawn(CHUNK)
+    # Compile both sizes of chunk, of these rows and of what is drawn.
+    ours(rows[: CHUNK + count % CHUNK])
+    drawn(CHUNK + len(few) % CHUNK)
     seconds = dict.fromkeys(runs, np.inf)
     found = {}
-    for _ in range(options.rounds):
+    for _ in range(rounds):
         for name, run in runs.items():
             start = time.perf_counter()
             found[name] = run()
@@ -166,23 +184,27 @@ def main() -> None:
         seconds[name] = (time.perf_counter() - start) * count / len(few)
     # The exact answer by the covariance in float64, as its singular value decomposition of all rows would need 16 GB.
     exact = np.linalg.eigh(covariance(rows))[1].T[::-1]
-    result = {
+    ratio = seconds["scikit-learn, default solver"] / seconds["ours"]
+    return {
         "benchmark": "components",
         "samples": count,
         "width": WIDTH,
         "device": jax.devices()[0].device_kind,
         "scikit_learn": sklearn.__version__,
         "seconds": seconds,
-        "ratio": seconds["scikit-learn, default solver"] / seconds["ours"],
+        "ratio": ratio,
         "error": {name: furthest(found[name], exact) for name in ("ours", "scikit-learn, default solver")},
         "peak_mib": {who: peak_memory(who, count) for who in ("ours", "scikit_learn")},
+        "met": ratio >= TARGET,
     }
-    result["met"] = result["ratio"] >= TARGET
 
-    cores = os.cpu_count()
-    print(f"{count:,} x {WIDTH} float32; scikit-learn {sklearn.__version__}, NumPy {np.__version__}, {cores} cores")
+
+def show(result: dict[str, Any]) -> None:
+    """Print what `measure` returns, as a table and as JSON."""
+    seconds, versions = result["seconds"], f"scikit-learn {result['scikit_learn']}, NumPy {np.__version__}"
+    print(f"{result['samples']:,} x {WIDTH} float32; {versions}, {os.cpu_count()} cores")
     print("| | seconds | scikit-learn's time over it |\n|---|---|---|")
-    for name, value in result["seconds"].items():
+    for name, value in seconds.items():
         print(f"| {name} | {value:.2f} | {seconds['scikit-learn, default solver'] / value:.2f} |")
     for name, value in result["error"].items():
         print(f"error of the first {SHOWN} directions, {name}: {value:.1e}")
@@ -190,8 +212,6 @@ def main() -> None:
         print(f"peak memory added, {name}: {value:.0f} MiB")
     print(f"ratio {result['ratio']:.2f}, target {TARGET:g}: {'met' if result['met'] else 'not met'}")
     print(json.dumps(result))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def covariance(rows: np.ndarray) -> np.ndarray:

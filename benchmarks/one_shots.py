@@ -2,11 +2,13 @@
 
     python -m benchmarks.one_shots --run=RUN --data=DATA [--sounds=200] [--pairs=64] [--step=last]
 
-Three tables, of one run or packed instrument:
+Tables of one run or packed instrument:
 
 - the class slider: along 9 steps from one class to another, the packaged classifier's probability of the second one,
   as mean over sounds, and the mean of each sound's Spearman correlation with the slider;
 - latents that the encoder finds again in generated sounds, against chance;
+- of a system with complex spectra: the share of the energy that is left when training sounds are averaged to the sizes
+  of the stages of growth, with phases as of the windows' starts and of their centres;
 - sounds encoded and decoded: generated, of the split "train" and of the split "test" of a data set of the system's
   representation, with the figures of drumgan_vst's table 2.
 
@@ -14,9 +16,11 @@ Everything is also printed as one line of JSON.
 """
 
 import argparse
+import dataclasses
+import functools
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -24,12 +28,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.audio.files import resample
+from drumgan_jax.audio.representations import encode
+from drumgan_jax.audio.spectrograms import Complex
 from drumgan_jax.evaluation.correlation import spearman
+from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.evaluation.encoding import latent_scores
 from drumgan_jax.evaluation.pairs import measure_pair, sum_up
 from drumgan_jax.evaluation.report import table
 from drumgan_jax.instrument import Instrument, load
+from drumgan_jax.networks.growing import shrink
 from drumgan_jax.training.data import open_dataset
 
 STEPS = 9
@@ -51,6 +59,7 @@ def main() -> None:
     report: dict[str, Any] = {"run": options.run, "step": instrument.step, "model": instrument.model}
     report["sliders"] = sliders(instrument, options.sounds)
     report["latents"] = latents_found(instrument, options.sounds)
+    report["averages"] = averages(instrument, options.data)
     report["pairs"] = reconstructions(instrument, options.data, options.pairs)
     print(json.dumps(report))
 
@@ -92,35 +101,51 @@ def sliders(instrument: Instrument, sounds: int) -> list[dict[str, Any]]:
 
 def probabilities(instrument: Instrument, sounds: int, labels: dict[str, float], name: str) -> np.ndarray:
     """The packaged classifier's probability of a class [sounds] for the first seeds with these label weights."""
-    classifier = build_embedder("drums")
+    classifier, logits_of = _classifier()
     made = instrument.sample(range(sounds), labels=labels).waveforms
     waveforms = np.stack([resample(one, instrument.sample_rate, classifier.sample_rate) for one in made])
     waveforms = waveforms[:, : classifier.window]
     windows = np.pad(waveforms, ((0, 0), (0, classifier.window - waveforms.shape[1])))
-    logits = np.concatenate([_logits(classifier, jnp.asarray(part)) for part in _groups(windows, 50)])
+    logits = np.concatenate([logits_of(jnp.asarray(part)) for part in _groups(windows, 50)])
     return np.asarray(jax.nn.softmax(logits, axis=1))[:, classifier.classes.index(name)]
 
 
 def latents_found(instrument: Instrument, sounds: int) -> dict[str, float]:
     """How near the encoder's w are to those of generated sounds; chance is a ratio of 1 and a cosine of 0."""
     drawn = instrument.draw(range(FIRST_SEED, FIRST_SEED + sounds))
-    found = instrument.encode(list(instrument.render(drawn).waveforms), instrument.sample_rate)
+    found = instrument.encode_waveforms(instrument.render(drawn).waveforms)
     scores = latent_scores(drawn.ws[:, 0], found.ws[:, 0], instrument.gan.generator.z_dim)
     show(["latents of generated sounds", "value"], [[name, f"{value:.4f}"] for name, value in scores.items()])
     return scores
 
 
+def averages(instrument: Instrument, data: str) -> dict[str, list[float]]:
+    """What averaging to each stage's size leaves of the energy of complex spectra, by the phases' reference."""
+    representation = instrument.gan.representation
+    if not isinstance(representation, Complex):
+        return {}
+    waveforms = np.concatenate(list(open_dataset(data).waveforms("train", 256, 64)))
+    sizes = instrument.gan.generator.sizes
+    left = {}
+    for name, centred in (("start", False), ("centre", True)):
+        x = encode(dataclasses.replace(representation, centred=centred), jnp.asarray(waveforms))
+        energy = jnp.mean(jnp.square(x))
+        left[name] = [float(jnp.mean(jnp.square(shrink(x, size))) / energy) for size in sizes]
+    columns = ["phases as of the window's", *("x".join(map(str, size)) for size in sizes)]
+    show(columns, [[name, *(f"{share:.3f}" for share in shares)] for name, shares in left.items()])
+    return left
+
+
 def reconstructions(instrument: Instrument, data: str, count: int) -> list[dict[str, Any]]:
     """Encoded and decoded sounds of three kinds: means over files."""
     dataset = open_dataset(data)
-    kinds = {"generated": list(instrument.sample(range(FIRST_SEED, FIRST_SEED + count)).waveforms)}
+    kinds = {"generated": instrument.sample(range(FIRST_SEED, FIRST_SEED + count)).waveforms}
     for split in ("train", "test"):
-        kinds[split] = [one for batch in dataset.waveforms(split, count, 16) for one in batch]
+        kinds[split] = np.concatenate(list(dataset.waveforms(split, count, 16)))
     rows = []
     for kind, waveforms in kinds.items():
-        wanted = instrument.heard(waveforms, dataset.representation.sample_rate)
-        decoded = instrument.render(instrument.encode(waveforms, dataset.representation.sample_rate)).waveforms
-        pairs = zip(wanted, np.clip(decoded, -1.0, 1.0), strict=True)
+        decoded = instrument.render(instrument.encode_waveforms(waveforms)).waveforms
+        pairs = zip(waveforms, np.clip(decoded, -1.0, 1.0), strict=True)
         files = {str(i): measure_pair(a[None], b[None], instrument.sample_rate) for i, (a, b) in enumerate(pairs)}
         figures = sum_up(files).figures
         rows.append({"sounds": kind, "count": len(files), **{name: figures[name].value for name in FIGURES}})
@@ -136,8 +161,12 @@ def show(columns: list[str], rows: list[list[str]]) -> None:
     print(table(columns, rows), end="\n\n")
 
 
-def _logits(classifier: Any, windows: jax.Array) -> np.ndarray:
-    return np.asarray(jax.jit(classifier.features)(classifier.variables, windows).logits)
+@functools.cache
+def _classifier() -> tuple[Embedder, Callable[[jax.Array], np.ndarray]]:
+    """The packaged classifier, and its logits of windows [batch, window]."""
+    classifier = build_embedder("drums")
+    features = jax.jit(classifier.features)
+    return classifier, lambda windows: np.asarray(features(classifier.variables, windows).logits)
 
 
 def _groups(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -83,7 +83,7 @@ def packaged() -> ConfigDict:
     narrow(config, (8, 3), (64, 64, 48, 32, 16, 8))
     config.generator.z_dim = 64
     config.preparation.pitch_shifts = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # few recordings; as style_drumsynth
-    config.growth.images = (10_000, 15_000, 20_000, 20_000, 24_000, 20_000)
+    config.growth.images = (10_000, 15_000, 20_000, 20_000, 24_000, 10_000)
     config.train.update(batch_size=8, total_images=140_000, ema_half_life_images=3_000)
     config.logging.samples_every = 2_000
     config.checkpoint.every = 1_000

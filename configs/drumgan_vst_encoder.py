@@ -63,6 +63,7 @@ def _encoder(system: ConfigDict) -> ConfigDict:
         "channels": (32, 64, 128, 128, 64, 32),  # P
         "dense": (3072, 1024, 512),  # P
     }
-    config.task.update(latent_weight=1.0, spectral_weight=3.0)  # P
+    # P; the paper's latents are a fixed set of unstated size, ours (O) are never the same twice.
+    config.task.update(latent_weight=1.0, spectral_weight=3.0)
     config.train.update(batch_size=28, total_images=2_800_000)  # P, O
     return config

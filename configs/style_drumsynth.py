@@ -47,7 +47,7 @@ def full() -> ConfigDict:
         "w_dim": 128,  # P
         "mapping_layers": 8,  # O; the release connects three of them
         "label_embedding": 50,  # R
-        "style_mixing": 1.0,  # R; probability
+        "style_mixing": 0.8,  # R; probability, of its five cutoffs one mixes nothing
         **width,
     }
     config.discriminator = {"kind": "style_waveform", "phase_shuffle": 2, **width}  # R
@@ -76,7 +76,7 @@ def packaged() -> ConfigDict:
     config = full()
     config.representation.update(sample_rate=22050, num_samples=8192)
     narrow(config, 16, 1024, 8, 64)
-    config.generator.update(z_dim=64, w_dim=64)
+    config.generator.update(z_dim=64, w_dim=64, style_mixing=1.0)
     config.train.update(batch_size=16, total_images=400_000, ema_half_life_images=10_000)
     config.logging.update(every=100, samples_every=5_000)
     config.checkpoint.every = 1_000

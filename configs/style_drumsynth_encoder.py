@@ -56,7 +56,7 @@ def _encoder(system: ConfigDict) -> ConfigDict:
         "view": {"kind": "plain"},  # P; the waveform itself
         **{name: system.discriminator[name] for name in widths},  # P; the discriminator's
     }
-    config.task.num_latents = 10_000  # P; only w is compared
+    config.task.num_latents = 10_000  # P, but for labels, which are each batch's own; only w is compared
     config.optimizer.encoder.learning_rate = 2e-4  # O
     config.train.update(batch_size=64, total_images=3_200_000)  # O
     return config

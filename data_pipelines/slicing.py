@@ -12,6 +12,7 @@ import numpy as np
 
 from data_pipelines import stretch
 from data_pipelines.beats import Grid, find_beats, loop_grid
+from drumgan_jax.audio import one_shot
 from drumgan_jax.errors import BadInput
 from drumgan_jax.parts import build_part
 
@@ -51,25 +52,8 @@ class Slicing(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OneShot:
-    """One slice a file: from its onset, padded with silence or cut to length, faded at both ends.
-
-    Attributes:
-        onset_db: the onset is the first sample within this many dB of the peak.
-        pre_roll: seconds kept before the onset.
-        fade_in: seconds, from the slice's start.
-        fade_out: seconds, before the sound's end or the cut.
-    """
-
-    onset_db: float = -40.0
-    pre_roll: float = 0.002
-    fade_in: float = 0.0005
-    fade_out: float = 0.01
-
-    def __post_init__(self) -> None:
-        _require(self.onset_db < 0, "onset_db", self.onset_db, "below 0 (dB under the peak)")
-        for name in ("pre_roll", "fade_in", "fade_out"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more seconds")
+class OneShot(one_shot.OneShot):
+    """One slice a file: from its onset, padded with silence or cut to length, faded at both ends."""
 
     stretches = False
 
@@ -77,19 +61,11 @@ class OneShot:
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
     ) -> Iterator[Slice | Skip]:
         """One slice, or none of silence."""
-        level = np.abs(samples)
-        peak = float(level.max(initial=0.0))
-        if peak == 0:
+        start = self.start(samples, sample_rate)
+        if start is None:
             yield Skip("silent")
             return
-        onset = int(np.argmax(level >= peak * 10 ** (self.onset_db / 20)))
-        start = max(0, onset - round(self.pre_roll * sample_rate))
-        sound = samples[start : start + num_samples].astype(np.float32)
-        fade_in = min(round(self.fade_in * sample_rate), len(sound))
-        fade_out = min(round(self.fade_out * sample_rate), len(sound))
-        # The ramps leave out their zero, so that a sound of one sample is not silenced.
-        sound[:fade_in] *= np.arange(1, fade_in + 1, dtype=np.float32) / np.float32(fade_in + 1)
-        sound[len(sound) - fade_out :] *= np.arange(fade_out, 0, -1, dtype=np.float32) / np.float32(fade_out + 1)
+        sound = self.cut(samples[start:], sample_rate, num_samples)
         yield Slice(_fit(sound, num_samples), start / sample_rate)
 
 

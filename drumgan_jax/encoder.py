@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +51,20 @@ class Encoder:
             # Linen's own return type leaves open whether collections were changed, of which there are none here.
             w: Any = self.network.apply(collections, self.view(x))
         return w
+
+
+class Encoding(NamedTuple):
+    """A trained encoder.
+
+    Attributes:
+        encoder: its parts.
+        section: of a config, that builds it.
+        variables: its collections.
+    """
+
+    encoder: Encoder
+    section: Mapping[str, Any]
+    variables: Mapping[str, Any]
 
 
 def build_encoder(config: Mapping[str, Any], gan: Gan, num_labels: int) -> Encoder:

@@ -26,6 +26,9 @@ class Growth(Protocol):
     def alpha_of(self, stage: int, images_seen: Array) -> Array:
         """The alpha of `at` [], float32, of a number of images [] that is within the stage."""
 
+    def check(self, batch_size: int) -> None:
+        """Refuse batches, of so many images, with which a stage would be left out."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
@@ -40,6 +43,9 @@ class Constant:
     def alpha_of(self, stage: int, images_seen: Array) -> Array:
         """1."""
         return jnp.ones((), jnp.float32)
+
+    def check(self, batch_size: int) -> None:
+        """Nothing can be left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +83,14 @@ class Progressive:
         if not self._span(stage):
             return jnp.ones((), jnp.float32)
         return jnp.minimum((images_seen - self._starts[stage]).astype(jnp.float32) / self._span(stage), 1.0)
+
+    def check(self, batch_size: int) -> None:
+        """Refuse batches, of so many images, with which a stage would be left out."""
+        if min(self.images) < batch_size:
+            raise BadInput(
+                f"config.growth.images has a stage of {min(self.images)}, less than a batch of {batch_size}"
+                " (config.train.batch_size); give every stage several batches."
+            )
 
     def _span(self, stage: int) -> float:
         """Images in which a stage fades in."""

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from drumgan_jax.encoder import build_encoder
+from drumgan_jax.encoder import Encoding
 from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import Gan, variables_digest
 from drumgan_jax.latents import inversion, movement, rendering
@@ -20,10 +20,9 @@ from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings, as_trained
 from drumgan_jax.latents.rendering import BATCH
 from drumgan_jax.latents.seeds import direction_of, labels_of, z_of
-from drumgan_jax.packed import Encoding, read_instrument
-from drumgan_jax.training.checkpoints import load_ema
-from drumgan_jax.training.run import CONFIG_NAME, read_config
-from drumgan_jax.training.trained import load_gan
+from drumgan_jax.packed import read_instrument
+from drumgan_jax.training.run import CONFIG_NAME
+from drumgan_jax.training.trained import load_encoder, load_gan
 
 __all__ = ["BATCH", "Instrument", "Latents", "Sounds", "load"]
 
@@ -44,7 +43,7 @@ class Instrument:
         config: the run's.
         run: the run directory, where its encoder is and its components are kept; None without.
         packed: the encoder that came with it; None to look for one in the run.
-        kept: principal components that are at hand, by their number of samples.
+        kept: principal components that are at hand, by the model and their number of samples.
         sharding: of batches over several devices; None for one.
     """
 
@@ -55,7 +54,7 @@ class Instrument:
     config: Mapping[str, Any]
     run: Path | None = None
     packed: Encoding | None = None
-    kept: dict[int, Components] = dataclasses.field(default_factory=dict)
+    kept: dict[tuple[str, int], Components] = dataclasses.field(default_factory=dict)
     sharding: NamedSharding | None = None
 
     @property
@@ -77,14 +76,7 @@ class Instrument:
         """
         if self.packed is not None or self.run is None or not (self.run / ENCODER / CONFIG_NAME).exists():
             return self.packed
-        folder = self.run / ENCODER
-        config, (variables, _) = read_config(folder), load_ema(folder)
-        if bytes(np.asarray(variables.pop("generator", ()), np.uint8)).hex() != self.model:
-            raise BadInput(
-                f"{folder} is an encoder of another generator than {self.run} at step {self.step}; train it."
-            )
-        encoder = build_encoder(config, self.gan, len(self.label_names))
-        return Encoding(encoder, config["encoder"], jax.device_put(variables))
+        return load_encoder(self.run / ENCODER, self.gan, len(self.label_names), self.model)
 
     def spread(self, sharding: NamedSharding) -> "Instrument":
         """The same instrument on all devices of a mesh, for making many sounds: `sharding` splits a batch's axis."""
@@ -112,10 +104,13 @@ class Instrument:
             truncation: 1 for the whole variety, towards 0 for the average sound (Karras et al. 2019, sec. B).
 
         Raises:
-            BadInput: a seed is out of range, a class is unknown, or weights are negative or all zero.
+            BadInput: a seed is out of range, a class is unknown, weights are negative or all zero, or the generator has
+                no average w to truncate to.
         """
         if not len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
             raise BadInput("seeds must be at least one whole number from 0 to 4294967295.")
+        if truncation != 1.0 and not self.gan.generator.truncates:
+            raise BadInput("this generator has no average sound to be pulled towards; leave truncation at 1.")
         array = np.asarray(seeds, np.uint32)
         if labels is None:
             weights = np.asarray(labels_of(array, len(self.label_names)))
@@ -156,13 +151,21 @@ class Instrument:
         """Latents of recordings by the run's encoder; noise is that of seed 0.
 
         Args:
-            audio: [samples] or [samples, channels], or a list of such; its start is kept, its length, rate, channels
-                and peak are brought to the training data's, see `recordings.as_trained`.
+            audio: [samples] or [samples, channels], or a list of such; its start, length, rate, channels and peak are
+                brought to the training data's, see `recordings.as_trained`.
             sample_rate: of all of them, in Hz.
 
         Raises:
             BadInput: there is no encoder, or it is of another generator, or a recording is silent, not finite or
                 shorter than 5 ms.
+        """
+        return self.encode_waveforms(self.heard(audio, sample_rate))
+
+    def encode_waveforms(self, waveforms: np.ndarray) -> Latents:
+        """As `encode`, of waveforms [batch, samples] as rendered, heard, or of the training data: taken as they are.
+
+        Raises:
+            BadInput: there is no encoder, or it is of another generator, or the length is another.
         """
         encoding = self.encoding
         if encoding is None:
@@ -170,7 +173,7 @@ class Instrument:
                 "this instrument has no encoder; use invert, which needs none, or train one into the run's folder"
                 f" {ENCODER} with a config such as configs/drumgan_vst_encoder.py."
             )
-        waveforms = self.heard(audio, sample_rate)
+        rendering.check_waveforms(self.gan, waveforms)
         w = rendering.in_groups(
             self.sharding,
             lambda rows: rendering.encode(self.gan, encoding.encoder, encoding.variables, rows),
@@ -200,11 +203,13 @@ class Instrument:
         Raises:
             BadInput: a recording is silent, not finite or shorter than 5 ms, or a number is out of range.
         """
-        if steps < 1 or not 1 <= starts <= inversion.CANDIDATES:
-            raise BadInput(
-                f"invert takes 1 step or more and 1 to {inversion.CANDIDATES} starts, not {steps}, {starts}."
-            )
-        waveforms = self.heard(audio, sample_rate)
+        return self.invert_waveforms(self.heard(audio, sample_rate), steps, starts, per_layer, noise)
+
+    def invert_waveforms(
+        self, waveforms: np.ndarray, steps: int = 300, starts: int = 4, per_layer: bool = False, noise: bool = True
+    ) -> Latents:
+        """As `invert`, of waveforms [batch, samples] as `encode_waveforms` takes them."""
+        rendering.check_waveforms(self.gan, waveforms)
         found = inversion.invert(
             self.gan, self.variables, len(self.label_names), waveforms, steps, starts, per_layer, noise
         )
@@ -220,7 +225,7 @@ class Instrument:
             direction: its seed.
 
         Raises:
-            BadInput: the latents are of another run or step, or the direction is no seed.
+            BadInput: the latents are of another run or step, the direction is no seed, or amounts do not fit.
         """
         self._check(latents)
         if not 0 <= direction < 2**32:
@@ -280,9 +285,7 @@ class Instrument:
             ws = movement.on_layers(np.repeat(a.ws, n, axis=0), ws, layers)
             noises = None if a.noises is None else tuple(np.repeat(noise, n, axis=0) for noise in a.noises)
             return self._latents(np.repeat(a.seeds, n), ws, None, None, noises)
-        sizes = self.gan.generator.noise_sizes
-        pairs = zip(a.layer_noise(sizes), b.layer_noise(sizes), strict=True)
-        noises = tuple(movement.blend_noise(*pair, t) for pair in pairs) or None
+        noises = movement.noises_between(a, b, self.gan.generator.noise_sizes, t)
         return self._latents(np.append(np.repeat(a.seeds, n - 1), b.seeds), ws, z, labels, noises)
 
     def components(self, count: int | None = None, num_samples: int = NUM_SAMPLES) -> Components:
@@ -295,12 +298,12 @@ class Instrument:
         Raises:
             BadInput: there are not as many, or fewer than two samples.
         """
-        if num_samples not in self.kept:
+        key = self.model, num_samples
+        if key not in self.kept:
             path = self.run and self.run / f"components-{self.step}-{num_samples}.npz"
             find = functools.partial(components_of, self.gan.generator, self.variables, len(self.label_names))
-            self.kept[num_samples] = kept_components(path, self.model, functools.partial(find, num_samples))
-        found = self.kept[num_samples]
-        return found if count is None else found.first(count)
+            self.kept[key] = kept_components(path, self.model, functools.partial(find, num_samples))
+        return self.kept[key] if count is None else self.kept[key].first(count)
 
     def edit(
         self, latents: Latents, component: int, amount: float | np.ndarray, layers: tuple[int, int] | None = None
@@ -314,7 +317,7 @@ class Instrument:
             layers: (start, stop) of the layers that move; None for all.
 
         Raises:
-            BadInput: the latents are of another run or step, or there is no such component or layer.
+            BadInput: the latents are of another run or step, or there is no such component, layer or amount.
         """
         self._check(latents)
         found = self.components()
@@ -387,8 +390,7 @@ def _load_packed(path: Path, step: int | str | None) -> Instrument:
     packed = read_instrument(path)
     if step not in (None, "last", "best", packed.step, str(packed.step)):
         raise BadInput(f"{path} has no step {step}; it is of step {packed.step} alone.")
-    variables, encoding = jax.device_put(packed.variables), packed.encoding
-    if encoding is not None:
-        encoding = encoding._replace(variables=jax.device_put(encoding.variables))
-    kept = {packed.components.num_samples: packed.components}
-    return Instrument(packed.gan, variables, packed.label_names, packed.step, packed.config, packed=encoding, kept=kept)
+    of_run = (packed.gan, jax.device_put(packed.variables), packed.label_names, packed.step, packed.config)
+    instrument = Instrument(*of_run, packed=packed.encoding)
+    instrument.kept[instrument.model, packed.components.num_samples] = packed.components
+    return instrument

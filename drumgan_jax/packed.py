@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from drumgan_jax.encoder import Encoder, build_encoder
+from drumgan_jax.encoder import Encoding, build_encoder
 from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import Gan, gan_at
 from drumgan_jax.latents.components import Components
@@ -18,20 +18,6 @@ from drumgan_jax.weight_file import fitted, flat, not_one, read_weights, write_w
 
 FORMAT = "drumgan instrument 1"
 _OWNER = "an instrument"
-
-
-class Encoding(NamedTuple):
-    """A trained encoder.
-
-    Attributes:
-        encoder: its parts.
-        section: of a config, that builds it.
-        variables: its collections.
-    """
-
-    encoder: Encoder
-    section: Mapping[str, Any]
-    variables: Mapping[str, Any]
 
 
 class Packed(NamedTuple):
@@ -86,8 +72,15 @@ def save_instrument(path: str | os.PathLike[str], instrument: Any, card: Mapping
     arrays = _halved("generator", {**generator, "params": params})
     fitted(_prefixed("generator", flat(generator)), {"generator": _generator_shapes(gan, len(instrument.label_names))})
     if encoding is not None:
+        shapes = jax.eval_shape(encoding.encoder.init, jax.random.key(0))
+        fitted(_prefixed("encoder", flat(encoding.variables)), {"encoder": shapes})
         arrays |= _halved("encoder", encoding.variables)
-    arrays |= _prefixed("components", instrument.components().arrays())
+    components = _prefixed("components", instrument.components().arrays())
+    if odd := [name for name, array in components.items() if not np.isfinite(array).all()]:
+        raise BadInput(
+            f"{odd[0]} holds NaN or infinite values; delete the run's components-*.npz, or pack another step."
+        )
+    arrays |= components
     write_weights(path, json.loads(json.dumps(header)), arrays)
 
 
@@ -112,7 +105,7 @@ def read_instrument(path: str | os.PathLike[str]) -> Packed:
         if section is not None:
             encoder = build_encoder({"encoder": section}, gan, len(labels))
             shapes = jax.eval_shape(encoder.init, jax.random.key(0))
-            encoding = Encoding(encoder, section, _restored(_part("encoder", arrays), shapes))
+            encoding = Encoding(encoder, section, jax.device_put(_restored(_part("encoder", arrays), shapes)))
         if components.mean.shape != (gan.generator.w_dim,):
             raise BadInput("its components are of another size than the generator's w; write it again.")
     except (BadInput, KeyError, TypeError, AttributeError) as problem:

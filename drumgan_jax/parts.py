@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import flax.struct
 import jax
@@ -77,6 +77,8 @@ class Generator(Protocol):
     """
 
     z_dim: int
+    # Whether there is an average w that `truncate` pulls towards.
+    truncates: ClassVar[bool]
 
     @property
     def w_dim(self) -> int:
@@ -117,7 +119,10 @@ class Generator(Protocol):
         """
 
     def truncate(self, ws: Array, psi: float | Array) -> Array:
-        """ws [batch, num_ws, w_dim] pulled towards the average: 1 leaves them, 0 gives the average."""
+        """ws [batch, num_ws, w_dim] pulled towards the average: 1 leaves them, 0 gives the average.
+
+        Where nothing `truncates`, they are left.
+        """
 
     def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
         """Examples of z and labels: `map`, then `synthesize`."""

@@ -92,6 +92,9 @@ def read_weights(path: str | os.PathLike[str], form: str, owner: str) -> WeightF
     except DAMAGES as error:
         raise not_one(path, owner, error) from error
     if found != form:
+        kind, wanted = (str(one).rpartition(" ")[0] for one in (found, form))
+        if kind != wanted:
+            raise BadInput(f"{path} is the file of a {kind}; give that of a {wanted}.")
         raise BadInput(f"{path} is of format {found!r}, not {form!r}; write it again with `drumgan pack`.")
     return WeightFile(header, arrays, hashlib.sha256(content).hexdigest())
 

@@ -31,6 +31,13 @@ def test_the_compiled_alpha_is_that_of_the_loop(images: int, fade: float) -> Non
     assert float(growth.alpha_of(stage, jnp.asarray(images, jnp.int32))) == pytest.approx(alpha)
 
 
+def test_no_stage_is_left_out() -> None:
+    GROWTH.check(50)
+    Constant().check(10**9)
+    with pytest.raises(BadInput, match="a stage of 50, less than a batch of 51"):
+        GROWTH.check(51)
+
+
 def test_what_does_not_grow_is_always_whole() -> None:
     assert Constant().at(10**9) == (0, 1.0)
     assert Constant().num_stages == 1

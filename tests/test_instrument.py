@@ -12,11 +12,10 @@ from flax import linen as nn
 from instrument_cases import CLASSES, GROWING, RATE, STYLED, drum, make_instrument
 from jax.sharding import NamedSharding, PartitionSpec
 
-from drumgan_jax.encoder import Encoder, build_encoder
+from drumgan_jax.encoder import Encoder, Encoding, build_encoder
 from drumgan_jax.errors import BadInput
 from drumgan_jax.instrument import BATCH, Instrument, Latents, load
 from drumgan_jax.latents.inversion import Inversion
-from drumgan_jax.packed import Encoding
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +190,12 @@ def test_components_are_kept_in_the_run(tmp_path: Path, monkeypatch: pytest.Monk
     # Those of another model, or damaged, are found anew; a folder that cannot be written to is no hindrance.
     (tmp_path / "components-12-300.npz").write_bytes(b"damaged")
     assert make_instrument(STYLED, run=tmp_path).components(num_samples=300).num_samples == 300
-    assert make_instrument(STYLED, run=tmp_path / "absent").components(num_samples=300).num_samples == 300
+    absent = make_instrument(STYLED, run=tmp_path / "absent")
+    assert absent.components(num_samples=300).num_samples == 300
+    # With other parameters it has other components, though what is at hand is shared.
+    params = jax.tree.map(lambda leaf: 2 * leaf, absent.variables["params"])
+    other = dataclasses.replace(absent, variables={**absent.variables, "params": params})
+    assert not np.array_equal(other.components(num_samples=300).mean, first.mean)
 
 
 class Pooled(nn.Module):
@@ -215,17 +219,30 @@ def test_encode_brings_a_recording_to_latents(parts: dict) -> None:
     assert instrument.render(instrument.vary(latents, 0.5, 1)).waveforms.shape[0] == 1
     pair = instrument.encode([drum(), 0.1 * drum()], RATE)
     np.testing.assert_allclose(pair.ws[1], latents.ws[0], atol=1e-4)
+    # Sounds that are in the training data's form already are taken as they are, at their own level.
+    heard = instrument.heard(drum(), RATE)
+    np.testing.assert_array_equal(instrument.encode_waveforms(heard).ws, latents.ws)
+    quiet = instrument.encode_waveforms(0.1 * heard)
+    assert np.abs(quiet.ws - latents.ws).max() > 1e-3
+    # Both ends have seed 0, so the noise of the way is that seed's.
+    assert instrument.interpolate(latents, quiet, 3).noises is None
+    for odd in (heard[0], heard[:, :-1], heard[:0]):
+        for use in (instrument.encode_waveforms, instrument.invert_waveforms):
+            with pytest.raises(BadInput, match=rf"give \[batch, {heard.shape[1]}\]"):
+                use(odd)
 
 
 def test_an_encoder_of_another_generator_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     instrument = make_instrument(GROWING, run=tmp_path)
     section = {"kind": "convolution", "view": {"kind": "thresholded"}, "channels": [4, 4], "dense": [8]}
     (tmp_path / "encoder").mkdir()
-    (tmp_path / "encoder" / "config.json").write_text(json.dumps({"encoder": section}))
+    config = {"encoder": section, "task": {"run": "runs/mine", "step": "40"}}
+    (tmp_path / "encoder" / "config.json").write_text(json.dumps(config))
     variables = jax.jit(build_encoder({"encoder": section}, instrument.gan, 3).init)(jax.random.key(0))
-    for digest, match in ((instrument.model, None), ("ab" * 32, "an encoder of another generator"), ("", "another")):
+    told = r"config.task.step=40 of runs/mine; give that step \(--step=40\), or train the encoder again"
+    for digest, match in ((instrument.model, None), ("ab" * 32, told), ("", "an encoder of another generator")):
         ema = {**variables, "generator": np.frombuffer(bytes.fromhex(digest), np.uint8)}
-        monkeypatch.setattr("drumgan_jax.instrument.load_ema", lambda _, ema=ema: (dict(ema), 7))
+        monkeypatch.setattr("drumgan_jax.training.trained.load_ema", lambda _, ema=ema: (dict(ema), 7))
         fresh = dataclasses.replace(instrument)
         if match is None:
             latents = fresh.encode(drum(), RATE)

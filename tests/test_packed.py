@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from instrument_cases import CLASSES, GROWING, RATE, STYLED, drum, make_instrument
 
-from drumgan_jax.encoder import build_encoder
+from drumgan_jax.encoder import Encoding, build_encoder
 from drumgan_jax.errors import BadInput
 from drumgan_jax.instrument import Instrument, load
-from drumgan_jax.packed import Encoding, read_instrument, save_instrument
+from drumgan_jax.packed import read_instrument, save_instrument
 
 SECTION = {"kind": "convolution", "view": {"kind": "thresholded"}, "channels": [4, 4], "dense": [8]}
 CARD = {"licence": "CC0-1.0", "figures": {"fad": 3.25}}
@@ -108,7 +108,8 @@ def test_files_that_are_no_instrument_are_refused(path: Path, tmp_path: Path) ->
         load(tmp_path / "absent.npz")
     config = read_instrument(path).config
     for header, arrays, match in (
-        ({"format": "drumgan classifier 1"}, {}, "is of format 'drumgan classifier 1'"),
+        ({"format": "drumgan classifier 1"}, {}, "the file of a drumgan classifier; give that of a drumgan instrument"),
+        ({"format": "drumgan instrument 0"}, {}, "is of format 'drumgan instrument 0'"),
         ({"step": "x"}, {}, "is no instrument's file"),
         ({}, {"components__mean": None}, "is no instrument's file"),
         ({}, {"components__mean": np.zeros(3)}, "is no instrument's file"),
@@ -128,6 +129,15 @@ def test_weights_that_are_not_finite_are_not_written(instrument: Instrument, tmp
     broken = dataclasses.replace(instrument, variables={**instrument.variables, "params": params})
     with pytest.raises(BadInput, match="holds NaN or infinite values"):
         save_instrument(tmp_path / "broken.npz", broken, {})
+    encoding = instrument.encoding
+    odd = jax.tree.map(lambda leaf: leaf[..., None], encoding.variables)
+    other = dataclasses.replace(instrument, packed=encoding._replace(variables=odd))
+    with pytest.raises(BadInput, match=r"encoder/\S+ is float32.*, where the network has"):
+        save_instrument(tmp_path / "broken.npz", other, {})
+    components = instrument.components()
+    kept = {(instrument.model, 100_000): dataclasses.replace(components, mean=np.nan * components.mean)}
+    with pytest.raises(BadInput, match="components/mean holds NaN or infinite values"):
+        save_instrument(tmp_path / "broken.npz", dataclasses.replace(instrument, kept=kept), {})
     with pytest.raises(BadInput, match="must end in"):
         save_instrument(tmp_path / "toy.bin", instrument, {})
     assert not list(tmp_path.iterdir())

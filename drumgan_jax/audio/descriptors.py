@@ -46,7 +46,8 @@ def power_spectrum(waveform: Array, sample_rate: int) -> Array:
 
 def brightness(power: Array, sample_rate: int) -> Array:
     """Centroid of a power spectrum [batch, bins] in Hz [batch]; 0 of silence."""
-    return _share(power @ _frequencies(power, sample_rate), jnp.sum(power, axis=1))
+    moment = jnp.matmul(power, _frequencies(power, sample_rate), precision=jax.lax.Precision.HIGHEST)
+    return _share(moment, jnp.sum(power, axis=1))
 
 
 def level(waveform: Array) -> Array:

@@ -93,14 +93,15 @@ def settings_of(representation: parts.Representation) -> dict[str, Any]:
     return {"kind": kind, **{name: _as_lists(value) for name, value in _fields(representation).items()}}
 
 
-def differences(a: parts.Representation, b: parts.Representation) -> list[str]:
-    """Settings in which the features of two representations differ, as "name: value against value".
+def differences(a: parts.Representation, b: parts.Representation, seen: bool = False) -> list[str]:
+    """Settings in which two representations differ, as "name: value against value".
 
     Left aside is what does not change what a data set holds: statistics, how phases are found in decoding, and how the
-    networks see complex numbers.
+    networks see complex numbers; the last is not where `seen` is asked for.
     """
     first, second = settings_of(a), settings_of(b)
-    aside = ("mean", "std", "griffin_lim_iterations", "griffin_lim_momentum", "compression", "centred")
+    aside = {"mean", "std", "griffin_lim_iterations", "griffin_lim_momentum"}
+    aside |= set() if seen else {"compression", "centred"}
     names = [name for name in {**first, **second} if name not in aside]
     if first["kind"] != second["kind"]:
         names = ["kind"]

@@ -6,19 +6,20 @@ near they are. With --invert latents are found by optimisation instead of the ru
 takes longer. With --vary, FOLDER/variations has --count sounds around each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from absl import flags
 
 from drumgan_jax.audio.files import read_audio, write_audio
-from drumgan_jax.commands.sounds import cuts, make_folder, write_sounds
+from drumgan_jax.commands.progress import progress
+from drumgan_jax.commands.sounds import check_encoder, cuts, make_folder, naming, open_instrument, write_sounds
 from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.folders import open_folder
 from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, measure_pair, sum_up
 from drumgan_jax.evaluation.report import number, save_json, table
-from drumgan_jax.instrument import Instrument, Latents, load
+from drumgan_jax.instrument import Instrument, Latents
 from drumgan_jax.training.pictures import save_grid
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument; the packaged one if not given.")
@@ -41,8 +42,11 @@ def main(argv: Sequence[str]) -> None:
     """Encode; see the module's docstring."""
     del argv
     files = audio_files(AUDIO.value)
-    instrument = load(RUN.value, STEP.value)
-    names, originals, latents, notes = encode_files(instrument, files, INVERT.value)
+    instrument = open_instrument(RUN.value, STEP.value)
+    if not INVERT.value:
+        check_encoder(instrument)
+    with progress("invert" if INVERT.value else "encode", len(files)) as told:
+        names, originals, latents, notes = encode_files(instrument, files, INVERT.value, told)
     sounds = instrument.render(latents)
     folder = Path(OUT.value)
     make_folder(folder / "original")
@@ -80,9 +84,15 @@ def audio_files(path: str) -> list[Path]:
 
 
 def encode_files(
-    instrument: Instrument, files: Sequence[Path], inverted: bool
+    instrument: Instrument, files: Sequence[Path], inverted: bool, progress: Callable[[int], None] | None = None
 ) -> tuple[list[str], np.ndarray, Latents, list[str]]:
     """Latents of files; one that cannot be read or encoded is left out, where there are others.
+
+    Args:
+        instrument: to find them with.
+        files: of audio.
+        inverted: whether by optimisation, or by the encoder.
+        progress: called with the number of files done.
 
     Returns:
         Names [files], the recordings as the instrument hears them [files, samples], the latents, and notes on what was
@@ -91,21 +101,26 @@ def encode_files(
     Raises:
         BadInput: not one can be encoded.
     """
+    find = instrument.invert_waveforms if inverted else instrument.encode_waveforms
     names, originals, latents, left_out, cut = [], [], [], [], 0
     for item, path in enumerate(files):
+        if progress:
+            progress(item)
         try:
             audio = read_audio(path)
-            with cuts() as told:
+            with naming(path), cuts() as told:
                 heard = instrument.heard(*audio)
-                found = instrument.invert(*audio) if inverted else instrument.encode(*audio)
         except BadInput as problem:
             left_out.append(problem)
             continue
+        found = find(heard)
         cut += bool(told)
         # Numbered, for files of several folders may have one name.
         names.append(f"{item:04d}_{path.stem}")
         originals.append(heard[0])
         latents.append(found)
+    if progress:
+        progress(len(files))
     if not latents:
         raise left_out[0]
     notes = [f"{len(left_out)} of {len(files)} files were left out; the first: {left_out[0]}"] if left_out else []

@@ -15,11 +15,11 @@ from absl import flags
 from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.descriptors import UNITS, describe
 from drumgan_jax.audio.files import write_audio
-from drumgan_jax.commands.sounds import make_folder, parse_label, parse_layers, parse_numbers
+from drumgan_jax.commands.sounds import make_folder, open_instrument, parse_label, parse_layers, parse_numbers
 from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.correlation import spearman
 from drumgan_jax.evaluation.report import save_json, table
-from drumgan_jax.instrument import Instrument, Latents, load
+from drumgan_jax.instrument import Instrument, Latents
 from drumgan_jax.training.pictures import spectrogram_grid
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     amounts, layers = parse_numbers(AMOUNTS.value, "amounts"), parse_layers(LAYERS.value)
     if len(amounts) < 2 or len(set(amounts)) < len(amounts):
         raise BadInput("--amounts needs two numbers or more, each of them once, to show what changes.")
-    instrument = load(RUN.value, STEP.value)
+    instrument = open_instrument(RUN.value, STEP.value)
     latents = instrument.draw(range(SEED.value, SEED.value + NUM_SEEDS.value), parse_label(LABEL.value))
     components = instrument.components(COMPONENTS.value)
     shares = np.asarray(components.explained_variance_ratio)[: COMPONENTS.value]
@@ -126,7 +126,7 @@ def save_picture(path: Path, waveforms: np.ndarray, shares: np.ndarray, amounts:
     axes.set_xticks(np.arange(columns) + 0.5, [f"{amount:+g}" for amount in amounts])
     axes.set_yticks(np.arange(count) + 0.5, [f"{i} ({100 * share:.1f} %)" for i, share in enumerate(shares)])
     axes.set_xlabel("amount, in standard deviations")
-    axes.set_ylabel("component (share of the variance of w)")
+    axes.set_ylabel("component (share of the variance)")
     axes.tick_params(length=0)
     with replacing(path) as temporary:
         figure.savefig(temporary)

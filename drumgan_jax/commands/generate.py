@@ -2,7 +2,8 @@
 
 Makes sounds with a trained run, or with the model that comes with the package: one WAV or FLAC file each, a spectrogram
 grid, and the latents of all of them as JSON.
-`drumgan generate --run=RUN --latents=FOLDER/latents.json --out=ELSEWHERE` makes the same sounds again.
+`drumgan generate --run=RUN --latents=FOLDER/latents.json --out=ELSEWHERE` makes the same sounds again, or with another
+--noise_gain.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,15 @@ from pathlib import Path
 
 from absl import flags
 
-from drumgan_jax.commands.sounds import Noise, parse_label, parse_numbers, read_latents, write_sounds
+from drumgan_jax.commands.sounds import (
+    Noise,
+    open_instrument,
+    parse_label,
+    parse_numbers,
+    read_latents,
+    write_sounds,
+)
 from drumgan_jax.errors import BadInput
-from drumgan_jax.instrument import load
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 OUT = flags.DEFINE_string(
@@ -35,9 +42,14 @@ def main(argv: Sequence[str]) -> None:
     """Generate; see the module's docstring."""
     del argv
     noise = _noise(NOISE.value, parse_numbers(NOISE_GAIN.value, "noise_gain"))
-    instrument = load(RUN.value, STEP.value)
+    drawn = [f"--{name}" for name in ("label", "truncation", "seed", "count") if flags.FLAGS[name].present]
+    if LATENTS.value and drawn:
+        raise BadInput(f"--latents has sounds that are drawn already; leave out {', '.join(drawn)}.")
+    instrument = open_instrument(RUN.value, STEP.value)
     if LATENTS.value:
         latents, how = read_latents(LATENTS.value, instrument)
+        if flags.FLAGS["noise"].present or flags.FLAGS["noise_gain"].present:
+            how["noise"] = noise
     else:
         seeds = range(SEED.value, SEED.value + COUNT.value)
         latents = instrument.draw(seeds, parse_label(LABEL.value), TRUNCATION.value)

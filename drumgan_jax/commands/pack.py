@@ -84,10 +84,10 @@ def _pack_classifier(
 
 
 def _pack_instrument(run_dir: str, out: str, step: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    from drumgan_jax.instrument import load
+    from drumgan_jax.commands.sounds import open_instrument
     from drumgan_jax.packed import save_instrument
 
-    instrument = load(run_dir, step)
+    instrument = open_instrument(run_dir, step)
     card, report = _card(run_dir, instrument.step, instrument.label_names, config)
     card |= {"encoder": instrument.encoding is not None, "figures": report.get("figures", {})}
     save_instrument(out, instrument, card)

@@ -9,7 +9,6 @@ import io
 import json
 import math
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,42 @@ import numpy as np
 from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.files import write_audio
 from drumgan_jax.errors import BadInput
-from drumgan_jax.instrument import Instrument, Latents, Sounds
+from drumgan_jax.instrument import Instrument, Latents, Sounds, load
+from drumgan_jax.latents.recordings import CutWarning
+from drumgan_jax.training.compilation import enable_compilation_cache
 from drumgan_jax.training.pictures import save_grid
+from drumgan_jax.weight_file import DAMAGES
 
 LATENTS_NAME = "latents.json"
 _NOISES_NAME = "noises.npz"
 # Sounds of a grid, at most.
 _GRID = 64
 
-# What the warning of a recording's cut says.
-_CUT = "was cut off"
-
 Noise = bool | float | list[float]
+
+
+def open_instrument(run: str | None, step: str) -> Instrument:
+    """The instrument of --run and --step, its programs compiled once for all commands; see `instrument.load`."""
+    enable_compilation_cache()
+    return load(run, step)
+
+
+def check_encoder(instrument: Instrument) -> None:
+    """Raise BadInput if there is no encoder, or one of another generator."""
+    if instrument.encoding is None:
+        raise BadInput(
+            "this run has no encoder; drumgan encode --invert needs none, or train one into the run's folder encoder"
+            " with a config such as configs/drumgan_vst_encoder.py."
+        )
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Has what is wrong with a recording begin with its file."""
+    try:
+        yield
+    except BadInput as problem:
+        raise BadInput(f"{path}: {problem}") from problem
 
 
 def write_sounds(
@@ -107,7 +130,7 @@ def read_latents(path: str, instrument: Instrument) -> tuple[Latents, dict[str, 
     """The latents of a latents.json, and how its sounds were made: `noise`, and what else was kept.
 
     Raises:
-        BadInput: the file cannot be read, or is of another run or step.
+        BadInput: the file, or its noise, cannot be read, or is of another run or step.
     """
     try:
         saved = json.loads(Path(path).read_text())
@@ -121,7 +144,7 @@ def read_latents(path: str, instrument: Instrument) -> tuple[Latents, dict[str, 
         latents = _latents(saved, Path(path).parent, instrument)
         how = {name: value for name, value in saved.items() if name not in ("model", "step", "noises", "sounds")}
         how["noise"] = saved["noise"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as problem:
+    except DAMAGES as problem:
         if isinstance(problem, BadInput):
             raise
         raise BadInput(
@@ -138,7 +161,7 @@ def cuts() -> Iterator[list[str]]:
         warnings.simplefilter("always")
         yield told
     for warning in caught:
-        if _CUT in str(warning.message):
+        if issubclass(warning.category, CutWarning):
             told.append(str(warning.message))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
@@ -203,6 +226,9 @@ def _latents(saved: Mapping[str, Any], folder: Path, instrument: Instrument) -> 
         with np.load(io.BytesIO((folder / saved["noises"]).read_bytes()), allow_pickle=False) as file:
             noises = tuple(file[name] for name in sorted(file.files))
     generator = instrument.gan.generator
+    sizes = [(len(rows), *size, 1) for size in generator.noise_sizes]
+    if noises is not None and [noise.shape for noise in noises] != sizes:
+        raise BadInput(f"{folder / saved['noises']} does not fit this run's layers or the sounds; make it again.")
     shape = (generator.num_ws, generator.w_dim)
     labels = [row["labels"] for row in rows]
     z = [row["z"] for row in rows]

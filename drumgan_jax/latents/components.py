@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import io
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from drumgan_jax.atomic import replacing
 from drumgan_jax.errors import BadInput
 from drumgan_jax.latents.seeds import sample_of
+from drumgan_jax.weight_file import DAMAGES
 
 Array = jax.Array
 
@@ -25,6 +25,8 @@ NUM_SAMPLES = 100_000
 # (benchmarks/bench_components.py). Only the blocks on and above the diagonal are computed.
 _ROWS, _COLUMNS = 2048, 128
 _CHUNK = 2**14
+# Deviations below this share of the largest are rounding.
+_FLAT = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,9 @@ def principal_components(
         inside = covariance * np.outer(moved, moved)
         variances, vectors = _descending(r.T @ inside @ r)
         total, vectors, variances = variances.sum(), vectors[:, : moved.sum()], variances[: moved.sum()]
-        steps = (inside @ r @ vectors / np.sqrt(np.maximum(variances, np.finfo(float).tiny))).T
+        strengths = np.sqrt(variances)
+        floor = max(_FLAT * strengths.max(initial=0.0), np.finfo(float).tiny)
+        steps = (inside @ r @ vectors / np.maximum(strengths, floor)).T
         deviations = np.linalg.norm(steps, axis=1)
         directions = steps / np.maximum(deviations, np.finfo(float).tiny)[:, None]
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
@@ -159,7 +163,7 @@ def load_components(path: str | os.PathLike[str], model: str) -> Components | No
         with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return Components.of_arrays(arrays) if str(arrays["model"]) == model else None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except DAMAGES:
         return None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from drumgan_jax.audio.spectral_distance import multi_scale_spectral_loss
+from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import Gan
 from drumgan_jax.latents.seeds import noise_of, sample_of
 
@@ -72,7 +73,12 @@ def invert(
         starts: how many, up to 64.
         per_layer: whether every layer has a w of its own, or all the same.
         noise: whether noise is sought too.
+
+    Raises:
+        BadInput: there are no steps, or no or too many starts.
     """
+    if steps < 1 or not 1 <= starts <= CANDIDATES:
+        raise BadInput(f"invert takes 1 step or more and 1 to {CANDIDATES} starts, not {steps}, {starts}.")
     target = waveforms if gan.representation.keeps_phase else gan.representation.encode(jnp.asarray(waveforms))
     found = []
     for index in range(len(waveforms)):
@@ -125,16 +131,21 @@ def _invert(
         return _projected(generator, apply, ball, point[0]), tuple(map(_quiet, point[1])) if noise else point[1]
 
     rates = (LEARNING_RATE * ball.spread, LEARNING_RATE if noise else 0.0)
-    best, path = _descend(lambda point: distances(*point), project, begin, rates, steps)
-    winner = jnp.argmin(path.min(axis=0))
+    best, least, path = _descend(lambda point: distances(*point), project, begin, rates, steps)
+    winner = jnp.argmin(least)
     ws, noises = jax.tree.map(lambda leaf: leaf[winner], best)
     return jnp.broadcast_to(ws, (generator.num_ws, generator.w_dim)), noises, path[:, winner]
 
 
 def _descend(
     objective: Callable[[Any], Array], project: Callable[[Any], Any], begin: Any, rates: tuple[Any, Any], steps: int
-) -> tuple[Any, Array]:
-    """Projected Adam on all rows of a point side by side: each row's best, and the objective [steps, rows]."""
+) -> tuple[Any, Array, Array]:
+    """Projected Adam on all rows of a point side by side.
+
+    Returns:
+        Each row's best; its objective [rows], infinite where that was never a number; and the objective at every step
+        [steps, rows].
+    """
     adam = optax.scale_by_adam()
 
     def total(point: Any) -> tuple[Array, Array]:
@@ -155,12 +166,12 @@ def _descend(
             for part, rate in zip(update, rates, strict=True)
         )
         point = project(optax.apply_updates(point, scaled))
-        return (point, state, best, jnp.minimum(values, least)), values
+        return (point, state, best, jnp.where(better, values, least)), values
 
     rows = len(begin[0])
     carry = (begin, adam.init(begin), begin, jnp.full(rows, jnp.inf))
-    (_, _, best, _), path = jax.lax.scan(step, carry, jnp.arange(steps, dtype=jnp.float32) / steps)
-    return best, path
+    (_, _, best, least), path = jax.lax.scan(step, carry, jnp.arange(steps, dtype=jnp.float32) / steps)
+    return best, least, path
 
 
 def _measure(generator: Any, apply: Callable[..., Any], num_labels: int) -> tuple[_Ball, Array]:

@@ -1,13 +1,15 @@
 """Class weights from what people write: a name, weights by name, one of either for each sound, or an array."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import jax
 import numpy as np
 
 from drumgan_jax.errors import BadInput
 
 One = str | Mapping[str, float]
-Labels = One | Sequence[One] | np.ndarray
+Labels = One | Sequence[One] | Sequence[Sequence[float]] | np.ndarray | jax.Array
 
 
 def class_weights(labels: Labels, names: Sequence[str], count: int) -> np.ndarray:
@@ -15,19 +17,21 @@ def class_weights(labels: Labels, names: Sequence[str], count: int) -> np.ndarra
 
     Args:
         labels: a class name or weights by class name, for all sounds; a list with one of these a sound; or weights
-            [count, classes]. Weights count relative to each other.
+            [count, classes], an array or lists of lists. Weights count relative to each other.
         names: the classes, in order.
         count: sounds.
 
     Raises:
-        BadInput: a class is unknown, a weight is negative or not finite, all are zero, or the number does not fit.
+        BadInput: a class is unknown, a weight is no number, negative or not finite, all are zero, or the number does
+            not fit.
     """
-    if isinstance(labels, np.ndarray):
-        weights = np.asarray(labels, np.float64)
-    elif isinstance(labels, (str, Mapping)):
+    if isinstance(labels, (str, Mapping)):
         weights = np.tile(_row(labels, names), (count, 1))
+    elif isinstance(labels, Sequence) and all(isinstance(one, (str, Mapping)) for one in labels):
+        rows = [_row(one, names) for one in labels]
+        weights = np.stack(rows) if rows else np.zeros((0, len(names)))
     else:
-        weights = np.stack([_row(one, names) for one in labels]) if len(labels) else np.zeros((0, len(names)))
+        weights = _numbers(labels)
     if weights.shape != (count, len(names)):
         raise BadInput(
             f"labels are {weights.shape}; give one name for all {count} sound(s), one for each, or weights"
@@ -41,10 +45,25 @@ def class_weights(labels: Labels, names: Sequence[str], count: int) -> np.ndarra
     return (weights / np.where(total, total, 1.0)).astype(np.float32)
 
 
-def _row(one: One, names: Sequence[str]) -> np.ndarray:
+def _row(one: Any, names: Sequence[str]) -> np.ndarray:
     weights = {one: 1.0} if isinstance(one, str) else dict(one)
     unknown = sorted(set(weights) - set(names))
     if unknown:
         known = ", ".join(names) if names else "none, it is trained without labels"
         raise BadInput(f"this run knows no class {', '.join(unknown)}; its classes: {known}.")
-    return np.asarray([weights.get(name, 0.0) for name in names], np.float64)
+    return _numbers([weights.get(name, 0.0) for name in names])
+
+
+def _numbers(weights: Any) -> np.ndarray:
+    """An array [...] float64 of numbers."""
+    try:
+        array = np.asarray(weights)
+        if array.dtype.kind in "OSUcmM":
+            raise TypeError("of another type")
+        return array.astype(np.float64)
+    # Lists of unlike lengths, too, are no array.
+    except (TypeError, ValueError) as problem:
+        raise BadInput(
+            "label weights must be numbers, one a class and as many for each sound; give class names, weights by class"
+            " name, or an array [seeds, labels]."
+        ) from problem

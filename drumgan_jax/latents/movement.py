@@ -1,8 +1,11 @@
 """Steps in latent space: variations along a random direction, and ways from one point to another."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from drumgan_jax.errors import BadInput
+from drumgan_jax.latents.latents import Latents
 
 # Below this sine of the angle between two vectors, the plane that they span is rounding.
 _FLAT = 1e-6
@@ -19,9 +22,12 @@ def vary(ws: np.ndarray, amount: np.ndarray | float, first: np.ndarray, second: 
         amount: of all, or [batch].
         first: [batch, layers, w_dim].
         second: likewise.
+
+    Raises:
+        BadInput: there are more or fewer amounts than sounds.
     """
     step = (first - second) / np.float32(np.sqrt(2.0))
-    return (ws + _per_sound(amount) * step).astype(np.float32)
+    return (ws + _per_sound(amount, len(ws)) * step).astype(np.float32)
 
 
 def step_along(
@@ -31,7 +37,7 @@ def step_along(
 
     GANSpace's edit (Härkönen et al. 2020): signed, and not clipped.
     """
-    moved = (ws + _per_sound(amount) * direction).astype(np.float32)
+    moved = (ws + _per_sound(amount, len(ws)) * direction).astype(np.float32)
     return on_layers(ws, moved, layers)
 
 
@@ -80,10 +86,29 @@ def spherical(a: np.ndarray, b: np.ndarray, fractions: np.ndarray, centre: np.nd
     return _with_ends(centre + np.where(either_zero, straight, turned), a, b, t)
 
 
-def blend_noise(a: np.ndarray, b: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-    """Noise [n, freq, time, 1] between two of [1, freq, time, 1], of unit variance all the way if both are."""
-    t = fractions.reshape(-1, 1, 1, 1) * (np.pi / 2.0)
-    return _with_ends(np.cos(t) * a + np.sin(t) * b, a[0], b[0], fractions.reshape(-1, 1, 1, 1))
+def noises_between(
+    a: Latents, b: Latents, sizes: Sequence[tuple[int, int]], fractions: np.ndarray
+) -> tuple[np.ndarray, ...] | None:
+    """Noise of each layer [n, freq, time, 1] on the way between two sounds'; None for the seeds', where both are alike.
+
+    Every layer's noise turns as one vector, so that its variance is kept, whatever both ends have in common.
+
+    Args:
+        a: latents of one sound.
+        b: likewise.
+        sizes: (freq, time) of each layer's noise.
+        fractions: of the way [n].
+    """
+    if a.noises is None and b.noises is None and np.array_equal(a.seeds, b.seeds):
+        return None
+    pairs = zip(a.layer_noise(sizes), b.layer_noise(sizes), strict=True)
+    return tuple(_between(one, other, fractions) for one, other in pairs) or None
+
+
+def _between(a: np.ndarray, b: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+    """`spherical` of whole arrays [1, ...], one fraction at a time, since it works in double precision: [n, ...]."""
+    ways = (spherical(a.reshape(-1), b.reshape(-1), fraction) for fraction in fractions.reshape(-1, 1))
+    return np.concatenate([way.reshape(a.shape) for way in ways])
 
 
 def _with_ends(way: np.ndarray, a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -92,12 +117,15 @@ def _with_ends(way: np.ndarray, a: np.ndarray, b: np.ndarray, t: np.ndarray) -> 
 
 def _orthogonal(u: np.ndarray) -> np.ndarray:
     """A unit vector orthogonal to each unit vector [..., d], always the same; zero where d is 1."""
-    axis = np.eye(u.shape[-1])[np.argmin(np.abs(u), axis=-1)]
+    axis = np.zeros_like(u)
+    np.put_along_axis(axis, np.argmin(np.abs(u), axis=-1, keepdims=True), 1.0, axis=-1)
     rest = axis - np.sum(u * axis, axis=-1, keepdims=True) * u
     norm = np.linalg.norm(rest, axis=-1, keepdims=True)
     return np.divide(rest, norm, out=np.zeros_like(rest), where=norm > _FLAT)
 
 
-def _per_sound(amount: np.ndarray | float) -> np.ndarray:
+def _per_sound(amount: np.ndarray | float, batch: int) -> np.ndarray:
     amounts = np.asarray(amount, np.float32)
+    if amounts.shape not in ((), (batch,)):
+        raise BadInput(f"amounts are {amounts.shape}; give one for all {batch} sound(s), or one for each.")
     return amounts.reshape(-1, 1, 1) if amounts.ndim else amounts

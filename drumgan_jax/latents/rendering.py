@@ -54,6 +54,13 @@ def noise_gains(noise: bool | float | Sequence[float], layers: int) -> np.ndarra
     return np.broadcast_to(gains, (layers,))
 
 
+def check_waveforms(gan: Gan, waveforms: np.ndarray) -> None:
+    """Raise BadInput unless waveforms are [batch, samples] of the representation's length."""
+    length = gan.representation.num_samples
+    if waveforms.ndim != 2 or waveforms.shape[1] != length or not len(waveforms):
+        raise BadInput(f"waveforms are {list(waveforms.shape)}; give [batch, {length}], or have recordings encoded.")
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def map_to_ws(
     generator: Any, variables: Mapping[str, Any], truncation: Array | np.float32, z: Array, labels: Array

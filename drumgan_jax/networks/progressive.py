@@ -8,7 +8,7 @@ shape. While a stage fades in, "growth" has its `alpha`.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -184,6 +184,8 @@ class Generator(_Stages, nn.Module):
         self.check()
         super().__post_init__()
 
+    truncates: ClassVar[bool] = False
+
     @property
     def w_dim(self) -> int:
         """Size of z and labels together."""
@@ -241,8 +243,8 @@ class Generator(_Stages, nn.Module):
         return jnp.pad(root, (0, self.num_labels))
 
     def truncate(self, ws: Array, psi: float | Array) -> Array:
-        """z times `psi`; the labels stay."""
-        return ws * jnp.where(jnp.arange(self.w_dim) < self.z_dim, psi, 1.0)
+        """ws as they are: the first layer norms z and labels together, so a shorter z is no less of one."""
+        return ws
 
     def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:
         """Examples [batch, freq, time, channels] in float32, of the stage's size; noise has no effect."""

@@ -6,7 +6,7 @@ et al. 2015), what does not (styles, output and score) from LeCun's.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -166,6 +166,8 @@ class Generator(nn.Module):
     def __post_init__(self) -> None:
         num_doublings(self.shape, self.base)
         super().__post_init__()
+
+    truncates: ClassVar[bool] = True
 
     @property
     def num_ws(self) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -114,6 +114,8 @@ class Generator(nn.Module):
     def __post_init__(self) -> None:
         num_doublings(self.shape, self.base)
         super().__post_init__()
+
+    truncates: ClassVar[bool] = True
 
     @property
     def num_ws(self) -> int:

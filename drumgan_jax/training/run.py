@@ -17,8 +17,9 @@ from drumgan_jax.training.settings import EvaluationSettings, read_section
 from drumgan_jax.training.writers import read_metrics
 
 CONFIG_NAME = "config.json"
-# What a run may be resumed with other values of; everything else is its identity.
-FREE = ("train.total_images", "logging", "checkpoint", "evaluation", "data", "mesh")
+# What a run may be resumed with other values of; everything else is its identity. Of what a task.step names a run
+# keeps its own copy, and that is what it goes on with.
+FREE = ("train.total_images", "task.step", "logging", "checkpoint", "evaluation", "data", "mesh")
 
 
 def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:

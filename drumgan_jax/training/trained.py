@@ -1,11 +1,13 @@
-"""The generator of a run that was trained."""
+"""The generator of a run that was trained, and the encoder that was trained on it."""
 
 import dataclasses
 import os
 from typing import Any
 
+import jax
 import numpy as np
 
+from drumgan_jax.encoder import Encoding, build_encoder
 from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import Gan, gan_at, variables_digest
 from drumgan_jax.training.checkpoints import load_ema
@@ -63,3 +65,26 @@ def load_gan(run: str | os.PathLike[str], step: int | str = "last") -> TrainedGa
         label_key=("soft_labels" if config["task"].get("soft_labels") else "labels") if conditional else None,
         step=at,
     )
+
+
+def load_encoder(run: str | os.PathLike[str], gan: Gan, num_labels: int, model: str) -> Encoding:
+    """Read the encoder of its run's last checkpoint.
+
+    Args:
+        run: the encoder's run directory.
+        gan: the generator's parts.
+        num_labels: classes that it is conditioned on.
+        model: `variables_digest` of the generator.
+
+    Raises:
+        BadInput: it was trained on another generator, or cannot be read.
+    """
+    config, (variables, _) = read_config(run), load_ema(run)
+    if bytes(np.asarray(variables.pop("generator", ()), np.uint8)).hex() != model:
+        task = config.get("task", {})
+        step = task.get("step", "last")
+        raise BadInput(
+            f"{run} is an encoder of another generator: it was trained on the checkpoint config.task.step={step} of"
+            f" {task.get('run', 'another run')}; give that step (--step={step}), or train the encoder again."
+        )
+    return Encoding(build_encoder(config, gan, num_labels), config["encoder"], jax.device_put(variables))

@@ -59,6 +59,10 @@ def test_silence_is_silence_and_has_a_gradient() -> None:
 def test_data_sets_do_not_depend_on_how_networks_see_them() -> None:
     np.testing.assert_array_equal(built(**BOTH).features(noise()), built().features(noise()))
     assert not differences(built(**BOTH), built())
+    assert differences(built(**BOTH), built(), seen=True) == [
+        "compression: 0.4 against 1.0",
+        "centred: True against False",
+    ]
 
 
 @pytest.mark.parametrize("compression", [0.0, 1.5, -1, True, "half"])

@@ -1,14 +1,17 @@
 """The verbs that play a run: generate, encode, interpolate, explore; and the run as one packed file."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from command_cases import CLASSES, drumgan
+from command_cases import CLASSES, drumgan, verb_alone
 from PIL import Image
 
+from drumgan_jax.commands.sounds import cuts
+from drumgan_jax.instrument import Instrument, load
 from drumgan_jax.packed import read_instrument
 
 SAMPLES = 992
@@ -52,6 +55,22 @@ def test_generate_with_soft_labels_and_noise_gain_and_again_from_w(run: Path, tm
     assert saved == json.loads((other / "latents.json").read_text())
     for sound in saved["sounds"]:
         np.testing.assert_array_equal(read(one / sound["file"]), read(other / sound["file"]))
+    # Noise may be another; all else is in the file.
+    drumgan("generate", f"--run={run}", f"--out={other}", f"--latents={one / 'latents.json'}", "--nonoise")
+    assert json.loads((other / "latents.json").read_text()) == {**saved, "noise": False}
+    # A way keeps the noise of its ends.
+    ends = [f"--a={one / 'latents.json'}", f"--b={one / 'latents.json'}:1"]
+    drumgan("interpolate", f"--run={run}", *ends, f"--out={tmp_path / 'way'}", "--count=2")
+    np.testing.assert_array_equal(read(tmp_path / "way" / "sound_0001.wav"), read(one / "sound_0001.wav"))
+    assert json.loads((tmp_path / "way" / "latents.json").read_text())["noise"] == 0.5
+    ends[1] = f"--b={other / 'latents.json'}"
+    said = drumgan("interpolate", f"--run={run}", *ends, f"--out={tmp_path / 'way'}", status=2)
+    assert "a was made with the noise 0.5 and b with False" in said
+    for flag in ("--label=kick", "--truncation=1", "--seed=0", "--count=2"):
+        said = drumgan(
+            "generate", f"--run={run}", f"--out={other}", f"--latents={one / 'latents.json'}", flag, status=2
+        )
+        assert f"leave out {flag.split('=')[0]}." in said
 
 
 def test_pack_makes_one_file_that_plays(packed: Path, tmp_path: Path) -> None:
@@ -85,6 +104,32 @@ def test_encode_writes_both_sides_and_how_near_they_are(run: Path, recordings: P
     varied = sorted(path.name for path in (out / "variations").glob("*.wav"))
     assert varied == sorted(f"{name}_{number:04d}.wav" for name in names for number in (7, 8, 9))
     assert not np.allclose(read(out / "variations" / varied[0]), read(out / "variations" / varied[1]))
+
+
+def test_a_missing_encoder_is_told_before_files_are_read(run: Path, recordings: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(run, bare, ignore=shutil.ignore_patterns("encoder"))
+    place = [f"--run={bare}", f"--out={tmp_path / 'out'}"]
+    assert drumgan("encode", *place, f"--audio={recordings / 'broken.wav'}", status=2).startswith("this run has no enc")
+    assert "no encoder" in drumgan("interpolate", *place, "--a=1", f"--b={recordings / 'broken.wav'}", status=2)
+
+
+def test_encode_conditions_each_file_once(
+    run: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = []
+    real = Instrument.heard
+    monkeypatch.setattr(Instrument, "heard", lambda self, *audio: heard.append(audio) or real(self, *audio))
+    found = lambda self, waveforms: self.draw([len(heard)])  # noqa: E731
+    monkeypatch.setattr(Instrument, "invert_waveforms", found)
+    done = []
+    with verb_alone("encode") as verb, cuts():
+        for inverted in (False, True):
+            heard.clear()
+            files = [recordings / "a.wav", recordings / "silent.wav"]
+            names, originals, latents, _ = verb.encode_files(load(run), files, inverted, done.append)
+            assert (names, len(originals), len(latents), len(heard)) == (["0000_a"], 1, 1, 2)
+    assert done == [0, 1, 2] * 2
 
 
 def test_interpolate_goes_from_a_recording_to_a_seed(run: Path, recordings: Path, tmp_path: Path) -> None:
@@ -126,7 +171,8 @@ def test_wrong_calls_are_one_sentence(run: Path, packed: Path, recordings: Path,
     calls = {
         ("generate", place, out, "--label=kick=-1"): "negative",
         ("generate", place, out, "--noise_gain=1,2"): "noise gains do not fit",
-        ("encode", place, out, f"--audio={recordings / 'silent.wav'}"): "silent",
+        ("encode", place, out, f"--audio={recordings / 'silent.wav'}"): "silent.wav: the recording is silent",
+        ("interpolate", place, out, "--a=1", f"--b={recordings / 'silent.wav'}"): "silent.wav: the recording is silent",
         ("interpolate", place, out, "--a=1", "--b=x.wav"): "--b is 'x.wav', neither a seed",
         ("explore", place, out, "--components=99"): "99 of them cannot be had",
     }

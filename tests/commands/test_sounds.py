@@ -2,14 +2,25 @@
 
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_cases import drumgan
 
-from drumgan_jax.commands.sounds import parse_label, parse_layers, parse_numbers, read_latents, write_latents
+from drumgan_jax.commands.sounds import (
+    cuts,
+    open_instrument,
+    parse_label,
+    parse_layers,
+    parse_numbers,
+    read_latents,
+    write_latents,
+)
 from drumgan_jax.errors import BadInput
 from drumgan_jax.instrument import Instrument, Latents, load
+from drumgan_jax.latents.recordings import CutWarning
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +48,52 @@ def test_latents_are_read_as_they_were_written(instrument: Instrument, tmp_path:
     assert saved["sounds"][0]["labels"] == {"kick": 0.25, "snare": 0.75}
     # Nothing is known of z and labels after edits; layers differ, and noise is given.
     ws = drawn.ws + np.arange(drawn.ws.shape[1], dtype=np.float32)[:, None]
-    noises = tuple(np.full((2, 3, 4, 1), size, np.float32) for size in (0.1, 0.2))
+    sizes = instrument.gan.generator.noise_sizes
+    noises = tuple(np.full((2, *size, 1), number, np.float32) for number, size in enumerate(sizes))
     edited = dataclasses.replace(drawn, ws=ws, z=None, labels=None, noises=noises)
     write_latents(tmp_path, edited, instrument, {"noise": True}, ["a.wav", "b.wav"])
     same(read_latents(str(tmp_path / "latents.json"), instrument)[0], edited)
+    for odd in (noises[1:], noises[::-1], tuple(noise[:1] for noise in noises)):
+        write_latents(
+            tmp_path, dataclasses.replace(edited, noises=odd), instrument, {"noise": True}, ["a.wav", "b.wav"]
+        )
+        with pytest.raises(BadInput, match=r"noises\.npz does not fit this run's layers or the sounds"):
+            read_latents(str(tmp_path / "latents.json"), instrument)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04"])
+def test_damaged_noise_is_one_sentence(instrument: Instrument, tmp_path: Path, content: bytes) -> None:
+    drawn = instrument.draw([3])
+    noises = drawn.layer_noise(instrument.gan.generator.noise_sizes)
+    write_latents(tmp_path, dataclasses.replace(drawn, noises=noises), instrument, {"noise": True}, ["a.wav"])
+    whole = (tmp_path / "noises.npz").read_bytes()
+    for damaged in (content, whole[:60] + bytes(200) + whole[260:]):
+        (tmp_path / "noises.npz").write_bytes(damaged)
+        with pytest.raises(BadInput, match=r"is no latents\.json, or is damaged"):
+            read_latents(str(tmp_path / "latents.json"), instrument)
+
+
+def test_only_warnings_of_cuts_are_collected() -> None:
+    with warnings.catch_warnings(record=True) as others:
+        warnings.simplefilter("always")
+        with cuts() as told:
+            warnings.warn("the lead was cut off", UserWarning, stacklevel=1)
+            warnings.warn("too long", CutWarning, stacklevel=1)
+    assert told == ["too long"]
+    assert [str(other.message) for other in others] == ["the lead was cut off"]
+
+
+def test_an_instrument_is_opened_with_the_compilation_cache(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enabled = []
+    monkeypatch.setattr("drumgan_jax.commands.sounds.enable_compilation_cache", lambda: enabled.append(True))
+    absent = ["--run=absent", "--out=absent.npz"]
+    for verb in ("generate", "encode", "interpolate", "explore"):
+        more = {"encode": [f"--audio={run / 'config.json'}"], "interpolate": ["--a=1", "--b=2"]}.get(verb, [])
+        assert "absent" in drumgan(verb, *absent, *more, status=2)
+    assert len(enabled) == 4
+    assert open_instrument(str(run), "last").step == 6
+    drumgan("pack", f"--run={run}", f"--out={run / 'config.bin.npz'}", "--step=99", status=2)
+    assert len(enabled) == 6
 
 
 def test_latents_of_others_are_one_sentence(instrument: Instrument, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Principal components against scikit-learn, and what a generator without a mapping makes of them."""
 
+import zlib
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -98,7 +99,18 @@ def test_components_of_generators_with_and_without_a_mapping(parts: dict, count:
         assert found.deviations[0] == pytest.approx(1.0, abs=0.03)
 
 
-def test_components_are_read_only_as_the_same_model_wrote_them(tmp_path: Path) -> None:
+def test_directions_that_move_nothing_are_not_made_of_rounding() -> None:
+    # The first layer hears two directions of four.
+    rng = np.random.default_rng(5)
+    ways = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    metric = ways * np.array([5.0, 3.0, 1e-8, 0.0]) @ np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    found = principal_components([rng.standard_normal((5000, 4)).astype(np.float32)], metric)
+    np.testing.assert_allclose(found.deviations[:2], 1.0, atol=0.05)
+    assert (found.deviations[2:] < 0.1).all()
+    assert np.isfinite(found.directions).all()
+
+
+def test_components_are_read_only_as_the_same_model_wrote_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = principal_components([samples(50, 5, 0)])
     path = tmp_path / "components.npz"
     save_components(path, found, "a" * 64)
@@ -107,6 +119,9 @@ def test_components_are_read_only_as_the_same_model_wrote_them(tmp_path: Path) -
     for name, value in found.arrays().items():
         np.testing.assert_array_equal(getattr(again, name), value)
     assert load_components(path, "b" * 64) is None
+    monkeypatch.setattr("numpy.load", lambda *_, **__: (_ for _ in ()).throw(zlib.error("damaged")))
+    assert load_components(path, "a" * 64) is None
+    monkeypatch.undo()
     assert kept_components(path, "a" * 64, lambda: pytest.fail("found again")).num_samples == 50
     path.write_bytes(path.read_bytes()[:100])
     assert load_components(path, "a" * 64) is None

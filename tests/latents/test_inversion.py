@@ -52,6 +52,24 @@ def test_inversion_without_a_mapping_keeps_labels_on_the_simplex() -> None:
     assert found.distances.min() < found.distances[0, 0]
 
 
+def test_a_start_that_is_lost_to_nan_does_not_win() -> None:
+    """Row 0 comes near and is lost then, row 1 is lost at once, row 2 goes on."""
+
+    def objective(point: tuple[jax.Array]) -> jax.Array:
+        x = point[0]
+        return jnp.where(x < jnp.asarray([0.5, 9.0, -9.0]), jnp.nan, jnp.square(x) + jnp.asarray([1.0, 0.0, 0.0]))
+
+    begin = (jnp.asarray([1.0, 1.0, 1.0]),)
+    descend = jax.jit(lambda begin: inversion._descend(objective, lambda point: point, begin, (0.1,), 20))
+    best, least, path = map(np.asarray, jax.tree.leaves(descend(begin)))
+    assert np.isnan(path[-1]).tolist() == [True, True, False]
+    assert 1.0 < least[0] < 1.5
+    assert least[1] == np.inf
+    np.testing.assert_allclose(least[[0, 2]], np.nanmin(path[:, [0, 2]], axis=0))
+    assert least.argmin() == 2
+    assert np.isfinite(best).all()
+
+
 def test_the_nearest_weights_on_the_simplex() -> None:
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((200, 3)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -20,6 +21,10 @@ NAMES = ("kick", "snare", "hat")
         ({"kick": 2, "snare": 6}, [[0.25, 0.75, 0]] * 2),
         (["hat", {"kick": 1.0, "hat": 0.0}], [[0, 0, 1], [1, 0, 0]]),
         (np.array([[1, 1, 2], [0, 5, 0]]), [[0.25, 0.25, 0.5], [0, 1, 0]]),
+        ([[1, 1, 2], [0, 5.0, 0]], [[0.25, 0.25, 0.5], [0, 1, 0]]),
+        ((np.array([1, 1, 2]), (0, 5, 0)), [[0.25, 0.25, 0.5], [0, 1, 0]]),
+        (jnp.asarray([[1, 1, 2], [0, 5, 0]]), [[0.25, 0.25, 0.5], [0, 1, 0]]),
+        (jnp.asarray([[1, 1, 2], [0, 5, 0]], jnp.bfloat16), [[0.25, 0.25, 0.5], [0, 1, 0]]),
     ],
 )
 def test_weights_sum_to_one(labels: Any, expected: list[list[float]]) -> None:
@@ -46,6 +51,13 @@ def test_a_system_without_labels_has_rows_of_none() -> None:
         (["kick"], r"labels are \(1, 3\)"),
         ([], r"labels are \(0, 3\)"),
         (np.ones((2, 2)), r"labels are \(2, 2\)"),
+        (3, r"labels are \(\)"),
+        ([[1, 0, 0], [1, 0]], "must be numbers"),
+        ([["a", "b", "c"]] * 2, "must be numbers"),
+        ([[None, 1, 0]] * 2, "must be numbers"),
+        (["kick", [1, 0, 0]], "must be numbers"),
+        ({"kick": "much"}, "must be numbers"),
+        (None, "must be numbers"),
     ],
 )
 def test_weights_that_are_none_are_refused(labels: Any, match: str) -> None:

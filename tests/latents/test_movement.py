@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.latents.movement import blend_noise, linear, on_layers, spherical, step_along, vary
+from drumgan_jax.latents.latents import Latents
+from drumgan_jax.latents.movement import linear, noises_between, on_layers, spherical, step_along, vary
 
 T = np.linspace(0.0, 1.0, 9)
 ENTRIES = st.floats(-100, 100, width=32)
+SIZES = ((80, 120), (100, 100))
 VECTORS = arrays(np.float32, (5,), elements=ENTRIES)
 
 
@@ -63,11 +65,35 @@ def test_linear_ways_are_even(a: np.ndarray, b: np.ndarray) -> None:
     np.testing.assert_allclose(way, a + T[:, None] * (b.astype(np.float64) - a), atol=1e-4)
 
 
-def test_noise_keeps_its_variance_on_the_way() -> None:
-    a, b = np.random.default_rng(1).standard_normal((2, 1, 100, 100, 1)).astype(np.float32)
-    way = blend_noise(a, b, T)
-    np.testing.assert_allclose(way.std(axis=(1, 2, 3)), 1.0, atol=0.02)
-    np.testing.assert_array_equal(way[[0, -1]], np.concatenate([a, b]))
+def latents(seed: int, *noises: np.ndarray) -> Latents:
+    ws = np.zeros((1, 2, 3), np.float32)
+    return Latents(np.array([seed], np.uint32), ws, None, None, noises or None, "")
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5, 0.999, 1.0])
+def test_noise_keeps_its_variance_on_the_way(shared: float) -> None:
+    rng = np.random.default_rng(1)
+    first, second = ([rng.standard_normal((1, *size, 1)).astype(np.float32) for size in SIZES] for _ in range(2))
+    rest = np.sqrt(1 - shared**2)
+    mixed = [np.float32(shared) * a + np.float32(rest) * b for a, b in zip(first, second, strict=True)]
+    ways = noises_between(latents(0, *first), latents(0, *mixed), SIZES, T)
+    for way, a, b in zip(ways, first, mixed, strict=True):
+        assert way.shape == (9, *a.shape[1:])
+        assert way.dtype == np.float32
+        np.testing.assert_allclose(way.std(axis=(1, 2, 3)), 1.0, atol=0.03)
+        np.testing.assert_array_equal(way[[0, -1]], np.concatenate([a, b]))
+
+
+def test_noise_of_the_same_seed_stays_the_seeds() -> None:
+    assert noises_between(latents(5), latents(5), SIZES, T) is None
+    assert noises_between(latents(5), latents(6), (), T) is None
+    # Of another seed, or found: a way of its own, beginning at the seed's.
+    drawn = latents(5).layer_noise(SIZES)
+    for other in (latents(6), latents(5, *drawn)):
+        ways = noises_between(latents(5), other, SIZES, T)
+        for way, a in zip(ways, drawn, strict=True):
+            np.testing.assert_array_equal(way[:1], a)
+            np.testing.assert_allclose(way.std(axis=(1, 2, 3)), 1.0, atol=0.02)
 
 
 def test_steps_are_their_formulas() -> None:
@@ -80,6 +106,11 @@ def test_steps_are_their_formulas() -> None:
     expected[0, 1:3] -= first[0, 0]
     expected[1, 1:3] += 2.0 * first[0, 0]
     np.testing.assert_allclose(moved, expected, atol=1e-6)
+    for amounts in ([1.0], [[1.0, 2.0]], np.ones((2, 1)), np.ones(3)):
+        with pytest.raises(BadInput, match=r"give one for all 2 sound\(s\), or one for each"):
+            vary(ws, amounts, first, second)
+        with pytest.raises(BadInput, match="amounts are"):
+            step_along(ws, first[0, 0], amounts, None)
     # Two random z and the identity map: a step of unit variance.
     pair = rng.standard_normal((2, 1000, 1, 8)).astype(np.float32)
     assert vary(0 * pair[0], 1.0, *pair).std() == pytest.approx(1.0, abs=0.02)

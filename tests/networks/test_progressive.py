@@ -109,12 +109,51 @@ def test_the_six_stages_at_full_width() -> None:
 def test_a_fade_begins_with_the_stage_before_and_ends_with_the_grown_network(stage: int) -> None:
     before = enlarge(generate(stage - 1, 1.0), SIZES[stage])
     np.testing.assert_array_equal(generate(stage, 0.0), before)
-    np.testing.assert_array_equal(generate(stage, 1.0), generate(stage))
-    halfway = 0.5 * (before + generate(stage, 1.0))
-    np.testing.assert_allclose(generate(stage, 0.5), halfway, atol=1e-6)
+    grown = generate(stage, 1.0)
+    np.testing.assert_array_equal(grown, generate(stage))
+    np.testing.assert_allclose(generate(stage, 0.5), 0.5 * (before + grown), atol=1e-6)
     x = normal(2, BATCH, *SIZES[stage], 2)
     small = critique(stage - 1, shrink(x, SIZES[stage - 1]), 1.0)
     np.testing.assert_allclose(critique(stage, x, 0.0).scores[0], small.scores[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_of_the_grown_network_the_stage_before_is_no_part(stage: int) -> None:
+    """At alpha 1 its outer layer may be anything; at 0.5 it may not."""
+    one, half = ({"growth": {"alpha": jnp.asarray(alpha)}} for alpha in (1.0, 0.5))
+    labels, x = jnp.eye(LABELS)[jnp.arange(BATCH) % LABELS], normal(2, BATCH, *SIZES[stage], 2)
+    networks = (
+        (GENERATOR, generator_variables(), f"outputs_{stage - 1}", (normal(1, BATCH, 7), labels, None)),
+        (DISCRIMINATOR, discriminator_variables(), f"inputs_{stage - 1}", (x, None)),
+    )
+    for network, variables, outer, inputs in networks:
+        other = {**variables["params"], outer: jax.tree.map(lambda leaf: leaf + 1.0, variables["params"][outer])}
+        grown = network.clone(stage=stage)
+
+        def told(params, alpha, grown=grown, inputs=inputs):
+            said = grown.apply({"params": params, **alpha}, *inputs)
+            return said if isinstance(said, jax.Array) else said.scores[0]
+
+        np.testing.assert_array_equal(told(other, one), told(variables["params"], one))
+        assert np.abs(told(other, half) - told(variables["params"], half)).max() > 1e-3
+
+
+def test_bfloat16_is_near_float32() -> None:
+    """Under strict promotion, in the middle of a fade; scores and examples stay float32."""
+    half = {"growth": {"alpha": jnp.asarray(0.5)}}
+    z, labels = normal(1, BATCH, 7), jnp.eye(LABELS)[jnp.arange(BATCH) % LABELS]
+    x = normal(2, BATCH, *SIZES[2], 2)
+    for network, variables, inputs in (
+        (GENERATOR, generator_variables(), (z, labels, None)),
+        (DISCRIMINATOR, discriminator_variables(), (x, None)),
+    ):
+        exact, near = (
+            network.clone(stage=2, compute_dtype=dtype).apply({**variables, **half}, *inputs)
+            for dtype in (jnp.float32, jnp.bfloat16)
+        )
+        for a, b in zip(jax.tree.leaves(exact), jax.tree.leaves(near), strict=True):
+            assert b.dtype == jnp.float32
+            assert np.abs(a - b).max() < 0.1 * np.abs(a).max()
 
 
 @pytest.mark.parametrize("stage", range(4))
@@ -148,9 +187,8 @@ def test_w_is_z_and_labels() -> None:
     assert ws.shape == (2, GENERATOR.num_ws, GENERATOR.w_dim) == (2, 1, 10)
     for ours, expected in zip(GENERATOR.unmap(ws), (z, labels), strict=True):
         np.testing.assert_array_equal(ours, expected)
-    half = GENERATOR.apply(generator_variables(), ws, 0.5, method="truncate")
-    for ours, expected in zip(GENERATOR.unmap(half), (0.5 * z, labels), strict=True):
-        np.testing.assert_array_equal(ours, expected)
+    assert not GENERATOR.truncates
+    np.testing.assert_array_equal(GENERATOR.apply(generator_variables(), ws, 0.5, method="truncate"), ws)
 
 
 def test_the_metric_is_how_far_a_step_moves_the_first_layer() -> None:

@@ -99,7 +99,8 @@ def build_encoder_task(config: Mapping[str, Any], mesh: Mesh) -> "EncoderTask":
     if settings.compute_dtype not in ("auto", "float32"):
         raise BadInput(f"config.train.compute_dtype is {settings.compute_dtype!r}; an encoder takes float32 only.")
     trained = load_gan(task.run, task.step)
-    others = differences(build_representation(config["representation"]), trained.gan.representation)
+    representation = build_representation(config["representation"])
+    others = differences(representation, trained.gan.representation, seen=True)
     if others:
         raise BadInput(
             f"{task.run} makes sounds of another representation than config.representation, which differs in "

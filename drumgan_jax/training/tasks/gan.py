@@ -54,11 +54,13 @@ def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
     if task.conditional and num_labels == 0:
         raise BadInput("config.task.conditional is true but the data set has no labels; prepare it with labels.")
     adam = {player: read_section(config, f"optimizer.{player}", AdamSettings) for player in PLAYERS}
+    gan, settings = build_gan(config, num_labels), read_section(config, "train", TrainSettings)
+    gan.growth.check(settings.batch_size)
     return GanTask(
-        gan=build_gan(config, num_labels),
+        gan=gan,
         num_labels=num_labels,
         task=task,
-        settings=read_section(config, "train", TrainSettings),
+        settings=settings,
         adam=adam,
         num_summary=config["logging"]["num_samples"],
         evaluation=read_section(config, "evaluation", EvaluationSettings),
@@ -218,9 +220,10 @@ class GanTask:
     def _init(self) -> GanState:
         generator, discriminator = self._gan.generator, self._gan.discriminator
         keys = [jax.random.fold_in(jax.random.key(self._seed), i) for i in range(3)]
-        z = jnp.zeros((self._mesh.size, generator.z_dim))
-        x = jnp.zeros((self._mesh.size, *self._gan.representation.shape))
-        labels = jnp.zeros((self._mesh.size, self._num_labels)) if self._num_labels else None
+        # One row, which any group of examples and any number of devices takes: shapes do not depend on it.
+        z = jnp.zeros((1, generator.z_dim))
+        x = jnp.zeros((1, *self._gan.representation.shape))
+        labels = jnp.zeros((1, self._num_labels)) if self._num_labels else None
         made = generator.init(keys[0], z, labels, keys[2])
         params, statistics = made["params"], made.get("statistics", {})
         critic = discriminator.init(keys[1], x, labels)["params"]
