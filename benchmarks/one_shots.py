@@ -12,6 +12,8 @@ Tables of one run or packed instrument:
 - sounds encoded and decoded: generated, of the split "train" and of the split "test" of a data set of the system's
   representation, with the figures of drumgan_vst's table 2.
 
+- distances to the split "test": of generated sounds with the test sounds' labels, and beside them of the split "train".
+
 Everything is also printed as one line of JSON.
 """
 
@@ -30,17 +32,20 @@ import numpy as np
 from drumgan_jax.audio.files import resample
 from drumgan_jax.audio.representations import encode
 from drumgan_jax.audio.spectrograms import Complex
+from drumgan_jax.evaluation.collecting import Sound, Stream, sampled
 from drumgan_jax.evaluation.correlation import spearman
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.evaluation.encoding import latent_scores
 from drumgan_jax.evaluation.pairs import measure_pair, sum_up
 from drumgan_jax.evaluation.report import table
+from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.instrument import Instrument, load
 from drumgan_jax.networks.growing import shrink
 from drumgan_jax.training.data import open_dataset
 
 STEPS = 9
+METRICS = ("is:drums", "kid:drums", "fid:drums", "prdc:drums", "fid:log_mel")
 # Seeds of the encoder's test: none that a person would begin with.
 FIRST_SEED = 1_000_000
 FIGURES = ("peaq_di", "peaq_odg", "mse", "log_spectral_distance", "snr_db")
@@ -54,6 +59,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--sounds", type=int, default=200)
     parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--generated", type=int, default=1000)
     options = parser.parse_args()
     instrument = load(options.run, options.step)
     report: dict[str, Any] = {"run": options.run, "step": instrument.step, "model": instrument.model}
@@ -61,6 +67,7 @@ def main() -> None:
     report["latents"] = latents_found(instrument, options.sounds)
     report["averages"] = averages(instrument, options.data)
     report["pairs"] = reconstructions(instrument, options.data, options.pairs)
+    report["distances"] = distances(instrument, options.data, options.generated)
     print(json.dumps(report))
 
 
@@ -154,6 +161,34 @@ def reconstructions(instrument: Instrument, data: str, count: int) -> list[dict[
         [[row["sounds"], str(row["count"]), *(f"{row[name]:.3f}" for name in FIGURES)] for row in rows],
     )
     return rows
+
+
+def distances(instrument: Instrument, data: str, count: int) -> dict[str, dict[str, float]]:
+    """Metrics of generated and of training sounds against the test sounds."""
+    dataset, rate = open_dataset(data), instrument.sample_rate
+    key = "soft_labels" if instrument.config["task"]["soft_labels"] else "labels"
+    labels = dataset.labels("test", count, key)
+    suite = Suite.of(METRICS)
+
+    def recorded(split: str) -> Stream:
+        total = min(count, dataset.num_examples(split))
+        batches = dataset.waveforms(split, total, 16)
+        numbered = enumerate(one for batch in batches for one in batch)
+        return Stream(total, (Sound(one, rate, f"sound {item} of {split}") for item, one in numbered))
+
+    def sample(start: int, number: int) -> np.ndarray:
+        rows = labels[(start + np.arange(number)) % len(labels)]
+        return instrument.sample(range(start, start + number), labels=rows).waveforms
+
+    real = suite.look(recorded("test"))
+    found = {
+        "generated": suite.compare(real, suite.look(sampled(sample, count, rate, 16))).scores,
+        "train": suite.compare(real, suite.look(recorded("train"))).scores,
+        "test": suite.compare(real, suite.look(recorded("test"))).scores,
+    }
+    names = list(found["generated"])
+    show(["against test", *names], [[side, *(f"{scores[n]:.4g}" for n in names)] for side, scores in found.items()])
+    return found
 
 
 def show(columns: list[str], rows: list[list[str]]) -> None:
