@@ -1,5 +1,7 @@
 """From z and labels to w, and the ways to change w that need no training."""
 
+from typing import Any, ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -98,3 +100,70 @@ def mix_styles(ws_a: Array, ws_b: Array, key: Array, probability: float) -> Arra
     cutoff = jax.random.randint(where, (), 1, num_ws)
     cutoff = jnp.where(jax.random.bernoulli(whether, probability), cutoff, num_ws)
     return jnp.where(jnp.arange(num_ws)[:, None] < cutoff, ws_a, ws_b)
+
+
+class StyleGenerator(nn.Module):
+    """What generators with a mapping network share: ws of z, all layers alike, and the average that truncation seeks.
+
+    A generator adds `mapping`, made in `setup`, `num_ws`, `noise_sizes` and `synthesize`.
+
+    Variables: "params", and "statistics" with the running mean of w, `w_average` [w_dim], which whoever trains updates
+    once per generator step from the global batch (decay 0.995); nothing here changes it.
+
+    Attributes:
+        shape: (freq, time, channels) of an example.
+        num_labels: classes that condition the mapping; 0 for none.
+        z_dim: size of z.
+        w_dim: size of w.
+        mapping_layers: dense layers of the mapping.
+        style_mixing: probability of mixing styles while training; for whoever draws ws, see `mix_styles`.
+        compute_dtype: what convolutions run in; everything else is float32.
+    """
+
+    shape: tuple[int, int, int]
+    num_labels: int = 0
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 8
+    style_mixing: float = 0.9
+    compute_dtype: jnp.dtype = jnp.float32
+
+    truncates: ClassVar[bool] = True
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(freq, time) of the output, which does not grow."""
+        return (self.shape[:2],)
+
+    def make_average(self) -> None:
+        """The average, as the mapping is new; for `setup`."""
+        if self.is_initializing():
+            self.variable("statistics", "w_average", jnp.zeros, (self.w_dim,))
+
+    def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
+        """Examples [batch, freq, time, channels] of z [batch, z_dim]; see `map` and `synthesize`."""
+        x: Array = self.synthesize(self.map(z, labels), noise)
+        return x
+
+    def map(self, z: Array, labels: Array | None) -> Array:
+        """Latents ws [batch, num_ws, w_dim], all layers alike.
+
+        Args:
+            z: normal [batch, z_dim], float32.
+            labels: one-hot or soft [batch, num_labels]; None where there are no labels.
+
+        Raises:
+            BadInput: labels are missing or of another number.
+        """
+        w: Array = self.mapping(z, labels)
+        return jnp.broadcast_to(w[:, None, :], (w.shape[0], self.num_ws, self.w_dim))
+
+    def truncate(self, ws: Array, psi: float | Array) -> Array:
+        """ws [batch, num_ws, w_dim] pulled towards the average w by `psi`; see `mapping.truncate`."""
+        return truncate(ws, self.get_variable("statistics", "w_average"), psi)
+
+    def unmap(self, ws: Array) -> None:
+        """None: the mapping has no inverse."""
+
+    def metric(self, params: Any) -> None:
+        """None: w is a learned space."""

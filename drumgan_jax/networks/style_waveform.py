@@ -6,7 +6,6 @@ et al. 2015), what does not (styles, output and score) from LeCun's.
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from flax import linen as nn
 
 from drumgan_jax.errors import BadInput
 from drumgan_jax.networks.layers import LEAK
-from drumgan_jax.networks.mapping import check_labels, normalize_second_moment, truncate
+from drumgan_jax.networks.mapping import StyleGenerator, check_labels, normalize_second_moment
 from drumgan_jax.networks.noise import resolve_noise
 from drumgan_jax.networks.waveform_layers import (
     WIDTH,
@@ -131,43 +130,31 @@ class StyledLayer(nn.Module):
         return adaptive_normalization(x, 1 + style[:, : self.features], style[:, self.features :])
 
 
-class Generator(nn.Module):
+class Generator(StyleGenerator):
     """From z to a waveform: a learned constant, doubled by blocks of two styled layers that read one w.
 
-    Variables: "params", and "statistics" with the running mean of w, `w_average` [w_dim], which whoever trains updates
-    once per generator step from the global batch (decay 0.995); nothing here changes it.
+    Variables: "params", and "statistics" with the running mean of w; see `mapping.StyleGenerator`.
 
     Attributes:
         shape: (1, samples, channels) of an example; samples are `base` doubled.
-        num_labels: classes that condition the mapping; 0 for none.
-        z_dim: size of z.
-        w_dim: size of w.
         mapping_layers: dense layers of the mapping. The paper's release has 8 and connects 3 of them by mistake.
         label_embedding: size of the label's embedding in the mapping.
         base: samples of the learned constant.
         channel_base: channels times 2^level, within `channel_min` and `channel_max`.
-        style_mixing: probability of mixing styles while training; for whoever draws ws, see `mapping.mix_styles`.
-        compute_dtype: what convolutions run in; everything else is float32.
     """
 
-    shape: tuple[int, int, int]
-    num_labels: int = 0
     z_dim: int = 128
     w_dim: int = 128
-    mapping_layers: int = 8
     label_embedding: int = 50
     base: int = 16
     channel_base: int = 1024
     channel_min: int = 4
     channel_max: int = 1024
     style_mixing: float = 1.0
-    compute_dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self) -> None:
         num_doublings(self.shape, self.base)
         super().__post_init__()
-
-    truncates: ClassVar[bool] = True
 
     @property
     def num_ws(self) -> int:
@@ -179,14 +166,8 @@ class Generator(nn.Module):
         """(1, samples) of the noise of each layer, two a block."""
         return tuple((1, self.base << 1 + i // 2) for i in range(2 * self.num_ws))
 
-    @property
-    def sizes(self) -> tuple[tuple[int, int], ...]:
-        """(1, samples) of the output, which does not grow."""
-        return (self.shape[:2],)
-
     def setup(self) -> None:
-        if self.is_initializing():
-            self.variable("statistics", "w_average", jnp.zeros, (self.w_dim,))
+        self.make_average()
         self.mapping = Mapping(self.w_dim, self.mapping_layers, self.num_labels, self.label_embedding)
         widths = layer_widths(self.shape, self.base, self.channel_base, self.channel_min, self.channel_max)
         self.constant = self.param("constant", nn.initializers.normal(1.0), (1, self.base, widths[0]))
@@ -196,33 +177,6 @@ class Generator(nn.Module):
             "output_kernel", nn.initializers.lecun_normal(), (1, WIDTH, widths[-1], self.shape[2])
         )
         self.output_bias = self.param("output_bias", nn.initializers.zeros, (self.shape[2],))
-
-    def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
-        """Examples [batch, 1, samples, channels] of z [batch, z_dim]; see `map` and `synthesize`."""
-        return self.synthesize(self.map(z, labels), noise)
-
-    def map(self, z: Array, labels: Array | None) -> Array:
-        """Latents ws [batch, num_ws, w_dim], all layers alike.
-
-        Args:
-            z: normal [batch, z_dim], float32.
-            labels: one-hot or soft [batch, num_labels]; None where there are no labels.
-
-        Raises:
-            BadInput: labels are missing or of another number.
-        """
-        w = self.mapping(z, labels)
-        return jnp.broadcast_to(w[:, None, :], (w.shape[0], self.num_ws, self.w_dim))
-
-    def truncate(self, ws: Array, psi: float | Array) -> Array:
-        """ws [batch, num_ws, w_dim] pulled towards the average w by `psi`; see `mapping.truncate`."""
-        return truncate(ws, self.get_variable("statistics", "w_average"), psi)
-
-    def unmap(self, ws: Array) -> None:
-        """None: the mapping has no inverse."""
-
-    def metric(self, params: Any) -> None:
-        """None: w is a learned space."""
 
     def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:
         """Examples [batch, 1, samples, channels] in float32, within -1 .. 1; see parts.Generator."""

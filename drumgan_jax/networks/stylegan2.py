@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.errors import BadInput
 from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev
-from drumgan_jax.networks.mapping import Mapping, truncate
+from drumgan_jax.networks.mapping import Mapping, StyleGenerator
 from drumgan_jax.networks.modulated import StyledConvolution, ToOutput
 from drumgan_jax.networks.noise import resolve_noise
 from drumgan_jax.networks.resampling import upsample
@@ -77,45 +76,29 @@ class SynthesisBlock(nn.Module):
         return x, summand if image is None else upsample(image) + summand
 
 
-class Generator(nn.Module):
+class Generator(StyleGenerator):
     """Style-based generator with output skips.
 
-    Variables: "params", and "statistics" with the running mean of w, `w_average` [w_dim], which whoever trains updates
-    once per generator step from the global batch (decay 0.995); nothing here changes it.
+    Variables: "params", and "statistics" with the running mean of w; see `mapping.StyleGenerator`.
 
     Attributes:
         shape: (freq, time, channels) of an example; freq and time are `base`, doubled equally often.
-        num_labels: classes that condition the mapping; 0 for none.
-        z_dim: size of z.
-        w_dim: size of w.
-        mapping_layers: dense layers of the mapping.
         mapping_lr_multiplier: their learning rate relative to the optimiser's.
         base: (freq, time) of the learned constant.
         channel_base: channels times 4 * 2^level, up to `channel_max`.
         channel_max: most channels of any layer.
-        style_mixing: probability of mixing styles while training; for whoever draws ws, see `mapping.mix_styles`.
-        compute_dtype: what convolutions run in; everything else is float32.
         rematerialize: recompute each block's activations in the backward pass instead of keeping them.
     """
 
-    shape: tuple[int, int, int]
-    num_labels: int = 0
-    z_dim: int = 512
-    w_dim: int = 512
-    mapping_layers: int = 8
     mapping_lr_multiplier: float = 0.01
     base: tuple[int, int] = (4, 8)
     channel_base: int = 32768
     channel_max: int = 512
-    style_mixing: float = 0.9
-    compute_dtype: jnp.dtype = jnp.float32
     rematerialize: bool = False
 
     def __post_init__(self) -> None:
         num_doublings(self.shape, self.base)
         super().__post_init__()
-
-    truncates: ClassVar[bool] = True
 
     @property
     def num_ws(self) -> int:
@@ -127,14 +110,8 @@ class Generator(nn.Module):
         """(freq, time) of the noise of each convolution."""
         return tuple((self.base[0] << (i + 1) // 2, self.base[1] << (i + 1) // 2) for i in range(self.num_ws - 1))
 
-    @property
-    def sizes(self) -> tuple[tuple[int, int], ...]:
-        """(freq, time) of the output, which does not grow."""
-        return (self.shape[:2],)
-
     def setup(self) -> None:
-        if self.is_initializing():
-            self.variable("statistics", "w_average", jnp.zeros, (self.w_dim,))
+        self.make_average()
         self.mapping = Mapping(self.w_dim, self.mapping_layers, self.num_labels, self.mapping_lr_multiplier)
         block = nn.remat(SynthesisBlock) if self.rematerialize else SynthesisBlock
         widths = layer_widths(self.shape, self.base, self.channel_base, self.channel_max)
@@ -142,33 +119,6 @@ class Generator(nn.Module):
         self.blocks = [
             block(features, self.shape[2], level > 0, self.compute_dtype) for level, features in enumerate(widths)
         ]
-
-    def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
-        """Examples [batch, freq, time, channels] of z [batch, z_dim]; see `map` and `synthesize`."""
-        return self.synthesize(self.map(z, labels), noise)
-
-    def map(self, z: Array, labels: Array | None) -> Array:
-        """Latents ws [batch, num_ws, w_dim], all layers alike.
-
-        Args:
-            z: normal [batch, z_dim], float32.
-            labels: one-hot or soft [batch, num_labels]; None where there are no labels.
-
-        Raises:
-            BadInput: labels are missing or of another number.
-        """
-        w = self.mapping(z, labels)
-        return jnp.broadcast_to(w[:, None, :], (w.shape[0], self.num_ws, self.w_dim))
-
-    def truncate(self, ws: Array, psi: float | Array) -> Array:
-        """ws [batch, num_ws, w_dim] pulled towards the average w by `psi`; see `mapping.truncate`."""
-        return truncate(ws, self.get_variable("statistics", "w_average"), psi)
-
-    def unmap(self, ws: Array) -> None:
-        """None: the mapping has no inverse."""
-
-    def metric(self, params: Any) -> None:
-        """None: w is a learned space."""
 
     def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:
         """Examples [batch, freq, time, channels] in float32; see parts.Generator."""
