@@ -32,7 +32,9 @@ CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The system and variant, as configs/NAME.py:VARIANT.", lock_config=True
 )
 AUDIO = flags.DEFINE_multi_string(
-    "audio", [], "A folder, a manifest .csv, tfds:NAME, synthetic:drums or synthetic:bars; may be repeated."
+    "audio",
+    [],
+    "A folder, a manifest .csv, tfds:NAME, synthetic:drums, synthetic:bars or sequenced:FOLDER; may be repeated.",
 )
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where data sets go.")
 WHERE = flags.DEFINE_multi_string("where", [], "Only rows of manifests with column=value (or value|value).")

@@ -20,6 +20,14 @@ from drumgan_jax.parts import build_part
 _MIN_CLARITY = 3.5
 # Cut this many seconds before a found beat, so that the error of the beat never takes the attack away.
 _EARLY = 0.005
+_NO_TEMPO = (
+    "no tempo: none is in its name or the manifest, and no steady beat was found; write its BPM in the name, as in"
+    " loop_120bpm.wav, or in the manifest's column bpm"
+)
+_NO_DOWNBEAT = (
+    "no downbeat: it is not whole bars long at its BPM, and its beat is too faint to follow; cut it from downbeat to"
+    " downbeat, or correct its BPM"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,25 +145,40 @@ class Bar:
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
     ) -> Iterator[Slice | Skip]:
         """Every whole group of bars."""
+        length = self.bars * self.beats * 60 / self.tempo
+        # At the fastest tempo there may be.
+        if len(samples) / sample_rate < 0.98 * length / self.max_stretch:
+            yield Skip(self._no_bar())
+            return
         grid, early = self._grid(samples, sample_rate, bpm)
         if grid is None:
-            yield Skip("no beat found")
+            yield Skip(_NO_DOWNBEAT if bpm else _NO_TEMPO)
             return
         speed = self.tempo / grid.tempo
         if not 1 / self.max_stretch <= speed <= self.max_stretch:
-            yield Skip(f"tempo too far from {self.tempo:g} BPM")
+            yield Skip(
+                f"tempo too far from {self.tempo:g} BPM: it would be stretched more than {self.max_stretch:g} times;"
+                " correct its BPM, or raise config.slicing.max_stretch"
+            )
             return
         stretched = stretch.time_stretch(samples, sample_rate, speed)
-        length = self.bars * self.beats * 60 / self.tempo
         # A loop's last bar may have been cut a little short.
         end = len(stretched) / sample_rate + 0.02 * length
         starts = np.arange(grid.first_downbeat / speed, end - length, length)
         if not len(starts):
-            yield Skip("shorter than one slice")
+            yield Skip(self._no_bar())
         for start in starts:
             first = max(0, round((start - early) * sample_rate))
             bar = stretched[first : first + min(num_samples, round(length * sample_rate))]
             yield Slice(_fit(bar, num_samples), first / sample_rate * speed)
+
+    def _no_bar(self) -> str:
+        wanted = f"{self.bars} whole bars" if self.bars > 1 else "a whole bar"
+        mend = ", lower config.slicing.bars" if self.bars > 1 else ""
+        return (
+            f"shorter than {wanted} of {self.beats} beats from its first downbeat on; correct its BPM in the name or"
+            f" the manifest{mend}, or give a longer recording"
+        )
 
     def _grid(self, samples: np.ndarray, sample_rate: int, bpm: float | None) -> tuple[Grid | None, float]:
         """The beat, and how many seconds before it to cut."""

@@ -1,7 +1,8 @@
 """Sources: what `--audio` may name, listed as small items, and how an item is read.
 
 A source is a folder (walked recursively), a manifest CSV, a TFDS data set of audio (`tfds:NAME` or `tfds:DIRECTORY`),
-or the procedural drum set (`synthetic:drums?count=600&seed=0`, `synthetic:bars?count=100&bars=2&bpm=120`).
+the procedural drum set (`synthetic:drums?count=600&seed=0`, `synthetic:bars?count=100&bars=2&bpm=120`), or bars played
+on the one-shots of a folder or manifest (`sequenced:FOLDER?count=3000&seed=0&bpm=120&bars=1&genres=house+breakbeat`).
 """
 
 import csv
@@ -12,11 +13,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
 import numpy as np
 
-from data_pipelines import synthetic
+from data_pipelines import kits, sequencing, synthetic
 from drumgan_jax.audio.files import AUDIO_SUFFIXES, Audio, read_audio
 from drumgan_jax.errors import BadInput
 
@@ -28,12 +29,13 @@ class Item:
     """One recording, before it is read.
 
     Attributes:
-        uri: what `read_item` takes: a file's path, or an address within a `synthetic:` or `tfds:` source.
+        uri: what `read_item` takes: a file's path, or an address within a `synthetic:`, `sequenced:` or `tfds:` source.
         path: the name the data set and the report carry, relative to the source, with forward slashes.
         source: the library or folder it came from.
         label: its class.
         bpm: tempo from the manifest or the file's name, if any.
         group: near duplicates share it, where the source says so; empty leaves it to data_pipelines.splits.
+        subclass: a finer class, from the manifest.
     """
 
     uri: str
@@ -42,6 +44,7 @@ class Item:
     label: str
     bpm: float | None = None
     group: str = ""
+    subclass: str = ""
 
 
 def list_items(sources: Sequence[str], where: Sequence[str] = (), label_pattern: str = "") -> list[Item]:
@@ -76,6 +79,8 @@ def read_item(item: Item) -> Audio:
     """
     if item.uri.startswith("synthetic:"):
         return _read_synthetic(item.uri)
+    if item.uri.startswith("sequenced:"):
+        return _read_sequenced(item.uri)
     if item.uri.startswith("tfds:"):
         return _read_tfds(item.uri)
     return read_audio(item.uri)
@@ -88,6 +93,12 @@ def _list_source(
         return _list_synthetic(source)
     if source.startswith("tfds:"):
         return _list_tfds(source)
+    if source.startswith("sequenced:"):
+        return _list_sequenced(source, conditions, pattern)
+    return _list_files(source, conditions, pattern)
+
+
+def _list_files(source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None) -> Iterator[Item]:
     path = Path(source).expanduser()
     if path.suffix.lower() == ".csv":
         return _list_manifest(path, conditions, pattern)
@@ -146,54 +157,121 @@ def _list_manifest(
             label=row.get("label") or _match(pattern, path) or folder.name or manifest.parent.name,
             bpm=_number(row.get("bpm"), manifest, number) or _bpm(Path(path).name),
             group=row.get("group") or "",
+            subclass=row.get("subclass") or "",
         )
 
 
 def _list_synthetic(source: str) -> Iterator[Item]:
-    kind, options = _synthetic_options(source)
+    address, _, query = source.partition("?")
+    kind = address.removeprefix("synthetic:")
+    kinds = {"drums": {"count": 600, "seed": 0}, "bars": {"count": 200, "seed": 0, "bars": 1, "bpm": 0}}
+    if kind not in kinds:
+        raise BadInput(f"{source} names no procedural set; there are synthetic:drums and synthetic:bars.")
+    options, genres = _options(source, query, kinds[kind])
     count, seed = options["count"], options["seed"]
     if kind == "drums":
         for index in range(count):
             voice = list(synthetic.VOICES)[index % len(synthetic.VOICES)]
             path = f"{voice}/{index // len(synthetic.VOICES):06d}"
             yield Item(f"synthetic:drums/{path}?seed={seed}", path, "synthetic", voice, group=path)
-    else:
-        for index in range(count):
-            uri = f"synthetic:bars/{index:06d}?seed={seed}&bars={options['bars']}&bpm={options['bpm']}"
-            # The tempo is drawn with the rest of the bar; a set of one tempo knows it.
-            path = f"loop/{index:06d}"
-            yield Item(uri, path, "synthetic", "loop", float(options["bpm"]) or None, group=path)
+        return
+    for index in range(count):
+        genre = genres[index % len(genres)]
+        bpm = sequencing.tempo_of(index, seed, options["bpm"])
+        uri = f"synthetic:bars/{index:06d}?" + urlencode(
+            {"seed": seed, "bars": options["bars"], "bpm": bpm, "genre": genre}
+        )
+        path = f"{genre}/{index:06d}"
+        yield Item(uri, path, "synthetic", genre, bpm, group=path)
 
 
 def _read_synthetic(uri: str) -> Audio:
     address, _, query = uri.partition("?")
-    options = {key: int(value) for key, value in parse_qsl(query)}
+    options = dict(parse_qsl(query))
     kind, *name = address.removeprefix("synthetic:").split("/")
+    seed = int(options["seed"])
     if kind == "drums":
-        samples = synthetic.one_shot(name[0], int(name[1]), options["seed"])
+        samples = synthetic.one_shot(name[0], int(name[1]), seed)
     else:
-        samples, _ = synthetic.bars(int(name[0]), options["seed"], options["bars"], options["bpm"])
+        bpm = float(options["bpm"])
+        samples, _ = synthetic.bars(int(name[0]), seed, int(options["bars"]), bpm, options["genre"])
     return Audio(samples[:, None], synthetic.SAMPLE_RATE)
 
 
-def _synthetic_options(source: str) -> tuple[str, dict[str, int]]:
-    address, _, query = source.partition("?")
-    kind = address.removeprefix("synthetic:")
-    kinds = {"drums": {"count": 600, "seed": 0}, "bars": {"count": 200, "seed": 0, "bars": 1, "bpm": 0}}
-    if kind not in kinds:
-        raise BadInput(f"{source} names no procedural set; there are synthetic:drums and synthetic:bars.")
-    options = dict(kinds[kind])
+def _list_sequenced(
+    source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None
+) -> Iterator[Item]:
+    """Bars over genres and libraries in turn; one library's sounds are one bar's, and the library is its source."""
+    path, _, query = source.removeprefix("sequenced:").partition("?")
+    options, genres = _options(source, query, {"count": 3000, "seed": 0, "bars": 1, "bpm": 120})
+    seed = options["seed"]
+    where = tuple(f"{column}={'|'.join(sorted(values))}" for column, values in conditions)
+    listing = {"where": where, "label_pattern": pattern.pattern if pattern else ""}
+    _libraries.cache_clear()  # The folder may have changed since it was last listed.
+    libraries = list(_libraries(path, **listing))
+    for index in range(options["count"]):
+        genre, library = genres[index % len(genres)], libraries[index // len(genres) % len(libraries)]
+        bpm = sequencing.tempo_of(index, seed, options["bpm"])
+        played = {"library": library, "genre": genre, "index": index, "seed": seed, "bars": options["bars"], "bpm": bpm}
+        name = f"{library}/{genre}/{index:06d}"
+        uri = f"sequenced:{quote(path)}?{urlencode({**played, **listing}, doseq=True)}"
+        yield Item(uri, name, library, genre, bpm, group=name)
+
+
+def _read_sequenced(uri: str) -> Audio:
+    path, _, query = uri.removeprefix("sequenced:").partition("?")
+    options = parse_qs(query)
+    libraries = _libraries(unquote(path), tuple(options.get("where", ())), options.get("label_pattern", [""])[0])
+    library, genre, index, seed, bars, bpm = (
+        options[name][0] for name in ("library", "genre", "index", "seed", "bars", "bpm")
+    )
+    rng = np.random.default_rng([int(seed), int(index)])
+    samples = sequencing.play(genre, kits.draw(libraries[library], rng), rng, int(bars), float(bpm))
+    return Audio(samples[:, None], sequencing.SAMPLE_RATE)
+
+
+# The workers list anew what the run has listed.
+@functools.lru_cache(maxsize=8)
+def _libraries(path: str, where: tuple[str, ...], label_pattern: str) -> dict[str, kits.Library]:
+    """The libraries of a folder or manifest that have a whole kit, by name."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for item in _list_files(path, [_condition(text) for text in where], _compile(label_pattern)):
+        if voice := kits.voice_of(item.label, item.subclass or Path(item.path).stem):
+            found.setdefault(item.source, {}).setdefault(voice, []).append(item.uri)
+    return kits.whole(dict(sorted(found.items())), path)
+
+
+def _options(source: str, query: str, defaults: dict[str, int]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """The options of a source, and the genres of one that plays bars."""
+    options, genres = dict(defaults), tuple(sequencing.GENRES)
     for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in options:
-            raise BadInput(f"{source} has no option {key!r}; there are {', '.join(options)}.")
-        if not value.isdecimal():
+        if key == "genres" and "bars" in defaults:
+            genres = _genres(source, value)
+        elif key not in options:
+            known = [*options, "genres"] if "bars" in options else [*options]
+            raise BadInput(f"{source} has no option {key!r}; there are {', '.join(known)}.")
+        elif not value.isdecimal():
             raise BadInput(f"{source}: {key} is {value!r}; it must be a whole number.")
-        options[key] = int(value)
-    if options["count"] < 1 or options.get("bars", 1) < 1 or not (options.get("bpm", 0) == 0 or options["bpm"] >= 30):
+        else:
+            options[key] = int(value)
+    if options["count"] < 1 or options.get("bars", 1) < 1:
+        raise BadInput(f"{source}: count and bars must be 1 or more.")
+    lowest, highest = sequencing.MIN_TEMPO, sequencing.MAX_TEMPO
+    if options.get("bpm") and not lowest <= options["bpm"] <= highest:
         raise BadInput(
-            f"{source}: count and bars must be 1 or more, and bpm 30 or more (or 0 for a tempo of each's own)."
+            f"{source}: bpm is {options['bpm']}; it must be from {lowest} to {highest}, or 0 for a tempo of each's own."
         )
-    return kind, options
+    return options, genres
+
+
+def _genres(source: str, value: str) -> tuple[str, ...]:
+    # A plus sign, which may stand between them, is a space in a query.
+    names = tuple(dict.fromkeys(value.split()))
+    unknown = [repr(name) for name in names if name not in sequencing.GENRES]
+    if unknown or not names:
+        wrong = " and ".join(unknown) or "nothing"
+        raise BadInput(f"{source}: genres has {wrong}; it takes some of {'+'.join(sequencing.GENRES)}.")
+    return names
 
 
 def _list_tfds(source: str) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""A procedural drum set: one-shots of six classes with random parameters, and bars sequenced from them.
+"""A procedural drum set: one-shots of six classes with random parameters, and bars sequenced from them by genre.
 
 Everything is a pure function of (class, index, seed), so a data set made of it is the same on every machine.
 """
@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-SAMPLE_RATE = 44100
+from data_pipelines import sequencing
+from data_pipelines.sequencing import at_peak
+
+SAMPLE_RATE = sequencing.SAMPLE_RATE
+
+# Seconds that a hat sounds.
+_CLOSED, _OPEN = (0.04, 0.12), (0.25, 0.6)
 
 
 def _seconds(seconds: float) -> np.ndarray:
@@ -54,7 +60,10 @@ def snare(rng: np.random.Generator) -> np.ndarray:
 
 def hat(rng: np.random.Generator) -> np.ndarray:
     """Squares of inharmonic frequencies above 6 kHz; closed or open by its length."""
-    length = rng.choice([rng.uniform(0.04, 0.12), rng.uniform(0.25, 0.6)])
+    return _hat(rng, rng.choice([rng.uniform(*_CLOSED), rng.uniform(*_OPEN)]))
+
+
+def _hat(rng: np.random.Generator, length: float) -> np.ndarray:
     return _metal(rng, length, low=rng.uniform(6000, 8500), noise=0.5)
 
 
@@ -107,59 +116,28 @@ VOICES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 def one_shot(voice: str, index: int, seed: int = 0) -> np.ndarray:
     """The `index`-th sound of a class: float32 [samples] at 44.1 kHz, peak between 0.5 and 0.95."""
     rng = np.random.default_rng([seed, list(VOICES).index(voice), index])
-    return _at_peak(VOICES[voice](rng), rng.uniform(0.5, 0.95))
+    return at_peak(VOICES[voice](rng), rng.uniform(0.5, 0.95))
 
 
-def bars(index: int, seed: int = 0, count: int = 1, bpm: float = 0.0) -> tuple[np.ndarray, float]:
+def bars(
+    index: int, seed: int = 0, count: int = 1, bpm: float = 0.0, genre: str | None = None
+) -> tuple[np.ndarray, float]:
     """The `index`-th loop of `count` bars in 4/4: float32 [samples] at 44.1 kHz, and its tempo in BPM.
 
-    The first sample is the downbeat and tails wrap around, so the loop can be repeated without a seam. One kit and
-    one pattern are drawn for the loop; each bar drops or adds a few strokes.
+    See sequencing.play; each loop has a kit of its own.
 
     Args:
         bpm: tempo, or 0 to draw one between 90 and 150.
+        genre: of sequencing.GENRES; None to take them in turn.
     """
     rng = np.random.default_rng([seed, len(VOICES), index])
-    drawn = float(rng.integers(90, 151))
-    bpm = bpm or drawn
-    step = 60 / bpm / 4
-    swing = rng.choice([0.0, rng.uniform(0.1, 0.3)])
-    out = np.zeros(round(count * 16 * step * SAMPLE_RATE))
-    kit = {voice: _at_peak(VOICES[voice](rng), 1.0) for voice in VOICES}
-    pattern = _pattern(rng)
-    for bar in range(count):
-        for voice, (probabilities, gain) in pattern.items():
-            for position in np.flatnonzero(rng.uniform(size=16) < probabilities):
-                start = (bar * 16 + position + swing * (position % 2)) * step
-                velocity = gain * rng.uniform(0.7, 1.0) * (1.0 if position % 4 == 0 else 0.8)
-                _add_around(out, kit[voice] * velocity, round(start * SAMPLE_RATE))
-    return _at_peak(out, rng.uniform(0.6, 0.95)), bpm
+    bpm = sequencing.tempo_of(index, seed, bpm)
+    genre = genre or list(sequencing.GENRES)[index % len(sequencing.GENRES)]
+    return sequencing.play(genre, _kit(rng), rng, count, bpm), bpm
 
 
-def _pattern(rng: np.random.Generator) -> dict[str, tuple[np.ndarray, float]]:
-    """Stroke probability of each of 16 steps and gain, by voice; kick on one, backbeat on two and four."""
-    steps = np.arange(16)
-    four = rng.uniform() < 0.5
-    kick_on = np.where(steps % 4 == 0, 0.97 if four else 0.1, 0.06)
-    kick_on[0] = 1.0
-    kick_on[rng.choice([6, 7, 8, 10], 2, replace=False)] = 0.15 if four else 0.85
-    backbeat = np.where(steps % 8 == 4, 0.95, 0.03)
-    hats = np.where(steps % 2 == 0, 0.95, rng.choice([0.05, 0.85]))
-    fills = np.where(steps >= 12, rng.choice([0.0, 0.25]), 0.0)
-    return {
-        "kick": (kick_on, 1.0),
-        "snare": (backbeat * rng.choice([0.2, 1.0]), 0.8),
-        "clap": (backbeat * (steps % 4 == 0) * rng.choice([0.0, 0.9]), 0.6),
-        "hat": (hats, 0.3),
-        "cymbal": (np.where(steps == 0, 0.15, 0.0), 0.4),
-        "tom": (fills, 0.6),
-    }
-
-
-def _add_around(out: np.ndarray, sound: np.ndarray, start: int) -> None:
-    positions = (start + np.arange(len(sound))) % len(out)
-    np.add.at(out, positions, sound)
-
-
-def _at_peak(samples: np.ndarray, peak: float) -> np.ndarray:
-    return (samples * (peak / np.max(np.abs(samples)))).astype(np.float32)
+def _kit(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One sound of each of the sequencer's voices that the set can make."""
+    kit = {voice: VOICES[voice](rng) for voice in ("kick", "snare", "clap", "tom")}
+    hats = {"closed_hat": _hat(rng, rng.uniform(*_CLOSED)), "open_hat": _hat(rng, rng.uniform(*_OPEN))}
+    return {**kit, **hats, "crash": cymbal(rng)}

@@ -1,4 +1,4 @@
-"""The published weights that embedders use."""
+"""The published weights that embedders and feature networks use."""
 
 import dataclasses
 
@@ -26,6 +26,9 @@ class WeightsFile:
     what: str
     licence: str
 
+
+# No digests or sizes are published of the files of this release: the sizes are those of the weights alone.
+_PJLOOPGAN = "https://github.com/Arthurddd/pjloop-gan/raw/master/feature_networks/checkpoints"
 
 # The file names of VGGish and Inception carry the first eight digits, by the convention of PyTorch's hub. The whole
 # digests are those by which other public projects pin the same files, several of them independently.
@@ -55,6 +58,33 @@ _FILES = (
         size=49_000_000,
         sha256="",
         what="short-chunk CNN with residual connections, a tagger trained on MTG-Jamendo",
+        licence="MIT",
+    ),
+    WeightsFile(
+        name="short_chunk_tags",
+        file_name="pjloopgan_autotagging.pth",
+        url=f"{_PJLOOPGAN}/autotagging/autotagging.pth",
+        size=48_000_000,
+        sha256="",
+        what="short-chunk CNN of the pjloopgan release, a tagger trained on MagnaTagATune",
+        licence="MIT",
+    ),
+    WeightsFile(
+        name="short_chunk_drum_loops",
+        file_name="pjloopgan_drum_scnn.ckpt",
+        url=f"{_PJLOOPGAN}/drum_genre/drum_scnn.ckpt",
+        size=10_000_000,
+        sha256="",
+        what="short-chunk CNN of the pjloopgan release, trained on the genres of drum loops",
+        licence="MIT",
+    ),
+    WeightsFile(
+        name="short_chunk_synth_loops",
+        file_name="pjloopgan_synth_scnn.ckpt",
+        url=f"{_PJLOOPGAN}/synth_genre/synth_scnn.ckpt",
+        size=10_000_000,
+        sha256="",
+        what="short-chunk CNN of the pjloopgan release, trained on the genres of synth loops",
         licence="MIT",
     ),
 )

@@ -1,7 +1,8 @@
 """PyTorch's files of weights, read without PyTorch and without running what a pickle asks for.
 
 Both formats of `torch.save`: the zip archive, and the stream of pickles before PyTorch 1.6. A pickle is a program; here
-it may name ordered dictionaries, tensors and their storages, and anything else is refused.
+it may name ordered dictionaries, tensors and their storages, and anything else is refused. A file may also be the
+checkpoint of a training, of which only the network's weights are kept.
 """
 
 import collections
@@ -21,6 +22,8 @@ import numpy as np
 from drumgan_jax.errors import BadInput
 
 _MAGIC = 0x1950A86A20F9469CFC6C
+# Where PyTorch's own recipe for checkpoints keeps the network's weights, beside the optimiser's.
+_NESTED = "model_state_dict"
 _DTYPES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -67,6 +70,8 @@ class _Tensor(NamedTuple):
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of a PyTorch state dict by their names, in the file's own dtypes.
 
+    The file holds the state dict, or a dictionary that has it under "model_state_dict".
+
     Raises:
         BadInput: the file cannot be opened, is damaged, or holds anything but tensors by name.
     """
@@ -79,6 +84,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             state, storages = _read_zip(file) if zipfile.is_zipfile(file) else _read_stream(file)
         if not isinstance(state, Mapping):
             raise ValueError(f"it holds a {type(state).__name__}, not tensors by name")
+        if isinstance(nested := state.get(_NESTED), Mapping):
+            state = nested
         return {name: _array(name, tensor, storages) for name, tensor in state.items()}
     except _DAMAGE as problem:
         reason = str(problem).rstrip(".") or type(problem).__name__
@@ -87,6 +94,10 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 class _Unpickler(pickle.Unpickler):
     """Knows only what a state dict is made of; storages and tensors become records of where their numbers are."""
+
+    def __init__(self, file: Any):
+        super().__init__(file)
+        self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         # A pickle may set attributes of whatever it is given, and so change this program for every later file.
@@ -107,7 +118,8 @@ class _Unpickler(pickle.Unpickler):
         kind, dtype, key, _, count, *view = pid
         if kind != "storage" or dtype not in _DTYPES.values() or any(part is not None for part in view):
             raise pickle.UnpicklingError("a storage is of an unknown kind")
-        return _Storage(str(key), dtype, int(count))
+        self.storages[str(key)] = _Storage(str(key), dtype, int(count))
+        return self.storages[str(key)]
 
 
 class _RebuildTensor:
@@ -151,12 +163,9 @@ def _read_stream(file: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
         raise ValueError("it does not begin as one")
     if not system["little_endian"]:
         raise ValueError("its numbers are big-endian")
-    storages: dict[str, _Storage] = {}
     unpickler = _Unpickler(file)
     state = unpickler.load()
-    for tensor in state.values() if isinstance(state, Mapping) else ():
-        if isinstance(tensor, _Tensor):
-            storages[tensor.storage.key] = tensor.storage
+    storages = unpickler.storages
     contents = {}
     for key in _Unpickler(file).load():
         (count,) = struct.unpack("<q", file.read(8))

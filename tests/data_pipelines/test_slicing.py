@@ -1,12 +1,16 @@
 """Slicing rules: lengths, starts, fades, reasons."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipelines import synthetic
+from data_pipelines.conditioning import to_mono
 from data_pipelines.slicing import SLICINGS, Bar, Loop, Mix, OneShot, Skip, Slice, build_slicing
+from data_pipelines.sources import list_items, read_item
 from drumgan_jax.errors import BadInput
 
 RATE = 8000
@@ -98,12 +102,35 @@ def test_bars_of_an_unknown_tempo_are_found():
     np.testing.assert_allclose([piece.start for piece in pieces], np.arange(4) * 240 / bpm, atol=0.02)
 
 
-def test_bars_say_why_there_are_none():
-    rate = 22050
-    (skip,) = Bar().slices(noise(rate * 6), rate, 2 * rate, None)
-    assert skip.reason == "no beat found"
-    (skip,) = Bar(max_stretch=1.2).slices(noise(rate * 8), rate, 2 * rate, 60.0)
-    assert skip.reason == "tempo too far from 120 BPM"
+@pytest.mark.parametrize(
+    ("samples", "bpm", "rule", "reason"),
+    [
+        (noise(6 * 22050), None, Bar(), "no tempo: .* write its BPM in the name, .* or in the manifest's column bpm"),
+        (noise(5 * 22050), 120.0, Bar(), "no downbeat: it is not whole bars long at its BPM, .* cut it from downbeat"),
+        (noise(8 * 22050), 60.0, Bar(max_stretch=1.2), "tempo too far from 120 BPM: .* raise config.slicing.max_str"),
+        (noise(22050 // 2), None, Bar(), "shorter than a whole bar of 4 beats .* or give a longer recording"),
+        (noise(4 * 22050), 120.0, Bar(bars=4), "shorter than 4 whole bars .* lower config.slicing.bars"),
+    ],
+)
+def test_bars_say_in_one_sentence_why_there_are_none_and_the_mend(samples, bpm, rule, reason):
+    (skip,) = rule.slices(samples, 22050, 2 * 22050, bpm)
+    assert re.match(reason, skip.reason)
+
+
+def test_real_loops_give_bars_or_a_reason(recordings):
+    items = list_items([str(recordings / "drums" / "manifest.csv")], where=["label=loop"])[::5]
+    with_bars = 0
+    for item in items:
+        samples = to_mono(read_item(item), "mix", 16_000)
+        pieces = list(Bar().slices(samples, 16_000, 30_720, item.bpm))
+        bars = [piece.waveform for piece in pieces if isinstance(piece, Slice)]
+        assert all(bar.shape == (30_720,) for bar in bars)
+        assert bars or ["; " in piece.reason for piece in pieces] == [True]
+        # What has its tempo in its name and is cut as a loop gives all its bars.
+        count = len(samples) / 16_000 * item.bpm / 240 if item.bpm else 0.5
+        assert len(bars) == round(count) or abs(count - round(count)) > 0.02 * count
+        with_bars += bool(bars)
+    assert with_bars >= 0.8 * len(items)
 
 
 class TestMix:

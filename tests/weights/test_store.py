@@ -6,11 +6,15 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import torch_writer
+from flax.traverse_util import flatten_dict
 
 from drumgan_jax.errors import BadInput
+from drumgan_jax.features import PUBLISHED
+from drumgan_jax.networks.short_chunk import ShortChunk
 from drumgan_jax.weights import store
 from drumgan_jax.weights.catalogue import CATALOGUE
 
@@ -192,6 +196,48 @@ def test_offline_is_one_sentence_that_says_where_to_put_the_file(publisher, cach
         store.get("vggish")
 
 
+def of_torch(variables):
+    """The state dict, by PyTorch's names and layout, of a network's variables."""
+    named = {"scale": "weight", "mean": "running_mean", "var": "running_var", "kernel": "weight", "bias": "bias"}
+    state = {}
+    for (_, *modules, leaf), array in flatten_dict(variables).items():
+        axes = {2: (1, 0), 4: (3, 2, 0, 1)}.get(array.ndim if leaf == "kernel" else 0, range(array.ndim))
+        state[".".join([*modules, named[leaf]])] = np.ascontiguousarray(np.asarray(array).transpose(axes))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "blocks", "nested"),
+    [
+        ("short_chunk_tags", 50, (1, 1, 2, 2, 2, 2), False),
+        ("short_chunk_drum_loops", 66, (1, 1, 2, 2, 2, 4), True),
+        ("short_chunk_synth_loops", 58, (1, 1, 2, 2, 2, 4), True),
+    ],
+)
+def test_files_laid_out_as_the_release_of_pjloopgan_are_read(cache, name, labels, blocks, nested):
+    network = ShortChunk(labels, 2, blocks)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 64, 64, 1), np.float32))
+    random = np.random.default_rng(0)
+    variables = jax.tree.map(lambda spec: random.normal(size=spec.shape).astype(np.float32), dict(shapes))
+    state = {"spec.mel_scale.fb": np.ones((257, 64), np.float32), **of_torch(variables)}
+    if not nested:
+        # Of a block that is in the file and not in the network.
+        state["layer7.conv_1.weight"] = np.ones((8, 4, 3, 3), np.float32)
+    path = cache / "weights" / CATALOGUE[name].file_name
+    path.parent.mkdir(parents=True)
+    if nested:
+        arrays = {str(key): array for key, array in enumerate(state.values())}
+        tensors = zip(state, map(torch_writer.tensor, arrays, arrays.values(), [False] * len(arrays)), strict=True)
+        saved = {"epoch": 3, "model_state_dict": torch_writer.ordered(tensors), "loss": 0.5}
+        torch_writer.write_raw(path, torch_writer.ordered(saved.items()), arrays)
+    else:
+        torch_writer.write(path, state)
+    found, _ = store.load(name)
+    jax.tree.map(np.testing.assert_array_equal, PUBLISHED[name].from_torch(found, network), variables)
+    whole = PUBLISHED[name].network
+    assert (whole.num_labels, whole.blocks) == (labels, blocks)
+
+
 def test_loading_verifies_the_file(cache, monkeypatch):
     (cache / "weights").mkdir(parents=True)
     path = cache / "weights" / "vggish-10086976.pth"
@@ -207,7 +253,7 @@ def test_loading_verifies_the_file(cache, monkeypatch):
 
 def test_unknown_names_are_refused_with_the_known_ones(cache):
     for function in (store.find, store.get, store.load):
-        with pytest.raises(BadInput, match="named 'vgg'; there are inception, short_chunk, vggish"):
+        with pytest.raises(BadInput, match="named 'vgg'; there are inception, short_chunk, short_chunk_drum_loops,"):
             function("vgg")
 
 

@@ -51,6 +51,22 @@ def test_views_and_parameters_are_read_through(tmp_path, legacy):
 
 
 @FORMATS
+def test_of_a_trainings_checkpoint_the_weights_are_read(tmp_path, legacy):
+    weights, moments = np.arange(6, dtype=np.float32), np.ones(6, np.float32)
+    model = writer.ordered([("x", writer.tensor("0", weights, legacy, (2, 3), (3, 1)))])
+    optimizer = writer.ordered([(0, writer.ordered([("exp_avg", writer.tensor("1", moments, legacy))]))])
+    saved = [("epoch", 7), ("model_state_dict", model), ("optimizer_state_dict", optimizer), ("loss", 0.25)]
+    arrays = {"0": weights, "1": moments}
+    writer.write_raw(tmp_path / "weights.ckpt", writer.ordered(saved), arrays, legacy)
+    found = read_state_dict(tmp_path / "weights.ckpt")
+    assert list(found) == ["x"]
+    np.testing.assert_array_equal(found["x"], weights.reshape(2, 3))
+    writer.write_raw(tmp_path / "weights.ckpt", writer.ordered([("model_state_dict", 1)]), {}, legacy)
+    with pytest.raises(BadInput, match="'model_state_dict' is no tensor"):
+        read_state_dict(tmp_path / "weights.ckpt")
+
+
+@FORMATS
 @pytest.mark.smoke
 @pytest.mark.parametrize(
     ("module", "name"),

@@ -5,6 +5,7 @@ import pytest
 from drumgan_jax.commands import weights
 from drumgan_jax.errors import BadInput
 from drumgan_jax.weights import store
+from drumgan_jax.weights.catalogue import CATALOGUE
 
 
 @pytest.mark.smoke
@@ -14,8 +15,8 @@ def test_list_says_of_every_file_whether_it_is_here(cache, capsys):
     weights.main(["drumgan weights", "list"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"weights in {cache / 'weights'}:"
-    assert [line.split()[0] for line in lines[1:]] == ["vggish", "inception", "short_chunk"]
-    assert [" not here " in line for line in lines[1:]] == [False, True, True]
+    assert [line.split()[0] for line in lines[1:]] == list(CATALOGUE)
+    assert [" not here " in line for line in lines[1:]] == [False] + [True] * (len(CATALOGUE) - 1)
     assert "289 MB" in lines[1]
     assert "Apache-2.0" in lines[1]
 

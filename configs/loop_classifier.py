@@ -1,0 +1,124 @@
+"""A short-chunk CNN that tells the genre of a bar of drums (Won et al. 2020; the size of Yeh, Chen and Yang 2022).
+
+    drumgan prepare --config=configs/loop_classifier.py:small --audio='sequenced:ONE_SHOTS?count=10000' --data_dir=data
+    drumgan train --config=configs/loop_classifier.py:small --config.data.dir=data/loop_classifier --workdir=runs/loops
+    drumgan pack --run=runs/loops --out=loops.npz
+
+Its features are what the projected discriminators of configs/pjloopgan.py can look through, so each variant hears the
+bands that the same variant there writes, and one data set serves both. (R) marks what the release of that paper has,
+(O) ours. The release trained on 66 genres of bought loops; here the genres are those of whatever loops are given, and
+of bars sequenced from one-shots where there are few.
+
+`tiny`: 3.5 minutes on one core for 3,003 bars sequenced from five free libraries; on 1,197 bars of two others
+(smpldsnds and uzu-drumkit), which also chose the checkpoint, accuracy 0.991 (95 % interval 0.984 to 0.995). `full` and
+`small`: not yet trained.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import defaults
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The config of a variant: full, small or tiny."""
+    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
+
+
+def full() -> ConfigDict:
+    """The release's network on bars of 1.92 s as 64 bands x 192 frames: 2.6 million parameters."""
+    config = ConfigDict(
+        {
+            "name": "loop_classifier",
+            "seed": 0,
+            "representation": {
+                "kind": "log_mel",
+                "sample_rate": 16000,  # R
+                "n_fft": 512,
+                "hop_length": 160,  # R
+                "num_mels": 64,  # R
+                "num_frames": 192,  # R
+            },
+            "slicing": {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0},  # R
+            "preparation": {
+                "channel": "mix",
+                "normalization": "peak",
+                "level": -1.0,
+                "pitch_shifts": (0.0,),
+                "min_activity": 0.0,
+                "activity_db": -50.0,
+                "test_fraction": 0.2,
+                "split_by": "source",  # bars of one library share their sounds
+                "test_sources": (),  # rather than a fraction, these
+                "labels": (),  # all there are
+                "label_pattern": "",
+            },
+            "front_end": {},
+            "network": {"kind": "short_chunk", "channels": 64, "blocks": (1, 1, 2, 2, 2, 4)},  # R
+            "augmentation": {
+                "gain_db": 18.0,  # O, as all here
+                "shift": 0.01,  # seconds
+                "band_limit": 0.3,  # probability
+                "lowest_band_limit": 3_500.0,  # Hz
+                "equalizer_db": 6.0,
+                "mask_bands": 8,
+                "mask_frames": 12,
+            },
+            "optimizer": {
+                "classifier": {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+            },
+            "task": {"kind": "classifier", "balanced": True},
+            "train": {
+                "batch_size": 64,  # O
+                "total_images": 1_000_000,
+                "accumulation": 1,
+                "compute_dtype": "float32",
+                "ema_half_life_images": 10_000,
+                "ema_rampup": 0.1,
+            },
+            "data": {"dir": "", "prefetch": 2},
+            "mesh": {"data": -1, "fsdp": 1},
+            "logging": {"every": 50, "samples_every": 0, "num_samples": 1},
+            "checkpoint": {"every": 500, "keep": 2},
+            "evaluation": {"every": 500, "patience": 10, "metric": "loss"},  # on the whole split "test"
+        }
+    )
+    _hear_the_representation(config)
+    return config
+
+
+def small() -> ConfigDict:
+    """A quarter of the width: one GPU, minutes."""
+    config = full()
+    config.network.channels = 16
+    config.train.total_images = 300_000
+    return config
+
+
+def tiny() -> ConfigDict:
+    """CPU, CI: bars as 32 bands x 96 frames, a block less; the same code, minutes to learn sequenced bars."""
+    config = small()
+    config.representation.update(hop_length=320, num_mels=32, num_frames=96)
+    _hear_the_representation(config)
+    config.preparation.split_by = "hash"  # the procedural set is one source
+    config.network.update(channels=8, blocks=(1, 1, 2, 2, 4))
+    config.augmentation.update(mask_bands=4, mask_frames=6)
+    config.train.update(batch_size=32, total_images=48_000, ema_half_life_images=2_000)
+    config.logging.every = 25
+    config.checkpoint.every = 100
+    config.evaluation.every = 100
+    return config
+
+
+def _hear_the_representation(config: ConfigDict) -> None:
+    """The front end that computes the representation's own bands, in place."""
+    bands = config.representation
+    config.front_end = {
+        "kind": "log_mel",
+        "n_fft": bands.n_fft,
+        "hop_length": bands.hop_length,
+        "num_mels": bands.num_mels,
+        "fmin": 0.0,
+        "floor": 1e-5,
+        "mean": -2.9,  # O; of sequenced bars
+        "std": 1.1,  # O
+    }
