@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen as nn
 
-from drumgan_jax.audio.front_end import MelFrontEnd
+from drumgan_jax.audio.front_end import FRONT_ENDS, FrontEnd, settings_of
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.errors import BadInput
 from drumgan_jax.networks.mel_inception import MelInception
@@ -35,7 +35,7 @@ class Classifier:
         label_names: the classes, in the order of the logits.
     """
 
-    front_end: MelFrontEnd
+    front_end: FrontEnd
     network: nn.Module
     label_names: tuple[str, ...]
 
@@ -72,7 +72,8 @@ def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> C
     """The classifier that a config asks for.
 
     Args:
-        config: sections `representation`, for the sounds' rate and length, `front_end` and `network`.
+        config: sections `representation`, for the sounds' rate and length, `front_end`, of kind "mel" where it names
+            none, and `network`.
         label_names: the data set's classes.
 
     Raises:
@@ -96,7 +97,7 @@ def save_classifier(
     kind = next(kind for kind, network in CLASSIFIERS.items() if network is type(classifier.network))
     header = {
         "format": FORMAT,
-        "front_end": dataclasses.asdict(classifier.front_end),
+        "front_end": settings_of(classifier.front_end),
         "network": {"kind": kind, **_settings(classifier.network)},
         "labels": list(classifier.label_names),
         "card": dict(card),
@@ -131,7 +132,7 @@ def _build(front_end: Mapping[str, Any], network: Mapping[str, Any], label_names
     if len(label_names) < 2:
         raise BadInput(f"a classifier needs two labels or more, not {len(label_names)}; prepare a data set with them.")
     classifier = Classifier(
-        front_end=build_part({"mel": MelFrontEnd}, {"kind": "mel", **front_end}, "front_end"),
+        front_end=build_part(FRONT_ENDS, {"kind": "mel", **front_end}, "front_end"),
         network=build_part(CLASSIFIERS, network, "network", num_labels=len(label_names)),
         label_names=tuple(label_names),
     )

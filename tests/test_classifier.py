@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from drumgan_jax.audio.front_end import LogMelFrontEnd
 from drumgan_jax.classifier import Classifier, build_classifier, load_classifier, save_classifier
 from drumgan_jax.errors import BadInput
 
@@ -62,6 +63,7 @@ def test_figures_do_not_depend_on_how_a_machine_multiplies(made) -> None:
         ("network", {"kind": "mel_inception", "width": 2.5}, "network cannot be built"),
         ("network", {"kind": "mel_inception", "dropout": 3.0}, r"network\.dropout is 3\.0"),
         ("network", {"kind": "short_chunk", "width": 3}, "network has no setting width"),
+        ("front_end", {"kind": "spectrum"}, r"front_end\.kind is 'spectrum'; it must be one of log_mel, mel"),
         ("front_end", {"floor_db": "x"}, r"front_end\.floor_db is 'x'"),
         ("front_end", {"mean": float("nan")}, r"front_end\.mean is nan"),
     ],
@@ -85,6 +87,23 @@ def test_the_other_network_is_kept_too(tmp_path: Path) -> None:
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(classifier.init, _key()))
     save_classifier(tmp_path / "short.npz", classifier, variables, {})
     assert load_classifier(tmp_path / "short.npz").classifier == classifier
+
+
+def test_a_front_end_of_another_kind_is_kept_too(tmp_path: Path) -> None:
+    section = {"kind": "log_mel", "n_fft": 128, "hop_length": 64, "num_mels": 16, "mean": -1.0}
+    classifier = build_classifier({**CONFIG, "front_end": section}, LABELS)
+    assert isinstance(classifier.front_end, LogMelFrontEnd)
+    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(classifier.init, _key()))
+    save_classifier(tmp_path / "log_mel.npz", classifier, variables, {})
+    assert load_classifier(tmp_path / "log_mel.npz").classifier == classifier
+
+
+def test_files_from_before_there_were_kinds_of_front_ends_still_load(made, path: Path, tmp_path: Path) -> None:
+    with np.load(path) as file:
+        front_end = json.loads(file["header"].tobytes())["front_end"]
+    assert front_end.pop("kind") == "mel"
+    loaded = load_classifier(changed(path, tmp_path / "old.npz", {"front_end": front_end}))
+    assert loaded.classifier == made[0]
 
 
 def _key() -> jax.Array:

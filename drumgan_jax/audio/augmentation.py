@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from drumgan_jax.audio.front_end import MelFrontEnd
+from drumgan_jax.audio.front_end import FrontEnd
 from drumgan_jax.errors import BadInput
 
 Array = jax.Array
@@ -46,14 +46,14 @@ class Augmentation:
         if self.band_limit and not self.lowest_band_limit:
             raise BadInput("config.augmentation.lowest_band_limit is 0; it must be above 0 Hz.")
 
-    def __call__(self, waveform: Array, front_end: MelFrontEnd, key: Array) -> Array:
+    def __call__(self, waveform: Array, front_end: FrontEnd, key: Array) -> Array:
         """Changed bands [batch, mel, frames, 1] of waveforms [batch, samples]."""
         keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(len(waveform)))
         pairs = jax.vmap(jax.random.split)(keys)
         waveform = jax.vmap(lambda one, key: self._of_waveform(one, front_end, key))(waveform, pairs[:, 0])
         return jax.vmap(lambda one, key: self._of_bands(one, front_end, key))(front_end(waveform), pairs[:, 1])
 
-    def _of_waveform(self, waveform: Array, front_end: MelFrontEnd, key: Array) -> Array:
+    def _of_waveform(self, waveform: Array, front_end: FrontEnd, key: Array) -> Array:
         """Gain and shift of one waveform [samples]."""
         keys = jax.random.split(key)
         decibels = jax.random.uniform(keys[0], minval=-self.gain_db, maxval=0.0)
@@ -62,16 +62,19 @@ class Augmentation:
         padded = jnp.pad(waveform, (latest, 0))
         return jax.lax.dynamic_slice(padded, (latest - late,), waveform.shape) * 10.0 ** (decibels / 20.0)
 
-    def _of_bands(self, bands: Array, front_end: MelFrontEnd, key: Array) -> Array:
+    def _of_bands(self, bands: Array, front_end: FrontEnd, key: Array) -> Array:
         """Equaliser, band limit and masks of one example [mel, frames, 1]."""
         keys = jax.random.split(key, 5)
         num_mels, num_frames, _ = bands.shape
-        floor = front_end.floor
+        floor = front_end.silence
 
-        points = jax.random.uniform(keys[0], (EQUALIZER_POINTS,), minval=-1.0) * (self.equalizer_db / front_end.std)
+        most = self.equalizer_db / front_end.decibels
+        points = jax.random.uniform(keys[0], (EQUALIZER_POINTS,), minval=-1.0) * most
         places = jnp.linspace(0.0, 1.0, num_mels), jnp.linspace(0.0, 1.0, EQUALIZER_POINTS)
         curve = jnp.interp(places[0], places[1], points)
-        bands = jnp.maximum(jnp.where(bands > floor, bands + curve[:, None, None], floor), floor)
+        # What is within a logarithm's rounding of the floor is at it.
+        heard = (bands - floor) * front_end.decibels > 1e-3
+        bands = jnp.maximum(jnp.where(heard, bands + curve[:, None, None], floor), floor)
 
         low, high = jnp.log(self.lowest_band_limit), jnp.log(front_end.sample_rate / 2)
         limit = jnp.exp(jax.random.uniform(keys[1], minval=jnp.minimum(low, high), maxval=high))

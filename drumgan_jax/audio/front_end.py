@@ -1,13 +1,16 @@
 """What a classifier hears: waveforms as normalised log-mel bands."""
 
+import abc
 import dataclasses
 import math
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank
+from drumgan_jax.audio.spectrograms import LogMel
 from drumgan_jax.audio.stft import Framing, hann_window, require_positive_integer, stft
 from drumgan_jax.errors import BadInput
 
@@ -15,61 +18,141 @@ Array = jax.Array
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MelFrontEnd:
-    """Log-mel bands in dB, less `mean`, over `std`; frozen and hashable, pure jnp in float32.
+class FrontEnd(abc.ABC):
+    """What the front ends share: logarithms of mel bands, less `mean`, over `std`; hashable, pure jnp in float32.
 
-    The level is kept: a sound at half the amplitude has bands 6 dB lower. What is below `floor_db` counts as it, so
+    The level is kept: a sound at half the amplitude has bands 6 dB lower. What is below a floor counts as it, so
     silence is defined.
 
     Attributes:
         sample_rate: of the waveform, in Hz.
         num_samples: length of the waveform.
-        n_fft: transform and window length in samples.
+        n_fft: transform length in samples.
         hop_length: samples from one frame to the next.
         num_mels: bands of Slaney's scale with equal areas.
         fmin: lowest frequency in Hz.
         fmax: highest frequency in Hz; None for half the sample rate.
-        floor_db: lowest level of a band; 0 dB is the power of a full-scale sine in a band of 1 Hz.
-        mean: level in dB that becomes 0.
-        std: dB that become 1.
+        mean: level that becomes 0, in the front end's own unit.
+        std: units that become 1.
     """
 
     sample_rate: int
     num_samples: int
-    n_fft: int = 2048
-    hop_length: int = 512
-    num_mels: int = 128
-    fmin: float = 20.0
+    n_fft: int
+    hop_length: int
+    num_mels: int
+    fmin: float
     fmax: float | None = None
-    floor_db: float = -110.0
-    mean: float = -90.0
-    std: float = 20.0
+    mean: float
+    std: float
+
+    # What `mean` and `std` are in, for messages.
+    unit: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "num_samples", "num_mels"):
+        for name in ("sample_rate", "num_samples", "n_fft", "hop_length", "num_mels"):
             require_positive_integer(f"front_end.{name}", getattr(self, name))
-        for name in ("floor_db", "mean", "std"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise BadInput(f"front_end.{name} is {value!r}; it must be a number of dB.")
+        for name in ("mean", "std"):
+            self._require_number(name)
         if not self.std > 0.0:
-            raise BadInput(f"front_end.std is {self.std!r}; it must be above 0 dB.")
-        _ = self._framing, self._filters
+            raise BadInput(f"front_end.std is {self.std!r}; it must be above 0 {self.unit}.")
 
     @property
+    @abc.abstractmethod
     def shape(self) -> tuple[int, int, int]:
         """Of one example: (mel, frames, 1)."""
-        return self.num_mels, self._framing.num_frames(self.num_samples), 1
 
     @property
-    def floor(self) -> float:
+    @abc.abstractmethod
+    def framing(self) -> Framing:
+        """How the waveform is cut into frames."""
+
+    @property
+    @abc.abstractmethod
+    def silence(self) -> float:
         """The lowest value of a band after normalisation, which is that of silence."""
-        return (self.floor_db - self.mean) / self.std
+
+    @property
+    @abc.abstractmethod
+    def decibels(self) -> float:
+        """What a normalised band that is higher by 1 is louder by, in dB."""
+
+    @abc.abstractmethod
+    def __call__(self, waveform: Array) -> Array:
+        """Normalised bands [batch, mel, frames, 1] of waveforms [batch, num_samples] within [-1, 1].
+
+        Raises:
+            BadInput: the waveforms have another length.
+        """
 
     @property
     def frequencies(self) -> np.ndarray:
         """Frequency of each band's greatest weight [mel] in Hz, float32."""
-        return (self._filters.argmax(axis=1) * (self.sample_rate / self.n_fft)).astype(np.float32)
+        return (self.filters.argmax(axis=1) * (self.sample_rate / self.n_fft)).astype(np.float32)
+
+    @property
+    def filters(self) -> np.ndarray:
+        """Weights of the transform's bins in each band [mel, n_fft // 2 + 1]."""
+        fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
+        return mel_filterbank(self.sample_rate, self.n_fft, self.num_mels, self.fmin, fmax)
+
+    def _require_number(self, name: str) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise BadInput(f"front_end.{name} is {value!r}; it must be a number of {self.unit}.")
+
+    def _require_length(self, waveform: Array) -> None:
+        if waveform.ndim != 2 or waveform.shape[1] != self.num_samples:
+            raise BadInput(f"waveforms are {waveform.shape}; the front end takes [batch, {self.num_samples}].")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MelFrontEnd(FrontEnd):
+    """Mel bands of power in dB, of frames with zeros beyond both ends of the waveform.
+
+    Attributes:
+        floor_db: lowest level of a band; 0 dB is the power of a full-scale sine in a band of 1 Hz.
+    """
+
+    n_fft: int = 2048
+    hop_length: int = 512
+    num_mels: int = 128
+    fmin: float = 20.0
+    floor_db: float = -110.0
+    mean: float = -90.0
+    std: float = 20.0
+
+    unit: ClassVar[str] = "dB"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_number("floor_db")
+        _ = self.framing, self.filters
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one example: (mel, frames, 1)."""
+        return self.num_mels, self.framing.num_frames(self.num_samples), 1
+
+    @property
+    def silence(self) -> float:
+        """The lowest value of a band after normalisation, which is that of silence."""
+        return (self.floor_db - self.mean) / self.std
+
+    @property
+    def decibels(self) -> float:
+        """What a normalised band that is higher by 1 is louder by, in dB."""
+        return self.std
+
+    @property
+    def framing(self) -> Framing:
+        """Centred frames under a window as long as the transform."""
+        return Framing(self.n_fft, self.hop_length)
+
+    @property
+    def gain(self) -> float:
+        """What powers are multiplied by, so that a full-scale sine has 1."""
+        return 4.0 / float(hann_window(self.framing).sum()) ** 2
 
     def __call__(self, waveform: Array) -> Array:
         """Normalised bands [batch, mel, frames, 1] of waveforms [batch, num_samples] within [-1, 1].
@@ -77,20 +160,97 @@ class MelFrontEnd:
         Raises:
             BadInput: the waveforms have another length.
         """
-        if waveform.ndim != 2 or waveform.shape[1] != self.num_samples:
-            raise BadInput(f"waveforms are {waveform.shape}; the front end takes [batch, {self.num_samples}].")
-        spectrum = stft(waveform, self._framing)
+        self._require_length(waveform)
+        spectrum = stft(waveform, self.framing)
         power = jnp.square(jnp.real(spectrum)) + jnp.square(jnp.imag(spectrum))
-        # So that a full-scale sine has a power of 1.
-        scale = 4.0 / float(hann_window(self._framing).sum()) ** 2
-        level = 10.0 * jnp.log10(jnp.maximum(mel_bands(power * scale, self._filters), 10.0 ** (self.floor_db / 10.0)))
+        bands = mel_bands(power * self.gain, self.filters)
+        level = 10.0 * jnp.log10(jnp.maximum(bands, 10.0 ** (self.floor_db / 10.0)))
         return (jnp.swapaxes(level, 1, 2)[..., None] - self.mean) / self.std
 
-    @property
-    def _framing(self) -> Framing:
-        return Framing(self.n_fft, self.hop_length)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogMelFrontEnd(FrontEnd):
+    """The features of a LogMel representation: log10 of mel bands of magnitudes, the waveform mirrored at its ends.
+
+    Given the settings of a generator's representation, a classifier hears just what the generator writes. There is one
+    mean and one deviation for all bands, so that the balance of the bands is heard too.
+
+    Attributes:
+        win_length: Hann window in samples; None for n_fft.
+        floor: band magnitudes below this count as it.
+    """
+
+    fmin: float = 0.0
+    win_length: int | None = None
+    floor: float = 1e-5
+    mean: float = -2.0
+    std: float = 1.0
+
+    unit: ClassVar[str] = "log10 of magnitude"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_number("floor")
+        if self.num_samples % self.hop_length:
+            raise BadInput(
+                f"front_end.num_samples is {self.num_samples}; it must be a multiple of hop_length {self.hop_length}."
+            )
+        try:
+            _ = self.representation
+        except BadInput as problem:
+            # The settings have the same names there, but stand in another section of a config.
+            raise BadInput(str(problem).replace("representation.", "front_end.")) from problem
 
     @property
-    def _filters(self) -> np.ndarray:
-        fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
-        return mel_filterbank(self.sample_rate, self.n_fft, self.num_mels, self.fmin, fmax)
+    def shape(self) -> tuple[int, int, int]:
+        """Of one example: (mel, frames, 1)."""
+        return self.representation.shape
+
+    @property
+    def silence(self) -> float:
+        """The lowest value of a band after normalisation, which is that of silence."""
+        return (math.log10(self.floor) - self.mean) / self.std
+
+    @property
+    def decibels(self) -> float:
+        """What a normalised band that is higher by 1 is louder by, in dB."""
+        return 20.0 * self.std
+
+    @property
+    def framing(self) -> Framing:
+        """The representation's: frames every hop_length samples, the waveform mirrored beyond both ends."""
+        return self.representation.framing
+
+    @property
+    def representation(self) -> LogMel:
+        """The representation, without statistics, whose features these are."""
+        return LogMel(
+            sample_rate=self.sample_rate,
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            num_frames=self.num_samples // self.hop_length,
+            win_length=self.win_length,
+            num_mels=self.num_mels,
+            fmin=self.fmin,
+            fmax=self.fmax,
+            floor=self.floor,
+        )
+
+    def __call__(self, waveform: Array) -> Array:
+        """Normalised bands [batch, mel, frames, 1] of waveforms [batch, num_samples] within [-1, 1].
+
+        Raises:
+            BadInput: the waveforms have another length.
+        """
+        self._require_length(waveform)
+        return (self.representation.features(waveform) - self.mean) / self.std
+
+
+# By the `kind` of a config's section.
+FRONT_ENDS: dict[str, type[FrontEnd]] = {"mel": MelFrontEnd, "log_mel": LogMelFrontEnd}
+
+
+def settings_of(front_end: FrontEnd) -> dict[str, Any]:
+    """The section that builds the front end again; can be written as JSON."""
+    kind = next(kind for kind, part in FRONT_ENDS.items() if part is type(front_end))
+    return {"kind": kind, **dataclasses.asdict(front_end)}

@@ -15,10 +15,10 @@ Array = jax.Array
 SAMPLE_RATE = 16_000
 NUM_BANDS = 64
 HOP = 160
-_WINDOW = 400
-_N_FFT = 512
+WINDOW = 400
+N_FFT = 512
 _LOWEST, _HIGHEST = 125.0, 7500.0
-_OFFSET = 0.01
+OFFSET = 0.01
 
 
 def vggish_log_mel(waveform: Array) -> Array:
@@ -30,17 +30,17 @@ def vggish_log_mel(waveform: Array) -> Array:
     Raises:
         BadInput: the waveform is shorter than a frame's 400 samples.
     """
-    if waveform.shape[-1] < _WINDOW:
-        raise BadInput(f"a waveform of {waveform.shape[-1]} samples is shorter than a frame of {_WINDOW}; pad it.")
-    frames = frame(waveform, _WINDOW, HOP) * hann_window(Framing(_WINDOW, HOP))
-    magnitude = jnp.abs(jnp.fft.rfft(frames, _N_FFT))
-    return jnp.log(mel_bands(magnitude, _filterbank()) + _OFFSET)
+    if waveform.shape[-1] < WINDOW:
+        raise BadInput(f"a waveform of {waveform.shape[-1]} samples is shorter than a frame of {WINDOW}; pad it.")
+    frames = frame(waveform, WINDOW, HOP) * hann_window(Framing(WINDOW, HOP))
+    magnitude = jnp.abs(jnp.fft.rfft(frames, N_FFT))
+    return jnp.log(mel_bands(magnitude, filterbank()) + OFFSET)
 
 
 @functools.cache
-def _filterbank() -> np.ndarray:
+def filterbank() -> np.ndarray:
     """Triangles of height 1 on the HTK scale [64, 257], linear in mel and not in Hz; the bin at 0 Hz is left out."""
-    bins = _mel(np.linspace(0.0, SAMPLE_RATE / 2, _N_FFT // 2 + 1))
+    bins = _mel(np.linspace(0.0, SAMPLE_RATE / 2, N_FFT // 2 + 1))
     edges = np.linspace(_mel(_LOWEST), _mel(_HIGHEST), NUM_BANDS + 2)
     width = edges[1] - edges[0]
     filters = np.maximum(0.0, 1.0 - np.abs(bins - edges[1:-1, None]) / width)

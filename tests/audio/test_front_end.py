@@ -1,14 +1,18 @@
-"""The classifier's front end against the same bands in NumPy float64."""
+"""The classifiers' front ends against the same bands in NumPy float64."""
 
 import jax
 import numpy as np
 import pytest
 
-from drumgan_jax.audio.front_end import MelFrontEnd
+from drumgan_jax.audio.front_end import LogMelFrontEnd, MelFrontEnd
+from drumgan_jax.audio.spectrograms import LogMel
 from drumgan_jax.errors import BadInput
 
 RATE, SAMPLES = 8000, 4096
 FRONT_END = MelFrontEnd(sample_rate=RATE, num_samples=SAMPLES, n_fft=256, hop_length=128, num_mels=32)
+LOG_MEL = LogMelFrontEnd(
+    sample_rate=RATE, num_samples=SAMPLES, n_fft=256, hop_length=128, num_mels=32, mean=-1.0, std=1.5
+)
 
 
 def slaney_edges(low: float, high: float, count: int) -> np.ndarray:
@@ -37,6 +41,22 @@ def reference(waveform: np.ndarray) -> np.ndarray:
     return (level - fe.mean) / fe.std
 
 
+def log_mel_reference(waveform: np.ndarray) -> np.ndarray:
+    """log10 of mel bands of magnitudes [mel, frames] of one waveform, before normalisation, float64."""
+    fe = LOG_MEL
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(fe.n_fft) / fe.n_fft)
+    padded = np.pad(waveform.astype(np.float64), (fe.n_fft - fe.hop_length) // 2, mode="reflect")
+    starts = range(0, len(padded) - fe.n_fft + 1, fe.hop_length)
+    spectra = np.stack([np.fft.rfft(padded[start : start + fe.n_fft] * window) for start in starts])
+    edges = slaney_edges(fe.fmin, RATE / 2, fe.num_mels + 2)
+    bins = np.arange(fe.n_fft // 2 + 1) * RATE / fe.n_fft
+    triangles = [
+        np.clip(np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)), 0, None) * 2 / (high - low)
+        for low, centre, high in zip(edges, edges[1:], edges[2:], strict=False)
+    ]
+    return np.log10(np.maximum(np.stack(triangles) @ np.abs(spectra).T, fe.floor))
+
+
 def sounds() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     seconds = np.arange(SAMPLES) / RATE
@@ -56,14 +76,27 @@ def test_bands_equal_numpy() -> None:
     for found, (name, waveform) in zip(bands, waveforms.items(), strict=True):
         # A hundredth of a dB; where a tone leaves next to nothing, float32 transforms leave a little more.
         expected = reference(waveform.astype(np.float32))
-        loud = expected > FRONT_END.floor + (2.0 if name == "tone" else 0.0)
+        loud = expected > FRONT_END.silence + (2.0 if name == "tone" else 0.0)
         np.testing.assert_allclose(found[..., 0][loud], expected[loud], atol=0.01 / FRONT_END.std, err_msg=name)
+
+
+def test_log_mel_bands_equal_numpy_and_are_what_the_representation_writes() -> None:
+    waveforms = np.stack(list(sounds().values())).astype(np.float32)
+    bands = np.asarray(jax.jit(LOG_MEL)(waveforms))
+    assert bands.shape == (4, *LOG_MEL.shape) == (4, 32, SAMPLES // 128, 1)
+    expected = np.stack([log_mel_reference(waveform) for waveform in waveforms])
+    # Where a tone leaves next to nothing, float32 transforms leave a little more.
+    loud = expected > -3.0
+    np.testing.assert_allclose(bands[..., 0][loud], ((expected + 1.0) / 1.5)[loud], atol=5e-4)
+    settings = {"sample_rate": RATE, "n_fft": 256, "hop_length": 128, "num_mels": 32, "num_frames": SAMPLES // 128}
+    written = np.asarray(jax.jit(LogMel(**settings).features)(waveforms))
+    np.testing.assert_allclose(bands * 1.5 - 1.0, written, atol=1e-6)
 
 
 def test_silence_is_the_floor_and_half_the_amplitude_six_decibels() -> None:
     noise = sounds()["noise"].astype(np.float32)
     loud, soft, silent = np.asarray(FRONT_END(np.stack([noise, noise / 2, 0 * noise])))
-    assert np.all(silent == np.float32(FRONT_END.floor))
+    assert np.all(silent == np.float32(FRONT_END.silence))
     np.testing.assert_allclose((loud - soft) * FRONT_END.std, 20 * np.log10(2), atol=1e-3)
 
 
@@ -79,3 +112,13 @@ def test_unfit_sizes_are_told_in_a_sentence() -> None:
         MelFrontEnd(sample_rate=RATE, num_samples=SAMPLES, n_fft=64, hop_length=32, num_mels=128)
     with pytest.raises(BadInput, match="must be above 0 dB"):
         MelFrontEnd(sample_rate=RATE, num_samples=SAMPLES, std=0.0)
+    settings = {"sample_rate": RATE, "num_samples": SAMPLES, "n_fft": 256, "hop_length": 128, "num_mels": 32}
+    for changes, match in (
+        ({"num_samples": SAMPLES + 1}, r"front_end.num_samples is 4097; it must be a multiple of hop_length 128"),
+        ({"n_fft": 255}, r"front_end.n_fft is 255; it must be even"),
+        ({"floor": 0.0}, r"front_end.floor is 0.0; it must be above 0"),
+        ({"floor": "low"}, r"front_end.floor is 'low'; it must be a number"),
+        ({"std": -1.0}, "must be above 0 log10 of magnitude"),
+    ):
+        with pytest.raises(BadInput, match=match):
+            LogMelFrontEnd(**{**settings, **changes})
