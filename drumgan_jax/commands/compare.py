@@ -1,12 +1,16 @@
-"""drumgan compare RUN RUN ... [--figures=fid/drums,coverage/drums] [--plot=compare.png] [--csv=compare.csv]
+"""drumgan compare RUN RUN ... [--figures=fid/drums,coverage/drums] [--at_kimg=20,40] [--at_hours=0.1,0.2]
+[--plot=compare.png] [--csv=compare.csv]
 
 Sets runs beside each other: one table with the best value of every figure and the thousands of images it was reached
-at, and a plot of every figure against images seen and against hours of training. What `drumgan evaluate` measured of a
-figure that training measures too, on other sounds, stands apart as "FIGURE (evaluate)".
+at, and a plot of every figure against images seen and against hours of training. Runs that differ only in their seeds
+are one line, the mean with the lowest and the highest of the seeds in brackets, and one curve with a band between them.
+--at_kimg and --at_hours add a table of every figure at equal images and at equal time: of the last evaluation until
+then, and the thousands of images that it was at. Hours are those spent on training steps, without evaluations and the
+compilation of the first step; of runs that were trained before that was measured, all hours. What `drumgan evaluate`
+measured of a figure that training measures too, on other sounds, stands apart as "FIGURE (evaluate)".
 """
 
 import csv
-import dataclasses
 import io
 import math
 from collections.abc import Iterator, Sequence
@@ -14,53 +18,47 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import flags
 
 from drumgan_jax.atomic import replacing
+from drumgan_jax.commands.curves import (
+    CONDITIONS,
+    Moment,
+    Point,
+    Run,
+    best_point,
+    curve_of,
+    groups_of,
+    point_at,
+    read_runs,
+    spread,
+)
 from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
-from drumgan_jax.evaluation.report import number, read_reports, table
-from drumgan_jax.training.run import read_config
-from drumgan_jax.training.writers import read_metrics
+from drumgan_jax.evaluation.report import number, table
 
 FIGURES = flags.DEFINE_list("figures", [], "the figures to show, such as fid/drums; all if not given.")
+AT_KIMG = flags.DEFINE_list("at_kimg", [], "thousands of images at which runs are compared, such as 20,40.")
+AT_HOURS = flags.DEFINE_list("at_hours", [], "hours of training at which runs are compared, such as 0.1,0.2.")
 PLOT = flags.DEFINE_string("plot", "compare.png", "where the plot goes; empty for none.")
 CSV = flags.DEFINE_string("csv", "", "where to write every point of every curve; empty for nowhere.")
 
 # The command line hands over words that are no flags: the runs.
 POSITIONAL = True
-_PREFIX = "evaluation/"
-# What must be the same for two points of one figure to be comparable.
-_CONDITIONS = ("weights", "samples", "reference_samples", "split", "truncation")
-
-
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """One figure of one checkpoint."""
-
-    step: int
-    images: int
-    hours: float
-    value: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What is compared of a run: its name, and by figure its curve and under which conditions it was measured."""
-
-    name: str
-    images: int
-    hours: float
-    curves: dict[str, list[Point]]
-    conditions: dict[str, set[tuple[Any, ...]]]
 
 
 def main(argv: Sequence[str]) -> None:
     """Compare; see the module's docstring."""
+    moments = [*moments_of("at_kimg", "kimg", AT_KIMG.value), *moments_of("at_hours", "h", AT_HOURS.value)]
     runs = read_runs(argv[1:])
     figures = figures_of(runs, FIGURES.value)
+    notes = notes_on(runs, figures)
     print(comparison(runs, figures))
-    for note in notes_on(runs, figures):
+    if moments:
+        print(f"\n{comparison_at(runs, figures, moments)}")
+        notes += notes_at(runs, figures, moments)
+    for note in notes:
         print(f"note: {note}")
     if PLOT.value:
         save_plot(PLOT.value, runs, figures)
@@ -68,47 +66,6 @@ def main(argv: Sequence[str]) -> None:
     if CSV.value:
         save_points(CSV.value, runs, figures)
         print(f"Every point is in {CSV.value}.")
-
-
-def read_runs(folders: Sequence[str | Path]) -> list[Run]:
-    """The runs of some run directories; the others among them are left out.
-
-    Raises:
-        BadInput: there is no run among them, or none was evaluated.
-    """
-    folders = [folder for folder in folders if (Path(folder) / "config.json").is_file()]
-    if not folders:
-        raise BadInput("no run directory was given; write drumgan compare RUN RUN ..., such as runs/*.")
-    runs = [read_run(folder) for folder in folders]
-    if not any(run.curves for run in runs):
-        raise BadInput("none of these runs was evaluated; see drumgan evaluate, or config.evaluation.every.")
-    return runs
-
-
-def read_run(folder: str | Path) -> Run:
-    """A run's curves, of the evaluations in training and of `drumgan evaluate`."""
-    batch_size = read_config(folder)["train"]["batch_size"]
-    lines = read_metrics(folder)
-    clock = [(line["step"], line["time/hours"]) for line in lines if "time/hours" in line]
-    values: dict[str, dict[int, float]] = {}
-    conditions: dict[str, set[tuple[Any, ...]]] = {}
-    for line in lines:
-        for name, value in line.items():
-            if name.startswith(_PREFIX):
-                values.setdefault(name.removeprefix(_PREFIX), {})[int(line["step"])] = value
-    in_training = frozenset(values)
-    for step, report in read_reports(folder).items():
-        for name, figure in report.get("figures", {}).items():
-            apart = "truncation" in figure and name in in_training
-            name = f"{name} (evaluate)" if apart else name
-            values.setdefault(name, {}).setdefault(step, figure["value"])
-            conditions.setdefault(name, set()).add(tuple(figure.get(part) for part in _CONDITIONS))
-    curves = {
-        name: [Point(step, step * batch_size, _hours_at(clock, step), value) for step, value in sorted(by_step.items())]
-        for name, by_step in sorted(values.items())
-    }
-    last = max((int(line["step"]) for line in lines), default=0)
-    return Run(Path(folder).resolve().name, last * batch_size, _hours_at(clock, last), curves, conditions)
 
 
 def figures_of(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
@@ -124,13 +81,40 @@ def figures_of(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
     return list(wanted) or known
 
 
+def moments_of(flag: str, unit: str, amounts: Sequence[str]) -> list[Moment]:
+    """The places on the curves that a flag names.
+
+    Raises:
+        BadInput: one is not a number of 0 or more.
+    """
+    try:
+        moments = [Moment(float(amount), unit) for amount in amounts]
+    except ValueError as error:
+        raise BadInput(f"--{flag} has what is no number ({error}); write, for example, --{flag}=1,2.") from error
+    for moment in moments:
+        if not 0.0 <= moment.amount < math.inf:
+            raise BadInput(f"--{flag} has {moment.amount:g}; give numbers of 0 or more, such as --{flag}=1,2.")
+    return moments
+
+
 def comparison(runs: Sequence[Run], figures: Sequence[str]) -> str:
-    """The table: a line a run, with the best of each figure and the thousands of images at which it was reached."""
-    rows = [
-        [run.name, f"{run.images / 1000:.4g}", f"{run.hours:.3g}", *(_best_cell(run, name) for name in figures)]
-        for run in runs
-    ]
+    """The table: a line a group, with the best of each figure and the thousands of images at which it was reached."""
+    rows = []
+    for group in groups_of(runs):
+        seen, trained = (np.mean([getattr(run, name) for run in group.runs]) for name in ("images", "hours"))
+        cells = [_cell([best_point(run, name) for run in group.runs]) for name in figures]
+        rows.append([group.label, f"{seen / 1000:.4g}", f"{trained:.3g}", *cells])
     return table(["run", "kimg", "hours", *(f"{name} @ kimg" for name in figures)], rows)
+
+
+def comparison_at(runs: Sequence[Run], figures: Sequence[str], moments: Sequence[Moment]) -> str:
+    """The table of every figure at equal images and at equal time, and the thousands of images of the evaluations."""
+    rows = [
+        [f"{name}: {group.label}", *(_cell([point_at(run, name, at) for run in group.runs]) for at in moments)]
+        for name in figures
+        for group in groups_of(runs)
+    ]
+    return table(["figure: run", *(f"by {moment}" for moment in moments)], rows)
 
 
 def notes_on(runs: Sequence[Run], figures: Sequence[str]) -> list[str]:
@@ -138,7 +122,7 @@ def notes_on(runs: Sequence[Run], figures: Sequence[str]) -> list[str]:
     notes = []
     for name in figures:
         conditions = set().union(*(run.conditions.get(name, set()) for run in runs))
-        values = {part: {one[place] for one in conditions} for place, part in enumerate(_CONDITIONS)}
+        values = {part: {one[place] for one in conditions} for place, part in enumerate(CONDITIONS)}
         told = [
             f"{part} {', '.join(sorted(map(str, of_part)))}" for part, of_part in values.items() if len(of_part) > 1
         ]
@@ -147,26 +131,40 @@ def notes_on(runs: Sequence[Run], figures: Sequence[str]) -> list[str]:
     return notes
 
 
-def best_point(run: Run, figure: str) -> Point | None:
-    """The best finite value of a figure."""
-    sign = -1.0 if is_higher_better(figure) else 1.0
-    points = [point for point in run.curves.get(figure, ()) if math.isfinite(point.value)]
-    return min(points, key=lambda point: sign * point.value, default=None)
+def notes_at(runs: Sequence[Run], figures: Sequence[str], moments: Sequence[Moment]) -> list[str]:
+    """A sentence on each run that was not evaluated by a moment, or that had ended before."""
+    notes = []
+    for moment in moments:
+        for run in runs:
+            if moment.is_after(run):
+                notes.append(
+                    f"{run.name} ended before {moment}, at {run.images / 1000:.4g} kimg and {run.hours:.3g} h."
+                )
+                continue
+            missing = [name for name in figures if name in run.curves and point_at(run, name, moment) is None]
+            if missing:
+                notes.append(f"{run.name} had not been evaluated by {moment} in {', '.join(missing)}.")
+    return notes
 
 
 def save_plot(path: str | Path, runs: Sequence[Run], figures: Sequence[str]) -> None:
-    """A row for each figure: against thousands of images on the left, against hours on the right."""
+    """A row for each figure: against thousands of images on the left, against hours of training on the right."""
     from matplotlib.figure import Figure
 
     picture = Figure(figsize=(12, 3.2 * len(figures)), layout="constrained")
     axes: Any = picture.subplots(len(figures), 2, squeeze=False)
-    for (left, right), name in zip(axes, figures, strict=True):
-        for run in runs:
-            points = run.curves.get(name, [])
-            values = [point.value for point in points]
-            left.plot([point.images / 1000 for point in points], values, marker=".", label=run.name)
-            right.plot([point.hours for point in points], values, marker=".")
-        for axis, label in ((left, "thousands of images"), (right, "hours")):
+    groups = groups_of(runs)
+    for pair, name in zip(axes, figures, strict=True):
+        for color, group in enumerate(groups):
+            curve = curve_of(group, name)
+            low, high = [point.low for point in curve], [point.high for point in curve]
+            for axis, places in zip(
+                pair, ([point.images / 1000 for point in curve], [point.hours for point in curve]), strict=True
+            ):
+                axis.plot(places, [p.mean for p in curve], marker=".", color=f"C{color}", label=group.label)
+                if len(group.runs) > 1:
+                    axis.fill_between(places, low, high, color=f"C{color}", alpha=0.2, linewidth=0)
+        for axis, label in zip(pair, ("thousands of images", "hours of training"), strict=True):
             axis.set(xlabel=label, ylabel=f"{name} ({'higher' if is_higher_better(name) else 'lower'} is better)")
             axis.grid(alpha=0.3)
     axes[0][0].legend(fontsize="small")
@@ -175,7 +173,7 @@ def save_plot(path: str | Path, runs: Sequence[Run], figures: Sequence[str]) -> 
 
 
 def save_points(path: str | Path, runs: Sequence[Run], figures: Sequence[str]) -> None:
-    """Every point as a line of comma-separated values."""
+    """Every point of every run as a line of comma-separated values."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["run", "figure", "step", "images", "hours", "value"])
@@ -198,11 +196,12 @@ def _written(path: str | Path) -> Iterator[Path]:
         raise BadInput(f"{path} cannot be written ({error}); give a path that can, such as compare.png.") from error
 
 
-def _best_cell(run: Run, figure: str) -> str:
-    best = best_point(run, figure)
-    return "" if best is None else f"{number(best.value)} @ {best.images / 1000:.4g}"
-
-
-def _hours_at(clock: Sequence[tuple[float, float]], step: int) -> float:
-    """Hours of training at a step: those of the last line up to it."""
-    return max((hours for at, hours in clock if at <= step), default=0.0)
+def _cell(points: Sequence[Point | None]) -> str:
+    """A figure of a group, one point of each run: the mean, the range, and where it was; and how many runs lack it."""
+    there = [point for point in points if point is not None]
+    if not there:
+        return ""
+    of = spread(there)
+    extent = f" [{number(of.low)}, {number(of.high)}]" if len(there) > 1 else ""
+    lacking = f" ({len(there)} of {len(points)})" if len(there) < len(points) else ""
+    return f"{number(of.mean)}{extent}{lacking} @ {of.images / 1000:.4g}"

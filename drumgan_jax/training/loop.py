@@ -21,7 +21,7 @@ from drumgan_jax.training.metrics import MetricsWindow
 from drumgan_jax.training.settings import EvaluationSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator
 from drumgan_jax.training.tasks import build_task
-from drumgan_jax.training.writers import Writers, hours_trained
+from drumgan_jax.training.writers import Writers, hours_run, read_metrics, training_clock
 
 SPLIT = "train"
 
@@ -97,15 +97,17 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
         open_things.callback(writers.close)
         stop = open_things.enter_context(distributed.StopSignal())
         # Hours go on from where the process before was stopped, so that curves over time have no gap.
-        window, clock = MetricsWindow(), _Clock(settings.batch_size, started - 3600.0 * hours_trained(run_dir))
+        trained = max((hours for _, hours in training_clock(read_metrics(run_dir))), default=0.0)
+        began = started - 3600.0 * hours_run(run_dir)
+        window, clock = MetricsWindow(), _Clock(settings.batch_size, began, 3600.0 * trained)
         history: list[dict[str, float]] = []
         stopped = "early" if _exhausted(checkpoints, evaluation, start) else "complete"
         done = start
         # The untrained state's scores begin the curve. They are written after the first step, which must not wait
         # for TensorBoard's imports.
-        began = time.perf_counter()
+        asked = time.perf_counter()
         untrained = _scored(evaluate, state, evaluation) if evaluate is not None and start == 0 else None
-        evaluated = time.perf_counter() - began
+        evaluated = time.perf_counter() - asked
 
         for step in range(start, settings.total_steps if stopped == "complete" else start):
             # Step
@@ -182,11 +184,18 @@ def _exhausted(checkpoints: Checkpoints, settings: EvaluationSettings, step: int
 
 
 class _Clock:
-    """Speed and waiting of the steps between two log lines, what is done at a log line left out."""
+    """Speed and waiting of the steps between two log lines, what is done at a log line left out.
 
-    def __init__(self, batch_size: int, began: float):
+    Args:
+        batch_size: examples of a step.
+        began: when the run did, on time.perf_counter's scale.
+        trained: seconds that were spent on steps before.
+    """
+
+    def __init__(self, batch_size: int, began: float, trained: float):
         self._batch_size = batch_size
         self._began = began
+        self._trained = trained
         self._first: dict[str, float] = {}
         self._restarted = 0.0
         self._waited = 0.0
@@ -208,10 +217,15 @@ class _Clock:
     def read(self, waited: float) -> dict[str, float]:
         """Metrics since the last restart."""
         first, self._first = self._first, {}
-        first["time/hours"] = (time.perf_counter() - self._began) / 3600.0
+        now = time.perf_counter()
+        spent = now - self._restarted if self._steps else 0.0
+        # Without the first step of a process, for it compiles, and without what is done at log lines: evaluations,
+        # samples, checkpoints.
+        self._trained += spent
+        first |= {"time/hours": (now - self._began) / 3600.0, "time/training_hours": self._trained / 3600.0}
         if self._steps == 0:
             return first
-        per_step = (time.perf_counter() - self._restarted) / self._steps
+        per_step = spent / self._steps
         return (
             first
             | {

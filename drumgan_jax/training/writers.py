@@ -5,7 +5,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,15 @@ def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
     return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
 
 
-def hours_trained(run_dir: str | os.PathLike[str]) -> float:
-    """Hours of training that a run's lines of metrics tell of."""
+def hours_run(run_dir: str | os.PathLike[str]) -> float:
+    """Hours that a run's lines of metrics tell of, with all that was done in them."""
     return max((line.get("time/hours", 0.0) for line in read_metrics(run_dir)), default=0.0)
+
+
+def training_clock(lines: Sequence[Mapping[str, float]]) -> list[tuple[int, float]]:
+    """Steps and the hours spent on steps until then, of lines of metrics; of older runs, hours with all in them."""
+    hours = [(line["step"], line.get("time/training_hours", line.get("time/hours"))) for line in lines]
+    return [(int(step), value) for step, value in hours if value is not None]
 
 
 class Writers:

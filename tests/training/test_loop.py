@@ -1,9 +1,11 @@
 """Whole trainings of a few steps: what they leave, how they go on, how they end."""
 
+import itertools
 import json
 import os
 import signal
 import sys
+import time
 
 import jax
 import numpy as np
@@ -212,12 +214,29 @@ def test_higher_is_better_of_some_figures(data_dir, tmp_path, monkeypatch):
 
 def test_hours_go_on_after_a_stop(data_dir, tmp_path):
     train(toy_config(data_dir, train={"total_images": 16}), tmp_path)
-    before = read_metrics(tmp_path)[-1]["time/hours"]
-    train(toy_config(data_dir, train={"total_images": 32}), tmp_path)
-    hours = [line["time/hours"] for line in read_metrics(tmp_path)]
-    assert hours == sorted(hours)
-    assert hours[0] > 0
-    assert hours[-1] > before
+    before = read_metrics(tmp_path)[-1]
+    train(toy_config(data_dir, train={"total_images": 64}), tmp_path)
+    for name in ("time/hours", "time/training_hours"):
+        hours = [line[name] for line in read_metrics(tmp_path)]
+        assert hours == sorted(hours)
+        assert hours[-1] > max(before[name], 0)
+
+
+def test_training_hours_are_of_steps_alone(data_dir, tmp_path, monkeypatch):
+    def evaluator(task, dataset):
+        return lambda state: time.sleep(0.5) or Evaluation({"fid/log_mel": 1.0}, {})
+
+    monkeypatch.setattr(GanTask, "evaluator", evaluator)
+    logging = {"every": 1, "samples_every": 0}
+    evaluation = {"every": 1, "metric": "fid/log_mel"}
+    train(toy_config(data_dir, train={"total_images": 64}, logging=logging, evaluation=evaluation), tmp_path)
+    lines = [line for line in read_metrics(tmp_path) if "time/training_hours" in line]
+    # The first step compiles; evaluations before and after it are left out too.
+    assert lines[0]["time/training_hours"] == 0.0
+    for before, line in itertools.pairwise(lines):
+        step = 1 / line["speed/steps_per_second"] / 3600
+        assert line["time/training_hours"] - before["time/training_hours"] == pytest.approx(step, rel=1e-6)
+        assert line["time/hours"] - before["time/hours"] > step + 0.5 / 3600
 
 
 def test_no_tensorflow_before_the_first_step(data_dir, tmp_path):
@@ -240,6 +259,7 @@ def test_no_tensorflow_before_the_first_step(data_dir, tmp_path):
 
 SIGTERM_CODE = """
 import sys
+import time
 sys.modules["clu"] = None
 import toy_gan
 from test_loop import toy_config

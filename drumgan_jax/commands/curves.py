@@ -1,0 +1,234 @@
+"""What runs reached and when: their figures over images and over time spent training, and runs that belong together."""
+
+import dataclasses
+import itertools
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.evaluation.names import is_higher_better
+from drumgan_jax.evaluation.report import read_reports
+from drumgan_jax.training.run import FREE, read_config
+from drumgan_jax.training.writers import read_metrics, training_clock
+
+_PREFIX = "evaluation/"
+# What must be the same for two points of one figure to be comparable.
+CONDITIONS = ("weights", "samples", "reference_samples", "split", "truncation")
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One figure of one checkpoint."""
+
+    step: int
+    images: int
+    hours: float
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What is compared of a run.
+
+    Attributes:
+        name: of its directory.
+        images: that it has seen.
+        hours: that it has trained, evaluations left out where its metrics tell.
+        curves: points by figure.
+        conditions: by figure, under which its points were measured.
+        seed: of its config.
+        identity: the rest of its config, less what a run may be resumed with other values of.
+        whole: the rest of its config.
+    """
+
+    name: str
+    images: int
+    hours: float
+    curves: dict[str, list[Point]]
+    conditions: dict[str, set[tuple[Any, ...]]]
+    seed: int | None
+    identity: str
+    whole: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but their seeds; often a single one."""
+
+    name: str
+    runs: tuple[Run, ...]
+
+    @property
+    def label(self) -> str:
+        """The name, and how many seeds there are if several."""
+        return self.name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """A place on a curve: thousands of images seen ("kimg") or hours of training ("h")."""
+
+    amount: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.unit}"
+
+    def is_after(self, what: Point | Run) -> bool:
+        """Whether a point, or the end of a run, lies before this."""
+        return self._of(what) < self.amount
+
+    def last(self, points: Sequence[Point]) -> Point | None:
+        """The last point that does not lie after this."""
+        return max((p for p in points if self._of(p) <= self.amount), key=lambda point: point.step, default=None)
+
+    def _of(self, what: Point | Run) -> float:
+        return what.images / 1000 if self.unit == "kimg" else what.hours
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """A figure of several runs: mean, lowest and highest; and the mean of where it was."""
+
+    mean: float
+    low: float
+    high: float
+    images: float
+    hours: float
+
+
+def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
+    """The runs of some run directories; the others among them are left out.
+
+    Raises:
+        BadInput: there is no run among them, or none was evaluated.
+    """
+    folders = [folder for folder in folders if (Path(folder) / "config.json").is_file()]
+    if not folders:
+        raise BadInput("no run directory was given; write drumgan compare RUN RUN ..., such as runs/*.")
+    runs = [read_run(folder) for folder in folders]
+    if not any(run.curves for run in runs):
+        raise BadInput("none of these runs was evaluated; see drumgan evaluate, or config.evaluation.every.")
+    return runs
+
+
+def read_run(folder: str | os.PathLike[str]) -> Run:
+    """A run's curves, of the evaluations in training and of `drumgan evaluate`."""
+    config = read_config(folder)
+    batch_size = config["train"]["batch_size"]
+    lines = read_metrics(folder)
+    clock = training_clock(lines)
+    values: dict[str, dict[int, float]] = {}
+    conditions: dict[str, set[tuple[Any, ...]]] = {}
+    for line in lines:
+        for name, value in line.items():
+            if name.startswith(_PREFIX):
+                values.setdefault(name.removeprefix(_PREFIX), {})[int(line["step"])] = value
+    in_training = frozenset(values)
+    for step, report in read_reports(folder).items():
+        for name, figure in report.get("figures", {}).items():
+            apart = "truncation" in figure and name in in_training
+            name = f"{name} (evaluate)" if apart else name
+            values.setdefault(name, {}).setdefault(step, figure["value"])
+            conditions.setdefault(name, set()).add(tuple(figure.get(part) for part in CONDITIONS))
+    curves = {
+        name: [Point(step, step * batch_size, _hours_at(clock, step), value) for step, value in sorted(by_step.items())]
+        for name, by_step in sorted(values.items())
+    }
+    last = max((int(line["step"]) for line in lines), default=0)
+    return Run(
+        name=Path(folder).resolve().name,
+        images=last * batch_size,
+        hours=_hours_at(clock, last),
+        curves=curves,
+        conditions=conditions,
+        seed=config.get("seed"),
+        identity=_without(config, "seed", *FREE),
+        whole=_without(config, "seed"),
+    )
+
+
+def groups_of(runs: Sequence[Run]) -> list[Group]:
+    """Runs of one config with different seeds together, under what their names have in common; in the runs' order.
+
+    Where a seed comes twice, what a run may be resumed with other values of must be the same too; where it comes twice
+    even so, its runs are repetitions, and all of that config stay apart.
+    """
+    groups = _alike(runs, ("identity", "whole"))
+    names = [_common_name(group) for group in groups]
+    return [
+        Group(name if name and names.count(name) == 1 else "+".join(run.name for run in group), group)
+        for name, group in zip(names, groups, strict=True)
+    ]
+
+
+def best_point(run: Run, figure: str) -> Point | None:
+    """The best finite value of a figure."""
+    sign = -1.0 if is_higher_better(figure) else 1.0
+    points = [point for point in run.curves.get(figure, ()) if math.isfinite(point.value)]
+    return min(points, key=lambda point: sign * point.value, default=None)
+
+
+def point_at(run: Run, figure: str, moment: Moment) -> Point | None:
+    """The last evaluation of a figure not after a moment; None where there is none, or the run had ended before."""
+    return None if moment.is_after(run) else moment.last(run.curves.get(figure, ()))
+
+
+def spread(points: Sequence[Point]) -> Spread:
+    """What one point of each run comes to."""
+    values = [point.value for point in points]
+    mean, low, high = float(np.mean(values)), float(np.min(values)), float(np.max(values))
+    images, hours = (float(np.mean(column)) for column in zip(*((p.images, p.hours) for p in points), strict=True))
+    return Spread(mean, low, high, images, hours)
+
+
+def curve_of(group: Group, figure: str) -> list[Spread]:
+    """A group's curve: at the steps at which all of its runs were evaluated."""
+    curves = [{point.step: point for point in run.curves.get(figure, ())} for run in group.runs]
+    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
+    return [spread([curve[step] for curve in curves]) for step in steps]
+
+
+def _alike(runs: Sequence[Run], fields: Sequence[str]) -> list[tuple[Run, ...]]:
+    """Runs split by the first of their fields, and where a seed comes twice in a part, that by the next."""
+    if not fields:
+        return [(run,) for run in runs]
+    parts: dict[str, list[Run]] = {}
+    for run in runs:
+        parts.setdefault(getattr(run, fields[0]), []).append(run)
+    groups: list[tuple[Run, ...]] = []
+    for part in parts.values():
+        distinct = len({run.seed for run in part}) == len(part)
+        groups += [tuple(part)] if distinct else _alike(part, fields[1:])
+    return groups
+
+
+def _without(config: dict[str, Any], *free: str) -> str:
+    """A config less its keys and sections of these names, as text that is equal where it is."""
+    flat = flatten_dict(config, sep=".")
+    kept = {
+        key: value for key, value in flat.items() if not any(key == one or key.startswith(f"{one}.") for one in free)
+    }
+    return json.dumps(kept, sort_keys=True)
+
+
+def _common_name(runs: Sequence[Run]) -> str:
+    """What the names begin with, up to where their last common word ends."""
+    names = [run.name for run in runs]
+    if len(names) == 1:
+        return names[0]
+    same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    common = "".join(letters[0] for letters in same)
+    return common[: max(common.rfind(sign) for sign in "-_. ")] if set(common) & set("-_. ") else common
+
+
+def _hours_at(clock: Sequence[tuple[int, float]], step: int) -> float:
+    """Hours of training at a step: those of the last line up to it."""
+    return max((hours for at, hours in clock if at <= step), default=0.0)
