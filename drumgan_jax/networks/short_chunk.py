@@ -40,9 +40,7 @@ class ShortChunk(nn.Module):
             mel: [batch, mel, frames, 1]; the published network takes decibels of power.
             train: use the batch's statistics, and drop half of the embedding on the way to the logits.
         """
-        x = _normalization(train, "spec_bn")(mel)
-        for index, width in enumerate(self.blocks):
-            x = _Residual(width * self.channels, name=f"layer{index + 1}")(x, train)
+        x = _blocks(mel, self.channels, self.blocks, train)[-1]
         x = jnp.max(x, axis=(1, 2))
         x = nn.Dense(x.shape[-1], name="dense1")(x)
         embedding = nn.relu(_normalization(train, "bn")(x))
@@ -50,15 +48,58 @@ class ShortChunk(nn.Module):
         return nn.Dense(self.num_labels, name="dense2")(x), embedding
 
 
+class ShortChunkTaps(nn.Module):
+    """What the first four blocks of ShortChunk make of a mel spectrogram, whose sides may be any multiples of 16.
+
+    Its variables are a part of ShortChunk's; normalisation is by their running averages.
+
+    Attributes:
+        channels: width of the first block.
+        blocks: each block's width, in multiples of `channels`; those after the fourth are not run.
+        compute_dtype: what convolutions run in; normalisation runs in float32.
+    """
+
+    channels: int = 128
+    blocks: tuple[int, ...] = (1, 1, 2, 2, 2, 2, 4)
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, mel: Array) -> tuple[Array, Array, Array, Array]:
+        """Maps [batch, bands / 2^k, frames / 2^k, channels], k from 1 to 4, of [batch, bands, frames, 1]."""
+        first, second, third, fourth = _blocks(mel, self.channels, self.blocks[:4], False, self.compute_dtype)
+        return first, second, third, fourth
+
+
+def _blocks(
+    x: Array, channels: int, blocks: tuple[int, ...], train: bool, dtype: jnp.dtype = jnp.float32
+) -> list[Array]:
+    """What leaves each block, of [batch, mel, frames, 1]; called within a module, whose layers it makes."""
+    x = _normalization(train, "spec_bn")(x)
+    maps = []
+    for index, width in enumerate(blocks):
+        x = _Residual(width * channels, dtype, name=f"layer{index + 1}")(x, train)
+        maps.append(x)
+    return maps
+
+
 class _Residual(nn.Module):
     features: int
+    compute_dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         def layer(x: Array, index: int, stride: int) -> Array:
             # Explicit padding: XLA's "SAME" would pad an even side with stride 2 on its end only.
-            x = nn.Conv(self.features, (3, 3), (stride, stride), padding=_PADDING, name=f"conv_{index}")(x)
-            return _normalization(train, f"bn_{index}")(x)
+            convolution = nn.Conv(
+                self.features,
+                (3, 3),
+                (stride, stride),
+                padding=_PADDING,
+                dtype=self.compute_dtype,
+                name=f"conv_{index}",
+            )
+            x = convolution(x).astype(jnp.float32)
+            return _normalization(train, f"bn_{index}")(x).astype(self.compute_dtype)
 
         out = layer(nn.relu(layer(x, 1, 2)), 2, 1)
         return nn.relu(layer(x, 3, 2) + out)

@@ -5,13 +5,12 @@ classification"). Modules carry the names of the PyTorch port's weights.
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
 from drumgan_jax.networks.torch_layout import convert
 from drumgan_jax.parts import Array
-
-_POOL = (2, 2)
 
 
 class VGGish(nn.Module):
@@ -32,19 +31,54 @@ class VGGish(nn.Module):
     @nn.compact
     def __call__(self, patches: Array) -> Array:
         """Embeddings [batch, dimensions] of log-mel patches [batch, frames, bands, 1], 96 x 64 as published."""
-        x = patches
-        # Places in the port's list of layers, in which rectifiers and pools count too.
-        for place, width, pool in zip(
-            (0, 3, 6, 8, 11, 13), self.widths, (True, True, False, True, False, True), strict=True
-        ):
-            x = nn.relu(nn.Conv(width, (3, 3), name=f"features.{place}")(x))
-            x = nn.max_pool(x, _POOL, _POOL) if pool else x
+        x = _stages(patches, self.widths, patches.dtype)[-1]
         # The port transposes to channels last before it flattens, so that this order is the weights' own.
         x = x.reshape(x.shape[0], -1)
         for place in (0, 2):
             x = nn.relu(nn.Dense(self.hidden, name=f"embeddings.{place}")(x))
         x = nn.Dense(self.dimensions, name="embeddings.4")(x)
         return nn.relu(x) if self.rectified else x
+
+
+class VGGishTaps(nn.Module):
+    """What each stage of VGGish makes of a log-mel spectrogram, whose sides may be any multiples of 16.
+
+    Its variables are a part of VGGish's.
+
+    Attributes:
+        widths: channels of the six convolutions.
+        compute_dtype: what convolutions run in.
+    """
+
+    widths: tuple[int, int, int, int, int, int] = (64, 128, 256, 256, 512, 512)
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, mel: Array) -> tuple[Array, Array, Array, Array]:
+        """Maps [batch, bands / 2^k, frames / 2^k, channels], k from 1 to 4, of log-mel [batch, bands, frames, 1]."""
+        maps = _stages(mel.swapaxes(1, 2), self.widths, self.compute_dtype)
+        first, second, third, fourth = (x.swapaxes(1, 2) for x in maps)
+        return first, second, third, fourth
+
+
+def _stages(x: Array, widths: tuple[int, ...], dtype: jnp.dtype) -> list[Array]:
+    """What leaves each pool, of [batch, frames, bands, 1]; called within a module, whose layers it makes."""
+    maps = []
+    # Places in the port's list of layers, in which rectifiers and pools count too.
+    for place, width, pool in zip((0, 3, 6, 8, 11, 13), widths, (True, True, False, True, False, True), strict=True):
+        x = nn.Conv(width, (3, 3), dtype=dtype, name=f"features.{place}")(x)
+        # Before the rectifier, which is the same and a quarter of the work.
+        x = nn.relu(_pool(x) if pool else x)
+        maps += [x] if pool else []
+    return maps
+
+
+def _pool(x: Array) -> Array:
+    """Maximum of each 2 x 2 places of [batch, frames, bands, channels]; nn.max_pool's gradient is slow on CPU."""
+    batch, frames, bands, channels = x.shape
+    cells = x.reshape(batch, frames // 2, 2, bands // 2, 2, channels)
+    rows = jnp.maximum(cells[:, :, 0], cells[:, :, 1])
+    return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1])
 
 
 def from_torch(state: Mapping[str, np.ndarray], network: VGGish) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from torch_reference import TorchLayers, channels_last, relu
 
-from drumgan_jax.networks.short_chunk import ShortChunk, from_torch
+from drumgan_jax.networks.short_chunk import ShortChunk, ShortChunkTaps, from_torch
 
 SMALL = ShortChunk(num_labels=3, channels=2)
 
 
-def reference(layers, x):
-    x = layers.batch_norm("spec_bn", x, 1e-5)
+def blocks(layers, x):
+    x, maps = layers.batch_norm("spec_bn", x, 1e-5), []
     for index, width in enumerate((2, 2, 4, 4, 4, 4, 8), start=1):
         name = f"layer{index}"
 
@@ -21,6 +21,12 @@ def reference(layers, x):
             return layers.batch_norm(f"{name}.bn_{place}", x, 1e-5)
 
         x = relu(layer(relu(layer(x, 1, 2)), 2, 1) + layer(x, 3, 2))
+        maps.append(x)
+    return maps
+
+
+def reference(layers, x):
+    x = blocks(layers, x)[-1]
     assert x.shape[2] == 1
     x = layers.linear("dense1", x[:, :, 0].max(axis=2), 8)
     embedding = relu(layers.batch_norm("bn", x, 1e-5))
@@ -57,3 +63,26 @@ def test_training_drops_half_and_keeps_running_statistics():
     assert np.abs(np.asarray(logits - others)).max() > 0.01
     # A tenth of the way from 0 to the batch's mean, as PyTorch's momentum 0.1.
     np.testing.assert_allclose(updates["batch_stats"]["spec_bn"]["mean"], [0.1 * jnp.mean(mel)], rtol=1e-5)
+
+
+def test_taps_are_the_first_blocks_of_the_whole_network_by_its_running_averages():
+    layers = TorchLayers()
+    mel = np.random.default_rng(1).normal(size=(3, 1, 32, 48))
+    expected = blocks(layers, mel)[:4]
+    reference(layers, np.zeros((1, 1, 128, 128)))
+    whole = from_torch(layers.state, SMALL)
+    taps = ShortChunkTaps(channels=2)
+    shapes = jax.eval_shape(taps.init, jax.random.key(0), channels_last(mel))
+    part = {kind: {name: whole[kind][name] for name in layers} for kind, layers in shapes.items()}
+    apply = jax.jit(lambda mel: taps.apply(part, mel, mutable=["batch_stats"]))
+    maps, kept = apply(channels_last(mel))
+    assert [tuple(found.shape) for found in maps] == [(3, 16, 24, 2), (3, 8, 12, 2), (3, 4, 6, 4), (3, 2, 3, 4)]
+    alone, _ = apply(channels_last(mel[1:2]))
+    for found, own, wanted in zip(maps, alone, expected, strict=True):
+        np.testing.assert_allclose(found, wanted.transpose(0, 2, 3, 1), rtol=0, atol=1e-5 * np.abs(wanted).max())
+        np.testing.assert_allclose(own[0], found[1], rtol=0, atol=1e-6 * np.abs(wanted).max())
+    jax.tree.map(np.testing.assert_array_equal, kept["batch_stats"], part["batch_stats"])
+    halves = jax.jit(taps.clone(compute_dtype=jnp.bfloat16).apply)(part, channels_last(mel))
+    for half, found in zip(halves, maps, strict=True):
+        assert half.dtype == jnp.bfloat16
+        np.testing.assert_allclose(np.asarray(half, np.float32), found, rtol=0, atol=0.05 * np.abs(found).max())

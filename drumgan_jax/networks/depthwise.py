@@ -1,0 +1,66 @@
+"""The 3 x 3 convolution of every channel by itself."""
+
+import functools
+import operator
+
+import jax
+import jax.numpy as jnp
+
+from drumgan_jax.parts import Array
+
+_TAPS = [(i, j) for i in range(3) for j in range(3)]
+
+
+@jax.custom_vjp
+def depthwise(x: Array, kernel: Array) -> Array:
+    """Correlation of each channel with its own taps, with zero padding to the same size.
+
+    A sum of shifted images, and so are its derivatives: XLA's grouped convolution takes over ten times as long on CPU.
+
+    Args:
+        x: [batch, freq, time, channels].
+        kernel: [3, 3, 1, channels], of the same dtype.
+
+    Returns:
+        [batch, freq, time, channels] in that dtype.
+    """
+    terms = [shifted * kernel[i, j, 0] for (i, j), shifted in zip(_TAPS, _shifted(x), strict=True)]
+    return functools.reduce(operator.add, terms)
+
+
+def _backward(kept: tuple[Array, Array], y: Array) -> tuple[Array, Array]:
+    x, kernel = kept
+    taps = jax.lax.platform_dependent(x, y, cpu=_taps_by_rows, default=_taps_at_once)
+    return depthwise(y, kernel[::-1, ::-1]), taps.reshape(kernel.shape)
+
+
+depthwise.defvjp(lambda x, kernel: (depthwise(x, kernel), (x, kernel)), _backward)
+
+
+def _taps_at_once(x: Array, y: Array) -> Array:
+    """Gradient [9, channels] by the kernel, of x and what comes back."""
+    return jnp.stack([jnp.sum(shifted * y, axis=(0, 1, 2)) for shifted in _shifted(x)])
+
+
+def _taps_by_rows(x: Array, y: Array) -> Array:
+    """The same, row after row, which CPU does several times faster than sums over whole images."""
+    padded, time = _padded(x), y.shape[2]
+
+    def add(row: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
+        rows = jax.lax.dynamic_slice_in_dim(padded, row, 3, axis=1)
+        back = jax.lax.dynamic_index_in_dim(y, row, axis=1, keepdims=False)
+        return tuple(sum + rows[:, i, j : j + time] * back for sum, (i, j) in zip(sums, _TAPS, strict=True))
+
+    empty = jnp.zeros_like(y[:, 0])
+    sums = jax.lax.fori_loop(0, y.shape[1], add, (empty,) * len(_TAPS))
+    return jnp.stack([jnp.sum(sum, axis=(0, 1)) for sum in sums])
+
+
+def _padded(x: Array) -> Array:
+    return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+
+def _shifted(x: Array) -> list[Array]:
+    _, freq, time, _ = x.shape
+    padded = _padded(x)
+    return [padded[:, i : i + freq, j : j + time] for i, j in _TAPS]
