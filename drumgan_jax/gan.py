@@ -13,8 +13,10 @@ from flax.traverse_util import flatten_dict
 
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.errors import BadInput
+from drumgan_jax.features import build_features
 from drumgan_jax.growth import Constant, Growth, Progressive
-from drumgan_jax.networks import growing, progressive, style_waveform, stylegan2
+from drumgan_jax.networks import growing, progressive, projected, style_waveform, stylegan2
+from drumgan_jax.objectives.hinge import Hinge
 from drumgan_jax.objectives.logistic import Logistic
 from drumgan_jax.objectives.regularizer import Objective
 from drumgan_jax.objectives.wasserstein import Wasserstein
@@ -31,8 +33,9 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "stylegan2": stylegan2.Discriminator,
     "progressive": progressive.Discriminator,
     "style_waveform": style_waveform.Discriminator,
+    "projected": projected.Discriminator,
 }
-OBJECTIVES = {"logistic": Logistic, "wasserstein": Wasserstein}
+OBJECTIVES: dict[str, type[Objective]] = {"logistic": Logistic, "wasserstein": Wasserstein, "hinge": Hinge}
 GROWTHS: dict[str, type[Growth]] = {"constant": Constant, "progressive": Progressive}
 COMPUTE_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -82,7 +85,7 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
 
     Args:
         config: sections `representation`, `generator`, `discriminator`, `objective`, `train` and, where the networks
-            grow, `growth`.
+            grow, `growth`, and where the discriminator looks through frozen networks, `features`.
         num_labels: classes that condition both networks; 0 for none.
 
     Raises:
@@ -94,10 +97,12 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
         "num_labels": num_labels,
         "compute_dtype": resolve_compute_dtype(config["train"]["compute_dtype"]),
     }
+    features = build_features(config.get("features", {}), representation)
+    looking = {"features": features} if features else {}
     gan = Gan(
         representation=representation,
         generator=build_part(GENERATORS, config["generator"], "generator", **given),
-        discriminator=build_part(DISCRIMINATORS, config["discriminator"], "discriminator", **given),
+        discriminator=build_part(DISCRIMINATORS, config["discriminator"], "discriminator", **given, **looking),
         objective=build_part(OBJECTIVES, config["objective"], "objective"),
         growth=build_part(GROWTHS, config.get("growth", {"kind": "constant"}), "growth"),
     )

@@ -22,7 +22,7 @@ from drumgan_jax.latents.rendering import BATCH
 from drumgan_jax.latents.seeds import direction_of, labels_of, z_of
 from drumgan_jax.packed import read_instrument
 from drumgan_jax.training.run import CONFIG_NAME
-from drumgan_jax.training.trained import load_encoder, load_gan
+from drumgan_jax.training.trained import load_encoder, load_gan, with_vocoder
 
 __all__ = ["BATCH", "Instrument", "Latents", "Sounds", "load"]
 
@@ -365,32 +365,36 @@ class Instrument:
         return self._map(z, np.zeros((1, len(self.label_names)), np.float32), 0.0)[0]
 
 
-def load(run: str | Path | None = None, step: int | str | None = None) -> Instrument:
+def load(run: str | Path | None = None, step: int | str | None = None, vocoder: str | Path | None = None) -> Instrument:
     """Load an instrument, ready to play.
 
     Args:
         run: a run directory, of which `config.json` and one checkpoint's EMA item are read; or a file that
             `drumgan pack` wrote; None for the model that comes with this package.
         step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`.
+        vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
+            names or its file holds, empty for none.
 
     Raises:
-        BadInput: it is neither, has no such checkpoint, or is of a task without a generator.
+        BadInput: it is neither, has no such checkpoint, or is of a task without a generator; or the vocoder cannot be
+            read, or is of another mel scale.
     """
     if run is None and not SHIPPED.is_file():
         raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
     path = SHIPPED if run is None else Path(run)
     if path.suffix == ".npz":
-        return _load_packed(path, step)
-    trained = load_gan(path, "last" if step is None else step)
+        return _load_packed(path, step, vocoder)
+    trained = load_gan(path, "last" if step is None else step, vocoder)
     variables = jax.device_put(trained.variables)
     return Instrument(trained.gan, variables, trained.label_names, trained.step, trained.config, run=path)
 
 
-def _load_packed(path: Path, step: int | str | None) -> Instrument:
+def _load_packed(path: Path, step: int | str | None, vocoder: str | Path | None) -> Instrument:
     packed = read_instrument(path)
     if step not in (None, "last", "best", packed.step, str(packed.step)):
         raise BadInput(f"{path} has no step {step}; it is of step {packed.step} alone.")
-    of_run = (packed.gan, jax.device_put(packed.variables), packed.label_names, packed.step, packed.config)
+    gan = with_vocoder(packed.gan, vocoder)
+    of_run = (gan, jax.device_put(packed.variables), packed.label_names, packed.step, packed.config)
     instrument = Instrument(*of_run, packed=packed.encoding)
     instrument.kept[instrument.model, packed.components.num_samples] = packed.components
     return instrument

@@ -1,5 +1,6 @@
-"""A playable instrument as one file: generator, encoder, components and the config that they are built by."""
+"""A playable instrument as one file: generator, encoder, vocoder, components and the config that they are built by."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
@@ -8,13 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 from drumgan_jax.encoder import Encoding, build_encoder
 from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import Gan, gan_at
 from drumgan_jax.latents.components import Components
-from drumgan_jax.weight_file import fitted, flat, not_one, read_weights, write_weights
+from drumgan_jax.vocoder import TrainedVocoder, Vocoded, build_vocoder, section_of, shapes_of, vocoded
+from drumgan_jax.weight_file import fitted, flat, halved, not_one, read_weights, restored, write_weights
 
 FORMAT = "drumgan instrument 1"
 _OWNER = "an instrument"
@@ -54,13 +55,14 @@ def save_instrument(path: str | os.PathLike[str], instrument: Any, card: Mapping
         BadInput: the path does not end in .npz or cannot be written, or a weight is not finite.
     """
     gan, encoding = instrument.gan, instrument.encoding
+    vocoder = gan.representation if isinstance(gan.representation, Vocoded) else None
     header = {
         "format": FORMAT,
-        # Where the data lay on one machine says nothing to anyone else.
-        "config": {name: value for name, value in instrument.config.items() if name != "data"},
+        "config": anywhere(instrument.config),
         "labels": list(instrument.label_names),
         "step": instrument.step,
         "encoder": None if encoding is None else encoding.section,
+        "vocoder": None if vocoder is None else section_of(vocoder.maker),
         "card": dict(card),
     }
     generator = {name: tree for name, tree in instrument.variables.items() if name != "growth"}
@@ -69,12 +71,15 @@ def save_instrument(path: str | os.PathLike[str], instrument: Any, card: Mapping
     params = {
         name: tree if name in used else jax.tree.map(np.zeros_like, tree) for name, tree in generator["params"].items()
     }
-    arrays = _halved("generator", {**generator, "params": params})
+    arrays = _prefixed("generator", halved(flat({**generator, "params": params})))
     fitted(_prefixed("generator", flat(generator)), {"generator": _generator_shapes(gan, len(instrument.label_names))})
     if encoding is not None:
         shapes = jax.eval_shape(encoding.encoder.init, jax.random.key(0))
         fitted(_prefixed("encoder", flat(encoding.variables)), {"encoder": shapes})
-        arrays |= _halved("encoder", encoding.variables)
+        arrays |= _prefixed("encoder", halved(flat(encoding.variables)))
+    if vocoder is not None:
+        fitted(_prefixed("vocoder", flat(vocoder.weights)), {"vocoder": shapes_of(vocoder.maker)})
+        arrays |= _prefixed("vocoder", halved(flat(vocoder.weights)))
     components = _prefixed("components", instrument.components().arrays())
     if odd := [name for name, array in components.items() if not np.isfinite(array).all()]:
         raise BadInput(
@@ -100,12 +105,17 @@ def read_instrument(path: str | os.PathLike[str]) -> Packed:
         raise not_one(path, _OWNER, error) from error
     try:
         gan, growth = gan_at(config, len(labels), step)
-        variables = _restored(_part("generator", arrays), _generator_shapes(gan, len(labels)))
+        variables = restored(_part("generator", arrays), _generator_shapes(gan, len(labels)))
         encoding = None
         if section is not None:
             encoder = build_encoder({"encoder": section}, gan, len(labels))
             shapes = jax.eval_shape(encoder.init, jax.random.key(0))
-            encoding = Encoding(encoder, section, jax.device_put(_restored(_part("encoder", arrays), shapes)))
+            encoding = Encoding(encoder, section, jax.device_put(restored(_part("encoder", arrays), shapes)))
+        if header.get("vocoder") is not None:
+            vocoder = build_vocoder(header["vocoder"])
+            weights = restored(_part("vocoder", arrays), shapes_of(vocoder))
+            sounding = vocoded(gan.representation, TrainedVocoder(vocoder, weights, {}), path)
+            gan = dataclasses.replace(gan, representation=sounding)
         if components.mean.shape != (gan.generator.w_dim,):
             raise BadInput("its components are of another size than the generator's w; write it again.")
     except (BadInput, KeyError, TypeError, AttributeError) as problem:
@@ -113,29 +123,17 @@ def read_instrument(path: str | os.PathLike[str]) -> Packed:
     return Packed(config, tuple(labels), step, gan, {**variables, **growth}, encoding, components, card)
 
 
+def anywhere(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's config without where its data and its vocoder lay on one machine, which says nothing to anyone else."""
+    kept = {name: value for name, value in config.items() if name != "data"}
+    if "vocoder" in kept["representation"]:
+        kept["representation"] = {**kept["representation"], "vocoder": ""}
+    return kept
+
+
 def _generator_shapes(gan: Gan, num_labels: int) -> dict[str, Any]:
     labels = jnp.zeros((1, num_labels)) if num_labels else None
     return jax.eval_shape(gan.generator.init, jax.random.key(0), jnp.zeros((1, gan.generator.z_dim)), labels, None)
-
-
-def _halved(prefix: str, variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Arrays by path, "params" in half precision but for what is out of its range."""
-    arrays = {}
-    for name, array in _prefixed(prefix, flat(variables)).items():
-        largest = np.abs(array).max(initial=0.0)
-        fits = name.startswith(f"{prefix}/params/") and largest < float(np.finfo(np.float16).max)
-        arrays[name] = array.astype(np.float16) if fits else array
-    return arrays
-
-
-def _restored(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables in the network's own precision; see `fitted`."""
-    dtypes = {name: leaf.dtype for name, leaf in flatten_dict(dict(shapes), sep="/").items()}
-    whole = {
-        name: array.astype(dtypes[name]) if array.dtype == np.float16 and name in dtypes else array
-        for name, array in arrays.items()
-    }
-    return fitted(whole, shapes)
 
 
 def _prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -140,7 +140,8 @@ def build_part(
         given: fields that come from elsewhere than the section (a shape, a number of labels).
 
     Raises:
-        BadInput: the kind or a field is unknown, or a field without default is missing.
+        BadInput: the kind or a field is unknown, a field without default is missing, or the part has no use for what
+            is given.
     """
     fields = {key: _frozen(value) for key, value in settings.items()}
     kind = fields.pop("kind", None)
@@ -154,6 +155,10 @@ def _construct(part: Callable[..., Part], fields: dict[str, Any], section: str, 
     unknown = sorted(set(fields) - set(known))
     if unknown:
         raise BadInput(f"config.{section} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+    if useless := sorted(set(given) - set(known)):
+        raise BadInput(
+            f"config has {', '.join(useless)}, which this kind of config.{section} has no use for; take it out."
+        )
     missing = sorted(
         name
         for name, f in known.items()

@@ -111,6 +111,25 @@ def flat(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf) for name, leaf in sorted(flatten_dict(dict(variables), sep="/").items())}
 
 
+def halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays by path, those of "params" in half precision but for what is out of its range."""
+    halves = {}
+    for name, array in arrays.items():
+        fits = name.startswith("params/") and np.abs(array).max(initial=0.0) < float(np.finfo(np.float16).max)
+        halves[name] = array.astype(np.float16) if fits else array
+    return halves
+
+
+def restored(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables of arrays that were `halved`, in the network's own precision; see `fitted`."""
+    dtypes = {name: leaf.dtype for name, leaf in flatten_dict(dict(expected), sep="/").items()}
+    whole = {
+        name: array.astype(dtypes[name]) if array.dtype == np.float16 and name in dtypes else array
+        for name, array in arrays.items()
+    }
+    return fitted(whole, expected)
+
+
 def fitted(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, Any]:
     """Variables as a tree, once names, shapes and dtypes are the network's own and all values are finite.
 

@@ -29,15 +29,19 @@ SHAPES = {
     ("style_drumsynth", "small"): (1, 16384, 1),
     ("style_drumsynth", "packaged"): (1, 8192, 1),
     ("style_drumsynth", "tiny"): (1, 2048, 1),
+    ("pjloopgan", "full"): (64, 192, 1),
+    ("pjloopgan", "small"): (64, 192, 1),
+    ("pjloopgan", "tiny"): (32, 96, 1),
 }
 PHASES = {
     "splice_loops": {"generator", "discriminator", "r1", "path_length"},
     "electrogan": {"generator", "discriminator", "r1", "path_length"},
     "drumgan_vst": {"generator", "discriminator"},
     "style_drumsynth": {"generator", "discriminator"},
+    "pjloopgan": {"generator", "discriminator"},
 }
 # Of the generator at full size.
-PARAMETERS = {"splice_loops": 20e6, "electrogan": 20e6, "drumgan_vst": 5e6, "style_drumsynth": 15e6}
+PARAMETERS = {"splice_loops": 20e6, "electrogan": 20e6, "drumgan_vst": 5e6, "style_drumsynth": 15e6, "pjloopgan": 20e6}
 
 
 def load(repository: Path, name: str) -> ModuleType:
@@ -96,3 +100,44 @@ def test_the_papers_grid_is_six_overrides_that_the_config_knows(repository: Path
 def test_an_unknown_variant_names_the_known_ones(repository: Path) -> None:
     with pytest.raises(ValueError, match="full, small, tiny"):
         load(repository, "splice_loops").get_config("huge")
+
+
+def test_the_rows_of_table_1_are_variants_with_one_generator(repository: Path) -> None:
+    """Networks a row looks through, score maps a network, and the sizes of the latents."""
+    module = load(repository, "pjloopgan")
+    rows = {
+        "stylegan2": (),
+        "stylegan2_early": (),
+        "vggish": ("vggish",),
+        "scnn_tags": ("scnn_tags",),
+        "scnn_loops": ("scnn_loops",),
+        "vggish_scnn_tags": ("vggish", "scnn_tags"),
+        "vggish_scnn_loops": ("vggish", "scnn_loops"),
+        "z512": ("vggish",),
+    }
+    for size in ("full", "small", "tiny"):
+        whole = module.get_config(size)
+        assert whole == module.get_config(f"{size}-vggish_scnn_loops")
+        for row, features in rows.items():
+            config = module.get_config(f"{size}-{row}")
+            assert set(config.get("features", {})) == set(features)
+            assert config.objective.kind == ("hinge" if features else "logistic")
+            latents = (512, 512) if row == "z512" else (32, 64)
+            assert (config.generator.z_dim, config.generator.w_dim) == latents
+            if row != "z512":
+                assert config.generator == whole.generator
+            assert config.representation == whole.representation
+    early, baseline = (module.get_config(f"full-{row}") for row in ("stylegan2_early", "stylegan2"))
+    assert early.train.total_images * 5 == baseline.train.total_images
+    critics = {row: build_gan(fitted(module.get_config(f"tiny-{row}")), 0).discriminator for row in rows}
+    maps = {
+        row: jax.eval_shape(critic.init_with_output, jax.random.key(0), _example(), None)[0]
+        for row, critic in critics.items()
+    }
+    assert {row: len(critique.scores) for row, critique in maps.items()} == {
+        row: 4 * len(features) or 1 for row, features in rows.items()
+    }
+
+
+def _example() -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((4, 32, 96, 1), "float32")

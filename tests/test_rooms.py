@@ -17,6 +17,8 @@ FLOORS = {
     "latents": 4,
     "encoder": 5,
     "gan": 5,
+    "vocoder": 5,
+    "features": 5,
     "growth": 6,
     "weight_file": 7,
     "classifier": 5,

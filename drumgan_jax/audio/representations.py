@@ -89,18 +89,20 @@ def build_representation(settings: Mapping[str, Any]) -> parts.Representation:
 
 def settings_of(representation: parts.Representation) -> dict[str, Any]:
     """The section that builds the representation again, statistics included; can be written as JSON."""
-    kind = next(kind for kind, part in REPRESENTATIONS.items() if part is type(representation))
-    return {"kind": kind, **{name: _as_lists(value) for name, value in _fields(representation).items()}}
+    # A representation may be of a class that was made of its kind's, with another way to decode.
+    kind, part = next(one for one in REPRESENTATIONS.items() if isinstance(representation, one[1]))
+    names = [f.name for f in dataclasses.fields(part)]  # type: ignore[arg-type]
+    return {"kind": kind, **{name: _as_lists(getattr(representation, name)) for name in names}}
 
 
 def differences(a: parts.Representation, b: parts.Representation, seen: bool = False) -> list[str]:
     """Settings in which two representations differ, as "name: value against value".
 
-    Left aside is what does not change what a data set holds: statistics, how phases are found in decoding, and how the
+    Left aside is what does not change what a data set holds: statistics, how sounds are made in decoding, and how the
     networks see complex numbers; the last is not where `seen` is asked for.
     """
     first, second = settings_of(a), settings_of(b)
-    aside = {"mean", "std", "griffin_lim_iterations", "griffin_lim_momentum"}
+    aside = {"mean", "std", "griffin_lim_iterations", "griffin_lim_momentum", "vocoder"}
     aside |= set() if seen else {"compression", "centred"}
     names = [name for name in {**first, **second} if name not in aside]
     if first["kind"] != second["kind"]:
@@ -124,10 +126,6 @@ def encode(representation: parts.Representation, waveform: Array) -> Array:
 def decode(representation: parts.Representation, x: Array, key: Array) -> Array:
     """`representation.decode`, compiled: waveforms [batch, samples] of x [batch, freq, time, channels]."""
     return representation.decode(x, key)
-
-
-def _fields(representation: parts.Representation) -> dict[str, Any]:
-    return {f.name: getattr(representation, f.name) for f in dataclasses.fields(representation)}  # type: ignore[arg-type]
 
 
 def _as_lists(value: Any) -> Any:

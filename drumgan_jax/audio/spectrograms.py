@@ -223,14 +223,18 @@ class _Logarithmic(_Spectral):
         mean, std = self._statistics()
         return (features - mean) / (self.sigmas * std)
 
+    def denormalize(self, x: Array) -> Array:
+        """Features of what networks see: the inverse of `normalize`, but for what that may have clipped."""
+        mean, std = self._statistics()
+        return self.sigmas * std * x + mean
+
     def magnitude(self, x: Array) -> Array:
         """Magnitudes [batch, time, n_fft / 2 + 1] that network output [batch, freq, time, 1] stands for.
 
         They are kept within what a waveform in [-1, 1] can have; bins the network does not see are zero.
         """
         check_example(self, x)
-        mean, std = self._statistics()
-        return self._magnitude(jnp.swapaxes((self.sigmas * std * x + mean)[..., 0], 1, 2))
+        return self._magnitude(jnp.swapaxes(self.denormalize(x)[..., 0], 1, 2))
 
     def decode(self, x: Array, key: Array) -> Array:
         """Waveforms [batch, samples] of network output [batch, freq, time, 1], by Griffin-Lim from random phases."""
@@ -304,17 +308,24 @@ class LogMel(_Logarithmic):
         fmin: lowest frequency in Hz.
         fmax: highest frequency in Hz; None for half the sample rate.
         floor: band magnitudes below this count as it.
+        vocoder: a vocoder's run directory, or its file of `drumgan pack`, that makes the sounds of networks
+            (drumgan_jax.vocoder); by itself, and without one, this class makes them by mel inversion and Griffin-Lim.
     """
 
     num_mels: int = 64
     fmin: float = 0.0
     fmax: float | None = None
     floor: float = 1e-5
+    vocoder: str = ""
 
     sigmas: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         require_positive_integer("representation.num_mels", self.num_mels)
+        if not isinstance(self.vocoder, str):
+            raise BadInput(
+                f"representation.vocoder is {self.vocoder!r}; give a run directory or a file, or leave it empty."
+            )
         super().__post_init__()
         _ = self._filters()
 

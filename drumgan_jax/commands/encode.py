@@ -24,6 +24,9 @@ from drumgan_jax.training.pictures import save_grid
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+VOCODER = flags.DEFINE_string(
+    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+)
 AUDIO = flags.DEFINE_string("audio", None, "an audio file, or a folder of them.", required=True)
 OUT = flags.DEFINE_string("out", None, "folder for what is made; made if absent.", required=True)
 INVERT = flags.DEFINE_bool("invert", False, "find the latents by optimisation.")
@@ -42,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     """Encode; see the module's docstring."""
     del argv
     files = audio_files(AUDIO.value)
-    instrument = open_instrument(RUN.value, STEP.value)
+    instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
     if not INVERT.value:
         check_encoder(instrument)
     with progress("invert" if INVERT.value else "encode", len(files)) as told:

@@ -22,6 +22,9 @@ from drumgan_jax.errors import BadInput
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to measure.")
 STEP = flags.DEFINE_string("step", "last", "its checkpoint: a step's number, last, or best by evaluation.metric.")
+VOCODER = flags.DEFINE_string(
+    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+)
 DATA = flags.DEFINE_string("data", None, "the data set to measure against; the run's own if not given.")
 SPLIT = flags.DEFINE_string("split", "train", "the data set's split.")
 WAVS = flags.DEFINE_string("wavs", None, "a folder of audio to measure, in place of a run.")
@@ -85,7 +88,7 @@ def evaluate_run(run: str) -> None:
         )
     sharding = batch_sharding(make_mesh())
     suite = _suite(sharding)
-    instrument = load(run, STEP.value).spread(sharding)
+    instrument = load(run, STEP.value, VOCODER.value).spread(sharding)
     # The same classes on both sides: else a perfect generator of an unbalanced set would be scored down.
     labels = _labels_of(dataset, instrument.label_names, bool(config["task"].get("soft_labels")))
     with progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as told:

@@ -24,6 +24,9 @@ from drumgan_jax.training.pictures import spectrogram_grid
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+VOCODER = flags.DEFINE_string(
+    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+)
 OUT = flags.DEFINE_string("out", None, "folder for what is made; made if absent.", required=True)
 COMPONENTS = flags.DEFINE_integer("components", 8, "how many components, the greatest first.", lower_bound=1)
 AMOUNTS = flags.DEFINE_list("amounts", ["-3", "-1.5", "0", "1.5", "3"], "how far, in standard deviations.")
@@ -43,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
     amounts, layers = parse_numbers(AMOUNTS.value, "amounts"), parse_layers(LAYERS.value)
     if len(amounts) < 2 or len(set(amounts)) < len(amounts):
         raise BadInput("--amounts needs two numbers or more, each of them once, to show what changes.")
-    instrument = open_instrument(RUN.value, STEP.value)
+    instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
     latents = instrument.draw(range(SEED.value, SEED.value + NUM_SEEDS.value), parse_label(LABEL.value))
     components = instrument.components(COMPONENTS.value)
     shares = np.asarray(components.explained_variance_ratio)[: COMPONENTS.value]

@@ -26,6 +26,9 @@ OUT = flags.DEFINE_string(
     "out", None, "folder for the sounds, grid.png and latents.json; made if absent.", required=True
 )
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+VOCODER = flags.DEFINE_string(
+    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+)
 COUNT = flags.DEFINE_integer("count", 16, "how many sounds.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "the first sound's seed; the next one's is one more.", lower_bound=0)
 TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 is the whole variety, towards 0 the average sound.")
@@ -45,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
     drawn = [f"--{name}" for name in ("label", "truncation", "seed", "count") if flags.FLAGS[name].present]
     if LATENTS.value and drawn:
         raise BadInput(f"--latents has sounds that are drawn already; leave out {', '.join(drawn)}.")
-    instrument = open_instrument(RUN.value, STEP.value)
+    instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
     if LATENTS.value:
         latents, how = read_latents(LATENTS.value, instrument)
         if flags.FLAGS["noise"].present or flags.FLAGS["noise_gain"].present:

@@ -28,6 +28,9 @@ from drumgan_jax.instrument import Instrument, Latents
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+VOCODER = flags.DEFINE_string(
+    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+)
 A = flags.DEFINE_string("a", None, "where the way begins: a seed, an audio file, or a latents.json.", required=True)
 B = flags.DEFINE_string("b", None, "where it ends.", required=True)
 LABEL_A = flags.DEFINE_string("label_a", None, "the class, or weights, of a seed a; drawn from it if not given.")
@@ -45,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
     """Interpolate; see the module's docstring."""
     del argv
     layers = parse_layers(LAYERS.value)
-    instrument = open_instrument(RUN.value, STEP.value)
+    instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
     a, noise_a = _end(instrument, "a", A.value, LABEL_A.value)
     b, noise_b = _end(instrument, "b", B.value, LABEL_B.value)
     if None not in (noise_a, noise_b) and noise_a != noise_b:

@@ -1,9 +1,10 @@
-"""drumgan pack --run=RUN --out=FILE.npz [--step=best] [--held_out=DATA_SET]
+"""drumgan pack --run=RUN --out=FILE.npz [--step=best] [--held_out=DATA_SET] [--vocoder=VOCODER]
 
 Writes the moving average of a run as one file: of a classifier, which `drumgan evaluate` takes as an embedder and
-`drumgan label` to label with; or of a GAN, with its encoder (RUN/encoder) if it has one and its principal components,
-which all verbs that play take as --run. The checkpoint is the best that was evaluated. With --held_out, a classifier is
-measured on all of a data set that training has not seen, and the figures go into the file's card.
+`drumgan label` to label with; of a vocoder, which a representation's config takes; or of a GAN, with its encoder
+(RUN/encoder) and its vocoder if it has them and its principal components, which all verbs that play take as --run. The
+checkpoint is the best that was evaluated. With --held_out, a classifier is measured on all of a data set that training
+has not seen, and the figures go into the file's card.
 """
 
 import functools
@@ -17,9 +18,12 @@ from absl import flags
 
 from drumgan_jax.errors import BadInput
 
-RUN = flags.DEFINE_string("run", None, "the run directory of a classifier or of a GAN.", required=True)
+RUN = flags.DEFINE_string("run", None, "the run directory of a classifier, of a vocoder or of a GAN.", required=True)
 OUT = flags.DEFINE_string("out", None, "the file to write, ending in .npz.", required=True)
 STEP = flags.DEFINE_string("step", "best", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+VOCODER = flags.DEFINE_string(
+    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+)
 HELD_OUT = flags.DEFINE_string(
     "held_out", None, "a data set to measure a classifier on, with its representation and labels."
 )
@@ -30,7 +34,7 @@ BATCH = 32
 def main(argv: Sequence[str]) -> None:
     """Pack; see the module's docstring."""
     del argv
-    path, card = pack(RUN.value, OUT.value, STEP.value, HELD_OUT.value)
+    path, card = pack(RUN.value, OUT.value, STEP.value, HELD_OUT.value, VOCODER.value)
     labels = ", ".join(card["labels"]) if card["labels"] else "no labels"
     print(f"{path}: {path.stat().st_size:,} bytes, of step {card['step']}, {labels}.")
     for name in ("stopping", "held_out"):
@@ -38,13 +42,15 @@ def main(argv: Sequence[str]) -> None:
             print(f"\n{name}:\n{describe(card[name])}")
 
 
-def pack(run_dir: str, out: str, step: str = "best", held_out: str | None = None) -> tuple[Path, dict[str, Any]]:
+def pack(
+    run_dir: str, out: str, step: str = "best", held_out: str | None = None, vocoder: str | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Write a run as one file; see the module's docstring.
 
     Returns:
         The path, and the card: labels, step, images, config; of a classifier the reports
-        (drumgan_jax.evaluation.classification) `stopping`, of the split that chose the step, and `held_out`; of a GAN
-        `encoder`, whether it has one, and the `figures` that the step was evaluated by.
+        (drumgan_jax.evaluation.classification) `stopping`, of the split that chose the step, and `held_out`; of the
+        others the `figures` that the step was evaluated by; of a GAN `encoder` and `vocoder`, whether it has them.
 
     Raises:
         BadInput: the run is neither's or has no such checkpoint, the data set does not fit, or the file cannot be
@@ -56,13 +62,15 @@ def pack(run_dir: str, out: str, step: str = "best", held_out: str | None = None
     weight_path(out)
     config = read_config(run_dir)
     kind = config.get("task", {}).get("kind")
+    if held_out and kind in ("gan", "vocoder"):
+        raise BadInput(f"--held_out is for classifiers, and {run_dir} is of task {kind!r}; measure it otherwise.")
+    if kind == "vocoder":
+        return Path(out), _pack_vocoder(run_dir, out, step, config)
     if kind == "classifier":
         return Path(out), _pack_classifier(run_dir, out, step, held_out, config)
     if kind != "gan":
-        raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task 'classifier' or 'gan'.")
-    if held_out:
-        raise BadInput(f"--held_out is for classifiers, and {run_dir} is a GAN's; measure it by drumgan evaluate.")
-    return Path(out), _pack_instrument(run_dir, out, step, config)
+        raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task 'classifier', 'vocoder' or 'gan'.")
+    return Path(out), _pack_instrument(run_dir, out, step, config, vocoder)
 
 
 def _pack_classifier(
@@ -83,13 +91,32 @@ def _pack_classifier(
     return card
 
 
-def _pack_instrument(run_dir: str, out: str, step: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _pack_vocoder(run_dir: str, out: str, step: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    from drumgan_jax.training.checkpoints import load_ema
+    from drumgan_jax.training.run import find_step
+    from drumgan_jax.vocoder import TrainedVocoder, build_vocoder, save_vocoder
+
+    variables, at = load_ema(run_dir, find_step(run_dir, step))
+    card, report = _card(run_dir, at, (), config)
+    card["figures"] = {name: value for name, value in report.items() if name != "step"}
+    save_vocoder(out, TrainedVocoder(build_vocoder(config), variables, card))
+    return card
+
+
+def _pack_instrument(
+    run_dir: str, out: str, step: str, config: Mapping[str, Any], vocoder: str | None
+) -> dict[str, Any]:
     from drumgan_jax.commands.sounds import open_instrument
     from drumgan_jax.packed import save_instrument
+    from drumgan_jax.vocoder import Vocoded
 
-    instrument = open_instrument(run_dir, step)
+    instrument = open_instrument(run_dir, step, vocoder)
     card, report = _card(run_dir, instrument.step, instrument.label_names, config)
-    card |= {"encoder": instrument.encoding is not None, "figures": report.get("figures", {})}
+    card |= {
+        "encoder": instrument.encoding is not None,
+        "vocoder": isinstance(instrument.gan.representation, Vocoded),
+        "figures": report.get("figures", {}),
+    }
     save_instrument(out, instrument, card)
     return card
 
@@ -99,13 +126,13 @@ def _card(
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """What every card says, and the report of the step, empty where it was not evaluated."""
     from drumgan_jax.evaluation.report import read_reports
+    from drumgan_jax.packed import anywhere
 
     card = {
         "labels": list(labels),
         "step": step,
         "images": step * config["train"]["batch_size"],
-        # Where the data lay on one machine says nothing to anyone else.
-        "config": {name: value for name, value in config.items() if name != "data"},
+        "config": anywhere(config),
     }
     return card, read_reports(run_dir).get(step, {})
 

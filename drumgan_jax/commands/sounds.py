@@ -32,10 +32,10 @@ _GRID = 64
 Noise = bool | float | list[float]
 
 
-def open_instrument(run: str | None, step: str) -> Instrument:
-    """The instrument of --run and --step, its programs compiled once for all commands; see `instrument.load`."""
+def open_instrument(run: str | None, step: str, vocoder: str | None = None) -> Instrument:
+    """The instrument of --run, --step and --vocoder, its programs compiled once for all commands; `instrument.load`."""
     enable_compilation_cache()
-    return load(run, step)
+    return load(run, step, vocoder)
 
 
 def check_encoder(instrument: Instrument) -> None:

@@ -11,6 +11,7 @@ from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
 from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
+from drumgan_jax.features import described
 from drumgan_jax.training.checkpoints import FOLDER, complete_steps
 from drumgan_jax.training.data import Dataset
 from drumgan_jax.training.settings import EvaluationSettings, read_section
@@ -19,16 +20,27 @@ from drumgan_jax.training.writers import read_metrics
 CONFIG_NAME = "config.json"
 # What a run may be resumed with other values of; everything else is its identity. Of what a task.step names a run
 # keeps its own copy, and that is what it goes on with.
-FREE = ("train.total_images", "task.step", "logging", "checkpoint", "evaluation", "data", "mesh")
+FREE = (
+    "train.total_images",
+    "task.step",
+    "representation.vocoder",
+    "logging",
+    "checkpoint",
+    "evaluation",
+    "data",
+    "mesh",
+)
 
 
 def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     """The config as the run directory keeps it.
 
-    The representation has the data set's statistics, and `labels` are the data set's classes, in order.
+    The representation has the data set's statistics, `labels` are the data set's classes, in order, and `features` the
+    layouts and hashes of the frozen networks.
 
     Raises:
-        BadInput: the data set has another representation than the config.
+        BadInput: the data set has another representation than the config, or the weights of a frozen network are not
+            here or not those that the config names.
     """
     frozen: dict[str, Any] = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
     representation, stored = build_representation(frozen["representation"]), settings_of(dataset.representation)
@@ -42,6 +54,8 @@ def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     statistics = {name: stored[name] for name in ("mean", "std") if name in stored}
     frozen["representation"] = settings_of(representation) | statistics
     frozen["labels"] = list(dataset.label_names)
+    if "features" in frozen:
+        frozen["features"] = described(frozen["features"])
     return frozen
 
 

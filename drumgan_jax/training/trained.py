@@ -1,7 +1,8 @@
-"""The generator of a run that was trained, and the encoder that was trained on it."""
+"""The generator of a run that was trained, the encoder that was trained on it, and the vocoder that it sounds by."""
 
 import dataclasses
 import os
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import Gan, gan_at, variables_digest
 from drumgan_jax.training.checkpoints import load_ema
 from drumgan_jax.training.run import find_step, read_config
+from drumgan_jax.vocoder import TrainedVocoder, build_vocoder, by_itself, read_vocoder, vocoded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +44,10 @@ class TrainedGan:
         return np.frombuffer(bytes.fromhex(variables_digest(self.variables)), np.uint8)
 
 
-def load_gan(run: str | os.PathLike[str], step: int | str = "last") -> TrainedGan:
-    """Read the generator of a run's checkpoint: the step "last", "best" or a number.
+def load_gan(
+    run: str | os.PathLike[str], step: int | str = "last", vocoder: str | os.PathLike[str] | None = None
+) -> TrainedGan:
+    """Read the generator of a run's checkpoint: the step "last", "best" or a number; `vocoder` is as of `with_vocoder`.
 
     Raises:
         BadInput: the folder is no run directory, has no such checkpoint, or is of a task that makes no sounds.
@@ -58,7 +62,7 @@ def load_gan(run: str | os.PathLike[str], step: int | str = "last") -> TrainedGa
     gan, growth = gan_at(config, len(label_names), at)
     return TrainedGan(
         run=os.fspath(run),
-        gan=gan,
+        gan=with_vocoder(gan, vocoder),
         variables={**variables, **growth},
         config=config,
         label_names=label_names,
@@ -88,3 +92,43 @@ def load_encoder(run: str | os.PathLike[str], gan: Gan, num_labels: int, model: 
             f" {task.get('run', 'another run')}; give that step (--step={step}), or train the encoder again."
         )
     return Encoding(build_encoder(config, gan, num_labels), config["encoder"], jax.device_put(variables))
+
+
+def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
+    """Read the vocoder of a run: of its best checkpoint, or the last where none was evaluated; or a file of one.
+
+    Raises:
+        BadInput: it is neither, or cannot be read.
+    """
+    if Path(path).suffix == ".npz":
+        return read_vocoder(path)
+    config = read_config(path)
+    kind = config.get("task", {}).get("kind")
+    if kind != "vocoder":
+        raise BadInput(f"{path} is a run of task {kind!r}; give the run of a vocoder.")
+    try:
+        step = find_step(path, "best")
+    except BadInput:
+        step = None
+    variables, _ = load_ema(path, step)
+    return TrainedVocoder(build_vocoder(config), variables, {})
+
+
+def with_vocoder(gan: Gan, vocoder: str | os.PathLike[str] | None = None) -> Gan:
+    """The parts of a GAN that sounds by a vocoder.
+
+    Args:
+        gan: the parts.
+        vocoder: its run or file; None for that of the representation's setting `vocoder`, empty for none.
+
+    Raises:
+        BadInput: it cannot be read, or is of another mel scale.
+    """
+    path = getattr(gan.representation, "vocoder", "") if vocoder is None else os.fspath(vocoder)
+    if not path:
+        return gan if vocoder is None else dataclasses.replace(gan, representation=by_itself(gan.representation))
+    try:
+        representation = vocoded(gan.representation, load_vocoder(path), path)
+    except BadInput as problem:
+        raise BadInput(f"the vocoder, config.representation.vocoder, cannot be used: {problem}") from problem
+    return dataclasses.replace(gan, representation=representation)

@@ -108,7 +108,7 @@ def build_toy_task(config: Mapping[str, Any], mesh: Mesh) -> GanTask:
     settings = read_section(config, "train", TrainSettings)
     evaluation = read_section(config, "evaluation", EvaluationSettings)
     num_summary, seed = config["logging"]["num_samples"], config["seed"]
-    return GanTask(gan, 0, GanTaskSettings(), settings, adam, num_summary, evaluation, seed, mesh)
+    return GanTask(gan, 0, GanTaskSettings(), settings, adam, {}, num_summary, evaluation, seed, mesh)
 
 
 # Importing this module makes the kind known, in a test's own process too.

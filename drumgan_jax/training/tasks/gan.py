@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from drumgan_jax.errors import BadInput
+from drumgan_jax.features import load_weights
 from drumgan_jax.gan import Gan, build_gan
 from drumgan_jax.training.averages import lazy_adam, lazy_correction, modulewise
 from drumgan_jax.training.data import Dataset
@@ -17,6 +18,7 @@ from drumgan_jax.training.mesh import StateLayout, batch_sharding, replicated, s
 from drumgan_jax.training.settings import AdamSettings, EvaluationSettings, TrainSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
 from drumgan_jax.training.tasks.gan_steps import PLAYERS, SAMPLE, SUMMARY, GanState, Steps, apply
+from drumgan_jax.training.trained import with_vocoder
 
 Array = jax.Array
 
@@ -46,7 +48,8 @@ def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
     """The task of a frozen config (drumgan_jax.training.run).
 
     Raises:
-        BadInput: a section is unfit, or the networks are to be conditional and the data set has no labels.
+        BadInput: a section is unfit, the networks are to be conditional and the data set has no labels, or the vocoder
+            that the representation names cannot be used.
     """
     section = {name: value for name, value in config["task"].items() if name != "kind"}
     task = read_section({"task": section}, "task", GanTaskSettings)
@@ -54,7 +57,7 @@ def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
     if task.conditional and num_labels == 0:
         raise BadInput("config.task.conditional is true but the data set has no labels; prepare it with labels.")
     adam = {player: read_section(config, f"optimizer.{player}", AdamSettings) for player in PLAYERS}
-    gan, settings = build_gan(config, num_labels), read_section(config, "train", TrainSettings)
+    gan, settings = with_vocoder(build_gan(config, num_labels)), read_section(config, "train", TrainSettings)
     gan.growth.check(settings.batch_size)
     return GanTask(
         gan=gan,
@@ -62,6 +65,7 @@ def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
         task=task,
         settings=settings,
         adam=adam,
+        features=config.get("features", {}),
         num_summary=config["logging"]["num_samples"],
         evaluation=read_section(config, "evaluation", EvaluationSettings),
         seed=read_seed(config),
@@ -100,6 +104,7 @@ class GanTask:
         task: section `task`.
         settings: section `train`.
         adam: each player's optimiser settings.
+        features: section `features`, described.
         num_summary: sounds in a summary.
         evaluation: section `evaluation`.
         seed: the run's seed.
@@ -113,6 +118,7 @@ class GanTask:
         task: GanTaskSettings,
         settings: TrainSettings,
         adam: Mapping[str, AdamSettings],
+        features: Mapping[str, Any],
         num_summary: int,
         evaluation: EvaluationSettings,
         seed: int,
@@ -122,6 +128,7 @@ class GanTask:
         self._num_labels = num_labels
         self._task = task
         self._settings = settings
+        self._features = features
         self._num_summary = num_summary
         self._evaluation = evaluation
         self._seed = seed
@@ -149,8 +156,11 @@ class GanTask:
         return self._layout.shapes
 
     def init(self) -> GanState:
-        """The state before the first step."""
-        return self._layout.make()
+        """The state before the first step, with the weights of the feature networks that were asked for."""
+        state = self._layout.make()
+        loaded = {name: weights.variables for name, weights in load_weights(self._features).items()}
+        where = {name: self._layout.shardings.frozen[name] for name in loaded}
+        return dataclasses.replace(state, frozen={**state.frozen, **jax.device_put(loaded, where)})
 
     def step(self, state: GanState, batch: Mapping[str, Array], step: int) -> tuple[GanState, Metrics]:
         """One iteration; see the class and drumgan_jax.training.task."""
@@ -226,16 +236,18 @@ class GanTask:
         labels = jnp.zeros((1, self._num_labels)) if self._num_labels else None
         made = generator.init(keys[0], z, labels, keys[2])
         params, statistics = made["params"], made.get("statistics", {})
-        critic = discriminator.init(keys[1], x, labels)["params"]
+        critic = discriminator.init(keys[1], x, labels)
         return GanState(
             step=jnp.zeros((), jnp.int32),
             seed=jnp.asarray(self._seed, jnp.uint32),
             generator=params,
-            discriminator=critic,
+            discriminator=critic["params"],
             statistics=statistics,
+            discriminator_statistics=critic.get("statistics", {}),
+            frozen=critic.get("frozen", {}),
             objective=self._gan.objective.initial_statistics(),
             generator_optimizer=self._optimizers["generator"].init(params),
-            discriminator_optimizer=self._optimizers["discriminator"].init(critic),
+            discriminator_optimizer=self._optimizers["discriminator"].init(critic["params"]),
             ema={"params": params, "statistics": statistics},
         )
 

@@ -13,6 +13,7 @@ from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from drumgan_jax.gan import Gan
+from drumgan_jax.networks import spectral
 from drumgan_jax.networks.mapping import mix_styles
 from drumgan_jax.objectives.regularizer import Match, Regularizer
 from drumgan_jax.training.averages import ema_decay, lerp, tree_norm
@@ -41,6 +42,8 @@ class GanState:
         generator: its parameters.
         discriminator: its parameters.
         statistics: the generator's running values, such as the mean of w.
+        discriminator_statistics: the discriminator's, such as the directions of its spectral norms.
+        frozen: what the discriminator judges by and nothing changes: feature networks, random mixing.
         objective: the objective's running values, such as the mean path length.
         generator_optimizer: Adam's moments of each top-level module, shared by the main and the lazy steps; so is the
             other.
@@ -53,6 +56,8 @@ class GanState:
     generator: Any
     discriminator: Any
     statistics: Any
+    discriminator_statistics: Any
+    frozen: Any
     objective: Any
     generator_optimizer: Any
     discriminator_optimizer: Any
@@ -116,6 +121,9 @@ class Steps:
         return state, metrics
 
     def _discriminator_step(self, state: GanState, batch: Batch) -> tuple[GanState, Metrics]:
+        advanced = spectral.advance(state.discriminator, state.discriminator_statistics)
+        state = dataclasses.replace(state, discriminator_statistics=advanced)
+
         def loss(params: Any, objective: Any, micro: Batch, key: Array) -> Any:
             match = self._match(state, "discriminator", params, micro, key)
             keys = jax.random.split(key)
@@ -205,6 +213,8 @@ class Steps:
         generator = self._generator(state, params if player == "generator" else state.generator)
         discriminator = {
             "params": params if player == "discriminator" else state.discriminator,
+            "statistics": state.discriminator_statistics,
+            "frozen": state.frozen,
             "growth": self._growth(state),
         }
         labels = micro.get("labels")

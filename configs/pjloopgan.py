@@ -1,0 +1,173 @@
+"""Projected GAN on mel-spectrograms of one-bar loops (Yeh, Chen and Yang 2022).
+
+    drumgan prepare --config=configs/pjloopgan.py --audio=LOOPS --data_dir=data
+    drumgan train --config=configs/pjloopgan.py --config.data.dir=data/pjloopgan --workdir=runs/pjloopgan
+
+(P) marks the paper's values, (R) those of its authors' release, (O) ours. A variant is a size (full: the paper; small:
+one GPU; tiny: a CPU), and may name a row of the paper's Table 1 after a dash, such as `small-stylegan2`:
+
+    stylegan2            row B, the baseline
+    stylegan2_early      row C, stopped when the projected ones have converged
+    vggish               row D
+    scnn_tags            row E
+    scnn_loops           row F
+    vggish_scnn_tags     row G
+    vggish_scnn_loops    row H; a size alone means this one
+    z512                 row D with the latent size that failed in its section 4
+
+The published weights are fetched by `drumgan weights get NAME`. Where they are not to be had, `small` and `tiny` have
+random ones, and --config.features.scnn_loops.weights=FILE takes a classifier that was trained here
+(configs/loop_classifier.py). The paper reports for drums, of rows A (real) to H: IS 16.30, 5.58, 5.21, 5.87, 4.75,
+4.45, 6.22, 6.31 and FAD 0.01, 2.50, 3.40, 3.03, 8.18, 7.21, 2.45, 2.34.
+`tiny` is measured in docs/loops.md; `full` and `small` are not yet trained.
+"""
+
+import functools
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from configs import defaults, stylegan2
+
+ROWS: dict[str, tuple[str, ...]] = {
+    "vggish": ("vggish",),
+    "scnn_tags": ("scnn_tags",),
+    "scnn_loops": ("scnn_loops",),
+    "vggish_scnn_tags": ("vggish", "scnn_tags"),
+    "vggish_scnn_loops": ("vggish", "scnn_loops"),
+}
+
+
+# Of rows B and C (P). R1 grows with the number of bands and frames, so that the paper's would hold back small ones (O).
+R1_GAMMA = {"full": 10.0, "small": 1.0, "tiny": 0.1}
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The config of a variant: SIZE or SIZE-ROW."""
+    variants: dict[str, Callable[[], ConfigDict]] = {}
+    for name, size in {"full": full, "small": small, "tiny": tiny}.items():
+        rows: dict[str, Callable[[ConfigDict], None]] = {
+            "stylegan2": functools.partial(_judge_spectrograms, r1_gamma=R1_GAMMA[name]),
+            "stylegan2_early": functools.partial(_stop_early, r1_gamma=R1_GAMMA[name]),
+            **{row: functools.partial(_judge_features, names=names) for row, names in ROWS.items()},
+            "z512": _enlarge_latent,
+        }
+        variants |= {f"{name}-{row}": functools.partial(_varied, size, change) for row, change in rows.items()}
+        variants[name] = variants[f"{name}-vggish_scnn_loops"]
+    return defaults.pick(variants, variant)
+
+
+def full() -> ConfigDict:
+    """The paper: bars of 1.92 s as 64 bands x 192 frames; a row chooses among the feature networks."""
+    config = stylegan2.base()
+    config.name = "pjloopgan"
+    config.representation = {
+        "kind": "log_mel",
+        "sample_rate": 16000,  # P
+        "n_fft": 512,  # P; the release transforms 1,024 points
+        "hop_length": 160,  # P
+        "num_mels": 64,  # P
+        "num_frames": 192,  # R; 200, cropped
+        "griffin_lim_iterations": 32,  # O; where there is no vocoder
+        "vocoder": "",  # a run of configs/melgan.py, or a file that drumgan pack wrote of one
+    }
+    config.slicing = {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0}  # P
+    config.generator.update(
+        base=(4, 12),  # R
+        z_dim=32,  # P
+        w_dim=64,  # P
+        mapping_layers=6,  # P
+    )
+    config.discriminator = {
+        "kind": "projected",
+        "chunks": 2,  # P
+        "mixing_channels": 64,  # R
+        "stddev_group": 4,  # R
+        "separable": True,  # R
+    }
+    config.features = {
+        "vggish": _feature("vggish", "vggish", "converted"),
+        # O; the release feeds what the generator writes to all of them, and of these the scale is not published.
+        "scnn_tags": _feature("short_chunk", "short_chunk_tags", "normalized"),
+        "scnn_loops": _feature("short_chunk", "short_chunk_drum_loops", "normalized"),
+    }
+    config.objective = {"kind": "hinge"}  # R
+    config.train.update(
+        batch_size=64,  # R
+        total_images=5_000_000,  # O
+        ema_half_life_images=20_000,  # R; 0.99778 a step
+    )
+    config.evaluation.update(metrics=("fid:vggish", "prdc:vgg16", "fid:log_mel"), metric="fid/vggish")
+    return config
+
+
+def small() -> ConfigDict:
+    """One GPU, tens of minutes: the same bars, a quarter of the generator's width, random feature networks."""
+    config = full()
+    config.generator.update(channel_base=8192, channel_max=256)
+    config.train.total_images = 1_000_000
+    config.evaluation.update(every=2_000, metrics=("fid:log_mel", "prdc:vgg16"), metric="fid/log_mel")
+    _make_random(config, vggish=(64, 128, 256, 256, 512, 512), channels=64)
+    return config
+
+
+def tiny() -> ConfigDict:
+    """CPU, CI: bars of 1.92 s as 32 bands x 96 frames; the same code, narrow."""
+    config = small()
+    config.representation.update(hop_length=320, num_mels=32, num_frames=96)
+    config.generator.update(channel_base=512, channel_max=32)
+    config.discriminator.mixing_channels = 8
+    config.train.update(batch_size=16, total_images=24_000, ema_half_life_images=2_000)
+    config.logging.update(every=10, samples_every=500)
+    config.checkpoint.every = 250
+    config.evaluation.update(every=250, num_samples=256)
+    _make_random(config, vggish=(8, 16, 32, 32, 64, 64), channels=8)
+    return config
+
+
+def _feature(kind: str, weights: str, takes: str) -> dict:
+    return {"kind": kind, "weights": weights, "seed": 0, "input": takes, "network": {}, "sha256": ""}
+
+
+def _make_random(config: ConfigDict, vggish: tuple[int, ...], channels: int) -> None:
+    """Random weights for all feature networks, in place."""
+    fields = {"vggish": {"widths": vggish}, "short_chunk": {"channels": channels}}
+    for seed, feature in enumerate(config.features.values()):
+        feature.update(weights="random", seed=seed, input="normalized", network=fields[feature.kind])
+
+
+def _varied(size: Callable[[], ConfigDict], change: Callable[[ConfigDict], None]) -> ConfigDict:
+    config = size()
+    change(config)
+    return config
+
+
+def _judge_features(config: ConfigDict, names: tuple[str, ...]) -> None:
+    """Rows D to H: through some of the feature networks, in place."""
+    for name in set(config.features) - set(names):
+        del config.features[name]
+
+
+def _judge_spectrograms(config: ConfigDict, r1_gamma: float) -> None:
+    """Row B: StyleGAN2's discriminator and objective, in place."""
+    baseline = stylegan2.base()
+    generator = config.generator
+    config.discriminator = baseline.discriminator
+    config.discriminator.update(
+        base=generator.base, channel_base=generator.channel_base, channel_max=generator.channel_max
+    )
+    config.objective = baseline.objective
+    config.objective.r1_gamma = r1_gamma
+    del config.features
+
+
+def _stop_early(config: ConfigDict, r1_gamma: float) -> None:
+    """Row C: row B for a fifth of the images, where the paper's projected ones have converged; in place."""
+    _judge_spectrograms(config, r1_gamma)
+    config.train.total_images //= 5
+
+
+def _enlarge_latent(config: ConfigDict) -> None:
+    """The case that the paper's section 4 found to collapse, on row D; in place."""
+    _judge_features(config, ROWS["vggish"])
+    config.generator.update(z_dim=512, w_dim=512)

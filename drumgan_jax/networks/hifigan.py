@@ -1,0 +1,61 @@
+"""HiFi-GAN's generator, which hears several spans of time at once at every rate (Kong et al. 2020)."""
+
+from flax import linen as nn
+from jax import numpy as jnp
+
+from drumgan_jax.networks.weight_normalized import Convolution, UpConvolution, zeros_around
+from drumgan_jax.parts import Array
+
+_SLOPE = 0.1
+
+
+class HifiGan(nn.Module):
+    """From mel bands to waveforms: transposed convolutions, each followed by the mean of residual blocks side by side.
+
+    Transposed convolutions are those of MelGAN, twice as wide as their ratio, which gives whole hops at odd ratios too.
+    The defaults are the paper's V2, its 256 fold ratios split otherwise; V3 has width 256, kernels 3, 5, 7, dilations
+    (1, 2), (2, 6), (3, 12), and is `shallow`.
+
+    Attributes:
+        ratios: how many times longer each transposed convolution makes its input; their product is the hop length.
+        width: channels at first; half as many after each transposed convolution.
+        kernels: widths of the convolutions of each residual block.
+        dilations: of the convolutions of each residual block, one after the other.
+        shallow: whether a convolution that is not dilated follows each dilated one, or not.
+    """
+
+    ratios: tuple[int, ...] = (5, 4, 4, 2)
+    width: int = 128
+    kernels: tuple[int, ...] = (3, 7, 11)
+    dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    shallow: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Waveforms [batch, frames * product of ratios] within [-1, 1] of mel bands [batch, bands, frames, 1]."""
+        y = _same(self.width, 7, 1, "conv_pre", x[..., 0].swapaxes(1, 2))
+        for level, ratio in enumerate(self.ratios):
+            y = UpConvolution(self.width // 2 ** (level + 1), ratio, name=f"ups.{level}")(_leaky(y))
+            blocks = [
+                self._residual(y, width, dilations, f"resblocks.{level}.{number}")
+                for number, (width, dilations) in enumerate(zip(self.kernels, self.dilations, strict=True))
+            ]
+            y = sum(blocks[1:], blocks[0]) / float(len(blocks))
+        return jnp.tanh(_same(1, 7, 1, "conv_post", _leaky(y))[..., 0])
+
+    def _residual(self, x: Array, width: int, dilations: tuple[int, ...], name: str) -> Array:
+        for number, dilation in enumerate(dilations):
+            y = _same(x.shape[-1], width, dilation, f"{name}.convs1.{number}", _leaky(x))
+            if not self.shallow:
+                y = _same(x.shape[-1], width, 1, f"{name}.convs2.{number}", _leaky(y))
+            x = x + y
+        return x
+
+
+def _same(features: int, width: int, dilation: int, name: str, x: Array) -> Array:
+    """A convolution to the same length, with zeros around."""
+    return Convolution(features, width, dilation, name=name)(zeros_around(x, dilation * (width // 2)))
+
+
+def _leaky(x: Array) -> Array:
+    return jnp.where(x > 0.0, x, _SLOPE * x)

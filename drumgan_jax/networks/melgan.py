@@ -1,0 +1,147 @@
+"""MelGAN: a generator of waveforms from mel bands, and discriminators of them at several scales (Kumar et al. 2019).
+
+Modules carry the names of the authors' release, whose weights `of_release` takes over.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.networks.weight_normalized import Convolution, UpConvolution, reflect, zeros_around
+from drumgan_jax.parts import Array
+
+_SLOPE = 0.2
+
+
+class Generator(nn.Module):
+    """From mel bands to waveforms: transposed convolutions, each followed by dilated residual blocks.
+
+    Attributes:
+        ratios: how many times longer each transposed convolution makes its input; their product is the hop length.
+        width: channels at the end; twice as many before each transposed convolution.
+        residual_blocks: after each of them, with dilations of 1, 3, 9 and so on.
+    """
+
+    ratios: tuple[int, ...] = (5, 4, 4, 2)
+    width: int = 32
+    residual_blocks: int = 3
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Waveforms [batch, frames * product of ratios] within [-1, 1] of mel bands [batch, bands, frames, 1]."""
+        y = reflect(x[..., 0].swapaxes(1, 2), 3)
+        channels, place = self.width * 2 ** len(self.ratios), 1
+        y = Convolution(channels, 7, name=f"model.{place}")(y)
+        for ratio in self.ratios:
+            channels, place = channels // 2, place + 2
+            y = UpConvolution(channels, ratio, name=f"model.{place}")(_leaky(y))
+            for number in range(self.residual_blocks):
+                place += 1
+                y = _residual(y, 3**number, f"model.{place}")
+        y = Convolution(1, 7, name=f"model.{place + 3}")(reflect(_leaky(y), 3))
+        return jnp.tanh(y[..., 0])
+
+
+def _residual(x: Array, dilation: int, name: str) -> Array:
+    """A kernel-3 dilated and a kernel-1 convolution beside one of kernel 1; [batch, time, channels]."""
+    channels = x.shape[-1]
+    y = Convolution(channels, 3, dilation, name=f"{name}.block.2")(reflect(_leaky(x), dilation))
+    y = Convolution(channels, 1, name=f"{name}.block.4")(_leaky(y))
+    return Convolution(channels, 1, name=f"{name}.shortcut")(x) + y
+
+
+class Discriminator(nn.Module):
+    """The same network with weights of its own at several scales, each a waveform of half the rate of the one before.
+
+    Attributes:
+        width: channels of the first convolution; four times as many after each strided one, up to `width_max`.
+        width_max: channels at most.
+        strided: convolutions of stride 4.
+        scales: networks.
+    """
+
+    width: int = 16
+    width_max: int = 1024
+    strided: int = 4
+    scales: int = 3
+
+    @nn.compact
+    def __call__(self, waveform: Array) -> tuple[tuple[Array, ...], ...]:
+        """Of each scale the output of every layer [batch, time, channels], the last one being scores of one channel.
+
+        Args:
+            waveform: [batch, samples].
+        """
+        x, outputs = waveform[..., None], []
+        for scale in range(self.scales):
+            outputs.append(self._judge(x, f"model.disc_{scale}.model.layer"))
+            x = average_pool(x)
+        return tuple(outputs)
+
+    def _judge(self, x: Array, name: str) -> tuple[Array, ...]:
+        layers = [_leaky(Convolution(self.width, 15, name=f"{name}_0.1")(reflect(x, 7)))]
+        width = self.width
+        for number in range(1, self.strided + 1):
+            groups, width = width // 4, min(4 * width, self.width_max)
+            strided = Convolution(width, 41, stride=4, groups=groups, name=f"{name}_{number}.0")
+            layers.append(_leaky(strided(zeros_around(layers[-1], 20))))
+        width = min(2 * width, self.width_max)
+        last = Convolution(width, 5, name=f"{name}_{self.strided + 1}.0")
+        layers.append(_leaky(last(zeros_around(layers[-1], 2))))
+        score = Convolution(1, 3, name=f"{name}_{self.strided + 2}")
+        return *layers, score(zeros_around(layers[-1], 1))
+
+
+def average_pool(x: Array) -> Array:
+    """Means over 4 samples, every 2 samples, of x [batch, time, channels], zeros at its ends not counted."""
+
+    def sums(x: Array) -> Array:
+        padded = zeros_around(x, 1)
+        pairs = padded[:, 0 : padded.shape[1] // 2 * 2].reshape(len(x), -1, 2, x.shape[2]).sum(axis=2)
+        return pairs[:, :-1] + pairs[:, 1:]
+
+    return sums(x) / sums(jnp.ones((1, x.shape[1], 1)))
+
+
+def of_release(state: Mapping[str, np.ndarray], network: nn.Module, example: tuple[int, ...]) -> dict[str, Any]:
+    """A network's variables of a state dict of the authors' release.
+
+    Args:
+        state: arrays by PyTorch's names, "model.1.weight_g".
+        network: a Generator or Discriminator of the release's sizes.
+        example: shape of what it takes.
+
+    Raises:
+        BadInput: arrays are missing, of another shape, or not known to the network; names one.
+    """
+    shapes = jax.eval_shape(network.init, jax.random.key(0), jax.ShapeDtypeStruct(example, np.float32))
+    wanted = flax.traverse_util.flatten_dict(shapes)
+    ours = {"g": "weight_g", "v": "weight_v", "bias": "bias"}
+    names = {path: f"{path[-2]}.{ours[path[-1]]}" for path in wanted}
+    if odd := sorted(set(names.values()) ^ set(state)):
+        raise BadInput(f"the weights and {type(network).__name__} differ in {odd[0]}; give those of its sizes.")
+    variables = {}
+    for path, leaf in wanted.items():
+        array = np.asarray(state[names[path]], np.float32)
+        if path[-1] == "g":
+            array = array.reshape(-1)
+        elif path[-1] == "v":
+            # Stored is [out, in, width]; of transposed convolutions, whose lengths are the inputs', [in, out, width].
+            plain = wanted[*path[:-1], "g"].shape[0] == leaf.shape[2]
+            array = array.transpose((2, 1, 0) if plain else (2, 0, 1))
+        if array.shape != leaf.shape or not np.isfinite(array).all():
+            raise BadInput(
+                f"the weights' {names[path]} does not fit {type(network).__name__}; give those of its sizes."
+            )
+        variables[path] = array
+    return flax.traverse_util.unflatten_dict(variables)
+
+
+def _leaky(x: Array) -> Array:
+    return jnp.where(x > 0.0, x, _SLOPE * x)

@@ -1,0 +1,128 @@
+"""A projected GAN through the loop: what is frozen stays so, and a run goes on as if it had not stopped."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from projected_cases import LOG_MEL, projected_config
+from training_cases import timeless, write_dataset
+
+from drumgan_jax.errors import BadInput
+from drumgan_jax.features import load_weights
+from drumgan_jax.training import run
+from drumgan_jax.training.data import open_dataset
+from drumgan_jax.training.loop import train
+from drumgan_jax.training.mesh import make_mesh
+from drumgan_jax.training.run import read_config
+from drumgan_jax.training.tasks import build_task
+
+Array = jax.Array
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Compiled without optimisation: a third of the time, and nothing that is asked here depends on it."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), representation=LOG_MEL).parent
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    folder = tmp_path_factory.mktemp("whole")
+    return train(projected_config(data, train={"total_images": 32}), folder), folder
+
+
+def test_what_is_frozen_stays_as_it_was_loaded_while_all_else_moves(data: Path, whole: tuple[Any, Path]) -> None:
+    result, folder = whole
+    config = read_config(folder)
+    before = build_task(config, make_mesh()).init()
+    after = result.state
+    assert result.step == 4
+    jax.tree.map(np.testing.assert_array_equal, after.frozen, before.frozen)
+    for name, weights in load_weights(config["features"]).items():
+        jax.tree.map(np.testing.assert_array_equal, after.frozen[name], weights.variables)
+    moved = jax.tree.map(lambda a, b: not np.array_equal(a, b), after.discriminator, before.discriminator)
+    assert all(jax.tree.leaves(moved))
+    turned = jax.tree.map(
+        lambda a, b: not np.array_equal(a, b), after.discriminator_statistics, before.discriminator_statistics
+    )
+    # The vector of a kernel with a single output is 1 or -1, and stays.
+    of_blocks = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(turned) if "score" not in str(path)]
+    assert of_blocks
+    assert all(of_blocks)
+    optimised = jax.tree.structure(after.discriminator)
+    assert jax.tree.structure(jax.tree.map(lambda _: 0, before.discriminator)) == optimised
+    assert not set(after.frozen) & set(after.discriminator)
+
+
+def test_the_run_records_the_networks_and_their_hashes(data: Path, whole: tuple[Any, Path]) -> None:
+    features = read_config(whole[1])["features"]
+    assert len(features["loops"]["sha256"]) == 64
+    assert features["loops"]["network"] == {"channels": 2}
+    changed = projected_config(data, features={"loops": {"seed": 5}})
+    with pytest.raises(BadInput, match=r"features\.loops\.s"):
+        train(changed, whole[1])
+
+
+def test_a_run_that_is_taken_up_again_gives_the_same_metrics(
+    data: Path, whole: tuple[Any, Path], tmp_path: Path
+) -> None:
+    first = train(projected_config(data, train={"total_images": 16}, checkpoint={"every": 2}), tmp_path)
+    second = train(projected_config(data, train={"total_images": 32}, checkpoint={"every": 2}), tmp_path)
+    assert timeless(first.history + second.history) == timeless(whole[0].history)
+
+
+def test_the_generator_learns_from_both_chunks(data: Path) -> None:
+    """Of the score's gradient at generated examples; a generator's own convolutions would mix the chunks."""
+    config = run.freeze(projected_config(data), open_dataset(data))
+    task = build_task(config, make_mesh())
+    state = task.init()
+    variables = {"params": state.discriminator, "statistics": state.discriminator_statistics, "frozen": state.frozen}
+    x = np.random.default_rng(0).standard_normal((4, *task._gan.representation.shape)).astype(np.float32)
+
+    def score(x: Array) -> Array:
+        return sum(part.mean() for part in task._gan.discriminator.apply(variables, x, None).scores)
+
+    gradient = np.asarray(jax.jit(jax.grad(score))(x))
+    frames = gradient.shape[2] // 2
+    for chunk in (gradient[:, :, :frames], gradient[:, :, frames:]):
+        assert np.abs(chunk).max() > 0
+        assert np.mean(np.abs(chunk).max(axis=(1, 3)) > 0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("sections", "match"),
+    [
+        ({"representation": {"num_frames": 80}, "generator": {"base": (4, 10)}}, r"80.*chunks"),
+        ({"discriminator": {"chunks": 3}}, "chunks=3"),
+        ({"features": {}}, r"config\.features is empty"),
+        ({"task": {"conditional": True}}, "without labels"),
+    ],
+)
+def test_what_does_not_split_into_chunks_or_scales_is_one_sentence(data: Path, sections: dict, match: str) -> None:
+    config = projected_config(data)
+    for section, values in sections.items():
+        config[section] = {**config[section].to_dict(), **values} if values else values
+    frozen = json.loads(json.dumps(config.to_dict())) | {"labels": ["kick"]}
+    frozen["representation"] |= {"mean": -1.0, "std": 1.0}
+    with pytest.raises(BadInput, match=match):
+        build_task(frozen, make_mesh())
+
+
+def test_features_for_a_discriminator_that_has_no_use_for_them_are_one_sentence(data: Path) -> None:
+    config = projected_config(data)
+    frozen = json.loads(json.dumps(config.to_dict())) | {"labels": []}
+    frozen["representation"] |= {"mean": -1.0, "std": 1.0}
+    frozen["discriminator"] = {"kind": "stylegan2", "base": [4, 8]}
+    with pytest.raises(BadInput, match=r"config has features, which this kind of config\.discriminator has no use for"):
+        build_task(frozen, make_mesh())
