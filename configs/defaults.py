@@ -19,6 +19,21 @@ def pick(variants: Mapping[str, Callable[[], ConfigDict]], variant: str) -> Conf
     return variants[variant]()
 
 
+PREPARATION = {
+    "channel": "mix",  # or a number, from 0
+    "normalization": "peak",  # or "loudness", "none"
+    "level": -1.0,  # dBFS of the peak, or LUFS
+    "pitch_shifts": (0.0,),  # semitones, one copy each
+    "min_activity": 0.0,  # fraction of a slice
+    "activity_db": -50.0,  # under the slice's peak
+    "test_fraction": 0.0,
+    "split_by": "hash",  # or "source"
+    "test_sources": (),  # rather than a fraction, these
+    "labels": (),  # classes to keep; none keeps all
+    "label_pattern": "",  # regular expression on the path
+}
+
+
 def gan() -> ConfigDict:
     """The sections of a GAN that are not its own; a system adds name, representation, slicing, networks, objective."""
     return ConfigDict(
@@ -27,19 +42,7 @@ def gan() -> ConfigDict:
             "seed": 0,
             "representation": {},
             "slicing": {},
-            "preparation": {
-                "channel": "mix",  # or a number, from 0
-                "normalization": "peak",  # or "loudness", "none"
-                "level": -1.0,  # dBFS of the peak, or LUFS
-                "pitch_shifts": (0.0,),  # semitones, one copy each
-                "min_activity": 0.0,  # fraction of a slice
-                "activity_db": -50.0,  # under the slice's peak
-                "test_fraction": 0.0,
-                "split_by": "hash",  # or "source"
-                "test_sources": (),  # rather than a fraction, these
-                "labels": (),  # classes to keep; none keeps all
-                "label_pattern": "",  # regular expression on the path
-            },
+            "preparation": dict(PREPARATION),
             "task": {
                 "kind": "gan",
                 "conditional": False,  # on the data set's labels
@@ -65,5 +68,47 @@ def gan() -> ConfigDict:
                 "metrics": ("fid:drums", "prdc:drums", "fid:log_mel"),  # as drumgan evaluate --metrics
                 "metric": "fid/log_mel",  # decides which checkpoint is the best
             },
+        }
+    )
+
+
+def classifier() -> ConfigDict:
+    """The sections of a classifier that are not its own; it adds name, representation, slicing, front end, network."""
+    return ConfigDict(
+        {
+            "name": "",
+            "seed": 0,
+            "representation": {},
+            "slicing": {},
+            # Neighbours of one recording session are no test of each other.
+            "preparation": {**PREPARATION, "test_fraction": 0.1, "split_by": "source"},
+            "front_end": {},
+            "network": {},
+            "augmentation": {
+                "gain_db": 18.0,  # O, as all here
+                "shift": 0.02,  # seconds
+                "band_limit": 0.3,  # probability
+                "lowest_band_limit": 3_500.0,  # Hz
+                "equalizer_db": 6.0,
+                "mask_bands": 12,
+                "mask_frames": 4,
+            },
+            "optimizer": {
+                "classifier": {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+            },
+            "task": {"kind": "classifier", "balanced": True},
+            "train": {
+                "batch_size": 128,  # O
+                "total_images": 5_000_000,
+                "accumulation": 1,
+                "compute_dtype": "float32",
+                "ema_half_life_images": 20_000,
+                "ema_rampup": 0.1,
+            },
+            "data": {"dir": "", "prefetch": 2},
+            "mesh": {"data": -1, "fsdp": 1},
+            "logging": {"every": 50, "samples_every": 0, "num_samples": 1},
+            "checkpoint": {"every": 1_000, "keep": 2},
+            "evaluation": {"every": 500, "patience": 10, "metric": "loss"},  # on the whole split "test"
         }
     )

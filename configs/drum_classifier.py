@@ -20,73 +20,32 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 def full() -> ConfigDict:
     """For a large library: sounds of 0.55 s at 44.1 kHz, a network of 2 million parameters."""
-    return ConfigDict(
-        {
-            "name": "drum_classifier",
-            "seed": 0,
-            "representation": {
-                "kind": "waveform",
-                "sample_rate": 44100,  # P
-                "num_samples": 24064,  # P; 0.55 s
-            },
-            "slicing": {
-                "kind": "one_shot",
-                "onset_db": -40.0,
-                "pre_roll": 0.002,
-                "fade_in": 0.0005,
-                "fade_out": 0.01,
-            },
-            "preparation": {
-                "channel": "mix",
-                "normalization": "peak",
-                "level": -1.0,
-                "pitch_shifts": (0.0,),
-                "min_activity": 0.0,
-                "activity_db": -50.0,
-                "test_fraction": 0.1,
-                "split_by": "source",  # neighbours of one recording session are no test
-                "test_sources": (),  # rather than a fraction, these
-                "labels": ("kick", "snare", "cymbal"),  # P
-                "label_pattern": "",
-            },
-            "front_end": {
-                "n_fft": 2048,  # O
-                "hop_length": 512,  # O
-                "num_mels": 128,  # P
-                "fmin": 20.0,  # O; Hz
-                "floor_db": -110.0,  # O
-                "mean": -90.0,  # O; dB
-                "std": 20.0,  # O; dB
-            },
-            "network": {"kind": "mel_inception", "width": 64, "dropout": 0.3},  # O
-            "augmentation": {
-                "gain_db": 18.0,  # O, as all here
-                "shift": 0.02,  # seconds
-                "band_limit": 0.3,  # probability
-                "lowest_band_limit": 3_500.0,  # Hz
-                "equalizer_db": 6.0,
-                "mask_bands": 12,
-                "mask_frames": 4,
-            },
-            "optimizer": {
-                "classifier": {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
-            },
-            "task": {"kind": "classifier", "balanced": True},
-            "train": {
-                "batch_size": 128,  # O
-                "total_images": 5_000_000,
-                "accumulation": 1,
-                "compute_dtype": "float32",
-                "ema_half_life_images": 20_000,
-                "ema_rampup": 0.1,
-            },
-            "data": {"dir": "", "prefetch": 2},
-            "mesh": {"data": -1, "fsdp": 1},
-            "logging": {"every": 50, "samples_every": 0, "num_samples": 1},
-            "checkpoint": {"every": 1_000, "keep": 2},
-            "evaluation": {"every": 500, "patience": 10, "metric": "loss"},  # on the whole split "test"
-        }
-    )
+    config = defaults.classifier()
+    config.name = "drum_classifier"
+    config.representation = {
+        "kind": "waveform",
+        "sample_rate": 44100,  # P
+        "num_samples": 24064,  # P; 0.55 s
+    }
+    config.slicing = {
+        "kind": "one_shot",
+        "onset_db": -40.0,
+        "pre_roll": 0.002,
+        "fade_in": 0.0005,
+        "fade_out": 0.01,
+    }
+    config.preparation.labels = ("kick", "snare", "cymbal")  # P
+    config.front_end = {
+        "n_fft": 2048,  # O
+        "hop_length": 512,  # O
+        "num_mels": 128,  # P
+        "fmin": 20.0,  # O; Hz
+        "floor_db": -110.0,  # O
+        "mean": -90.0,  # O; dB
+        "std": 20.0,  # O; dB
+    }
+    config.network = {"kind": "mel_inception", "width": 64, "dropout": 0.3}  # O
+    return config
 
 
 def small() -> ConfigDict:

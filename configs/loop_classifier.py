@@ -26,62 +26,22 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 def full() -> ConfigDict:
     """The release's network on bars of 1.92 s as 64 bands x 192 frames: 2.6 million parameters."""
-    config = ConfigDict(
-        {
-            "name": "loop_classifier",
-            "seed": 0,
-            "representation": {
-                "kind": "log_mel",
-                "sample_rate": 16000,  # R
-                "n_fft": 512,
-                "hop_length": 160,  # R
-                "num_mels": 64,  # R
-                "num_frames": 192,  # R
-            },
-            "slicing": {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0},  # R
-            "preparation": {
-                "channel": "mix",
-                "normalization": "peak",
-                "level": -1.0,
-                "pitch_shifts": (0.0,),
-                "min_activity": 0.0,
-                "activity_db": -50.0,
-                "test_fraction": 0.2,
-                "split_by": "source",  # bars of one library share their sounds
-                "test_sources": (),  # rather than a fraction, these
-                "labels": (),  # all there are
-                "label_pattern": "",
-            },
-            "front_end": {},
-            "network": {"kind": "short_chunk", "channels": 64, "blocks": (1, 1, 2, 2, 2, 4)},  # R
-            "augmentation": {
-                "gain_db": 18.0,  # O, as all here
-                "shift": 0.01,  # seconds
-                "band_limit": 0.3,  # probability
-                "lowest_band_limit": 3_500.0,  # Hz
-                "equalizer_db": 6.0,
-                "mask_bands": 8,
-                "mask_frames": 12,
-            },
-            "optimizer": {
-                "classifier": {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
-            },
-            "task": {"kind": "classifier", "balanced": True},
-            "train": {
-                "batch_size": 64,  # O
-                "total_images": 1_000_000,
-                "accumulation": 1,
-                "compute_dtype": "float32",
-                "ema_half_life_images": 10_000,
-                "ema_rampup": 0.1,
-            },
-            "data": {"dir": "", "prefetch": 2},
-            "mesh": {"data": -1, "fsdp": 1},
-            "logging": {"every": 50, "samples_every": 0, "num_samples": 1},
-            "checkpoint": {"every": 500, "keep": 2},
-            "evaluation": {"every": 500, "patience": 10, "metric": "loss"},  # on the whole split "test"
-        }
-    )
+    config = defaults.classifier()
+    config.name = "loop_classifier"
+    config.representation = {
+        "kind": "log_mel",
+        "sample_rate": 16000,  # R
+        "n_fft": 512,
+        "hop_length": 160,  # R
+        "num_mels": 64,  # R
+        "num_frames": 192,  # R
+    }
+    config.slicing = {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0}  # R
+    config.preparation.test_fraction = 0.2
+    config.network = {"kind": "short_chunk", "channels": 64, "blocks": (1, 1, 2, 2, 2, 4)}  # R
+    config.augmentation.update(shift=0.01, mask_bands=8, mask_frames=12)  # O
+    config.train.update(batch_size=64, total_images=1_000_000, ema_half_life_images=10_000)  # O
+    config.checkpoint.every = 500
     _hear_the_representation(config)
     return config
 
