@@ -43,7 +43,7 @@ def full() -> ConfigDict:
     }
     config.train.update(
         batch_size=16,  # P; the release has 128
-        total_images=16_000_000,  # O
+        total_images=30_000_000,  # O
         compute_dtype="float32",
         ema_half_life_images=10_000,  # O
     )
@@ -72,8 +72,8 @@ def packaged() -> ConfigDict:
     for player in config.optimizer.values():
         player.update(beta1=0.8, beta2=0.99)  # O
     config.optimizer.generator.learning_rate = 2e-3  # O
-    config.task.warmup_images = 12_000
-    config.train.update(batch_size=4, total_images=16_000, ema_half_life_images=800)
+    config.task.warmup_images = 24_000
+    config.train.update(batch_size=4, total_images=30_000, ema_half_life_images=800)
     config.logging.update(every=50, samples_every=0)
     config.checkpoint.every = 250
     config.evaluation.update(every=500, num_samples=78)

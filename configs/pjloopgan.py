@@ -15,6 +15,11 @@ one GPU; tiny: a CPU), and may name a row of the paper's Table 1 after a dash, s
     vggish_scnn_loops    row H; a size alone means this one
     z512                 row D with the latent size that failed in its section 4
 
+Rows B and C have the generator of the others, so that the discriminator is all that differs; the paper's have that of
+its predecessor, with z of 512. Three things are not the release's: its optimisers keep the factors of regularisers that
+it does not have (0.8 and 16/17 of the learning rates), its discriminator steps before the generator, and it adds the
+scores of two feature networks, where the paper and we judge them one by one.
+
 The published weights are fetched by `drumgan weights get NAME`. Where they are not to be had, `small` and `tiny` have
 random ones, and --config.features.scnn_loops.weights=FILE takes a classifier that was trained here
 (configs/loop_classifier.py). The paper reports for drums, of rows A (real) to H: IS 16.30, 5.58, 5.21, 5.87, 4.75,
@@ -38,8 +43,8 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 
 
-# Of rows B and C (P). R1 grows with the number of bands and frames, so that the paper's would hold back small ones (O).
-R1_GAMMA = {"full": 10.0, "small": 1.0, "tiny": 0.1}
+# Of rows B and C: Karras et al. 2020's; of `tiny` as in the other systems (O), where it would hold back the networks.
+R1_GAMMA = {"full": 10.0, "small": 10.0, "tiny": 0.1}
 
 
 def get_config(variant: str = "full") -> ConfigDict:
@@ -86,10 +91,9 @@ def full() -> ConfigDict:
         "separable": True,  # R
     }
     config.features = {
-        "vggish": _feature("vggish", "vggish", "converted"),
-        # O; the release feeds what the generator writes to all of them, and of these the scale is not published.
-        "scnn_tags": _feature("short_chunk", "short_chunk_tags", "normalized"),
-        "scnn_loops": _feature("short_chunk", "short_chunk_drum_loops", "normalized"),
+        "vggish": _feature("vggish", "vggish"),  # converted: O; the release feeds all what the generator writes
+        "scnn_tags": _feature("short_chunk", "short_chunk_tags"),
+        "scnn_loops": _feature("short_chunk", "short_chunk_drum_loops"),
     }
     config.objective = {"kind": "hinge"}  # R
     config.train.update(
@@ -102,7 +106,7 @@ def full() -> ConfigDict:
 
 
 def small() -> ConfigDict:
-    """One GPU, tens of minutes: the same bars, a quarter of the generator's width, random feature networks."""
+    """One GPU, tens of minutes: the same bars, a narrower generator, random feature networks."""
     config = full()
     config.generator.update(channel_base=8192, channel_max=256)
     config.train.total_images = 1_000_000
@@ -125,15 +129,16 @@ def tiny() -> ConfigDict:
     return config
 
 
-def _feature(kind: str, weights: str, takes: str) -> dict:
-    return {"kind": kind, "weights": weights, "seed": 0, "input": takes, "network": {}, "sha256": ""}
+def _feature(kind: str, weights: str) -> dict:
+    # Empty input: converted to the scale that the network was trained on where that is known, else as it is.
+    return {"kind": kind, "weights": weights, "seed": 0, "input": "", "network": {}, "sha256": ""}
 
 
 def _make_random(config: ConfigDict, vggish: tuple[int, ...], channels: int) -> None:
     """Random weights for all feature networks, in place."""
     fields = {"vggish": {"widths": vggish}, "short_chunk": {"channels": channels}}
     for seed, feature in enumerate(config.features.values()):
-        feature.update(weights="random", seed=seed, input="normalized", network=fields[feature.kind])
+        feature.update(weights="random", seed=seed, network=fields[feature.kind])
 
 
 def _varied(size: Callable[[], ConfigDict], change: Callable[[ConfigDict], None]) -> ConfigDict:

@@ -71,8 +71,8 @@ class Section:
         kind: of network, see TAPS.
         weights: a name of PUBLISHED, a file that `drumgan pack` wrote of a classifier, or "random".
         seed: of random weights.
-        input: "converted" to the scale that the network was trained on; or "normalized", what the generator writes, as
-            the authors' release feeds it.
+        input: "converted" to the scale that the network was trained on; "normalized", what the generator writes, as the
+            authors' release feeds it; empty for the former where that scale is known, else the latter.
         network: the network's fields, where the weights are random; else they have their own.
         front_end: of a classifier's file; found there.
         sha256: of the weights, in hex; found, or given to be sure of them.
@@ -81,7 +81,7 @@ class Section:
     kind: str
     weights: str
     seed: int = 0
-    input: str = CONVERTED
+    input: str = ""
     network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     front_end: Mapping[str, Any] | None = None
     sha256: str = ""
@@ -99,17 +99,28 @@ class Weights(NamedTuple):
     sha256: str
 
 
-def described(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def described(
+    sections: Mapping[str, Mapping[str, Any]], before: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
     """The sections of `features` with what the weights' files say: layouts, front ends and hashes; as JSON has them.
 
-    With it a run can be built, and played, where the files are not.
+    With it a run can be built, played and gone on with where the files are not.
+
+    Args:
+        sections: as a config has them.
+        before: as they were described when the run began; what names the same weights is taken from there, and so is
+            what names a file elsewhere that is the same to the last bit.
 
     Raises:
         BadInput: a section is unfit, or its weights are not here, not readable, or of another layout or hash.
     """
     found = {}
     for name, settings in sections.items():
-        section = _completed(name, _section(name, settings))
+        asked, known = _section(name, settings), (before or {}).get(name)
+        if known is not None and _names_the_same(asked, _section(name, known)):
+            found[name] = dict(known)
+            continue
+        section = _completed(name, asked)
         weights = _load(name, section)
         if section.sha256 not in ("", weights.sha256):
             raise BadInput(
@@ -117,6 +128,8 @@ def described(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
                 f" {weights.sha256}; give the file that was meant, or empty sha256 to take this one."
             )
         found[name] = {**dataclasses.asdict(section), "sha256": weights.sha256}
+        if known is not None and {**found[name], "weights": known["weights"]} == known:
+            found[name] = dict(known)
     return found
 
 
@@ -149,7 +162,7 @@ def build_features(
     networks = []
     for name, settings in sections.items():
         section = _completed(name, _section(name, settings))
-        taps = build_part(TAPS, {"kind": section.kind, **section.network}, f"features.{name}.network")
+        taps, _ = _taps(name, section)
         networks.append(FeatureNetwork(name, taps, _converter(name, section, representation)))
     return tuple(networks)
 
@@ -157,30 +170,60 @@ def build_features(
 def _section(name: str, settings: Mapping[str, Any]) -> Section:
     """A section, checked by itself."""
     known = [f.name for f in dataclasses.fields(Section)]
+    if not name.isidentifier() or name.endswith("_mixing"):
+        raise BadInput(f"config.features has a network named {name!r}; name it by letters and digits, not by _mixing.")
+    if not isinstance(settings, Mapping):
+        raise BadInput(f"config.features.{name} is {settings!r}; it must be a section with kind and weights.")
     if unknown := sorted(set(settings) - set(known)):
         raise BadInput(f"config.features.{name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
     if missing := sorted({"kind", "weights"} - set(settings)):
         raise BadInput(f"config.features.{name} lacks {', '.join(missing)}; give it a value.")
     section = Section(**settings)
+    whole = isinstance(section.seed, int) and not isinstance(section.seed, bool)
+    fits = {field: isinstance(getattr(section, field), str) for field in ("kind", "weights", "input", "sha256")}
+    fits |= {"network": isinstance(section.network, Mapping), "seed": whole and 0 <= section.seed < 2**32}
+    for field in (field for field, fit in fits.items() if not fit):
+        what = {"network": "a section", "seed": "a whole number from 0 to 4294967295"}.get(field, "a text")
+        raise BadInput(f"config.features.{name}.{field} is {getattr(section, field)!r}; it must be {what}.")
     if section.kind not in TAPS:
         raise BadInput(f"config.features.{name}.kind is {section.kind!r}; it must be one of {', '.join(sorted(TAPS))}.")
-    if section.input not in (CONVERTED, NORMALIZED):
-        raise BadInput(f"config.features.{name}.input is {section.input!r}; it must be {CONVERTED} or {NORMALIZED}.")
+    if section.input not in ("", CONVERTED, NORMALIZED):
+        raise BadInput(
+            f"config.features.{name}.input is {section.input!r}; it must be {CONVERTED} or {NORMALIZED}, or empty."
+        )
     return section
+
+
+def _names_the_same(asked: Section, known: Section) -> bool:
+    """Whether a section asks for what was described before, as far as it says anything."""
+    network = asked.network if asked.weights == RANDOM else known.network
+    filled = dataclasses.replace(
+        asked,
+        input=asked.input or known.input,
+        network=_listed(network),
+        front_end=known.front_end,
+        sha256=asked.sha256 or known.sha256,
+    )
+    return filled == dataclasses.replace(known, network=_listed(known.network))
+
+
+def _listed(network: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's fields as JSON has them."""
+    return {field: list(value) if isinstance(value, tuple) else value for field, value in network.items()}
 
 
 def _completed(name: str, section: Section) -> Section:
     """A section with the layout that its weights have, which is theirs to say."""
     if section.weights == RANDOM:
-        return section
+        return dataclasses.replace(section, input=section.input or NORMALIZED, network=_listed(section.network))
     if section.weights in PUBLISHED:
-        network: nn.Module = PUBLISHED[section.weights].network
-        front_end = None
+        published = PUBLISHED[section.weights]
+        network, front_end, knows = published.network, None, published.scale is not None
     elif section.front_end is not None:
         return section
     elif section.weights.endswith(".npz"):
         file = load_classifier(section.weights)
-        network, front_end = file.classifier.network, settings_of(file.classifier.front_end)
+        network, front_end, knows = file.classifier.network, settings_of(file.classifier.front_end), True
     else:
         raise BadInput(
             f"config.features.{name}.weights is {section.weights!r}; it must be {RANDOM}, one of"
@@ -193,9 +236,23 @@ def _completed(name: str, section: Section) -> Section:
             f"config.features.{name}.weights {section.weights!r} are of a {type(network).__name__}, not of a network of"
             f" kind {section.kind}; give weights of that kind, or change kind."
         )
-    layout = {field: getattr(network, field) for field in wanted}
-    plain = {field: list(value) if isinstance(value, tuple) else value for field, value in layout.items()}
-    return dataclasses.replace(section, network=plain, front_end=front_end)
+    layout = _listed({field: getattr(network, field) for field in wanted})
+    takes = section.input or (CONVERTED if knows else NORMALIZED)
+    return dataclasses.replace(section, input=takes, network=layout, front_end=front_end)
+
+
+def _taps(name: str, section: Section) -> tuple[nn.Module, dict[tuple[str, ...], Any]]:
+    """The taps of a completed section, and the shapes of their variables by path."""
+    taps = build_part(TAPS, {"kind": section.kind, **section.network}, f"features.{name}.network")
+    try:
+        shapes = jax.eval_shape(taps.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 64, 96, 1), "float32"))
+    # What sizes that are none, or too few blocks for four maps, come to inside the network.
+    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
+        raise BadInput(
+            f"the network of config.features.{name} cannot be looked into ({str(problem).splitlines()[0]}); it needs"
+            f" four blocks or more, of whole widths, but has {dict(section.network)}."
+        ) from problem
+    return taps, flatten_dict(shapes)
 
 
 def _converter(name: str, section: Section, representation: Representation) -> Callable[[Array], Array]:
@@ -208,8 +265,8 @@ def _converter(name: str, section: Section, representation: Representation) -> C
     scale = PUBLISHED[section.weights].scale if section.weights in PUBLISHED else SCALES[section.kind]
     if scale is None:
         raise BadInput(
-            f"config.features.{name}.input is {CONVERTED}, but the scale that {section.weights} was trained on is not"
-            f" published; set it to {NORMALIZED}, as its authors do."
+            f"config.features.{name}.input is {CONVERTED}, but its publisher does not say for sure what scale"
+            f" {section.weights} was trained on; set it to {NORMALIZED}, as its authors do, or leave it empty."
         )
     return Conversion(representation, scale)
 
@@ -220,8 +277,7 @@ def _as_it_is(x: Array) -> Array:
 
 def _load(name: str, section: Section) -> Weights:
     """The weights of a completed section."""
-    taps = build_part(TAPS, {"kind": section.kind, **section.network}, f"features.{name}.network")
-    shapes = flatten_dict(jax.eval_shape(taps.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 64, 96, 1), "float32")))
+    _, shapes = _taps(name, section)
     if section.weights == RANDOM:
         return _drawn(shapes, section.seed)
     if section.weights in PUBLISHED:

@@ -7,17 +7,16 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from feature_cases import write_classifier
 
 from drumgan_jax import features
 from drumgan_jax.audio.representations import build_representation
-from drumgan_jax.classifier import build_classifier, load_classifier, save_classifier
+from drumgan_jax.classifier import load_classifier
 from drumgan_jax.errors import BadInput
 from drumgan_jax.features import build_features, described, load_weights
 from drumgan_jax.networks import short_chunk
 
 LOG_MEL = {"kind": "log_mel", "sample_rate": 16000, "n_fft": 512, "hop_length": 320, "num_mels": 32, "num_frames": 32}
-MELS = {name: LOG_MEL[name] for name in ("n_fft", "hop_length", "num_mels")}
-LABELS = ("house", "break")
 RANDOM: dict[str, Any] = {
     "kind": "short_chunk",
     "weights": "random",
@@ -29,21 +28,6 @@ RANDOM: dict[str, Any] = {
 def representation(**changes: Any) -> Any:
     mean = np.linspace(-1.0, -3.0, LOG_MEL["num_mels"])[:, None, None]
     return build_representation(LOG_MEL | changes).with_statistics(mean, np.full_like(mean, 0.7))
-
-
-def write_classifier(path: Path, seed: int = 0, **changes: Any) -> Path:
-    samples = LOG_MEL["hop_length"] * LOG_MEL["num_frames"]
-    config = {
-        "representation": {"kind": "waveform", "sample_rate": 16000, "num_samples": samples},
-        "front_end": {"kind": "log_mel", **MELS},
-        "network": {"kind": "short_chunk", "channels": 2, "blocks": [1, 1, 1, 2, 2]},
-    }
-    classifier = build_classifier(config | changes, LABELS)
-    random = np.random.default_rng(seed)
-    shapes = jax.eval_shape(classifier.init, jax.random.key(0))
-    variables = jax.tree.map(lambda leaf: random.standard_normal(leaf.shape).astype(np.float32), shapes)
-    save_classifier(path, classifier, variables, {})
-    return path
 
 
 def of_file(path: Path, **changes: Any) -> dict[str, dict[str, Any]]:
@@ -63,7 +47,7 @@ def test_random_weights_are_the_seeds_and_known_by_their_hash() -> None:
 
 
 def test_a_classifiers_file_says_its_layout_and_is_then_not_needed_to_build(tmp_path: Path) -> None:
-    path = write_classifier(tmp_path / "loops.npz")
+    path = write_classifier(tmp_path / "loops.npz", LOG_MEL)
     sections = described(of_file(path))
     assert sections == json.loads(json.dumps(sections))
     assert sections["loops"]["sha256"] == load_classifier(path).sha256
@@ -82,7 +66,7 @@ def test_a_classifiers_file_says_its_layout_and_is_then_not_needed_to_build(tmp_
 
 
 def test_a_network_of_the_same_mels_hears_what_its_own_front_end_makes_of_the_sound(tmp_path: Path) -> None:
-    path = write_classifier(tmp_path / "loops.npz")
+    path = write_classifier(tmp_path / "loops.npz", LOG_MEL)
     (network,) = build_features(of_file(path), representation())
     waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (2, representation().num_samples)).astype(np.float32)
     waveform *= np.exp(-np.arange(waveform.shape[1]) / 2000).astype(np.float32)
@@ -106,24 +90,41 @@ def test_published_weights_are_converted_from_their_layout(monkeypatch: pytest.M
     np.testing.assert_array_equal(
         loaded["params"]["layer1"]["conv_1"]["kernel"], variables["params"]["layer1"]["conv_1"]["kernel"]
     )
-    with pytest.raises(BadInput, match="the scale that short_chunk was trained on is not published"):
+    with pytest.raises(BadInput, match="does not say for sure what scale short_chunk was trained on"):
         build_features({"loops": section["loops"] | {"input": "converted"}}, representation())
 
 
 def test_weights_of_another_hash_or_layout_are_one_sentence(tmp_path: Path) -> None:
-    path = write_classifier(tmp_path / "loops.npz")
+    path = write_classifier(tmp_path / "loops.npz", LOG_MEL)
     with pytest.raises(BadInput, match=r"features\.loops\.sha256 is 00, but the weights .* have"):
         described(of_file(path, sha256="00"))
     sections = described(of_file(path))
-    write_classifier(path, seed=1)
+    write_classifier(path, LOG_MEL, seed=1)
     with pytest.raises(BadInput, match="have changed since the run began"):
         load_weights(sections)
-    write_classifier(path, network={"kind": "short_chunk", "channels": 4, "blocks": [1, 1, 1, 2, 2]})
+    write_classifier(path, LOG_MEL, network={"kind": "short_chunk", "channels": 4, "blocks": [1, 1, 1, 2, 2]})
     with pytest.raises(BadInput, match="another layout"):
         load_weights(sections)
-    write_classifier(path, network={"kind": "mel_inception", "width": 1})
+    write_classifier(path, LOG_MEL, network={"kind": "mel_inception", "width": 1})
     with pytest.raises(BadInput, match="are of a MelInception, not of a network of kind short_chunk"):
         described(of_file(path))
+
+
+def test_what_was_described_needs_no_file_and_no_path_any_more(tmp_path: Path) -> None:
+    path = write_classifier(tmp_path / "loops.npz", LOG_MEL)
+    begun = described(of_file(path))
+    moved = path.rename(tmp_path / "moved.npz")
+    assert described(of_file(path), begun) == begun
+    assert described(of_file(moved), begun) == begun
+    assert described(of_file(moved, input="normalized"), begun) != begun
+    write_classifier(moved, LOG_MEL, seed=1)
+    assert described(of_file(moved), begun)["loops"]["sha256"] != begun["loops"]["sha256"]
+
+
+@pytest.mark.parametrize("name", ["a b", "loops_mixing", ""])
+def test_names_that_variables_cannot_have_are_one_sentence(name: str) -> None:
+    with pytest.raises(BadInput, match=r"config\.features has a network named"):
+        build_features({name: RANDOM}, representation())
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,11 @@ def test_weights_of_another_hash_or_layout_are_one_sentence(tmp_path: Path) -> N
         ({"input": "mel"}, r"features\.a\.input is 'mel'; it must be converted or normalized"),
         ({"weights": "nowhere"}, r"features\.a\.weights is 'nowhere'; it must be random, one of"),
         ({"width": 3}, r"features\.a has no setting width"),
+        ({"weights": None}, r"features\.a\.weights is None; it must be a text"),
+        ({"seed": -1}, r"features\.a\.seed is -1; it must be a whole number"),
+        ({"network": 3}, r"features\.a\.network is 3; it must be a section"),
+        ({"network": {"channels": 0}}, r"features\.a cannot be looked into"),
+        ({"network": {"channels": 2, "blocks": [1, 1, 2]}}, r"it needs four blocks or more"),
         ({"network": {"width": 3}}, r"features\.a\.network has no setting width"),
     ],
 )

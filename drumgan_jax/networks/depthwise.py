@@ -49,11 +49,11 @@ def _taps_by_rows(x: Array, y: Array) -> Array:
     def add(row: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
         rows = jax.lax.dynamic_slice_in_dim(padded, row, 3, axis=1)
         back = jax.lax.dynamic_index_in_dim(y, row, axis=1, keepdims=False)
-        return tuple(sum + rows[:, i, j : j + time] * back for sum, (i, j) in zip(sums, _TAPS, strict=True))
+        return tuple(total + rows[:, i, j : j + time] * back for total, (i, j) in zip(sums, _TAPS, strict=True))
 
     empty = jnp.zeros_like(y[:, 0])
     sums = jax.lax.fori_loop(0, y.shape[1], add, (empty,) * len(_TAPS))
-    return jnp.stack([jnp.sum(sum, axis=(0, 1)) for sum in sums])
+    return jnp.stack([jnp.sum(total, axis=(0, 1)) for total in sums])
 
 
 def _padded(x: Array) -> Array:

@@ -1,7 +1,8 @@
 """Random projections of features: mixed across channels, then across scales, and never trained (Sauer et al. 2021).
 
 "Projected GANs converge faster", section 3.2. As in its release there are no rectifiers, so that all is linear in the
-features. Convolutions across scales are 3 x 3, as both papers say; the releases of both have 1 x 1 and biases.
+features. The numbers of channels are the release's, whatever the feature network has: the paper says equal numbers in
+and out. Convolutions across scales are 3 x 3, as both papers say; the releases of both have 1 x 1 and biases.
 """
 
 import itertools

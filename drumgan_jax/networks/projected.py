@@ -60,7 +60,8 @@ class Discriminator(nn.Module):
         mixing_channels: channels of the largest mixed map; all other widths follow from it.
         stddev_group: examples that share one standard deviation.
         separable: small discriminators of depthwise and pointwise instead of whole convolutions.
-        compute_dtype: what convolutions run in but the last; everything else is float32.
+        compute_dtype: what feature networks, mixing and convolutions run in; normalisation, the minibatch's standard
+            deviation and the scores are in float32.
 
     Raises:
         BadInput: there are labels or no feature network, or the shape does not fit a feature network.
@@ -81,9 +82,10 @@ class Discriminator(nn.Module):
                 f"the projected discriminator scores without labels, of which there are {self.num_labels}; set"
                 " config.task.conditional to false."
             )
-        for name in ("chunks", "mixing_channels"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"config.discriminator.{name} is {getattr(self, name)}; it must be 1 or more.")
+        for name in ("chunks", "mixing_channels", "stddev_group"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise BadInput(f"config.discriminator.{name} is {value!r}; it must be a whole number, 1 or more.")
         if not self.features:
             raise BadInput("config.features is empty; name at least one feature network.")
         for network in self.features:
@@ -143,7 +145,12 @@ class Discriminator(nn.Module):
     def _check_shape(self, network: FeatureNetwork) -> None:
         """Refuse what taps and small discriminators do not halve exactly down to _LAST rows."""
         seen = jax.eval_shape(network.convert, jax.ShapeDtypeStruct((1, *self.shape), jnp.float32))
-        _, bands, frames, _ = seen.shape
+        _, bands, frames, channels = seen.shape
+        if channels != 1:
+            raise BadInput(
+                f"an example has {channels} channels, but the feature network {network.name} looks at one; take a"
+                " representation of magnitudes."
+            )
         told = (
             f"an example of {self.shape[0]}x{self.shape[1]} is {bands} bands x {frames} frames to the feature network"
             f" {network.name};"
@@ -155,7 +162,8 @@ class Discriminator(nn.Module):
         if frames % unit or frames < bands:
             raise BadInput(
                 f"{told} cut into discriminator.chunks={self.chunks}, the frames must be a multiple of {unit} and no"
-                " fewer than the bands."
+                f" fewer than the bands; change the representation, or show it config.features.{network.name}.input"
+                "=normalized."
             )
 
 
@@ -219,7 +227,10 @@ class DownBlock(nn.Module):
 
 
 class BatchNormalization(nn.Module):
-    """Each channel to mean 0 and variance 1 over the global batch, then scale and bias; nothing is kept for later."""
+    """Each channel to mean 0 and variance 1 over the batch, then scale and bias; nothing is kept for later.
+
+    The batch is the one of the call, over all devices: where gradients are accumulated, a micro-batch.
+    """
 
     @nn.compact
     def __call__(self, x: Array) -> Array:

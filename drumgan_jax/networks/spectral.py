@@ -42,7 +42,7 @@ def normalize(kernel: Array, u: Array) -> Array:
     """A kernel divided by the singular value that one power iteration from `u` finds.
 
     Differentiated, the vectors of the iteration count as constants, and the singular value as their product with the
-    kernel (Miyato et al. 2018, section 2.2).
+    kernel (Miyato et al. 2018, section 2.3).
 
     Args:
         kernel: [..., out], float32.

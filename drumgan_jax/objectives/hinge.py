@@ -13,7 +13,8 @@ from drumgan_jax.parts import Array, Critique
 class Hinge:
     """Hinge losses (Lim and Ye 2017, "Geometric GAN"), as projected GANs have them.
 
-    Every score of every map counts alike.
+    Every score of every map counts alike, as in the release; the paper's sum over discriminators is that, up to a
+    factor, where all maps have as many scores.
     """
 
     @property

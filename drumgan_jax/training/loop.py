@@ -73,8 +73,8 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
 
     # Data and run directory
     dataset = open_dataset(data.dir)
-    frozen = run.freeze(config, dataset)
     run_dir = Path(workdir).absolute()
+    frozen = run.freeze(config, dataset, run_dir)
     run.claim(run_dir, frozen, write=first)
 
     # Task

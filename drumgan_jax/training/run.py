@@ -32,11 +32,16 @@ FREE = (
 )
 
 
-def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = None) -> dict[str, Any]:
     """The config as the run directory keeps it.
 
     The representation has the data set's statistics, `labels` are the data set's classes, in order, and `features` the
     layouts and hashes of the frozen networks.
+
+    Args:
+        config: all sections.
+        dataset: that it is trained on.
+        run_dir: the run directory; what its config says of frozen networks needs no file of theirs any more.
 
     Raises:
         BadInput: the data set has another representation than the config, or the weights of a frozen network are not
@@ -55,7 +60,9 @@ def freeze(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     frozen["representation"] = settings_of(representation) | statistics
     frozen["labels"] = list(dataset.label_names)
     if "features" in frozen:
-        frozen["features"] = described(frozen["features"])
+        begun = run_dir is not None and bool(complete_steps(run_dir / FOLDER))
+        before = read_config(run_dir).get("features") if run_dir is not None and begun else None
+        frozen["features"] = described(frozen["features"], before)
     return frozen
 
 

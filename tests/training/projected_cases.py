@@ -15,15 +15,14 @@ LOG_MEL = {
     "num_frames": 64,
     "griffin_lim_iterations": 2,
 }
-RANDOM = {"weights": "random", "seed": 0, "input": "normalized", "sha256": ""}
 
 
 def projected_config(data_dir: Path, **sections: dict[str, Any]) -> ConfigDict:
-    """As `tiny_config`, through a random short-chunk network; hinge loss, no labels."""
+    """As `tiny_config`, through the classifier `loops.npz` in the data's folder; hinge loss, no labels."""
     config = tiny_config(data_dir)
     config.representation = LOG_MEL
     config.discriminator = {"kind": "projected", "chunks": 2, "mixing_channels": 2, "stddev_group": 4}
-    config.features = {"loops": {"kind": "short_chunk", "network": {"channels": 2}, **RANDOM}}
+    config.features = {"loops": {"kind": "short_chunk", "weights": str(data_dir / "loops.npz"), "input": ""}}
     config.objective = {"kind": "hinge"}
     config.task.conditional = False
     for section, values in sections.items():
