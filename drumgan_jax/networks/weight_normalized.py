@@ -4,8 +4,8 @@ Weight normalisation (Salimans and Kingma 2016): kernel = g v / |v|, with a leng
 channel. Names and axes are those of the published codes, whose weights can so be taken over.
 
 Zeros are put around the input before a convolution, never by it, neither strides nor zeros between samples are left to
-it, and its kernel's gradient is a product of matrices: XLA's own gradients on CPU take from twice to a hundred times as
-long (benchmarks/bench_vocoder.py).
+it, and its kernel's gradient is a product of matrices: XLA's own gradients on CPU take up to ten times as long, and in
+some programs a hundred times (benchmarks/bench_vocoder.py).
 """
 
 import functools

@@ -84,9 +84,7 @@ class VocoderTaskSettings:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1e6:
                 raise BadInput(f"config.task.{name} is {value!r}; it must be a number from 0 to 1000000.")
         if isinstance(self.warmup_images, bool) or not isinstance(self.warmup_images, int) or self.warmup_images < 0:
-            raise BadInput(
-                f"config.task.warmup_images is {self.warmup_images!r}; it must be a whole number, 0 or more."
-            )
+            raise BadInput(f"config.task.warmup_images is {self.warmup_images!r}; it must be a whole number from 0.")
         if self.warmup_images and not self.spectral_weight:
             raise BadInput("config.task.warmup_images needs config.task.spectral_weight above 0; set both or neither.")
 
@@ -95,7 +93,7 @@ def build_vocoder_task(config: Mapping[str, Any], mesh: Mesh) -> "VocoderTask":
     """The task of a frozen config (drumgan_jax.training.run).
 
     Raises:
-        BadInput: a section is unfit, or crops are longer than examples, or too short for the discriminator.
+        BadInput: a section is unfit, or crops are longer than examples.
     """
     section = {name: value for name, value in config["task"].items() if name != "kind"}
     task = read_section({"task": section}, "task", VocoderTaskSettings)
@@ -110,9 +108,18 @@ def build_vocoder_task(config: Mapping[str, Any], mesh: Mesh) -> "VocoderTask":
             f"config.task.crop_frames is {task.crop_frames}, more than the {vocoder.representation.num_frames} frames"
             " of an example; lower it."
         )
+    discriminator: Any = build_part(DISCRIMINATORS, config.get("discriminator", {}), "discriminator")
+    crop = jax.ShapeDtypeStruct((1, task.crop_frames * vocoder.representation.hop_length), jnp.float32)
+    try:
+        jax.eval_shape(discriminator.init, jax.random.key(0), crop)
+    # What sizes that are none come to inside the network.
+    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
+        raise BadInput(
+            f"config.discriminator cannot be built with these values ({str(problem).splitlines()[0]})."
+        ) from problem
     return VocoderTask(
         vocoder=vocoder,
-        discriminator=build_part(DISCRIMINATORS, config.get("discriminator", {}), "discriminator"),
+        discriminator=discriminator,
         task=task,
         settings=settings,
         adam={player: read_section(config, f"optimizer.{player}", AdamSettings) for player in PLAYERS},

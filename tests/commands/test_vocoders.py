@@ -1,0 +1,78 @@
+"""The verbs with vocoders: packed, named for a run that was trained without one, and in one file with a GAN."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import soundfile
+from command_cases import STEP, drumgan, write_run
+from instrument_cases import CLASSES, LOGISTIC, config_of, make_instrument
+from vocoder_cases import REPRESENTATION, SECTIONS, make_vocoder
+
+from drumgan_jax.packed import read_instrument
+from drumgan_jax.vocoder import Vocoded, read_vocoder
+
+PARTS: dict[str, Any] = {
+    "representation": {**REPRESENTATION, "mean": -1.0, "std": 0.5},
+    "generator": {"kind": "stylegan2", "base": (4, 8), "z_dim": 4, "w_dim": 4, "mapping_layers": 1, "channel_max": 4},
+    "discriminator": {"kind": "stylegan2", "base": (4, 8), "channel_max": 4},
+    "objective": LOGISTIC,
+}
+METRIC = {"metric": "fid/log_mel"}
+
+
+@pytest.fixture(scope="module")
+def vocoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "vocoder"
+    train = {"batch_size": 4, "compute_dtype": "float32"}
+    config = {**SECTIONS, "task": {"kind": "vocoder"}, "train": train, "evaluation": METRIC, "data": {"dir": "/some"}}
+    write_run(folder, config, make_vocoder().variables)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "gan"
+    variables = make_instrument(PARTS).variables
+    ema = jax.tree.map(jnp.asarray, {name: variables[name] for name in ("params", "statistics")})
+    write_run(folder, {**config_of(PARTS), "evaluation": METRIC}, ema)
+    return folder
+
+
+def read(folder: Path) -> np.ndarray:
+    return np.stack([soundfile.read(path)[0] for path in sorted(folder.glob("*.wav"))])
+
+
+def test_a_vocoders_run_becomes_a_file(vocoder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "vocoder.npz"
+    said = drumgan("pack", f"--run={vocoder}", f"--out={out}", "--step=last")
+    assert f"of step {STEP}, no labels" in said
+    packed, trained = read_vocoder(out), make_vocoder()
+    assert packed.vocoder == trained.vocoder
+    assert packed.card["images"] == 4 * STEP
+    assert "data" not in packed.card["config"]
+    said = drumgan("pack", f"--run={vocoder}", f"--out={out}", "--step=last", f"--held_out={tmp_path}", status=2)
+    assert "--held_out is for classifiers" in said
+
+
+def test_an_older_run_sounds_by_a_vocoder_that_was_trained_later(gan: Path, vocoder: Path, tmp_path: Path) -> None:
+    drumgan("generate", f"--run={gan}", f"--out={tmp_path / 'inverted'}", "--count=2")
+    drumgan("generate", f"--run={gan}", f"--vocoder={vocoder}", f"--out={tmp_path / 'sounding'}", "--count=2")
+    sounding = read(tmp_path / "sounding")
+    assert not np.allclose(sounding, read(tmp_path / "inverted"))
+
+    out = tmp_path / "gan.npz"
+    drumgan("pack", f"--run={gan}", f"--vocoder={vocoder}", f"--out={out}", "--step=last")
+    packed = read_instrument(out)
+    assert packed.label_names == CLASSES
+    assert packed.card["vocoder"] is True
+    assert isinstance(packed.gan.representation, Vocoded)
+    drumgan("generate", f"--run={out}", f"--out={tmp_path / 'packed'}", "--count=2")
+    np.testing.assert_allclose(read(tmp_path / "packed"), sounding, atol=0.03 * np.abs(sounding).max())
+    drumgan("generate", f"--run={out}", "--vocoder=", f"--out={tmp_path / 'bare'}", "--count=2")
+    assert not np.allclose(read(tmp_path / "bare"), sounding)
+    said = drumgan("generate", f"--run={gan}", f"--vocoder={tmp_path}", f"--out={tmp_path / 'x'}", status=2)
+    assert "the vocoder, config.representation.vocoder, cannot be used" in said
