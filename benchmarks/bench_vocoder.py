@@ -6,8 +6,8 @@ Four tables. *Sounds*: seconds of sound made in a second, of MelGAN at the sizes
 weights and of Griffin-Lim by iterations, one sound of 1.92 s at a time, from mel bands to samples. *Gradients*: of the
 convolutions, in the forms that the networks use and in the plain ones. *Quality*, with --vocoder and --data: speeds of
 a trained vocoder and of Griffin-Lim beside their distances from the recordings of the data set's split "test". *Tone*,
-with --vocoder: in what it makes of 20 s of noise and of silence, the power at multiples of the hop rate over that of the
-frequencies around them. The process keeps to one core. A time is the best of its rounds.
+with --vocoder: in what it makes of 20 s of noise and of silence, the power at multiples of the hop rate over that of
+the frequencies around them. The process keeps to one core. A time is the best of its rounds.
 """
 
 import argparse
