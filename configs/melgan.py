@@ -72,7 +72,7 @@ def packaged() -> ConfigDict:
     for player in config.optimizer.values():
         player.update(beta1=0.8, beta2=0.99)  # O
     config.optimizer.generator.learning_rate = 2e-3  # O
-    config.task.warmup_images = 24_000
+    config.task.warmup_images = 18_000
     config.train.update(batch_size=4, total_images=30_000, ema_half_life_images=4_000, ema_rampup=0.2)
     config.logging.update(every=50, samples_every=0)
     config.checkpoint.every = 250

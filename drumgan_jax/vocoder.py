@@ -146,7 +146,8 @@ def vocoded(representation: Representation, trained: TrainedVocoder, path: str |
         **fields,
         maker=trained.vocoder,
         digest=variables_digest(trained.variables),
-        weights=trained.variables,
+        # On no device, so that a program for any of them can hold it.
+        weights=jax.device_get(trained.variables),
     )
 
 

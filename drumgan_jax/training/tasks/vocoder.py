@@ -32,6 +32,9 @@ PLAYERS = ("generator", "discriminator")
 # Purposes of random keys.
 INIT, CROP, PHASES = range(3)
 
+# Modules from waveforms [batch, samples] to what objectives.feature_matching judges by.
+DISCRIMINATORS: dict[str, type[nn.Module]] = {"multi_scale": Discriminator}
+
 # Of each pair of waveforms [batch, samples], original and made; less is better.
 FIGURES = {"multi_scale_spectral": multi_scale_spectral_loss, "log_spectral_distance": log_spectral_distance}
 
@@ -129,10 +132,6 @@ def build_vocoder_task(config: Mapping[str, Any], mesh: Mesh) -> "VocoderTask":
         seed=read_seed(config),
         mesh=mesh,
     )
-
-
-# Modules from waveforms [batch, samples] to what objectives.feature_matching judges by.
-DISCRIMINATORS: dict[str, type[nn.Module]] = {"multi_scale": Discriminator}
 
 
 class VocoderTask:
