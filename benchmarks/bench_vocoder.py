@@ -28,7 +28,7 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 from configs import melgan  # noqa: E402
-from drumgan_jax.audio.representations import build_representation  # noqa: E402
+from drumgan_jax.audio.representations import build_representation, settings_of  # noqa: E402
 from drumgan_jax.audio.spectral_distance import multi_scale_spectral_loss  # noqa: E402
 from drumgan_jax.evaluation.reconstruction import log_spectral_distance  # noqa: E402
 from drumgan_jax.networks import weight_normalized as layers  # noqa: E402
@@ -88,18 +88,17 @@ def quality(path: str, data: str, rounds: int) -> list[dict[str, Any]]:
     ways = {"vocoder": vocoded(inner, trained, path)}
     for iterations in ITERATIONS:
         settings = {"griffin_lim_iterations": iterations, "vocoder": ""}
-        ways[f"griffin_lim {iterations}"] = build_representation(
-            {"kind": "log_mel", **{f: getattr(inner, f) for f in inner.__dataclass_fields__}, **settings}
-        )
+        ways[f"griffin_lim {iterations}"] = build_representation({**settings_of(inner), **settings})
     rows = []
     for name, shown in ways.items():
         decode = jax.jit(lambda x, shown=shown: shown.decode(x, KEY))
         made = np.concatenate([decode(shown.encode(one[None])) for one in real])
         x = shown.encode(real[:1])
-        figures = {
-            "multi_scale_spectral": float(np.mean([multi_scale_spectral_loss(*pair) for pair in _pairs(real, made)])),
-            "log_spectral_distance": float(np.mean([log_spectral_distance(*pair) for pair in _pairs(real, made)])),
-        }
+        figures = {}
+        for figure in (multi_scale_spectral_loss, log_spectral_distance):
+            compiled = jax.jit(lambda pair, figure=figure: figure(*pair))
+            pairs = ((a[None], b[None]) for a, b in zip(real, made, strict=True))
+            figures[figure.__name__] = float(np.mean([compiled(pair) for pair in pairs]))
         rows.append({"way": name, **_speed(decode, x, shown, rounds), **figures, "sounds": len(real)})
     return rows
 
@@ -132,10 +131,6 @@ def hop_excess(sound: np.ndarray, rate: int, hop_rate: float) -> np.ndarray:
     places = np.round(np.arange(hop_rate, rate / 2 - 20, hop_rate)).astype(int)
     around = np.stack([power[places + offset] for offset in (*range(-20, -2), *range(3, 21))]).mean(axis=0)
     return 10 * np.log10(power[places] / around)
-
-
-def _pairs(real: np.ndarray, made: np.ndarray) -> Any:
-    return ((a[None], b[None]) for a, b in zip(real, made, strict=True))
 
 
 def _speed(decode: Callable[..., Any], x: Any, shown: Any, rounds: int) -> dict[str, float]:

@@ -24,6 +24,8 @@ VOCODERS: dict[str, type[nn.Module]] = {"melgan": Generator, "hifigan": HifiGan}
 
 FORMAT = "drumgan vocoder 1"
 _OWNER = "a vocoder"
+# Of log10: more than rounding makes of the floor.
+_ABOVE = 1e-4
 # What decides how a waveform is written as mel bands; how many frames there are does not.
 _SCALE = ("sample_rate", "n_fft", "hop_length", "win_length", "num_mels", "fmin", "fmax", "floor")
 
@@ -45,11 +47,16 @@ class Vocoder:
         return dict(self.network.init(key, jnp.zeros((1, self.representation.num_mels, 1, 1))))
 
     def synthesize(self, variables: Mapping[str, Any], features: Array) -> Array:
-        """Waveforms [batch, frames * hop_length] of features before normalisation [batch, num_mels, frames, 1]."""
+        """Waveforms [batch, frames * hop_length] of features before normalisation [batch, num_mels, frames, 1].
+
+        Frames with nothing above the floor are silent: of what does not change, a network without noise can but make a
+        tone at the hop rate.
+        """
         # Accelerators would otherwise multiply with fewer bits, which is heard as noise.
         with jax.default_matmul_precision("highest"):
             waveforms: Any = self.network.apply(variables, self.representation.normalize(features))
-        return waveforms
+        heard = jnp.any(features > math.log10(self.representation.floor) + _ABOVE, axis=(1, 3))
+        return jnp.where(jnp.repeat(heard, self.representation.hop_length, axis=1), waveforms, 0.0)
 
 
 class TrainedVocoder(NamedTuple):

@@ -69,8 +69,20 @@ def test_a_representation_sounds_by_a_vocoder_with_statistics_of_its_own(trained
 
 def test_what_lies_below_the_floor_is_heard_as_the_floor(trained: TrainedVocoder) -> None:
     shown = vocoded(build_representation(REPRESENTATION), trained, "toy")
-    silence = shown.encode(jnp.zeros((1, 256)))
-    np.testing.assert_allclose(decode(shown, silence - 3.0, KEY), decode(shown, silence, KEY), atol=1e-6)
+    x = np.array(shown.encode(jnp.asarray(sounds())))
+    lowest = np.array(shown.encode(jnp.zeros((2, 256))))
+    x[:, 3:] = lowest[:, 3:]
+    below = x.copy()
+    below[:, 3:] -= 3.0
+    found = decode(shown, x, KEY)
+    np.testing.assert_allclose(decode(shown, below, KEY), found, atol=1e-5)
+    assert np.std(found) > 1e-3
+    # Frames with nothing above it are silent.
+    x[:, :, 5:9] = lowest[:, :, 5:9] - 0.5
+    found = np.asarray(decode(shown, x, KEY)).reshape(2, 16, 16)
+    assert not found[:, 5:9].any()
+    assert found[:, [4, 9]].any(axis=(0, 2)).all()
+    assert not np.asarray(decode(shown, lowest, KEY)).any()
 
 
 def test_equal_vocoders_are_one_static_argument_and_others_another(trained: TrainedVocoder) -> None:
