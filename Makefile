@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Test files side by side, on as many processes as there are cores, up to four: each takes some GB.
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-slow test-parity smoke setup lint bench clean
@@ -16,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -28,7 +30,7 @@ test-parity:
 	.venv-parity/bin/python -m pytest tests/evaluation/test_published.py
 
 smoke: setup
-	$(BIN)/python -m pytest -m "smoke and not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "smoke and not slow"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -82,8 +82,7 @@ def sounds(rounds: int) -> list[dict[str, Any]]:
 def quality(path: str, data: str, rounds: int) -> list[dict[str, Any]]:
     """Speed and distances of a trained vocoder and of Griffin-Lim on recordings."""
     dataset, trained = open_dataset(data), load_vocoder(path)
-    split = "test" if "test" in dataset.splits else "train"
-    real = np.concatenate(list(dataset.waveforms(split, 1000, 16)))
+    real = np.concatenate(list(dataset.waveforms(dataset.held_out, 1000, 16)))
     inner: Any = dataset.representation
     ways = {"vocoder": vocoded(inner, trained, path)}
     for iterations in ITERATIONS:
@@ -111,7 +110,7 @@ def tone(path: str) -> list[dict[str, Any]]:
     long: Any = dataclasses.replace(trained.vocoder, representation=dataclasses.replace(scale, num_frames=frames))
     length = long.representation.num_samples
     rng = np.random.default_rng(0)
-    make = jax.jit(lambda x: long.synthesize(trained.variables, long.representation.features(x)))
+    make = jax.jit(lambda x: long.render(trained.variables, long.representation.features(x)))
     rows = []
     for name, level in (("noise at -20 dB", 0.1), ("noise at -60 dB", 0.001), ("silence", 0.0)):
         original = (level * rng.standard_normal(length)).astype(np.float32)

@@ -23,7 +23,7 @@ VERBS = {
     "evaluate": ("drumgan_jax.commands.evaluate", "measure a run, or a folder of audio against another"),
     "compare": ("drumgan_jax.commands.compare", "set the evaluations of several runs beside each other"),
     "weights": ("drumgan_jax.commands.weights", "list and fetch the published weights that metrics use"),
-    "pack": ("drumgan_jax.commands.pack", "write a trained classifier or GAN as one file"),
+    "pack": ("drumgan_jax.commands.pack", "write a trained classifier, vocoder or GAN as one file"),
 }
 
 

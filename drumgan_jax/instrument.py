@@ -23,6 +23,7 @@ from drumgan_jax.latents.seeds import direction_of, labels_of, z_of
 from drumgan_jax.packed import read_instrument
 from drumgan_jax.training.run import CONFIG_NAME
 from drumgan_jax.training.trained import load_encoder, load_gan, with_vocoder
+from drumgan_jax.vocoder import Vocoded
 
 __all__ = ["BATCH", "Instrument", "Latents", "Sounds", "load"]
 
@@ -66,6 +67,12 @@ class Instrument:
     def model(self) -> str:
         """Digest of the generator's parameters, by which its latents are known."""
         return variables_digest(self.variables)
+
+    @property
+    def vocoder(self) -> str | None:
+        """Digest of the weights of the vocoder that it sounds by; None without one."""
+        representation = self.gan.representation
+        return representation.digest if isinstance(representation, Vocoded) else None
 
     @functools.cached_property
     def encoding(self) -> Encoding | None:

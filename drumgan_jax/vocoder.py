@@ -52,11 +52,16 @@ class Vocoder:
         Frames with nothing above the floor are silent: of what does not change, a network without noise can but make a
         tone at the hop rate.
         """
-        # Accelerators would otherwise multiply with fewer bits, which is heard as noise.
-        with jax.default_matmul_precision("highest"):
-            waveforms: Any = self.network.apply(variables, self.representation.normalize(features))
+        waveforms: Any = self.network.apply(variables, self.representation.normalize(features))
         heard = jnp.any(features > math.log10(self.representation.floor) + _ABOVE, axis=(1, 3))
         return jnp.where(jnp.repeat(heard, self.representation.hop_length, axis=1), waveforms, 0.0)
+
+    def render(self, variables: Mapping[str, Any], features: Array) -> Array:
+        """As `synthesize`, for waveforms that are heard or measured, not trained on."""
+        # Accelerators would otherwise multiply with fewer bits, which is heard as noise. Training is left to that, in
+        # both networks, forward and back, as in all tasks.
+        with jax.default_matmul_precision("highest"):
+            return self.synthesize(variables, features)
 
 
 class TrainedVocoder(NamedTuple):
@@ -94,9 +99,10 @@ class Vocoded(LogMel):
         check_example(self, x)
         # Behind the barrier, XLA does not fold what is computed of the weights alone, which takes it long.
         weights = jax.lax.optimization_barrier(jax.tree.map(jnp.asarray, self.weights))
-        # No recording has less than the floor, so the vocoder has never heard less.
-        features = jnp.maximum(self.denormalize(x), math.log10(self.floor))
-        return self.maker.synthesize(weights, features)
+        # No recording has less than the floor or more than the loudest, so the vocoder has never heard such.
+        loudest = self.loudest_bands[:, None, None]
+        features = jnp.clip(self.denormalize(x), math.log10(self.floor), loudest)
+        return self.maker.render(weights, features)
 
 
 def build_vocoder(config: Mapping[str, Any]) -> Vocoder:

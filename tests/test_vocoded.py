@@ -11,10 +11,11 @@ from instrument_cases import LOGISTIC, config_of, make_instrument
 from vocoder_cases import REPRESENTATION, make_vocoder, write_vocoder
 
 from drumgan_jax.errors import BadInput
+from drumgan_jax.gan import variables_digest
 from drumgan_jax.instrument import Instrument, load
 from drumgan_jax.packed import read_instrument, save_instrument
 from drumgan_jax.training import run
-from drumgan_jax.training.trained import load_vocoder, with_vocoder
+from drumgan_jax.training.trained import keep_vocoder, load_vocoder, with_vocoder
 from drumgan_jax.vocoder import Vocoded
 
 PARTS: dict[str, Any] = {
@@ -101,7 +102,7 @@ def test_a_damaged_vocoder_in_a_file_is_told(sounding: Instrument, tmp_path: Pat
 
 
 def test_a_vocoder_that_does_not_fit_or_is_not_there_is_told(plain: Instrument, vocoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"config\.representation\.vocoder, cannot be used: .*absent\.npz cannot be op"):
+    with pytest.raises(BadInput, match=r"this vocoder cannot be used; .* for none: .*absent\.npz cannot be op"):
         with_vocoder(plain.gan, tmp_path / "absent.npz")
     other = make_instrument({**PARTS, "representation": {**PARTS["representation"], "floor": 1e-4, "fmin": 50.0}})
     with pytest.raises(BadInput, match=r"fmin: 50\.0 against 0\.0, floor: 0\.0001 against 1e-05; train one"):
@@ -109,12 +110,50 @@ def test_a_vocoder_that_does_not_fit_or_is_not_there_is_told(plain: Instrument, 
     assert load_vocoder(vocoder).vocoder == make_vocoder().vocoder
 
 
-def test_a_run_may_go_on_with_another_vocoder(tmp_path: Path) -> None:
+def test_a_run_keeps_a_copy_of_its_vocoder(vocoder: Path, tmp_path: Path) -> None:
+    folder, original = tmp_path / "run", write_vocoder(tmp_path / "original.npz")
+    config = {"task": {"kind": "gan"}, "representation": {**PARTS["representation"], "vocoder": str(original)}}
+    kept = keep_vocoder(config, folder, write=True)
+    run.claim(folder, kept)
+    assert json.loads((folder / "config.json").read_text())["representation"]["vocoder"] == run.VOCODER_NAME
+    # It plays wherever it lies, also when the original is gone, and goes on by what it began with.
+    write_vocoder(original, seed=1)
+    assert keep_vocoder(config, folder, write=True) == kept
+    original.unlink()
+    assert keep_vocoder(config, folder, write=True) == kept
+    moved = folder.rename(tmp_path / "moved")
+    found = load_vocoder(run.read_config(moved)["representation"]["vocoder"])
+    assert variables_digest(found.variables) == variables_digest(load_vocoder(vocoder).variables)
+    # A damaged copy is made again, and another path is another vocoder.
+    (moved / run.VOCODER_NAME).write_bytes(b"damaged")
+    write_vocoder(original, seed=1)
+    keep_vocoder(config, moved, write=True)
+    again = load_vocoder(moved / run.VOCODER_NAME)
+    assert variables_digest(again.variables) == variables_digest(load_vocoder(original).variables)
+    keep_vocoder(run.with_vocoder_at(config, str(vocoder)), moved, write=True)
+    again = load_vocoder(moved / run.VOCODER_NAME)
+    assert variables_digest(again.variables) == variables_digest(found.variables)
+
+
+def test_what_cannot_be_kept_is_told_and_the_copy_stays(vocoder: Path, tmp_path: Path) -> None:
+    config = {"representation": {**PARTS["representation"], "vocoder": str(vocoder)}}
+    keep_vocoder(config, tmp_path, write=True)
+    before = (tmp_path / run.VOCODER_NAME).read_bytes()
+    with pytest.raises(BadInput, match=r"^config\.representation\.vocoder cannot be used: .*absent\.npz cannot be op"):
+        keep_vocoder(run.with_vocoder_at(config, str(tmp_path / "absent.npz")), tmp_path, write=True)
+    other = {"representation": {**config["representation"], "floor": 1e-4, "vocoder": str(vocoder)}}
+    write_vocoder(tmp_path / "other.npz")
+    with pytest.raises(BadInput, match=r"floor: 0\.0001 against 1e-05"):
+        keep_vocoder(run.with_vocoder_at(other, str(tmp_path / "other.npz")), tmp_path, write=True)
+    assert (tmp_path / run.VOCODER_NAME).read_bytes() == before
+
+
+def test_a_run_may_go_on_with_another_vocoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = {"task": {"kind": "gan"}, "representation": {"kind": "log_mel", "vocoder": ""}}
-    assert run._differing(config, {**config, "representation": {"kind": "log_mel", "vocoder": "runs/melgan"}}) == []
-    assert run._differing(config, {**config, "representation": {"kind": "log_mel", "num_mels": 3}}) == [
-        "representation.num_mels"
-    ]
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    run.claim(tmp_path, config)
+    monkeypatch.setattr(run, "complete_steps", lambda _: [1])
+    run.check(tmp_path, run.with_vocoder_at(config, "runs/melgan"))
+    with pytest.raises(BadInput, match=r"differs in representation\.num_mels"):
+        run.check(tmp_path, {**config, "representation": {"kind": "log_mel", "num_mels": 3}})
     with pytest.raises(BadInput, match="is a run of task 'gan'; give the run of a vocoder"):
         load_vocoder(tmp_path)

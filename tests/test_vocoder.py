@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
-from vocoder_cases import CARD, NETWORK, REPRESENTATION, SECTIONS, make_vocoder, write_vocoder
+from vocoder_cases import CARD, NETWORK, RATE, REPRESENTATION, SECTIONS, make_vocoder, write_vocoder
 
+from drumgan_jax.audio.mel import mel_filterbank
 from drumgan_jax.audio.representations import build_representation, decode, differences, settings_of
 from drumgan_jax.audio.spectrograms import LogMel
 from drumgan_jax.errors import BadInput
@@ -83,6 +84,30 @@ def test_what_lies_below_the_floor_is_heard_as_the_floor(trained: TrainedVocoder
     assert not found[:, 5:9].any()
     assert found[:, [4, 9]].any(axis=(0, 2)).all()
     assert not np.asarray(decode(shown, lowest, KEY)).any()
+
+
+def test_what_lies_above_any_waveform_is_heard_as_the_loudest(trained: TrainedVocoder) -> None:
+    inner = build_representation(REPRESENTATION)
+    shown = vocoded(inner, trained, "toy")
+    loudest = np.log10(np.hanning(65)[:-1].sum() * mel_filterbank(RATE, 64, 8, 0.0, RATE / 2).sum(axis=1))
+    tones = np.sin(2 * np.pi * np.arange(256) * np.array([[500.0], [2000.0]]) / RATE).astype(np.float32)
+    assert np.all(inner.features(jnp.asarray(tones)).max(axis=(0, 2, 3)) < loudest)
+    x = np.array(shown.encode(jnp.asarray(sounds())))
+    x[:, 3:] = np.asarray(inner.normalize(jnp.asarray(loudest, jnp.float32)[:, None, None]))[3:]
+    above = x.copy()
+    above[:, 3:] += 5.0
+    found = decode(shown, x, KEY)
+    np.testing.assert_allclose(decode(shown, above, KEY), found, atol=1e-5)
+    softer = x.copy()
+    softer[:, 3:] -= 0.1
+    assert np.abs(decode(shown, softer, KEY) - found).max() > 1e-3
+
+
+def test_what_is_heard_is_multiplied_with_all_bits(trained: TrainedVocoder) -> None:
+    shown = vocoded(build_representation(REPRESENTATION), trained, "toy")
+    x = shown.encode(jnp.asarray(sounds()))
+    assert "HIGHEST" in str(jax.make_jaxpr(lambda x: shown.decode(x, KEY))(x))
+    assert "HIGHEST" not in str(jax.make_jaxpr(trained.vocoder.synthesize)(trained.variables, x))
 
 
 def test_equal_vocoders_are_one_static_argument_and_others_another(trained: TrainedVocoder) -> None:
@@ -195,11 +220,27 @@ def test_the_other_network_is_kept_too(tmp_path: Path) -> None:
         ("vocoder", {"ratios": [-4, -4]}, "config.vocoder cannot be built with these values"),
         ("vocoder", {"width": 0}, "config.vocoder cannot be built with these values"),
         ("vocoder", {"width": 2.5}, "config.vocoder cannot be built with these values"),
+        ("vocoder", {"residual_blocks": -1}, r"config\.vocoder\.residual_blocks is -1; it must be a whole number"),
+        ("vocoder", {"residual_blocks": 1.5}, r"config\.vocoder\.residual_blocks is 1\.5; it must be a whole number"),
     ],
 )
 def test_values_out_of_range_are_one_sentence(section: str, values: dict[str, Any], match: str) -> None:
     with pytest.raises(BadInput, match=match):
         build_vocoder({**SECTIONS, section: {**SECTIONS[section], **values}})
+
+
+@pytest.mark.parametrize(
+    ("dilations", "match"),
+    [
+        ([[]], r"config\.vocoder\.dilations has an empty block; give each block one dilation or more"),
+        (3, "config.vocoder cannot be built with these values"),
+        ([3], "config.vocoder cannot be built with these values"),
+    ],
+)
+def test_blocks_without_dilations_are_one_sentence(dilations: Any, match: str) -> None:
+    section = {"kind": "hifigan", "ratios": [4, 4], "width": 4, "kernels": [3], "dilations": dilations}
+    with pytest.raises(BadInput, match=match):
+        build_vocoder({"representation": REPRESENTATION, "vocoder": section})
 
 
 def test_configs_of_something_else_are_one_sentence() -> None:

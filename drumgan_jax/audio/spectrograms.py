@@ -354,14 +354,18 @@ class LogMel(_Logarithmic):
         bands = mel_bands(jnp.abs(self._spectrum(waveform)), self._filters())
         return jnp.swapaxes(jnp.log10(jnp.maximum(bands, self.floor)), 1, 2)[..., None]
 
+    @property
+    def loudest_bands(self) -> np.ndarray:
+        """The largest features [num_mels] a waveform within [-1, 1] can have."""
+        return np.log10(self.loudest * self._filters().sum(axis=1))
+
     def _filters(self) -> np.ndarray:
         fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
         return mel_filterbank(self.sample_rate, self.n_fft, self.num_mels, self.fmin, fmax)
 
     def _magnitude(self, features: Array) -> Array:
-        loudest = np.log10(self.loudest * self._filters().sum(axis=1))
         # A band at the floor is taken as empty: it stands for all that is softer.
-        bands = jnp.where(features > math.log10(self.floor), 10.0 ** jnp.minimum(features, loudest), 0.0)
+        bands = jnp.where(features > math.log10(self.floor), 10.0 ** jnp.minimum(features, self.loudest_bands), 0.0)
         return jnp.minimum(mel_to_magnitude(bands, self._filters()), self.loudest)
 
 

@@ -103,7 +103,13 @@ def evaluate_run(run: str) -> None:
     with progress("generated", SAMPLES.value) as told:
         results = suite.compare(real, suite.look(stream, told))
     if jax.process_index() == 0:
-        how = {"data": str(dataset.directory), "split": SPLIT.value, "seed": SEED.value, "truncation": TRUNCATION.value}
+        how = {
+            "data": str(dataset.directory),
+            "split": SPLIT.value,
+            "seed": SEED.value,
+            "truncation": TRUNCATION.value,
+            "vocoder": instrument.vocoder,
+        }
         figures = {name: {**figure, **how} for name, figure in results.figures.items()}
         report = {"figures": figures, "notes": list(suite.notes)}
         _tell(results.figures, [*suite.notes, *results.warnings])

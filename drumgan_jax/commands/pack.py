@@ -22,7 +22,7 @@ RUN = flags.DEFINE_string("run", None, "the run directory of a classifier, of a 
 OUT = flags.DEFINE_string("out", None, "the file to write, ending in .npz.", required=True)
 STEP = flags.DEFINE_string("step", "best", "the checkpoint: a step's number, last, or best by evaluation.metric.")
 VOCODER = flags.DEFINE_string(
-    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+    "vocoder", None, "of a GAN: a vocoder's run or file in place of the one that its config names; empty for none."
 )
 HELD_OUT = flags.DEFINE_string(
     "held_out", None, "a data set to measure a classifier on, with its representation and labels."
@@ -53,8 +53,8 @@ def pack(
         others the `figures` that the step was evaluated by; of a GAN `encoder` and `vocoder`, whether it has them.
 
     Raises:
-        BadInput: the run is neither's or has no such checkpoint, the data set does not fit, or the file cannot be
-            written.
+        BadInput: the run is none of these or has no such checkpoint, a flag is for another task than its own, the data
+            set does not fit, or the file cannot be written.
     """
     from drumgan_jax.training.run import read_config
     from drumgan_jax.weight_file import weight_path
@@ -64,6 +64,8 @@ def pack(
     kind = config.get("task", {}).get("kind")
     if held_out and kind in ("gan", "vocoder"):
         raise BadInput(f"--held_out is for classifiers, and {run_dir} is of task {kind!r}; measure it otherwise.")
+    if vocoder is not None and kind in ("classifier", "vocoder"):
+        raise BadInput(f"--vocoder is for GANs, and {run_dir} is of task {kind!r}; leave it out.")
     if kind == "vocoder":
         return Path(out), _pack_vocoder(run_dir, out, step, config)
     if kind == "classifier":

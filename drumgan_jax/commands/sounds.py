@@ -26,6 +26,7 @@ from drumgan_jax.weight_file import DAMAGES
 
 LATENTS_NAME = "latents.json"
 _NOISES_NAME = "noises.npz"
+_NOT_HOW = ("model", "step", "vocoder", "noises", "sounds")
 # Sounds of a grid, at most.
 _GRID = 64
 
@@ -121,7 +122,8 @@ def write_latents(
         np.savez_compressed(content, **layers)  # type: ignore[arg-type]
         with replacing(folder / noises) as path:
             path.write_bytes(content.getbuffer())
-    saved = {"model": latents.model, "step": instrument.step, **how, "noises": noises, "sounds": rows}
+    made = {"model": latents.model, "step": instrument.step, "vocoder": instrument.vocoder}
+    saved = {**made, **how, "noises": noises, "sounds": rows}
     with replacing(folder / LATENTS_NAME) as path:
         path.write_text(json.dumps(saved, indent=1))
 
@@ -142,8 +144,10 @@ def read_latents(path: str, instrument: Instrument) -> tuple[Latents, dict[str, 
                 f"that run and add --step={saved['step']}."
             )
         latents = _latents(saved, Path(path).parent, instrument)
-        how = {name: value for name, value in saved.items() if name not in ("model", "step", "noises", "sounds")}
+        how = {name: value for name, value in saved.items() if name not in _NOT_HOW}
         how["noise"] = saved["noise"]
+        if saved.get("vocoder") != instrument.vocoder:
+            print(f"note: the sounds of {path} were made with another vocoder, or with none; these sound otherwise.")
     except DAMAGES as problem:
         if isinstance(problem, BadInput):
             raise

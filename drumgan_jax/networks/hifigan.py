@@ -3,6 +3,7 @@
 from flax import linen as nn
 from jax import numpy as jnp
 
+from drumgan_jax.errors import BadInput
 from drumgan_jax.networks.weight_normalized import Convolution, UpConvolution, zeros_around
 from drumgan_jax.parts import Array
 
@@ -13,8 +14,11 @@ class HifiGan(nn.Module):
     """From mel bands to waveforms: transposed convolutions, each followed by the mean of residual blocks side by side.
 
     Transposed convolutions are those of MelGAN, twice as wide as their ratio, which gives whole hops at odd ratios too.
-    The defaults are the paper's V2, its 256 fold ratios split otherwise; V3 has width 256, kernels 3, 5, 7, dilations
-    (1, 2), (2, 6), (3, 12), and is `shallow`.
+    The defaults are the paper's V2, its 256 fold ratios split otherwise; V3 has three ratios (8, 8, 4), width 256,
+    kernels 3, 5, 7, dilations (1, 2), (2, 6), (3, 12), and is `shallow`.
+
+    Weights of the authors' release do not fit by name: it numbers residual blocks through all levels, and calls the
+    convolutions of V3's `convs`. Its leaky rectifier before `conv_post` has a slope of 0.01, not 0.1.
 
     Attributes:
         ratios: how many times longer each transposed convolution makes its input; their product is the hop length.
@@ -22,6 +26,9 @@ class HifiGan(nn.Module):
         kernels: widths of the convolutions of each residual block.
         dilations: of the convolutions of each residual block, one after the other.
         shallow: whether a convolution that is not dilated follows each dilated one, or not.
+
+    Raises:
+        BadInput: a residual block has no dilations.
     """
 
     ratios: tuple[int, ...] = (5, 4, 4, 2)
@@ -29,6 +36,12 @@ class HifiGan(nn.Module):
     kernels: tuple[int, ...] = (3, 7, 11)
     dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     shallow: bool = False
+
+    def __post_init__(self) -> None:
+        # What is no tuple fails where the network is built.
+        if isinstance(self.dilations, tuple) and () in self.dilations:
+            raise BadInput("config.vocoder.dilations has an empty block; give each block one dilation or more.")
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, x: Array) -> Array:

@@ -1,15 +1,9 @@
 """MelGAN: a generator of waveforms from mel bands, and discriminators of them at several scales (Kumar et al. 2019).
 
-Modules carry the names of the authors' release, whose weights `of_release` takes over.
+Modules carry the names of the authors' release.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-import flax
-import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
 from drumgan_jax.errors import BadInput
@@ -26,11 +20,18 @@ class Generator(nn.Module):
         ratios: how many times longer each transposed convolution makes its input; their product is the hop length.
         width: channels at the end; twice as many before each transposed convolution.
         residual_blocks: after each of them, with dilations of 1, 3, 9 and so on.
+
+    Raises:
+        BadInput: `residual_blocks` is no whole number from 0.
     """
 
     ratios: tuple[int, ...] = (5, 4, 4, 2)
     width: int = 32
     residual_blocks: int = 3
+
+    def __post_init__(self) -> None:
+        _require_count("vocoder.residual_blocks", self.residual_blocks, 0)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -64,12 +65,20 @@ class Discriminator(nn.Module):
         width_max: channels at most.
         strided: convolutions of stride 4.
         scales: networks.
+
+    Raises:
+        BadInput: `strided` is no whole number from 0, or `scales` none from 1.
     """
 
     width: int = 16
     width_max: int = 1024
     strided: int = 4
     scales: int = 3
+
+    def __post_init__(self) -> None:
+        _require_count("discriminator.strided", self.strided, 0)
+        _require_count("discriminator.scales", self.scales, 1)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, waveform: Array) -> tuple[tuple[Array, ...], ...]:
@@ -109,38 +118,9 @@ def average_pool(x: Array) -> Array:
     return sums(x) / sums(jnp.ones((1, x.shape[1], 1)))
 
 
-def of_release(state: Mapping[str, np.ndarray], network: nn.Module, example: tuple[int, ...]) -> dict[str, Any]:
-    """A network's variables of a state dict of the authors' release.
-
-    Args:
-        state: arrays by PyTorch's names, "model.1.weight_g".
-        network: a Generator or Discriminator of the release's sizes.
-        example: shape of what it takes.
-
-    Raises:
-        BadInput: arrays are missing, of another shape, or not known to the network; names one.
-    """
-    shapes = jax.eval_shape(network.init, jax.random.key(0), jax.ShapeDtypeStruct(example, np.float32))
-    wanted = flax.traverse_util.flatten_dict(shapes)
-    ours = {"g": "weight_g", "v": "weight_v", "bias": "bias"}
-    names = {path: f"{path[-2]}.{ours[path[-1]]}" for path in wanted}
-    if odd := sorted(set(names.values()) ^ set(state)):
-        raise BadInput(f"the weights and {type(network).__name__} differ in {odd[0]}; give those of its sizes.")
-    variables = {}
-    for path, leaf in wanted.items():
-        array = np.asarray(state[names[path]], np.float32)
-        if path[-1] == "g":
-            array = array.reshape(-1)
-        elif path[-1] == "v":
-            # Stored is [out, in, width]; of transposed convolutions, whose lengths are the inputs', [in, out, width].
-            plain = wanted[*path[:-1], "g"].shape[0] == leaf.shape[2]
-            array = array.transpose((2, 1, 0) if plain else (2, 0, 1))
-        if array.shape != leaf.shape or not np.isfinite(array).all():
-            raise BadInput(
-                f"the weights' {names[path]} does not fit {type(network).__name__}; give those of its sizes."
-            )
-        variables[path] = array
-    return flax.traverse_util.unflatten_dict(variables)
+def _require_count(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BadInput(f"config.{name} is {value!r}; it must be a whole number, {least} or more.")
 
 
 def _leaky(x: Array) -> Array:

@@ -1,7 +1,8 @@
 """Weight-normalised convolutions along time, [batch, time, channels], in the forms that vocoders need.
 
 Weight normalisation (Salimans and Kingma 2016): kernel = g v / |v|, with a length g and a direction v of each output
-channel. Names and axes are those of the published codes, whose weights can so be taken over.
+channel. Lengths are of the channels that they are of in the published codes. Of MelGAN, layers have the names of its
+release too, so that its weights can be taken over; HiFi-GAN's differ (networks/hifigan.py).
 
 Zeros are put around the input before a convolution, never by it, neither strides nor zeros between samples are left to
 it, and its kernel's gradient is a product of matrices: XLA's own gradients on CPU take up to ten times as long, and in
@@ -64,7 +65,7 @@ class UpConvolution(nn.Module):
     def __call__(self, x: Array) -> Array:
         """[batch, factor * time, features] of x [batch, time, channels]."""
         shape = (2 * self.factor, x.shape[-1], self.features)
-        # An output is a sum over two of the taps.
+        # An output is a sum over two of the taps. PyTorch takes out * 2 * factor, the reverse's.
         kernel = _normalized(self, shape, 2 * x.shape[-1], axes=(0, 2))
         return up_convolution(x, kernel) + self.param("bias", _uniform(2 * x.shape[-1]), (self.features,))
 
@@ -202,5 +203,8 @@ def _normalized(module: nn.Module, shape: tuple[int, int, int], fan_in: int, axe
 
 
 def _uniform(fan_in: int) -> Any:
-    """Uniform up to one over the root of `fan_in`: PyTorch's own, which is what is in force in the published codes."""
+    """Uniform up to one over the root of `fan_in`.
+
+    It is PyTorch's own, which is in force in the published codes, but for another `fan_in` of transposed convolutions.
+    """
     return lambda key, shape: jax.random.uniform(key, shape, jnp.float32, -(fan_in**-0.5), fan_in**-0.5)

@@ -21,10 +21,11 @@ def generator_loss(fake: Judgement) -> Array:
 
 
 def feature_matching_loss(real: Judgement, fake: Judgement) -> Array:
-    """Mean absolute differences of the features below the scores, over layers, mean over scales; a scalar.
+    """Mean absolute differences of the features below the scores, summed over layers, mean over scales; a scalar.
 
-    As in the authors' release, a layer weighs 4 over the number of strided convolutions and one: of a discriminator of
-    the paper's, with 4 of them and so 6 layers below the scores, 0.8.
+    The paper sums the layers' means over layers and scales. In the authors' release, which is followed here and which
+    a weight of 10 belongs to, a layer weighs 4 over the number of strided convolutions and one: of the paper's
+    discriminator, with 4 of them and so 6 layers below the scores, 0.8. Of the scales it takes the mean.
     """
     losses = [
         4.0 / (len(a) - 2) * jnp.mean(jnp.abs(one - other))

@@ -58,6 +58,11 @@ class Dataset:
         return tuple(split for split in SPLITS if any(self.directory.glob(f"*-{split}.tfrecord-*")))
 
     @property
+    def held_out(self) -> str:
+        """The split that figures are measured on: "test", or "train" where there is none."""
+        return "test" if "test" in self.splits else "train"
+
+    @property
     def has_labels(self) -> bool:
         """Whether each example has a class of its own."""
         return STORED["labels"] in self.features

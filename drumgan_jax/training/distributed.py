@@ -40,6 +40,12 @@ def join(automatic: bool = False) -> None:
     jax.distributed.initialize(os.environ[VARIABLES[0]], count, process)
 
 
+def meet(place: str) -> None:
+    """Wait until every process has come to a place of this name."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(place)
+
+
 class StopSignal:
     """SIGTERM, as a preempted machine gets it, turned into a step at which all processes stop together.
 

@@ -21,6 +21,7 @@ from drumgan_jax.training.metrics import MetricsWindow
 from drumgan_jax.training.settings import EvaluationSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator
 from drumgan_jax.training.tasks import build_task
+from drumgan_jax.training.trained import keep_vocoder
 from drumgan_jax.training.writers import Writers, hours_run, read_metrics, training_clock
 
 SPLIT = "train"
@@ -75,7 +76,10 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
     dataset = open_dataset(data.dir)
     run_dir = Path(workdir).absolute()
     frozen = run.freeze(config, dataset, run_dir)
-    run.claim(run_dir, frozen, write=first)
+    run.check(run_dir, frozen)
+    frozen = keep_vocoder(frozen, run_dir, write=first)
+    if first:
+        run.claim(run_dir, frozen)
 
     # Task
     task = build_task(frozen, mesh)

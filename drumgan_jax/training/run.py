@@ -18,6 +18,8 @@ from drumgan_jax.training.settings import EvaluationSettings, read_section
 from drumgan_jax.training.writers import read_metrics
 
 CONFIG_NAME = "config.json"
+# The run's own copy of the vocoder that its representation names.
+VOCODER_NAME = "vocoder.npz"
 # What a run may be resumed with other values of; everything else is its identity. Of what a task.step names a run
 # keeps its own copy, and that is what it goes on with.
 FREE = (
@@ -66,47 +68,64 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     return frozen
 
 
-def claim(run_dir: Path, frozen: dict[str, Any], write: bool) -> None:
-    """Make the run directory this config's, or check that it is; a run that has saved nothing yet may change.
-
-    Args:
-        run_dir: the run directory, made if need be.
-        frozen: from `freeze`.
-        write: whether this process writes; the others only check.
+def check(run_dir: Path, frozen: dict[str, Any]) -> None:
+    """Check that a run directory is this config's, or nobody's: a run that has saved nothing yet may change.
 
     Raises:
         BadInput: the folder holds a run of another config; names the keys that differ.
     """
-    path = run_dir / CONFIG_NAME
-    if path.exists() and complete_steps(run_dir / FOLDER):
+    if (run_dir / CONFIG_NAME).exists() and complete_steps(run_dir / FOLDER):
         others = _differing(read_config(run_dir), frozen)
         if others:
             raise BadInput(
                 f"{run_dir} holds a run of another config, which differs in {', '.join(others)}; give "
                 "another --workdir, or the config of that run."
             )
-    if write:
-        try:
-            run_dir.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(frozen, indent=2) + "\n")
-        except OSError as error:
-            raise BadInput(f"{path} cannot be written ({error.strerror}); give another --workdir.") from error
+
+
+def claim(run_dir: Path, frozen: dict[str, Any]) -> None:
+    """Make a run directory this config's; made if need be. See `check`, which comes first.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    path = run_dir / CONFIG_NAME
+    if vocoder_of(frozen) == os.fspath(run_dir / VOCODER_NAME):
+        frozen = with_vocoder_at(frozen, VOCODER_NAME)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(frozen, indent=2) + "\n")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written ({error.strerror}); give another --workdir.") from error
+
+
+def vocoder_of(config: Mapping[str, Any]) -> str:
+    """The vocoder that a config's representation names; empty for none."""
+    vocoder: str = config.get("representation", {}).get("vocoder", "")
+    return vocoder
+
+
+def with_vocoder_at(config: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The config, its representation naming the vocoder of a path."""
+    return {**config, "representation": {**config["representation"], "vocoder": path}}
 
 
 def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """The frozen config of a run.
+    """The frozen config of a run; its own copy of a vocoder is named by the path where the run lies now.
 
     Raises:
         BadInput: there is none, or it is damaged.
     """
     path = Path(run_dir) / CONFIG_NAME
     try:
-        return json.loads(path.read_text())
+        config: dict[str, Any] = json.loads(path.read_text())
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}); give a run directory.") from error
     except ValueError as error:
         raise BadInput(f"{path} is damaged ({error}); restore it, or use another run directory.") from error
+    copied = vocoder_of(config) == VOCODER_NAME
+    return with_vocoder_at(config, os.path.join(run_dir, VOCODER_NAME)) if copied else config
 
 
 def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:

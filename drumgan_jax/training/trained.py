@@ -2,18 +2,29 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.encoder import Encoding, build_encoder
 from drumgan_jax.errors import BadInput
 from drumgan_jax.gan import Gan, gan_at, variables_digest
+from drumgan_jax.training import distributed
 from drumgan_jax.training.checkpoints import load_ema
-from drumgan_jax.training.run import find_step, read_config
-from drumgan_jax.vocoder import TrainedVocoder, build_vocoder, by_itself, read_vocoder, vocoded
+from drumgan_jax.training.run import VOCODER_NAME, find_step, read_config, vocoder_of, with_vocoder_at
+from drumgan_jax.vocoder import (
+    TrainedVocoder,
+    build_vocoder,
+    by_itself,
+    check_fits,
+    read_vocoder,
+    save_vocoder,
+    vocoded,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +125,39 @@ def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
     return TrainedVocoder(build_vocoder(config), variables, {})
 
 
+def keep_vocoder(config: Mapping[str, Any], run_dir: Path, write: bool) -> dict[str, Any]:
+    """A config that names the run's own copy of the vocoder that it named.
+
+    So the run sounds the same wherever it lies, whatever becomes of the original. A copy that was made of the same
+    path is not made again.
+
+    Args:
+        config: from `run.freeze`.
+        run_dir: the run directory.
+        write: whether this process writes; the others wait for it.
+
+    Raises:
+        BadInput: the vocoder cannot be read, or is of another mel scale, or the copy cannot be written.
+    """
+    source, copy = vocoder_of(config), run_dir / VOCODER_NAME
+    if not source:
+        return dict(config)
+    if not _is_copy(copy, source):
+        try:
+            trained = load_vocoder(source)
+            check_fits(build_representation(config["representation"]), trained.vocoder, source)
+        except BadInput as problem:
+            raise BadInput(f"config.representation.vocoder cannot be used: {problem}") from problem
+        if write:
+            try:
+                run_dir.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise BadInput(f"{run_dir} cannot be made ({error.strerror}); give another --workdir.") from error
+            save_vocoder(copy, trained._replace(card={**trained.card, "source": source}))
+    distributed.meet("vocoder")
+    return with_vocoder_at(config, os.fspath(copy))
+
+
 def with_vocoder(gan: Gan, vocoder: str | os.PathLike[str] | None = None) -> Gan:
     """The parts of a GAN that sounds by a vocoder.
 
@@ -130,5 +174,14 @@ def with_vocoder(gan: Gan, vocoder: str | os.PathLike[str] | None = None) -> Gan
     try:
         representation = vocoded(gan.representation, load_vocoder(path), path)
     except BadInput as problem:
-        raise BadInput(f"the vocoder, config.representation.vocoder, cannot be used: {problem}") from problem
+        named = "the vocoder that the config names" if vocoder is None else "this vocoder"
+        raise BadInput(f"{named} cannot be used; give another, or an empty name for none: {problem}") from problem
     return dataclasses.replace(gan, representation=representation)
+
+
+def _is_copy(path: Path, source: str) -> bool:
+    """Whether a file is a vocoder that was copied from a source."""
+    try:
+        return path.exists() and read_vocoder(path).card.get("source") == source
+    except BadInput:
+        return False

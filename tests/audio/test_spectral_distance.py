@@ -1,10 +1,12 @@
-"""The spectral distance as a loss; its formula is checked in tests/evaluation/test_reconstruction.py."""
+"""The spectral distance as a loss (its formula: tests/evaluation/test_reconstruction.py), and that of the bass."""
 
 import jax
 import numpy as np
 import pytest
 
-from drumgan_jax.audio.spectral_distance import multi_scale_spectral_loss
+from drumgan_jax.audio.spectral_distance import bass_distance, multi_scale_spectral_loss
+
+RATE = 16_000
 
 
 @pytest.mark.smoke
@@ -21,3 +23,47 @@ def test_the_distance_has_a_finite_gradient_that_leads_nearer() -> None:
     value, gradient = slope(both)
     assert np.isfinite(gradient).all()
     assert slope(both - 1e-4 * gradient / np.abs(gradient).max())[0] < value
+
+
+def tone(frequency: float, phase: float = 0.0) -> np.ndarray:
+    return np.sin(2 * np.pi * frequency * np.arange(RATE) / RATE + phase)[None].astype(np.float32)
+
+
+def numpy_bass_distance(reference: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    difference = np.pad(reference.astype(np.float64) - decoded, ((0, 0), (256, 256)))
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
+    frames = np.lib.stride_tricks.sliding_window_view(difference, 512, axis=1)[:, ::128]
+    # Of bins 31.25 Hz apart, those up to 1 kHz.
+    spectrum = np.fft.rfft(frames * window, axis=-1)[..., :33]
+    energy = np.sum(np.abs(spectrum) ** 2, axis=-1) / (512 / 2 * np.sum(window**2))
+    return energy.mean(axis=1) / (np.mean(reference.astype(np.float64) ** 2, axis=1) + 1e-4)
+
+
+def test_the_distance_of_basses_is_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    reference, decoded = rng.normal(0.0, [[[0.3], [0.01]], [[0.2], [0.1]]], (2, 2, 5_000)).astype(np.float32)
+    found = jax.jit(bass_distance, static_argnums=2)(reference, decoded, RATE)
+    np.testing.assert_allclose(found, numpy_bass_distance(reference, decoded), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("reference", "decoded", "expected"),
+    [
+        (tone(60.0), tone(60.0), 0.0),
+        (tone(60.0), 0.0 * tone(60.0), 1.0),
+        (tone(60.0), tone(60.0, np.pi), 4.0),
+        (tone(3_000.0), 0.0 * tone(3_000.0), 0.0),
+        (tone(60.0), tone(60.0) + tone(5_000.0), 0.0),
+    ],
+)
+def test_the_distance_of_basses_hears_deep_tones_and_their_phases_alone(
+    reference: np.ndarray, decoded: np.ndarray, expected: float
+) -> None:
+    assert float(bass_distance(reference, decoded, RATE)[0]) == pytest.approx(expected, rel=0.02, abs=1e-3)
+
+
+def test_the_gradient_of_basses_is_finite_where_sounds_are_silent_or_the_same() -> None:
+    silence = np.zeros((1, 1_000), np.float32)
+    for sound in (silence, tone(60.0)[:, :1_000]):
+        gradient = jax.grad(lambda x, sound=sound: bass_distance(sound, x, RATE).sum())(sound)
+        assert np.isfinite(gradient).all()

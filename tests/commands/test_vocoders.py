@@ -1,5 +1,6 @@
 """The verbs with vocoders: packed, named for a run that was trained without one, and in one file with a GAN."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,28 @@ def test_a_vocoders_run_becomes_a_file(vocoder: Path, tmp_path: Path) -> None:
     assert "--held_out is for classifiers" in said
 
 
+def test_only_a_gans_pack_takes_a_vocoder(vocoder: Path, tmp_path: Path) -> None:
+    classifier = tmp_path / "classifier"
+    classifier.mkdir()
+    (classifier / "config.json").write_text(json.dumps({"task": {"kind": "classifier"}}))
+    for kind, run in (("vocoder", vocoder), ("classifier", classifier)):
+        for other in (vocoder, ""):
+            said = drumgan("pack", f"--run={run}", f"--out={tmp_path / 'x.npz'}", f"--vocoder={other}", status=2)
+            assert said == f"--vocoder is for GANs, and {run} is of task {kind!r}; leave it out."
+    assert not (tmp_path / "x.npz").exists()
+
+
 def test_an_older_run_sounds_by_a_vocoder_that_was_trained_later(gan: Path, vocoder: Path, tmp_path: Path) -> None:
     drumgan("generate", f"--run={gan}", f"--out={tmp_path / 'inverted'}", "--count=2")
     drumgan("generate", f"--run={gan}", f"--vocoder={vocoder}", f"--out={tmp_path / 'sounding'}", "--count=2")
     sounding = read(tmp_path / "sounding")
     assert not np.allclose(sounding, read(tmp_path / "inverted"))
+    latents = tmp_path / "sounding" / "latents.json"
+    said = drumgan("generate", f"--run={gan}", f"--latents={latents}", f"--out={tmp_path / 'otherwise'}")
+    assert "were made with another vocoder, or with none" in said
+    again = ("generate", f"--run={gan}", f"--latents={latents}", f"--vocoder={vocoder}", f"--out={tmp_path / 'again'}")
+    assert "another vocoder" not in drumgan(*again)
+    np.testing.assert_allclose(read(tmp_path / "again"), sounding, atol=1e-4)
 
     out = tmp_path / "gan.npz"
     drumgan("pack", f"--run={gan}", f"--vocoder={vocoder}", f"--out={out}", "--step=last")
@@ -75,4 +93,4 @@ def test_an_older_run_sounds_by_a_vocoder_that_was_trained_later(gan: Path, voco
     drumgan("generate", f"--run={out}", "--vocoder=", f"--out={tmp_path / 'bare'}", "--count=2")
     assert not np.allclose(read(tmp_path / "bare"), sounding)
     said = drumgan("generate", f"--run={gan}", f"--vocoder={tmp_path}", f"--out={tmp_path / 'x'}", status=2)
-    assert "the vocoder, config.representation.vocoder, cannot be used" in said
+    assert "this vocoder cannot be used" in said

@@ -43,7 +43,7 @@ def write_gan_run(folder: Path, data_dir: Path, *steps: int, seed: int = 0, **se
     for name, values in sections.items():
         config[name] = {**values}
     frozen = run.freeze(config, open_dataset(data_dir))
-    run.claim(folder, frozen, write=True)
+    run.claim(folder, frozen)
     conditional = frozen["task"]["conditional"]
     gan = build_gan(frozen, len(LABELS) if conditional else 0)
     z, labels = jnp.zeros((1, gan.generator.z_dim)), jnp.zeros((1, len(LABELS))) if conditional else None

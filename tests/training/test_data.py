@@ -162,6 +162,13 @@ def test_damaged_descriptions(tmp_path):
         open_dataset(directory)
 
 
+def test_figures_are_of_the_split_test_where_there_is_one(tmp_path):
+    dataset = open_dataset(write_dataset(tmp_path))
+    assert dataset.held_out == "train"
+    (dataset.directory / "toy-test.tfrecord-00000-of-00001").touch()
+    assert dataset.held_out == "test"
+
+
 def test_prefetch_is_ahead_and_measures_waiting():
     mesh = make_mesh()
 

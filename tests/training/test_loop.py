@@ -297,7 +297,9 @@ def test_labels_condition_only_when_asked(data_dir):
 
 def test_a_run_that_saved_nothing_may_change_its_config(tmp_path):
     for seed in (1, 2):
-        run.claim(tmp_path, {"seed": seed, "labels": []}, write=True)
+        frozen = {"seed": seed, "labels": []}
+        run.check(tmp_path, frozen)
+        run.claim(tmp_path, frozen)
     assert run.read_config(tmp_path)["seed"] == 2
 
 

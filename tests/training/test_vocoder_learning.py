@@ -27,17 +27,19 @@ def test_a_handful_of_drums_comes_back_by_a_thousand_steps(recordings: Path, tmp
         shutil.copy(path, sources / path.name)
     config = melgan.packaged()
     config.slicing.stride = 10.0  # One slice a sound.
-    config.preparation.min_activity = 0.0
+    config.preparation.update(min_activity=0.0, test_fraction=0.0)
     config.data.dir = str(tmp_path / "data")
     config.vocoder.width = 16
+    config.task.warmup_images = 2_000
     config.optimizer.generator.learning_rate = 7e-4
     config.train.update(total_images=4_000, ema_half_life_images=400, ema_rampup=0.05)
-    config.evaluation.update(every=1_000, num_samples=5)
+    config.evaluation.update(every=500, num_samples=5)
     prepare(config, [str(sources)], tmp_path / "data")
     history = train(config, tmp_path / "run").history
     lines = {line["step"]: line for line in history if "evaluation/vocoder/multi_scale_spectral" in line}
     losses = {step: line["evaluation/vocoder/multi_scale_spectral"] for step, line in lines.items()}
-    # Of 20.7 at first, 4.8 where this was measured; Griffin-Lim's is 3.9.
+    # Where this was measured, 20.0 at first, 4.88 when the discriminator joins and 4.43 at last; Griffin-Lim's is 3.93.
     assert losses[0] > 15.0
-    assert losses[1_000] < 5.3
-    assert losses[1_000] < 1.4 * lines[0]["evaluation/griffin_lim/multi_scale_spectral"]
+    assert losses[1_000] < 4.9
+    assert losses[1_000] < 1.15 * losses[500]
+    assert losses[1_000] < 1.25 * lines[0]["evaluation/griffin_lim/multi_scale_spectral"]

@@ -1,7 +1,9 @@
 """The vocoder's task: its losses against NumPy, one device against four, what warming up leaves, whole trainings."""
 
 import json
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,21 +15,27 @@ from jax.sharding import AxisType, Mesh
 from training_cases import REPRESENTATION, write_dataset
 from vocoder_task_cases import BATCH, MEL, frozen_config, vocoder_config
 
-from drumgan_jax.audio.spectral_distance import multi_scale_spectral_loss
+from drumgan_jax.audio.spectral_distance import bass_distance, multi_scale_spectral_loss
 from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.reconstruction import log_spectral_distance
 from drumgan_jax.training.checkpoints import load_ema
 from drumgan_jax.training.data import open_dataset
-from drumgan_jax.training.loop import train
+from drumgan_jax.training.loop import TrainResult, train
 from drumgan_jax.training.mesh import AXES, batch_sharding, make_mesh
+from drumgan_jax.training.run import find_step
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.vocoder import CROP
 from drumgan_jax.training.trained import load_vocoder
+from drumgan_jax.training.writers import METRICS_NAME, read_metrics
+
+SCORE = "evaluation/vocoder/multi_scale_spectral"
 
 
-@pytest.fixture(autouse=True)
-def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "clu", None)  # importing TensorFlow takes seconds
+@pytest.fixture(autouse=True, scope="module")
+def no_tensorboard() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "clu", None)  # importing TensorFlow takes seconds
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +124,9 @@ def test_losses_are_those_of_numpy(steps: Steps, data_dir: Path) -> None:
         assert line["loss/adversarial"] == pytest.approx(adversarial, rel=1e-3, abs=1e-5)
         assert line["loss/matching"] == pytest.approx(matching, rel=1e-3)
         assert line["loss/spectral"] == pytest.approx(spectral, rel=1e-3)
-        assert line["loss/generator"] == pytest.approx(adversarial + 10 * matching + 0.5 * spectral, rel=1e-3)
+        bass = float(np.mean(bass_distance(real, fake, 8000)))
+        assert line["loss/bass"] == pytest.approx(bass, rel=1e-3)
+        assert line["loss/generator"] == pytest.approx(adversarial + 10 * matching + 0.5 * spectral + bass, rel=1e-3)
         assert line["learning_rate/generator"] == line["learning_rate/discriminator"] == 0.01
 
 
@@ -134,6 +144,7 @@ def test_warming_up_leaves_the_discriminator(steps: Steps) -> None:
     jax.tree.map(np.testing.assert_array_equal, warm.discriminator_optimizer, first.discriminator_optimizer)
     assert set(steps.metrics[19]) == {
         "loss/spectral",
+        "loss/bass",
         "norm/generator_gradient",
         "norm/generator_update",
         "learning_rate/generator",
@@ -146,7 +157,9 @@ def test_warming_up_leaves_the_discriminator(steps: Steps) -> None:
 
 def test_it_learns(steps: Steps) -> None:
     spectral = [line["loss/spectral"] for line in steps.metrics]
-    assert np.mean(spectral[15:20]) < 0.8 * spectral[0]
+    # After warming up, and after as many steps against the discriminator.
+    for end in (20, 40):
+        assert np.mean(spectral[end - 5 : end]) < 0.8 * spectral[0]
     first, last = steps.states[0], steps.states[-1]
     for name in ("generator", "ema"):
         pairs = zip(jax.tree.leaves(getattr(first, name)), jax.tree.leaves(getattr(last, name)), strict=True)
@@ -186,26 +199,46 @@ def test_a_summary_has_each_recording_before_what_is_made_of_it(steps: Steps, da
     assert (summary.waveforms.shape, summary.sample_rate) == ((4, 256), 8000)
     real = next(open_dataset(data_dir).waveforms("train", 2, 2))
     np.testing.assert_array_equal(summary.waveforms[::2], real)
-    made = task._vocoder.synthesize(state.ema, task._vocoder.representation.features(real))
+    made = task._vocoder.render(state.ema, task._vocoder.representation.features(real))
     np.testing.assert_allclose(summary.waveforms[1::2], made, atol=1e-5)
 
 
-def test_going_on_equals_never_having_stopped(data_dir: Path, tmp_path: Path) -> None:
-    task = {"warmup_images": 3 * BATCH}
-    whole = train(vocoder_config(data_dir, task=task, evaluation={"every": 2}), tmp_path / "whole")
-    assert {line["step"] for line in whole.history if "evaluation/vocoder/multi_scale_spectral" in line} == {0, 2, 4}
-    train(vocoder_config(data_dir, task=task, train={"total_images": 2 * BATCH}), tmp_path / "parts")
-    again = train(vocoder_config(data_dir, task=task), tmp_path / "parts")
-    jax.tree.map(np.testing.assert_array_equal, again.state, whole.state)
+WARM_UP = {"warmup_images": 3 * BATCH}
 
-    # Of a run that was not evaluated, its last step; of one that was, the best.
-    for name in ("whole", "parts"):
-        trained = load_vocoder(tmp_path / name)
-        assert trained.vocoder.representation.mean is not None
-        variables, _ = load_ema(tmp_path / name)
-        shapes = jax.tree.map(np.shape, dict(trained.variables))
-        assert shapes == jax.tree.map(np.shape, dict(variables))
-    jax.tree.map(np.testing.assert_array_equal, dict(load_vocoder(tmp_path / "parts").variables), whole.state.ema)
+
+@pytest.fixture(scope="module")
+def whole(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainResult]:
+    """A run without a stop, evaluated, and its result."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    return run, train(vocoder_config(data_dir, task=WARM_UP, evaluation={"every": 2}), run)
+
+
+def test_going_on_equals_never_having_stopped(whole: tuple[Path, TrainResult], data_dir: Path, tmp_path: Path) -> None:
+    _, result = whole
+    assert {line["step"] for line in result.history if SCORE in line} == {0, 2, 4}
+    train(vocoder_config(data_dir, task=WARM_UP, train={"total_images": 2 * BATCH}), tmp_path)
+    again = train(vocoder_config(data_dir, task=WARM_UP), tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, again.state, result.state)
+    # It was not evaluated: its vocoder is that of its last step.
+    trained = load_vocoder(tmp_path)
+    assert trained.vocoder.representation.mean is not None
+    jax.tree.map(np.testing.assert_array_equal, dict(trained.variables), result.state.ema)
+
+
+@pytest.mark.parametrize("best", [2, 4])
+def test_the_vocoder_of_an_evaluated_run_is_its_best(
+    whole: tuple[Path, TrainResult], best: int, tmp_path: Path
+) -> None:
+    run = shutil.copytree(whole[0], tmp_path / "run")
+    lines = [{**line, SCORE: abs(line["step"] - best)} if SCORE in line else line for line in read_metrics(run)]
+    (run / METRICS_NAME).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    variables, step = load_ema(run, find_step(run, "best"))
+    other, _ = load_ema(run, 6 - best)
+    found = dict(load_vocoder(run).variables)
+    assert step == best
+    jax.tree.map(np.testing.assert_array_equal, found, variables)
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(other), strict=True)
+    assert any(not np.array_equal(a, b) for a, b in pairs)
 
 
 def test_unfit_settings_are_told(data_dir: Path, tmp_path: Path) -> None:
@@ -219,6 +252,9 @@ def test_unfit_settings_are_told(data_dir: Path, tmp_path: Path) -> None:
         ({"task": {"warmup_images": 8, "spectral_weight": 0.0}}, r"needs config\.task\.spectral_weight above 0"),
         ({"discriminator": {"kind": "other"}}, r"config\.discriminator\.kind is 'other'"),
         ({"discriminator": {"width": 0}}, r"config\.discriminator cannot be built with these values"),
+        ({"discriminator": {"scales": 0}}, r"config\.discriminator\.scales is 0; it must be a whole number, 1 or more"),
+        ({"discriminator": {"strided": -1}}, r"config\.discriminator\.strided is -1; it must be a whole number, 0 or"),
+        ({"discriminator": {"scales": True}}, r"config\.discriminator\.scales is True; it must be a whole number"),
     ):
         config = frozen_config(data_dir)
         for name, values in section.items():

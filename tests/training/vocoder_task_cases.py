@@ -40,6 +40,7 @@ def vocoder_config(data_dir: Path, **sections: dict[str, Any]) -> ConfigDict:
                 "crop_frames": 8,
                 "matching_weight": 10.0,
                 "spectral_weight": 0.5,
+                "bass_weight": 1.0,
                 "warmup_images": 0,
             },
             "train": {

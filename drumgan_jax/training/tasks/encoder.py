@@ -18,6 +18,7 @@ from drumgan_jax.evaluation.encoding import FIGURES, latent_scores, sound_figure
 from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
 from drumgan_jax.training.data import Dataset
 from drumgan_jax.training.mesh import StateLayout, replicated, spread
+from drumgan_jax.training.run import vocoder_of
 from drumgan_jax.training.settings import AdamSettings, EvaluationSettings, TrainSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
 from drumgan_jax.training.trained import TrainedGan, load_gan
@@ -98,7 +99,7 @@ def build_encoder_task(config: Mapping[str, Any], mesh: Mesh) -> "EncoderTask":
         raise BadInput(f"config.train.accumulation is {settings.accumulation}; an encoder takes 1 only.")
     if settings.compute_dtype not in ("auto", "float32"):
         raise BadInput(f"config.train.compute_dtype is {settings.compute_dtype!r}; an encoder takes float32 only.")
-    trained = load_gan(task.run, task.step)
+    trained = load_gan(task.run, task.step, vocoder_of(config) or None)
     representation = build_representation(config["representation"])
     others = differences(representation, trained.gan.representation, seen=True)
     if others:
@@ -210,7 +211,7 @@ class EncoderTask:
         Real sounds are of the split "test", or of "train" where there is none. Scores are "latent/..." and
         "generated/...", and with the split's name those of evaluation.encoding.FIGURES.
         """
-        split = "test" if "test" in dataset.splits else "train"
+        split = dataset.held_out
         count, key = self._evaluation.num_samples, self._trained.label_key
         labels = dataset.labels(split, count, key) if key else np.zeros((1, 0), np.float32)
 
