@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh
-from training_cases import LABELS, write_dataset
+from jax.sharding import Mesh
+from training_cases import LABELS, mesh_of, write_dataset
 
 from configs import drum_classifier
 from drumgan_jax.classifier import build_classifier, load_classifier
@@ -19,7 +19,7 @@ from drumgan_jax.evaluation.embedders.classifier import from_file
 from drumgan_jax.training.checkpoints import load_ema
 from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import train
-from drumgan_jax.training.mesh import AXES, batch_sharding, make_mesh
+from drumgan_jax.training.mesh import batch_sharding, make_mesh
 from drumgan_jax.training.records import INDEX_NAME, write_index
 from drumgan_jax.training.run import find_step
 from drumgan_jax.training.tasks import build_task
@@ -68,10 +68,6 @@ def toy_config(data_dir: Path, **sections: dict[str, Any]) -> Any:
 
 def frozen(data_dir: Path, **sections: dict[str, Any]) -> dict[str, Any]:
     return {**toy_config(data_dir, **sections).to_dict(), "labels": list(LABELS)}
-
-
-def mesh_of(count: int) -> Mesh:
-    return jax.make_mesh((count, 1), AXES, axis_types=(AxisType.Auto,) * 2, devices=jax.devices()[:count])
 
 
 def batch_of(data_dir: Path, step: int = 0) -> dict[str, np.ndarray]:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from encoder_cases import BATCH, COMPLEX, FADING, GROWING, GROWN, PROGRESSIVE, frozen_config, labels_of, write_gan_run
 from encoder_cases import encoder_config as config_of
-from jax.sharding import AxisType, Mesh
-from training_cases import REPRESENTATION, write_dataset
+from jax.sharding import Mesh
+from training_cases import REPRESENTATION, mesh_of, write_dataset
 
 from drumgan_jax.encoder import build_encoder
 from drumgan_jax.errors import BadInput
@@ -23,7 +23,7 @@ from drumgan_jax.training import run
 from drumgan_jax.training.checkpoints import load_ema
 from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import train
-from drumgan_jax.training.mesh import AXES, batch_sharding, make_mesh
+from drumgan_jax.training.mesh import batch_sharding, make_mesh
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.encoder import SUMMARY, TRAIN
 from drumgan_jax.training.trained import TrainedGan, load_gan
@@ -52,10 +52,6 @@ def styled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("styled")
     directory = write_dataset(folder, 24, 1, REPRESENTATION)
     return directory, write_gan_run(folder / "run", directory, 1, task={"kind": "gan", "conditional": False})
-
-
-def mesh_of(count: int) -> Mesh:
-    return jax.make_mesh((count, 1), AXES, axis_types=(AxisType.Auto,) * 2, devices=jax.devices()[:count])
 
 
 class Steps(NamedTuple):

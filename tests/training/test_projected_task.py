@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from feature_cases import write_classifier
 from projected_cases import LOG_MEL, projected_config
-from training_cases import timeless, write_dataset
+from training_cases import mesh_of, timeless, write_dataset
 
 import drumgan_jax
 from drumgan_jax.errors import BadInput
@@ -19,7 +19,7 @@ from drumgan_jax.features import load_weights
 from drumgan_jax.training import run
 from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import train
-from drumgan_jax.training.mesh import make_mesh
+from drumgan_jax.training.mesh import batch_sharding, make_mesh
 from drumgan_jax.training.run import read_config
 from drumgan_jax.training.tasks import build_task
 
@@ -94,6 +94,24 @@ def test_a_run_goes_on_and_plays_with_the_same_figures_where_the_weights_are_not
     (tmp_path / "loops.npz").unlink()
     assert timeless(first + part(32)) == timeless(whole[0].history)
     assert drumgan_jax.load(tmp_path / "run").sample([0]).waveforms.shape == (1, 32 * 64)
+
+
+@pytest.mark.slow
+def test_one_device_and_four_take_the_same_steps(data: Path) -> None:
+    config = projected_config(data)
+    for player in config.optimizer.values():
+        player.epsilon = 1e-3  # Else Adam's first steps are the gradient's sign, which rounding decides near zero.
+    frozen = run.freeze(config, open_dataset(data))
+    batch = {"x": np.random.default_rng(0).standard_normal((8, 32, 64, 1)).astype(np.float32)}
+    found = []
+    for mesh in (mesh_of(1), mesh_of(2, 2)):
+        task = build_task(frozen, mesh)
+        state, metrics = task.step(task.init(), jax.device_put(batch, batch_sharding(mesh)), 1)
+        moved = (state.generator, state.discriminator, state.discriminator_statistics)
+        found.append(({name: float(value) for name, value in metrics.items()}, jax.device_get(moved)))
+    (one, moved), (four, same) = found
+    assert one == pytest.approx(four, rel=2e-3, abs=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), moved, same)
 
 
 def test_the_generator_learns_from_both_chunks(data: Path) -> None:

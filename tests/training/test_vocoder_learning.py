@@ -36,10 +36,15 @@ def test_a_handful_of_drums_comes_back_by_a_thousand_steps(recordings: Path, tmp
     config.evaluation.update(every=500, num_samples=5)
     prepare(config, [str(sources)], tmp_path / "data")
     history = train(config, tmp_path / "run").history
-    lines = {line["step"]: line for line in history if "evaluation/vocoder/multi_scale_spectral" in line}
-    losses = {step: line["evaluation/vocoder/multi_scale_spectral"] for step, line in lines.items()}
-    # Where this was measured, 20.0 at first, 4.88 when the discriminator joins and 4.43 at last; Griffin-Lim's is 3.93.
-    assert losses[0] > 15.0
-    assert losses[1_000] < 4.9
-    assert losses[1_000] < 1.15 * losses[500]
-    assert losses[1_000] < 1.25 * lines[0]["evaluation/griffin_lim/multi_scale_spectral"]
+    lines = [line for line in history if "evaluation/vocoder/multi_scale_spectral" in line]
+
+    def scores(of: str, name: str) -> list[float]:
+        return [line[f"evaluation/{of}/{name}"] for line in lines]
+
+    # Where this was measured, 20.0, 4.39 when the discriminator joins, and 4.11 at last; Griffin-Lim's is 3.93.
+    first, joined, last = scores("vocoder", "multi_scale_spectral")
+    assert first > 15.0
+    assert last < min(4.5, 1.1 * joined)
+    assert last < 1.15 * scores("griffin_lim", "multi_scale_spectral")[0]
+    # Of what is loud it has more than Griffin-Lim: 0.33 against 0.53. Without the bass of the kick it has 0.8.
+    assert scores("vocoder", "spectral_convergence")[-1] < 0.8 * scores("griffin_lim", "spectral_convergence")[0]

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh
-from training_cases import REPRESENTATION, write_dataset
+from jax.sharding import Mesh
+from training_cases import REPRESENTATION, mesh_of, write_dataset
 from vocoder_task_cases import BATCH, MEL, frozen_config, vocoder_config
 
 from drumgan_jax.audio.spectral_distance import bass_distance, multi_scale_spectral_loss
@@ -21,7 +21,7 @@ from drumgan_jax.evaluation.reconstruction import log_spectral_distance
 from drumgan_jax.training.checkpoints import load_ema
 from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import TrainResult, train
-from drumgan_jax.training.mesh import AXES, batch_sharding, make_mesh
+from drumgan_jax.training.mesh import batch_sharding, make_mesh
 from drumgan_jax.training.run import find_step
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.vocoder import CROP
@@ -41,10 +41,6 @@ def no_tensorboard() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data"), 8, 1, MEL)
-
-
-def mesh_of(count: int) -> Mesh:
-    return jax.make_mesh((count, 1), AXES, axis_types=(AxisType.Auto,) * 2, devices=jax.devices()[:count])
 
 
 class Steps(NamedTuple):

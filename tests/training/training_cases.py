@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import tensorflow_datasets as tfds
+from jax.sharding import AxisType, Mesh
 from ml_collections import ConfigDict
 
 from drumgan_jax.audio.representations import build_representation, settings_of
+from drumgan_jax.training.mesh import AXES
 from drumgan_jax.training.records import frame_record, write_index
 
 HERE = Path(__file__).resolve().parent
@@ -28,6 +31,11 @@ REPRESENTATION = {
     "griffin_lim_iterations": 2,
 }
 LABELS = ("kick", "snare", "hat")
+
+
+def mesh_of(data: int, fsdp: int = 1) -> Mesh:
+    """The first of the simulated devices as a mesh."""
+    return jax.make_mesh((data, fsdp), AXES, axis_types=(AxisType.Auto,) * 2, devices=jax.devices()[: data * fsdp])
 
 
 def write_dataset(
