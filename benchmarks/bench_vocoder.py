@@ -29,10 +29,9 @@ import numpy as np  # noqa: E402
 
 from configs import melgan  # noqa: E402
 from drumgan_jax.audio.representations import build_representation, settings_of  # noqa: E402
-from drumgan_jax.audio.spectral_distance import multi_scale_spectral_loss  # noqa: E402
-from drumgan_jax.evaluation.reconstruction import log_spectral_distance  # noqa: E402
 from drumgan_jax.networks import weight_normalized as layers  # noqa: E402
 from drumgan_jax.training.data import open_dataset  # noqa: E402
+from drumgan_jax.training.tasks.vocoder import FIGURES  # noqa: E402
 from drumgan_jax.training.trained import load_vocoder  # noqa: E402
 from drumgan_jax.vocoder import TrainedVocoder, build_vocoder, vocoded  # noqa: E402
 
@@ -94,10 +93,10 @@ def quality(path: str, data: str, rounds: int) -> list[dict[str, Any]]:
         made = np.concatenate([decode(shown.encode(one[None])) for one in real])
         x = shown.encode(real[:1])
         figures = {}
-        for figure in (multi_scale_spectral_loss, log_spectral_distance):
-            compiled = jax.jit(lambda pair, figure=figure: figure(*pair))
+        for figure, of_pair in FIGURES.items():
+            compiled = jax.jit(lambda pair, of_pair=of_pair: of_pair(*pair))
             pairs = ((a[None], b[None]) for a, b in zip(real, made, strict=True))
-            figures[figure.__name__] = float(np.mean([compiled(pair) for pair in pairs]))
+            figures[figure] = float(np.mean([compiled(pair) for pair in pairs]))
         rows.append({"way": name, **_speed(decode, x, shown, rounds), **figures, "sounds": len(real)})
     return rows
 

@@ -30,12 +30,16 @@ def tone(frequency: float, phase: float = 0.0) -> np.ndarray:
 
 
 def numpy_bass_distance(reference: np.ndarray, decoded: np.ndarray) -> np.ndarray:
-    difference = np.pad(reference.astype(np.float64) - decoded, ((0, 0), (256, 256)))
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
-    frames = np.lib.stride_tricks.sliding_window_view(difference, 512, axis=1)[:, ::128]
-    # Of bins 31.25 Hz apart, those up to 1 kHz.
-    spectrum = np.fft.rfft(frames * window, axis=-1)[..., :33]
-    energy = np.sum(np.abs(spectrum) ** 2, axis=-1) / (512 / 2 * np.sum(window**2))
+
+    def magnitudes(sound: np.ndarray) -> np.ndarray:
+        padded = np.pad(sound.astype(np.float64), ((0, 0), (256, 256)))
+        frames = np.lib.stride_tricks.sliding_window_view(padded, 512, axis=1)[:, ::128]
+        # Of bins 31.25 Hz apart, those up to 1 kHz.
+        return np.abs(np.fft.rfft(frames * window, axis=-1)[..., :33])
+
+    squares = np.sum((magnitudes(reference) - magnitudes(decoded)) ** 2, axis=-1)
+    energy = squares / (512 / 2 * np.sum(window**2))
     return energy.mean(axis=1) / (np.mean(reference.astype(np.float64) ** 2, axis=1) + 1e-4)
 
 
@@ -51,12 +55,14 @@ def test_the_distance_of_basses_is_its_definition() -> None:
     [
         (tone(60.0), tone(60.0), 0.0),
         (tone(60.0), 0.0 * tone(60.0), 1.0),
-        (tone(60.0), tone(60.0, np.pi), 4.0),
+        (tone(60.0), tone(60.0, np.pi), 0.0),
+        (tone(60.0), 2.0 * tone(60.0), 1.0),
+        (tone(60.0), tone(400.0), 2.0),
         (tone(3_000.0), 0.0 * tone(3_000.0), 0.0),
         (tone(60.0), tone(60.0) + tone(5_000.0), 0.0),
     ],
 )
-def test_the_distance_of_basses_hears_deep_tones_and_their_phases_alone(
+def test_the_distance_of_basses_hears_deep_tones_alone(
     reference: np.ndarray, decoded: np.ndarray, expected: float
 ) -> None:
     assert float(bass_distance(reference, decoded, RATE)[0]) == pytest.approx(expected, rel=0.02, abs=1e-3)

@@ -75,8 +75,8 @@ class VocoderTaskSettings:
         crop_frames: frames of the stretch that is taken of each example, at a place that is drawn anew each step.
         matching_weight: of the distance of the discriminator's features.
         spectral_weight: of the multi-scale spectral distance, which leads where training is short; 0 for none.
-        bass_weight: of the distance of waveforms below 1 kHz, which leads to tones that the former does not find; 0
-            for none.
+        bass_weight: of the distance of magnitudes below 1 kHz, without which a short training leaves out the body of
+            a kick; 0 for none.
         warmup_images: examples before the discriminator joins; until then the vocoder is trained by these two
             distances alone, in a third of the time.
     """
