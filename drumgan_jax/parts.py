@@ -176,3 +176,21 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(item) for item in value)
     return value
+
+
+def require_whole(section: str, settings: Any, least: int, *names: str) -> None:
+    """Refuse settings of a config's section that are no whole numbers, or below the least; BadInput names the first."""
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise BadInput(f"config.{section}.{name} is {value!r}; it must be a whole number of at least {least}.")
+
+
+def require_real(section: str, settings: Any, low: float, high: float, *names: str, open_low: bool = False) -> None:
+    """Refuse settings of a config's section that are no numbers from `low`, or above it if `open_low`, to `high`."""
+    for name in names:
+        value = getattr(settings, name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not low <= value <= high or (open_low and value == low):
+            bounds = f"above {low} and at most {high}" if open_low else f"from {low} to {high}"
+            raise BadInput(f"config.{section}.{name} is {value!r}; it must be a number {bounds}.")

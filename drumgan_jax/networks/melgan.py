@@ -6,9 +6,8 @@ Modules carry the names of the authors' release.
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.errors import BadInput
 from drumgan_jax.networks.weight_normalized import Convolution, UpConvolution, reflect, zeros_around
-from drumgan_jax.parts import Array
+from drumgan_jax.parts import Array, require_whole
 
 _SLOPE = 0.2
 
@@ -30,7 +29,7 @@ class Generator(nn.Module):
     residual_blocks: int = 3
 
     def __post_init__(self) -> None:
-        _require_count("vocoder.residual_blocks", self.residual_blocks, 0)
+        require_whole("vocoder", self, 0, "residual_blocks")
         super().__post_init__()
 
     @nn.compact
@@ -76,8 +75,8 @@ class Discriminator(nn.Module):
     scales: int = 3
 
     def __post_init__(self) -> None:
-        _require_count("discriminator.strided", self.strided, 0)
-        _require_count("discriminator.scales", self.scales, 1)
+        require_whole("discriminator", self, 0, "strided")
+        require_whole("discriminator", self, 1, "scales")
         super().__post_init__()
 
     @nn.compact
@@ -116,11 +115,6 @@ def average_pool(x: Array) -> Array:
         return pairs[:, :-1] + pairs[:, 1:]
 
     return sums(x) / sums(jnp.ones((1, x.shape[1], 1)))
-
-
-def _require_count(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadInput(f"config.{name} is {value!r}; it must be a whole number, {least} or more.")
 
 
 def _leaky(x: Array) -> Array:

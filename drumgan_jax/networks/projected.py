@@ -22,7 +22,7 @@ from drumgan_jax.networks.depthwise import depthwise
 from drumgan_jax.networks.growing import shrink
 from drumgan_jax.networks.layers import LEAK, minibatch_stddev
 from drumgan_jax.networks.spectral import Kernel
-from drumgan_jax.parts import Array, Critique
+from drumgan_jax.parts import Array, Critique, require_whole
 
 SCALES = 4
 # Rows that a small discriminator ends with, and the side of its last kernel.
@@ -82,10 +82,7 @@ class Discriminator(nn.Module):
                 f"the projected discriminator scores without labels, of which there are {self.num_labels}; set"
                 " config.task.conditional to false."
             )
-        for name in ("chunks", "mixing_channels", "stddev_group"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise BadInput(f"config.discriminator.{name} is {value!r}; it must be a whole number, 1 or more.")
+        require_whole("discriminator", self, 1, "chunks", "mixing_channels", "stddev_group")
         if not self.features:
             raise BadInput("config.features is empty; name at least one feature network.")
         for network in self.features:

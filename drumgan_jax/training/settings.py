@@ -5,24 +5,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from drumgan_jax.errors import BadInput
-from drumgan_jax.parts import build_part
+from drumgan_jax.parts import build_part, require_real, require_whole
 
 Section = TypeVar("Section")
-
-
-def _whole(section: str, settings: Any, least: int, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise BadInput(f"config.{section}.{name} is {value!r}; it must be a whole number of at least {least}.")
-
-
-def _real(section: str, settings: Any, name: str, low: float, high: float, *, open_low: bool = False) -> None:
-    value = getattr(settings, name)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not low <= value <= high or (open_low and value == low):
-        bounds = f"above {low} and at most {high}" if open_low else f"from {low} to {high}"
-        raise BadInput(f"config.{section}.{name} is {value!r}; it must be a number {bounds}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +31,9 @@ class TrainSettings:
     ema_rampup: float = 0.05
 
     def __post_init__(self) -> None:
-        _whole("train", self, 1, "batch_size", "total_images", "accumulation")
-        _real("train", self, "ema_half_life_images", 0.0, 1e12)
-        _real("train", self, "ema_rampup", 0.0, 1e6, open_low=True)
+        require_whole("train", self, 1, "batch_size", "total_images", "accumulation")
+        require_real("train", self, 0.0, 1e12, "ema_half_life_images")
+        require_real("train", self, 0.0, 1e6, "ema_rampup", open_low=True)
         if self.batch_size % self.accumulation:
             raise BadInput(
                 f"config.train.batch_size is {self.batch_size}, which config.train.accumulation "
@@ -74,7 +59,7 @@ class DataSettings:
     prefetch: int = 2
 
     def __post_init__(self) -> None:
-        _whole("data", self, 1, "prefetch")
+        require_whole("data", self, 1, "prefetch")
         if not self.dir:
             raise BadInput("config.data.dir is empty; give the folder that `drumgan prepare` wrote.")
 
@@ -102,8 +87,8 @@ class LoggingSettings:
     num_samples: int = 16
 
     def __post_init__(self) -> None:
-        _whole("logging", self, 1, "every", "num_samples")
-        _whole("logging", self, 0, "samples_every")
+        require_whole("logging", self, 1, "every", "num_samples")
+        require_whole("logging", self, 0, "samples_every")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +99,7 @@ class CheckpointSettings:
     keep: int = 3
 
     def __post_init__(self) -> None:
-        _whole("checkpoint", self, 1, "every", "keep")
+        require_whole("checkpoint", self, 1, "every", "keep")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,8 +121,8 @@ class EvaluationSettings:
     metric: str = "fid/log_mel"
 
     def __post_init__(self) -> None:
-        _whole("evaluation", self, 0, "every", "patience")
-        _whole("evaluation", self, 2, "num_samples")
+        require_whole("evaluation", self, 0, "every", "patience")
+        require_whole("evaluation", self, 2, "num_samples")
         if isinstance(self.metrics, str) or not all(isinstance(name, str) for name in self.metrics):
             raise BadInput(f"config.evaluation.metrics is {self.metrics!r}; it must be a tuple of names.")
 
@@ -152,10 +137,10 @@ class AdamSettings:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _real("optimizer.*", self, "learning_rate", 0.0, 10.0, open_low=True)
-        _real("optimizer.*", self, "epsilon", 0.0, 1.0, open_low=True)
+        require_real("optimizer.*", self, 0.0, 10.0, "learning_rate", open_low=True)
+        require_real("optimizer.*", self, 0.0, 1.0, "epsilon", open_low=True)
         for name in ("beta1", "beta2"):
-            _real("optimizer.*", self, name, 0.0, 1.0)
+            require_real("optimizer.*", self, 0.0, 1.0, name)
             if getattr(self, name) == 1.0:
                 raise BadInput(f"config.optimizer.*.{name} is 1.0; it must be below 1.")
 

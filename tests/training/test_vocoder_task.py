@@ -248,8 +248,11 @@ def test_unfit_settings_are_told(data_dir: Path, tmp_path: Path) -> None:
         ({"task": {"warmup_images": 8, "spectral_weight": 0.0}}, r"needs config\.task\.spectral_weight above 0"),
         ({"discriminator": {"kind": "other"}}, r"config\.discriminator\.kind is 'other'"),
         ({"discriminator": {"width": 0}}, r"config\.discriminator cannot be built with these values"),
-        ({"discriminator": {"scales": 0}}, r"config\.discriminator\.scales is 0; it must be a whole number, 1 or more"),
-        ({"discriminator": {"strided": -1}}, r"config\.discriminator\.strided is -1; it must be a whole number, 0 or"),
+        (
+            {"discriminator": {"scales": 0}},
+            r"config\.discriminator\.scales is 0; it must be a whole number of at least 1",
+        ),
+        ({"discriminator": {"strided": -1}}, r"config\.discriminator\.strided is -1; it must be a whole number of at"),
         ({"discriminator": {"scales": True}}, r"config\.discriminator\.scales is True; it must be a whole number"),
     ):
         config = frozen_config(data_dir)

@@ -15,6 +15,7 @@ from drumgan_jax.audio.representations import build_representation, differences
 from drumgan_jax.encoder import Encoder, build_encoder
 from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.encoding import FIGURES, latent_scores, sound_figures
+from drumgan_jax.parts import require_real, require_whole
 from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
 from drumgan_jax.training.data import Dataset
 from drumgan_jax.training.mesh import StateLayout, replicated, spread
@@ -75,13 +76,9 @@ class EncoderTaskSettings:
     def __post_init__(self) -> None:
         if not isinstance(self.run, str) or not self.run:
             raise BadInput("config.task.run is empty; give the run directory of a trained GAN.")
-        if isinstance(self.num_latents, bool) or not isinstance(self.num_latents, int) or self.num_latents < 0:
-            raise BadInput(f"config.task.num_latents is {self.num_latents!r}; it must be a whole number of at least 0.")
-        weights = {name: getattr(self, name) for name in ("latent_weight", "spectral_weight")}
-        for name, value in weights.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1e6:
-                raise BadInput(f"config.task.{name} is {value!r}; it must be a number from 0 to 1000000.")
-        if not any(weights.values()):
+        require_whole("task", self, 0, "num_latents")
+        require_real("task", self, 0, 1_000_000, "latent_weight", "spectral_weight")
+        if not (self.latent_weight or self.spectral_weight):
             raise BadInput("config.task.latent_weight and spectral_weight are both 0; give one of them.")
 
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from drumgan_jax.errors import BadInput
 from drumgan_jax.features import load_weights
 from drumgan_jax.gan import Gan, build_gan
+from drumgan_jax.parts import require_whole
 from drumgan_jax.training.averages import lazy_adam, lazy_correction, modulewise
 from drumgan_jax.training.data import Dataset
 from drumgan_jax.training.mesh import StateLayout, batch_sharding, replicated, spread
@@ -38,8 +39,7 @@ class GanTaskSettings:
     critic_steps: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.critic_steps, bool) or not isinstance(self.critic_steps, int) or self.critic_steps < 1:
-            raise BadInput(f"config.task.critic_steps is {self.critic_steps!r}; it must be a whole number above 0.")
+        require_whole("task", self, 1, "critic_steps")
         if self.soft_labels and not self.conditional:
             raise BadInput("config.task.soft_labels is true but config.task.conditional is false; set both or neither.")
 

@@ -18,7 +18,7 @@ from drumgan_jax.errors import BadInput
 from drumgan_jax.evaluation.reconstruction import log_spectral_distance, spectral_convergence
 from drumgan_jax.networks.melgan import Discriminator
 from drumgan_jax.objectives.feature_matching import discriminator_loss, feature_matching_loss, generator_loss
-from drumgan_jax.parts import build_part
+from drumgan_jax.parts import build_part, require_real, require_whole
 from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
 from drumgan_jax.training.data import Dataset, open_dataset
 from drumgan_jax.training.mesh import StateLayout, replicated, spread
@@ -88,14 +88,9 @@ class VocoderTaskSettings:
     warmup_images: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.crop_frames, bool) or not isinstance(self.crop_frames, int) or self.crop_frames < 1:
-            raise BadInput(f"config.task.crop_frames is {self.crop_frames!r}; it must be a whole number above 0.")
-        for name in ("matching_weight", "spectral_weight", "bass_weight"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1e6:
-                raise BadInput(f"config.task.{name} is {value!r}; it must be a number from 0 to 1000000.")
-        if isinstance(self.warmup_images, bool) or not isinstance(self.warmup_images, int) or self.warmup_images < 0:
-            raise BadInput(f"config.task.warmup_images is {self.warmup_images!r}; it must be a whole number from 0.")
+        require_whole("task", self, 1, "crop_frames")
+        require_whole("task", self, 0, "warmup_images")
+        require_real("task", self, 0, 1_000_000, "matching_weight", "spectral_weight", "bass_weight")
         if self.warmup_images and not self.spectral_weight:
             raise BadInput("config.task.warmup_images needs config.task.spectral_weight above 0; set both or neither.")
 
