@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Test files side by side, on as many processes as there are cores, up to four: each takes some GB.
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-slow test-parity smoke setup lint bench clean

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before the first import of jax anywhere: XLA reads these once. Subprocesses of tests inherit them.
@@ -18,6 +19,23 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+# The files that take a minute or more go first, so that no process is left with one of them at the end.
+LONG = ("test_one_shot_systems", "test_devices", "test_cli", "test_projected_task", "test_kill", "test_vocoder_task")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put LONG first, the rest in their order."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+@pytest.fixture(scope="module")
+def unoptimized() -> Iterator[None]:
+    """Compiles without optimisation: a third of the time, for modules where nothing that is asked depends on it."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,11 @@ from drumgan_jax.training.tasks import build_task
 Array = jax.Array
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    """Compiled without optimisation: a third of the time, and nothing that is asked here depends on it."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("unoptimized")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(unoptimized: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_dataset(tmp_path_factory.mktemp("data"), representation=LOG_MEL).parent
     write_classifier(folder / "loops.npz", LOG_MEL)
     return folder
