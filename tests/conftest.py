@@ -22,7 +22,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 # The files that take a minute or more go first, so that no process is left with one of them at the end.
-LONG = ("test_one_shot_systems", "test_devices", "test_cli", "test_projected_task", "test_kill", "test_vocoder_task")
+LONG = ("test_devices", "test_cli", "test_projected_task", "test_kill", "test_vocoder_task")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -32,6 +32,8 @@ def losses(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{name: value for name, value in line.items() if name.startswith("loss/")} for line in history]
 
 
+# Of toy networks, test_devices.py and test_growing_task.py ask the same in every run of the suite.
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_run_that_is_taken_up_again_and_one_device_give_the_same_losses(
     system: str, data: dict[str, Path], tmp_path: Path
