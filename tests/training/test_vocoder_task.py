@@ -29,6 +29,7 @@ from drumgan_jax.training.trained import load_vocoder
 from drumgan_jax.training.writers import METRICS_NAME, read_metrics
 
 SCORE = "evaluation/vocoder/multi_scale_spectral"
+pytestmark = pytest.mark.usefixtures("unoptimized")
 
 
 @pytest.fixture(autouse=True, scope="module")
