@@ -25,14 +25,14 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+from drumgan_jax.configs import electrogan, splice_loops
 
-from configs import electrogan, splice_loops
+from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.evaluation.collecting import WINDOWS_PER_DEVICE, Sound, Stream
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import EMBEDDERS, build_embedder
 from drumgan_jax.evaluation.suite import Suite
-from drumgan_jax.gan import build_gan
-from drumgan_jax.training.mesh import make_mesh
+from drumgan_jax.systems.gan import build_gan
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.weights import store
 

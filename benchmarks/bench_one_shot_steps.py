@@ -21,14 +21,14 @@ from unittest import mock
 
 import jax
 import jax.numpy as jnp
+from drumgan_jax.configs import drumgan_vst, style_drumsynth
 
 from benchmarks.bench_training_step import ON_CPU, matrix_peak, seconds
-from configs import drumgan_vst, style_drumsynth
+from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.networks import progressive, style_waveform
 from drumgan_jax.networks.convolution import DIMENSIONS, convolve
 from drumgan_jax.networks.growing import enlarge
 from drumgan_jax.networks.waveform_layers import same_convolution
-from drumgan_jax.training.mesh import make_mesh
 from drumgan_jax.training.tasks.gan import GanTask, build_gan_task
 
 SYSTEMS = {"drumgan_vst": drumgan_vst, "style_drumsynth": style_drumsynth}

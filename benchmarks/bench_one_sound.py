@@ -32,9 +32,9 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from drumgan_jax.encoder import Encoding, build_encoder  # noqa: E402
-from drumgan_jax.gan import gan_at  # noqa: E402
-from drumgan_jax.instrument import BATCH, SHIPPED, Instrument, load  # noqa: E402
+from drumgan_jax.play.instrument import BATCH, SHIPPED, Instrument, load  # noqa: E402
+from drumgan_jax.systems.encoder import Encoding, build_encoder  # noqa: E402
+from drumgan_jax.systems.gan import gan_at  # noqa: E402
 
 PACKED_TARGET = 0.05
 FULL = ("configs/drumgan_vst.py:full", "configs/style_drumsynth.py:full")

@@ -79,8 +79,8 @@ def assert_equal(plain: Path, ours: Path) -> None:
     """Both wrote the same examples: the same paths, the same spectra."""
     import tensorflow as tf
 
-    from drumgan_jax.training.data import open_dataset
-    from drumgan_jax.training.records import RecordSource
+    from drumgan_jax.data.dataset import open_dataset
+    from drumgan_jax.data.records import RecordSource
 
     theirs = {}
     for record in tf.data.TFRecordDataset(str(plain)).as_numpy_iterator():
@@ -103,8 +103,8 @@ def assert_equal(plain: Path, ours: Path) -> None:
 
 def compare(folder: Path, rounds: int) -> dict:
     """Seconds of both, alternating, and the median of the ratios."""
-    from data_pipelines import builder  # noqa: F401  imports are not counted
-    from data_pipelines.prepare import prepare
+    from drumgan_jax.data_pipelines import builder  # noqa: F401  imports are not counted
+    from drumgan_jax.data_pipelines.prepare import prepare
 
     plain, ours = [], []
     with tempfile.TemporaryDirectory() as scratch:
@@ -150,7 +150,7 @@ def memory(files: int) -> dict:
 
 def measure(files: int, scratch: str) -> None:
     """What the process that `memory` starts does."""
-    from data_pipelines.prepare import prepare
+    from drumgan_jax.data_pipelines.prepare import prepare
 
     prepare(config(), [f"synthetic:bars?count={files}&bars=2"], scratch, workers=2)
     # Not ru_maxrss for this process: it remembers the parent it was forked from.
@@ -163,8 +163,7 @@ def measure(files: int, scratch: str) -> None:
 def procedural_folder(scratch: str) -> Path:
     """Stereo WAV files of procedural loops of two bars."""
     import soundfile
-
-    from data_pipelines import synthetic
+    from drumgan_jax.data_pipelines import synthetic
 
     folder = Path(scratch) / "procedural"
     folder.mkdir()

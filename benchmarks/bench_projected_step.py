@@ -17,12 +17,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from drumgan_jax.configs import pjloopgan
 
 from benchmarks.bench_one_shot_steps import copy_of
 from benchmarks.bench_training_step import ON_CPU, seconds
-from configs import pjloopgan
-from drumgan_jax.features import PUBLISHED, RANDOM, described
-from drumgan_jax.training.mesh import make_mesh
+from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.systems.features import PUBLISHED, RANDOM, described
 from drumgan_jax.training.tasks.gan import GanTask, build_gan_task
 
 SIZE = "tiny" if ON_CPU else "full"

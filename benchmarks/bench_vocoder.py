@@ -26,14 +26,14 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
+from drumgan_jax.configs import melgan  # noqa: E402
 
-from configs import melgan  # noqa: E402
 from drumgan_jax.audio.representations import build_representation, settings_of  # noqa: E402
+from drumgan_jax.data.dataset import open_dataset  # noqa: E402
 from drumgan_jax.networks import weight_normalized as layers  # noqa: E402
-from drumgan_jax.training.data import open_dataset  # noqa: E402
+from drumgan_jax.runs.load import load_vocoder  # noqa: E402
+from drumgan_jax.systems.vocoder import TrainedVocoder, build_vocoder, vocoded  # noqa: E402
 from drumgan_jax.training.tasks.vocoder import FIGURES  # noqa: E402
-from drumgan_jax.training.trained import load_vocoder  # noqa: E402
-from drumgan_jax.vocoder import TrainedVocoder, build_vocoder, vocoded  # noqa: E402
 
 ITERATIONS = (1, 2, 4, 8, 32, 64)
 KEY = jax.random.key(0)

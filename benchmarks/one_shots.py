@@ -32,6 +32,7 @@ import numpy as np
 from drumgan_jax.audio.files import resample
 from drumgan_jax.audio.representations import encode
 from drumgan_jax.audio.spectrograms import Complex
+from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.collecting import Sound, Stream, sampled
 from drumgan_jax.evaluation.correlation import spearman
 from drumgan_jax.evaluation.embedder import Embedder
@@ -40,9 +41,8 @@ from drumgan_jax.evaluation.encoding import latent_scores
 from drumgan_jax.evaluation.pairs import measure_pair, sum_up
 from drumgan_jax.evaluation.report import table
 from drumgan_jax.evaluation.suite import Suite
-from drumgan_jax.instrument import Instrument, load
 from drumgan_jax.networks.growing import shrink
-from drumgan_jax.training.data import open_dataset
+from drumgan_jax.play.instrument import Instrument, load
 
 STEPS = 9
 METRICS = ("is:drums", "kid:drums", "fid:drums", "prdc:drums", "fid:log_mel")

@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import librosa
 import numpy as np
 
-from drumgan_jax import parts
 from drumgan_jax.audio.files import read_audio, resample
 from drumgan_jax.audio.phase import spectral_convergence
 from drumgan_jax.audio.representations import build_representation, decode, encode, features
 from drumgan_jax.audio.stft import stft
+from drumgan_jax.core import parts
 
 RECORDINGS = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 MATERIALS = {"one-shots": "drums/one_shots/*/*/*.flac", "mixes": "mixes/**/*.flac"}

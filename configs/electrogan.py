@@ -8,9 +8,8 @@
 Hardware, time and score of all variants here: not yet trained.
 """
 
+from drumgan_jax.configs import defaults, stylegan2
 from ml_collections import ConfigDict
-
-from configs import defaults, stylegan2
 
 
 def get_config(variant: str = "full") -> ConfigDict:

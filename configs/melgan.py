@@ -9,9 +9,8 @@ values, (R) those of the loop generator's release, (O) ours. `packaged` is measu
 beat Griffin-Lim; `full` and `small` are not yet trained.
 """
 
+from drumgan_jax.configs import defaults, pjloopgan
 from ml_collections import ConfigDict
-
-from configs import defaults, pjloopgan
 
 
 def get_config(variant: str = "full") -> ConfigDict:

@@ -30,9 +30,8 @@ random ones, and --config.features.scnn_loops.weights=FILE takes a classifier th
 import functools
 from collections.abc import Callable
 
+from drumgan_jax.configs import defaults, stylegan2
 from ml_collections import ConfigDict
-
-from configs import defaults, stylegan2
 
 ROWS: dict[str, tuple[str, ...]] = {
     "vggish": ("vggish",),

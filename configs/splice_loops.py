@@ -8,9 +8,8 @@ Hardware, time and score of `full` (3 s loops) and `small` (one GPU, one-shots):
 `tiny` (CPU, one-shots) is the README's worked example, with its figures.
 """
 
+from drumgan_jax.configs import defaults, stylegan2
 from ml_collections import ConfigDict
-
-from configs import defaults, stylegan2
 
 
 def get_config(variant: str = "full") -> ConfigDict:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
+from drumgan_jax.data_pipelines import report
+from drumgan_jax.data_pipelines.chunks import PROGRESS_NAME, Chunk, Job, features_of, process_chunk
 from tensorflow_datasets.core import dataset_builder
 from tqdm import tqdm
 
-from data_pipelines import report
-from data_pipelines.chunks import PROGRESS_NAME, Chunk, Job, features_of, process_chunk
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 # Neighbouring parts are joined up to this size; most parts of a large set reach it by themselves and are just renamed.
 _SHARD_BYTES = 2**26
@@ -145,7 +145,7 @@ class Pipeline:
         if workers == 1:
             return fn_runner.FnApiRunner(), PipelineOptions([])
         # `exec`, so that the worker itself is this process's child, not a shell between them.
-        command = f"exec {shlex.quote(sys.executable)} -m data_pipelines.worker"
+        command = f"exec {shlex.quote(sys.executable)} -m drumgan_jax.data_pipelines.worker"
         runner = fn_runner.FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
         return runner, PipelineOptions([f"--direct_num_workers={workers}"])
 
@@ -265,7 +265,7 @@ def _progress(path: Path, total: int, show: bool) -> Iterator[None]:
 def _as_bad_input(error: Exception) -> Exception:
     """The BadInput of a worker, which Beam hands on as text in an exception of its own; else the error itself."""
     text = str(error)
-    _, found, sentence = text.rpartition("drumgan_jax.errors.BadInput: ")
+    _, found, sentence = text.rpartition("drumgan_jax.core.errors.BadInput: ")
     if not found and not isinstance(error, BadInput):
         return error
     sentence = (sentence or text).splitlines()[0]

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from drumgan_jax.data_pipelines import stretch
 
-from data_pipelines import stretch
 from drumgan_jax.audio.files import Audio, resample
-from drumgan_jax.errors import BadInput
-from drumgan_jax.parts import build_part
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import build_part
 
 # A slice whose peak is below this is silence with a noise floor, which normalisation would blow up.
 SILENCE_DB = -60.0

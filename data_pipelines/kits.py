@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from data_pipelines import sequencing
 from drumgan_jax.audio.files import read_audio, resample
 from drumgan_jax.audio.one_shot import OneShot
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data import patterns as sequencing
 
 # A library: the files of each voice.
 Library = Mapping[str, Sequence[str]]

@@ -26,7 +26,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The system and variant, as configs/NAME.py:VARIANT.", lock_config=True
@@ -117,8 +117,8 @@ def prepare(
     """
     started = time.monotonic()
     _require_libraries()
-    from data_pipelines import builder
-    from data_pipelines.sources import list_items
+    from drumgan_jax.data_pipelines import builder
+    from drumgan_jax.data_pipelines.sources import list_items
 
     job = _job(config)
     items = list_items(sources, where, job.preparation.label_pattern)
@@ -137,7 +137,7 @@ def prepare(
 
 def summary(result: PrepareResult) -> str:
     """What came out, as lines for a terminal."""
-    from data_pipelines import report
+    from drumgan_jax.data_pipelines import report
 
     lines = [report.table(result.counts)]
     mean: Any = getattr(result.representation, "mean", None)
@@ -163,10 +163,11 @@ def _require_libraries() -> None:
 
 def _job(config: Mapping[str, Any]) -> Any:
     """The config's parts, checked, before any file is read."""
-    from data_pipelines import stretch
-    from data_pipelines.chunks import Job
-    from data_pipelines.conditioning import build_preparation
-    from data_pipelines.slicing import build_slicing
+    from drumgan_jax.data_pipelines import stretch
+    from drumgan_jax.data_pipelines.chunks import Job
+    from drumgan_jax.data_pipelines.conditioning import build_preparation
+    from drumgan_jax.data_pipelines.slicing import build_slicing
+
     from drumgan_jax.audio.representations import build_representation
 
     representation = build_representation(config["representation"])
@@ -179,7 +180,7 @@ def _job(config: Mapping[str, Any]) -> Any:
 
 def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[str, Any]]]:
     """The job with its classes, the items of those classes, and report rows of the others."""
-    from data_pipelines.report import left_out
+    from drumgan_jax.data_pipelines.report import left_out
 
     names = job.preparation.labels or tuple(sorted({item.label for item in items}))
     kept = [item for item in items if item.label in names]
@@ -193,8 +194,8 @@ def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[
 
 def _chunks(items: list[Any], job: Any) -> list[Any]:
     """Chunks of each split, of items in an order mixed by hash: evenly heavy, and no shard is of one class."""
-    from data_pipelines.chunks import Chunk
-    from data_pipelines.splits import assign_splits
+    from drumgan_jax.data_pipelines.chunks import Chunk
+    from drumgan_jax.data_pipelines.splits import assign_splits
 
     chunks: list[Any] = []
     for split, members in assign_splits(items, job.preparation).items():
@@ -207,9 +208,10 @@ def _chunks(items: list[Any], job: Any) -> list[Any]:
 
 def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[dict[str, Any]]) -> tuple[Any, Any]:
     """Fit the statistics and write what lies beside TFDS's files."""
-    from data_pipelines import report
+    from drumgan_jax.data_pipelines import report
+
     from drumgan_jax.audio.representations import settings_of
-    from drumgan_jax.training.records import write_index
+    from drumgan_jax.data.records import write_index
 
     parts = Path(job.directory)
     moments = report.fitted_moments(parts, job.representation.statistics_shape)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.moments import Moments, merge_all
-from data_pipelines.sources import Item
+from drumgan_jax.data_pipelines.moments import Moments, merge_all
+from drumgan_jax.data_pipelines.sources import Item
 
 REPORT_NAME = "report.json"
 

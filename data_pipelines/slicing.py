@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
+from drumgan_jax.data_pipelines import stretch
+from drumgan_jax.data_pipelines.beats import Grid, find_beats, loop_grid
 
-from data_pipelines import stretch
-from data_pipelines.beats import Grid, find_beats, loop_grid
 from drumgan_jax.audio import one_shot
-from drumgan_jax.errors import BadInput
-from drumgan_jax.parts import build_part
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import build_part
 
 # Of the clarity of a beat: noise stays below.
 _MIN_CLARITY = 3.5

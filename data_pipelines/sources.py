@@ -16,10 +16,11 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
 import numpy as np
+from drumgan_jax.data_pipelines import kits, synthetic
 
-from data_pipelines import kits, sequencing, synthetic
 from drumgan_jax.audio.files import AUDIO_SUFFIXES, Audio, read_audio
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data import patterns as sequencing
 
 _BPM_IN_NAME = re.compile(r"(?<!\d)(\d{2,3}(?:\.\d+)?)[ _-]*bpm|bpm[ _-]*(\d{2,3}(?:\.\d+)?)(?!\d)", re.IGNORECASE)
 
@@ -327,7 +328,7 @@ def _open_tfds(name: str) -> tuple[Path, Any]:
 
 @functools.lru_cache(maxsize=8)
 def _records(directory: str, split: str) -> Any:
-    from drumgan_jax.training.records import RecordSource
+    from drumgan_jax.data.records import RecordSource
 
     return RecordSource(directory, split)
 

@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 import soxr
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 
 def time_stretch(samples: np.ndarray, sample_rate: int, speed: float) -> np.ndarray:

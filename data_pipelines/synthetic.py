@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from data_pipelines import sequencing
-from data_pipelines.sequencing import at_peak
+from drumgan_jax.data import patterns as sequencing
+from drumgan_jax.data.patterns import at_peak
 
 SAMPLE_RATE = sequencing.SAMPLE_RATE
 

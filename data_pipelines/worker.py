@@ -1,6 +1,6 @@
 """A worker process of a local Beam run: one thread, no accelerator, quiet.
 
-Beam starts it by `python -m data_pipelines.worker` and tells it the rest through the environment.
+Beam starts it by `python -m drumgan_jax.data_pipelines.worker` and tells it the rest through the environment.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""python -m launch.sweep --grid=configs/electrogan_grid.py --variant=small --data_dir=data --workdir=runs/grid
+"""python -m drumgan_jax.launch.sweep --grid=configs/electrogan_grid.py --variant=small --data_dir=data --workdir=grid
 
 Trains every run of a grid file on this machine, one after another, each in a process of its own and a folder below
 --workdir; then writes the table and the plot that set them beside each other (`drumgan compare`). The same command
@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drumgan_jax.atomic import replacing
 from drumgan_jax.commands import compare
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
 
 STATUS_NAME = "sweep.json"
 COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"

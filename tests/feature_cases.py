@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from drumgan_jax.classifier import build_classifier, save_classifier
+from drumgan_jax.systems.classifier import build_classifier, save_classifier
 
 
 def write_classifier(path: Path, representation: Mapping[str, Any], seed: int = 0, **changes: Any) -> Path:

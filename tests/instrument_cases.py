@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax.gan import gan_at
-from drumgan_jax.instrument import Instrument
+from drumgan_jax.play.instrument import Instrument
+from drumgan_jax.systems.gan import gan_at
 
 CLASSES = ("kick", "snare", "hat")
 RATE = 8000

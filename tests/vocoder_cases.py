@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from drumgan_jax.vocoder import TrainedVocoder, build_vocoder, save_vocoder
+from drumgan_jax.systems.vocoder import TrainedVocoder, build_vocoder, save_vocoder
 
 RATE = 8000
 REPRESENTATION: dict[str, Any] = {

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from drumgan_jax.audio.front_end import FrontEnd
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 Array = jax.Array
 

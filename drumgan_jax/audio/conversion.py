@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax import parts
 from drumgan_jax.audio import short_chunk_mel, vggish_mel
 from drumgan_jax.audio.front_end import FrontEnd, LogMelFrontEnd, MelFrontEnd
 from drumgan_jax.audio.mel import mel_filterbank
 from drumgan_jax.audio.spectrograms import LogMagnitude, LogMel, LogPower, check_example
 from drumgan_jax.audio.stft import Framing, hann_window
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core import parts
+from drumgan_jax.core.errors import BadInput
 
 Array = jax.Array
 Source = LogMagnitude | LogPower | LogMel

@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from drumgan_jax.atomic import replacing
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
 
 # Endings a walk of folders takes for audio. Reading goes by content, so a wrong ending does no harm.
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".oga", ".aif", ".aiff", ".aifc"})

@@ -12,7 +12,7 @@ import numpy as np
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank
 from drumgan_jax.audio.spectrograms import LogMel
 from drumgan_jax.audio.stft import Framing, hann_window, require_positive_integer, stft
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 Array = jax.Array
 

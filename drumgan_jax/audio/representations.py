@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Self
 
 import jax
 
-from drumgan_jax import parts
 from drumgan_jax.audio.spectrograms import Complex, LogMagnitude, LogMel, LogPower, check_example, check_waveform
 from drumgan_jax.audio.stft import require_positive_integer
+from drumgan_jax.core import parts
+from drumgan_jax.core.settings import build_part
 
 Array = jax.Array
 
@@ -84,7 +85,7 @@ def build_representation(settings: Mapping[str, Any]) -> parts.Representation:
     Raises:
         BadInput: the kind, a field or a value cannot be used.
     """
-    return parts.build_part(REPRESENTATIONS, settings, "representation")
+    return build_part(REPRESENTATIONS, settings, "representation")
 
 
 def settings_of(representation: parts.Representation) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax import parts
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank, mel_to_magnitude
 from drumgan_jax.audio.phase import griffin_lim
 from drumgan_jax.audio.stft import Framing, hann_window, istft, require_positive_integer, stft
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core import parts
+from drumgan_jax.core.errors import BadInput
 
 Array = jax.Array
 
@@ -309,7 +309,7 @@ class LogMel(_Logarithmic):
         fmax: highest frequency in Hz; None for half the sample rate.
         floor: band magnitudes below this count as it.
         vocoder: a vocoder's run directory, or its file of `drumgan pack`, that makes the sounds of networks
-            (drumgan_jax.vocoder); by itself, and without one, this class makes them by mel inversion and Griffin-Lim.
+            (systems.vocoder); by itself, and without one, this class makes them by mel inversion and Griffin-Lim.
     """
 
     num_mels: int = 64

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 Array = jax.Array
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from drumgan_jax.audio.mel import mel_bands
 from drumgan_jax.audio.stft import Framing, frame, hann_window
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 Array = jax.Array
 

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from drumgan_jax.atomic import replacing
 from drumgan_jax.commands.curves import (
     CONDITIONS,
     Moment,
@@ -34,7 +33,8 @@ from drumgan_jax.commands.curves import (
     read_runs,
     spread,
 )
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import number, table
 

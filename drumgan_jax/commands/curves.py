@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import read_reports
-from drumgan_jax.training.run import FREE, read_config
-from drumgan_jax.training.writers import read_metrics, training_clock
+from drumgan_jax.runs.config import read_config
+from drumgan_jax.runs.metrics import read_metrics, training_clock
+from drumgan_jax.training.run import FREE
 
 _PREFIX = "evaluation/"
 # What must be the same for two points of one figure to be comparable.

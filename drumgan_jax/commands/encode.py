@@ -13,14 +13,14 @@ import numpy as np
 from absl import flags
 
 from drumgan_jax.audio.files import read_audio, write_audio
+from drumgan_jax.audio.pictures import save_grid
 from drumgan_jax.commands.progress import progress
 from drumgan_jax.commands.sounds import check_encoder, cuts, make_folder, naming, open_instrument, write_sounds
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.folders import open_folder
 from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, measure_pair, sum_up
 from drumgan_jax.evaluation.report import number, save_json, table
-from drumgan_jax.instrument import Instrument, Latents
-from drumgan_jax.training.pictures import save_grid
+from drumgan_jax.play.instrument import Instrument, Latents
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")

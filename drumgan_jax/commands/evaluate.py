@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from drumgan_jax.commands.progress import progress
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to measure.")
 STEP = flags.DEFINE_string("step", "last", "its checkpoint: a step's number, last, or best by evaluation.metric.")
@@ -47,8 +47,8 @@ def main(argv: Sequence[str]) -> None:
     run, wavs, reference = RUN.value, WAVS.value, REFERENCE.value
     if bool(run) == bool(wavs or reference) or bool(wavs) != bool(reference):
         raise BadInput("give either --run, or --wavs and --reference.")
-    from drumgan_jax.training import distributed
-    from drumgan_jax.training.compilation import enable_compilation_cache
+    from drumgan_jax.core import distributed
+    from drumgan_jax.core.compilation import enable_compilation_cache
 
     distributed.join(automatic=DISTRIBUTED.value)
     enable_compilation_cache()
@@ -65,13 +65,13 @@ def evaluate_run(run: str) -> None:
     import jax
 
     from drumgan_jax.audio.representations import build_representation, differences
+    from drumgan_jax.core.mesh import batch_sharding, make_mesh
+    from drumgan_jax.data.dataset import open_dataset
+    from drumgan_jax.data.reference import dataset_side
     from drumgan_jax.evaluation.collecting import sampled
     from drumgan_jax.evaluation.report import save_json, write_report
-    from drumgan_jax.instrument import BATCH, load
-    from drumgan_jax.training.data import open_dataset
-    from drumgan_jax.training.mesh import batch_sharding, make_mesh
-    from drumgan_jax.training.reference import dataset_side
-    from drumgan_jax.training.run import read_config
+    from drumgan_jax.play.instrument import BATCH, load
+    from drumgan_jax.runs.config import read_config
 
     if RECONSTRUCTION in METRICS.value:
         raise BadInput("reconstruction compares files with files: give --wavs and --reference.")
@@ -137,9 +137,9 @@ def evaluate_folders(wavs: str, reference: str) -> None:
     """Measure one folder of audio against another."""
     import jax
 
+    from drumgan_jax.core.mesh import batch_sharding, make_mesh
     from drumgan_jax.evaluation.folders import open_folder
     from drumgan_jax.evaluation.report import save_json
-    from drumgan_jax.training.mesh import batch_sharding, make_mesh
 
     folders = [open_folder(reference), open_folder(wavs)]
     suite = _suite(batch_sharding(make_mesh()))

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.descriptors import UNITS, describe
 from drumgan_jax.audio.files import write_audio
+from drumgan_jax.audio.pictures import spectrogram_grid
 from drumgan_jax.commands.sounds import make_folder, open_instrument, parse_label, parse_layers, parse_numbers
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.correlation import spearman
 from drumgan_jax.evaluation.report import save_json, table
-from drumgan_jax.instrument import Instrument, Latents
-from drumgan_jax.training.pictures import spectrogram_grid
+from drumgan_jax.play.instrument import Instrument, Latents
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")

@@ -19,7 +19,7 @@ from drumgan_jax.commands.sounds import (
     read_latents,
     write_sounds,
 )
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 OUT = flags.DEFINE_string(

@@ -23,8 +23,8 @@ from drumgan_jax.commands.sounds import (
     read_latents,
     write_sounds,
 )
-from drumgan_jax.errors import BadInput
-from drumgan_jax.instrument import Instrument, Latents
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.play.instrument import Instrument, Latents
 
 RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")

@@ -24,11 +24,12 @@ OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the soft labels of an
 def main(argv: Sequence[str]) -> None:
     """Label; see the module's docstring."""
     del argv
-    from drumgan_jax.training.compilation import enable_compilation_cache
-    from drumgan_jax.training.data import open_dataset
-    from drumgan_jax.training.labelling import check_replaceable, label_dataset, open_classifier, summary
-    from drumgan_jax.training.mesh import batch_sharding, make_mesh
-    from drumgan_jax.training.soft_labels import write_soft_labels
+    from drumgan_jax.core.compilation import enable_compilation_cache
+    from drumgan_jax.core.mesh import batch_sharding, make_mesh
+    from drumgan_jax.data.dataset import open_dataset
+    from drumgan_jax.data.labelling import check_replaceable, label_dataset, summary
+    from drumgan_jax.data.soft_labels import write_soft_labels
+    from drumgan_jax.runs.load import open_classifier
 
     enable_compilation_cache()
     dataset = open_dataset(DATA_DIR.value)

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 RUN = flags.DEFINE_string("run", None, "the run directory of a classifier, of a vocoder or of a GAN.", required=True)
 OUT = flags.DEFINE_string("out", None, "the file to write, ending in .npz.", required=True)
@@ -56,8 +56,8 @@ def pack(
         BadInput: the run is none of these or has no such checkpoint, a flag is for another task than its own, the data
             set does not fit, or the file cannot be written.
     """
-    from drumgan_jax.training.run import read_config
-    from drumgan_jax.weight_file import weight_path
+    from drumgan_jax.core.weight_file import weight_path
+    from drumgan_jax.runs.config import read_config
 
     weight_path(out)
     config = read_config(run_dir)
@@ -78,9 +78,9 @@ def pack(
 def _pack_classifier(
     run_dir: str, out: str, step: str, held_out: str | None, config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from drumgan_jax.classifier import build_classifier, save_classifier
-    from drumgan_jax.training.checkpoints import load_ema
-    from drumgan_jax.training.run import find_step
+    from drumgan_jax.runs.checkpoints import load_ema
+    from drumgan_jax.runs.config import find_step
+    from drumgan_jax.systems.classifier import build_classifier, save_classifier
 
     variables, at = load_ema(run_dir, find_step(run_dir, step))
     classifier = build_classifier(config, config["labels"])
@@ -94,9 +94,9 @@ def _pack_classifier(
 
 
 def _pack_vocoder(run_dir: str, out: str, step: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    from drumgan_jax.training.checkpoints import load_ema
-    from drumgan_jax.training.run import find_step
-    from drumgan_jax.vocoder import TrainedVocoder, build_vocoder, save_vocoder
+    from drumgan_jax.runs.checkpoints import load_ema
+    from drumgan_jax.runs.config import find_step
+    from drumgan_jax.systems.vocoder import TrainedVocoder, build_vocoder, save_vocoder
 
     variables, at = load_ema(run_dir, find_step(run_dir, step))
     card, report = _card(run_dir, at, (), config)
@@ -109,8 +109,8 @@ def _pack_instrument(
     run_dir: str, out: str, step: str, config: Mapping[str, Any], vocoder: str | None
 ) -> dict[str, Any]:
     from drumgan_jax.commands.sounds import open_instrument
-    from drumgan_jax.packed import save_instrument
-    from drumgan_jax.vocoder import Vocoded
+    from drumgan_jax.play.packed import save_instrument
+    from drumgan_jax.systems.vocoder import Vocoded
 
     instrument = open_instrument(run_dir, step, vocoder)
     card, report = _card(run_dir, instrument.step, instrument.label_names, config)
@@ -128,7 +128,7 @@ def _card(
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """What every card says, and the report of the step, empty where it was not evaluated."""
     from drumgan_jax.evaluation.report import read_reports
-    from drumgan_jax.packed import anywhere
+    from drumgan_jax.play.packed import anywhere
 
     card = {
         "labels": list(labels),
@@ -146,8 +146,8 @@ def measure(classifier: Any, variables: Mapping[str, Any], config: Mapping[str, 
         BadInput: the data set is of another representation or has other labels.
     """
     from drumgan_jax.audio.representations import build_representation, differences
+    from drumgan_jax.data.dataset import open_dataset
     from drumgan_jax.evaluation.classification import classification_report, tally
-    from drumgan_jax.training.data import open_dataset
 
     dataset = open_dataset(path)
     if others := differences(build_representation(config["representation"]), dataset.representation):

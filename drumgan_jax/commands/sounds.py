@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.files import write_audio
-from drumgan_jax.errors import BadInput
-from drumgan_jax.instrument import Instrument, Latents, Sounds, load
+from drumgan_jax.audio.pictures import save_grid
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.compilation import enable_compilation_cache
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.latents.recordings import CutWarning
-from drumgan_jax.training.compilation import enable_compilation_cache
-from drumgan_jax.training.pictures import save_grid
-from drumgan_jax.weight_file import DAMAGES
+from drumgan_jax.play.instrument import Instrument, Latents, Sounds, load
 
 LATENTS_NAME = "latents.json"
 _NOISES_NAME = "noises.npz"

@@ -19,7 +19,7 @@ flags.mark_flag_as_required("config")
 def main(argv: Sequence[str]) -> None:
     """Train; see the module's docstring."""
     del argv
-    from drumgan_jax.training import distributed
+    from drumgan_jax.core import distributed
     from drumgan_jax.training.loop import train
 
     distributed.join(automatic=DISTRIBUTED.value)

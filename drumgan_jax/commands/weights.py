@@ -6,7 +6,7 @@ into $DRUMGAN_CACHE/weights (~/.cache/drumgan/weights if not set). A fetch that 
 
 from collections.abc import Sequence
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.weights import store
 from drumgan_jax.weights.catalogue import CATALOGUE
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from drumgan_jax.classifier import Classifier
 from drumgan_jax.evaluation.intervals import NORMAL
+from drumgan_jax.systems.classifier import Classifier
 
 Array = jax.Array
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from drumgan_jax.audio.files import resample
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.intervals import GROUPS
 from drumgan_jax.evaluation.moments import Moments, MomentsStream, merged

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from drumgan_jax.audio.files import AUDIO_SUFFIXES, read_audio
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.collecting import Sound, Stream
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.intervals import (
     GROUPS,
     Figure,

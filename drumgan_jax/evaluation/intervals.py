@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 LEVEL = 0.95
 # Half a 95 % interval of a normal law, in standard errors.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.intervals import NORMAL, Figure, has_several_rows, rows_of_sounds, sound_index
 
 # Rows on each side of a block of kernel values: 8 MiB in float64.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.intervals import Figure, bootstrap, sound_index
 
 # Elements of a block of distances: 8 MiB in float64.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.audio.files import read_audio, resample
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.folders import Folder, open_folder
 from drumgan_jax.evaluation.intervals import Figure, bootstrap
 from drumgan_jax.evaluation.reconstruction import reconstruction_metrics

@@ -9,7 +9,7 @@ import numpy as np
 
 from drumgan_jax.audio.spectral_distance import MAGNITUDE_FLOOR, mean_over_frames, multi_scale_spectral_loss
 from drumgan_jax.audio.stft import Framing, stft
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.peaq import peaq
 
 Array = jax.Array

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from drumgan_jax.atomic import replacing
+from drumgan_jax.core.atomic import replacing
 from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Seen, Stream, look
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.moments import Moments

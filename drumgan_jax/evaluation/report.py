@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drumgan_jax.atomic import replacing
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
 
 FOLDER = "evaluations"
 

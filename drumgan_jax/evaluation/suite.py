@@ -7,7 +7,7 @@ from typing import Any
 
 from jax.sharding import NamedSharding
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation import collecting
 from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Seen, Stream
 from drumgan_jax.evaluation.embedder import Embedder

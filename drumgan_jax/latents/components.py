@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax.atomic import replacing
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.latents.seeds import sample_of
-from drumgan_jax.weight_file import DAMAGES
 
 Array = jax.Array
 

@@ -11,9 +11,9 @@ import numpy as np
 import optax
 
 from drumgan_jax.audio.spectral_distance import multi_scale_spectral_loss
-from drumgan_jax.errors import BadInput
-from drumgan_jax.gan import Gan
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents.seeds import noise_of, sample_of
+from drumgan_jax.systems.gan import Gan
 
 Array = jax.Array
 

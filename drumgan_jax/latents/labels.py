@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 One = str | Mapping[str, float]
 Labels = One | Sequence[One] | Sequence[Sequence[float]] | np.ndarray | jax.Array

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents.seeds import noise_of
 
 

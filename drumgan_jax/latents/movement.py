@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents.latents import Latents
 
 # Below this sine of the angle between two vectors, the plane that they span is rounding.

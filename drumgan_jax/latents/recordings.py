@@ -9,8 +9,8 @@ import numpy as np
 
 from drumgan_jax.audio.files import resample
 from drumgan_jax.audio.one_shot import OneShot
-from drumgan_jax.errors import BadInput
-from drumgan_jax.parts import build_part
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import build_part
 
 Recordings = np.ndarray | Sequence[np.ndarray]
 

@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from drumgan_jax.encoder import Encoder
-from drumgan_jax.errors import BadInput
-from drumgan_jax.gan import Gan
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents import seeds
+from drumgan_jax.systems.encoder import Encoder
+from drumgan_jax.systems.gan import Gan
 
 Array = jax.Array
 

@@ -16,8 +16,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.growing import enlarge
-from drumgan_jax.parts import Array
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 TAPS = 3

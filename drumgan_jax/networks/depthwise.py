@@ -6,7 +6,7 @@ import operator
 import jax
 import jax.numpy as jnp
 
-from drumgan_jax.parts import Array
+from drumgan_jax.core.parts import Array
 
 _TAPS = [(i, j) for i in range(3) for j in range(3)]
 

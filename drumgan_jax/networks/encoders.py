@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.layers import LEAK
 from drumgan_jax.networks.style_waveform import Trunk, layer_widths
-from drumgan_jax.parts import Array
 
 
 class ConvolutionEncoder(nn.Module):

@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from drumgan_jax.errors import BadInput
-from drumgan_jax.parts import Array
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Array
 
 
 def growth_sizes(shape: tuple[int, int, int], base: tuple[int, int]) -> tuple[tuple[int, int], ...]:

@@ -3,9 +3,9 @@
 from flax import linen as nn
 from jax import numpy as jnp
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.weight_normalized import Convolution, UpConvolution, zeros_around
-from drumgan_jax.parts import Array
 
 _SLOPE = 0.1
 

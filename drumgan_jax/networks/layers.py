@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.convolution import convolve
 from drumgan_jax.networks.resampling import down_convolution, downsample
-from drumgan_jax.parts import Array
 
 LEAK = 0.2
 ACTIVATION_GAIN = math.sqrt(2.0)

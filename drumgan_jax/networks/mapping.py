@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.layers import Dense
-from drumgan_jax.parts import Array
 
 
 class Mapping(nn.Module):

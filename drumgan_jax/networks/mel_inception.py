@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.parts import Array
+from drumgan_jax.core.parts import Array
 
 
 class MelInception(nn.Module):

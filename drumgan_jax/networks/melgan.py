@@ -6,8 +6,9 @@ Modules carry the names of the authors' release.
 import jax.numpy as jnp
 from flax import linen as nn
 
+from drumgan_jax.core.parts import Array
+from drumgan_jax.core.settings import require_whole
 from drumgan_jax.networks.weight_normalized import Convolution, UpConvolution, reflect, zeros_around
-from drumgan_jax.parts import Array, require_whole
 
 _SLOPE = 0.2
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.convolution import convolve
-from drumgan_jax.parts import Array
 
 # Channels of the four scales after mixing across channels and after mixing across scales, highest resolution first.
 _ACROSS_CHANNELS = (1, 2, 4, 8)

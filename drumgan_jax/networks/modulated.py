@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.convolution import convolve
 from drumgan_jax.networks.layers import Dense, scaled_leaky_relu
 from drumgan_jax.networks.resampling import up_convolution
-from drumgan_jax.parts import Array
 
 
 def demodulation(kernel: Array, styles: Array) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import jax
 
-from drumgan_jax.parts import Array
+from drumgan_jax.core.parts import Array
 
 
 def resolve_noise(

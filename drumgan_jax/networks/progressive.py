@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Array, Critique
 from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
 from drumgan_jax.networks.growing import enlarge, fade, growth_sizes, shrink
 from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev, scaled_leaky_relu
 from drumgan_jax.networks.mapping import check_labels, normalize_second_moment
-from drumgan_jax.parts import Array, Critique
 
 
 def pixel_norm(x: Array) -> Array:

@@ -15,14 +15,15 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Array, Critique
+from drumgan_jax.core.settings import require_whole
 from drumgan_jax.networks import mixing
 from drumgan_jax.networks.convolution import DIMENSIONS
 from drumgan_jax.networks.depthwise import depthwise
 from drumgan_jax.networks.growing import shrink
 from drumgan_jax.networks.layers import LEAK, minibatch_stddev
 from drumgan_jax.networks.spectral import Kernel
-from drumgan_jax.parts import Array, Critique, require_whole
 
 SCALES = 4
 # Rows that a small discriminator ends with, and the side of its last kernel.

@@ -11,8 +11,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.convolution import double, halve
-from drumgan_jax.parts import Array
 
 # [1, 3, 3, 1] at gain one per axis.
 BLUR = (0.125, 0.375, 0.375, 0.125)

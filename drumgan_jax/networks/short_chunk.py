@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.torch_layout import convert
-from drumgan_jax.parts import Array
 
 _PADDING = ((1, 1), (1, 1))
 

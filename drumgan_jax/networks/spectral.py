@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from drumgan_jax.parts import Array
+from drumgan_jax.core.parts import Array
 
 # PyTorch's default of a convolution: uniform, within one over the root of the fan in.
 _UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")

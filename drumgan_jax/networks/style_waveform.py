@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Array, Critique
 from drumgan_jax.networks.layers import LEAK
 from drumgan_jax.networks.mapping import StyleGenerator, check_labels, normalize_second_moment
 from drumgan_jax.networks.noise import resolve_noise
@@ -23,7 +24,6 @@ from drumgan_jax.networks.waveform_layers import (
     shuffle_phase,
     up_convolution,
 )
-from drumgan_jax.parts import Array, Critique
 
 HE = nn.initializers.he_normal()
 

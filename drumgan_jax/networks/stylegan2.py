@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Array, Critique
 from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev
 from drumgan_jax.networks.mapping import Mapping, StyleGenerator
 from drumgan_jax.networks.modulated import StyledConvolution, ToOutput
 from drumgan_jax.networks.noise import resolve_noise
 from drumgan_jax.networks.resampling import upsample
-from drumgan_jax.parts import Array, Critique
 
 # Dense layers between the label and its direction in the discriminator's last layer, as in the reference.
 LABEL_LAYERS = 8

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 # Flax's names of a layer's arrays by PyTorch's; a scale and a kernel are never in the same layer.
 _LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}

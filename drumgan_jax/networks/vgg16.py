@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.torch_layout import convert
-from drumgan_jax.parts import Array
 
 _GRID = 7
 _EXAMPLE = (1, 32, 32, 3)

@@ -8,8 +8,8 @@ needs, others that are several times slower on CPU, and a convolution of repeate
 import jax
 import jax.numpy as jnp
 
+from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.convolution import convolve
-from drumgan_jax.parts import Array
 
 WIDTH = 16
 # Below so many samples, summing the taps of a kernel costs more than it saves: there are far more taps than samples.

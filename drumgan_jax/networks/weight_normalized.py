@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.parts import Array
+from drumgan_jax.core.parts import Array
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Convolutions that a grouped one is made of on CPU, at most: more take longer to compile than they save.

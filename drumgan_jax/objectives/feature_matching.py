@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from drumgan_jax.parts import Array
+from drumgan_jax.core.parts import Array
 
 # Of every scale, the outputs of all layers [batch, time, channels], the last one being scores.
 Judgement = tuple[tuple[Array, ...], ...]

@@ -4,9 +4,9 @@ import dataclasses
 
 import jax
 
+from drumgan_jax.core.parts import Array, Critique
 from drumgan_jax.objectives.logistic import all_scores
 from drumgan_jax.objectives.regularizer import Metrics, Regularizer, Statistics
-from drumgan_jax.parts import Array, Critique
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Array, Critique
 from drumgan_jax.objectives.regularizer import Match, Metrics, Regularizer, Statistics
-from drumgan_jax.parts import Array, Critique
 
 
 @dataclasses.dataclass(frozen=True)

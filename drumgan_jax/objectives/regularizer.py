@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from drumgan_jax.parts import Array, Critique
+from drumgan_jax.core.parts import Array, Critique
 
 Metrics = dict[str, Array]
 Statistics = dict[str, Array]

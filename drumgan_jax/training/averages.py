@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from drumgan_jax.training.settings import AdamSettings
+from drumgan_jax.runs.settings import AdamSettings
 
 Array = jax.Array
 

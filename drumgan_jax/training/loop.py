@@ -10,19 +10,23 @@ from typing import Any
 
 import jax
 
-from drumgan_jax.errors import BadInput
-from drumgan_jax.training import distributed, run
-from drumgan_jax.training import settings as sections
-from drumgan_jax.training.checkpoints import Checkpoints
-from drumgan_jax.training.compilation import enable_compilation_cache
-from drumgan_jax.training.data import DevicePrefetch, batches, open_dataset
-from drumgan_jax.training.mesh import batch_sharding, check_batch, local_rows, make_mesh
-from drumgan_jax.training.metrics import MetricsWindow
-from drumgan_jax.training.settings import EvaluationSettings, read_section, read_seed
+from drumgan_jax.core import distributed
+from drumgan_jax.core.compilation import enable_compilation_cache
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import batch_sharding, check_batch, local_rows, make_mesh
+from drumgan_jax.core.settings import read_section, read_seed
+from drumgan_jax.data.batches import DevicePrefetch, batches
+from drumgan_jax.data.dataset import open_dataset
+from drumgan_jax.runs import settings as sections
+from drumgan_jax.runs.checkpoints import Checkpoints
+from drumgan_jax.runs.load import keep_vocoder
+from drumgan_jax.runs.metrics import hours_run, read_metrics, training_clock
+from drumgan_jax.runs.settings import EvaluationSettings
+from drumgan_jax.training import run
 from drumgan_jax.training.task import Evaluation, Evaluator
 from drumgan_jax.training.tasks import build_task
-from drumgan_jax.training.trained import keep_vocoder
-from drumgan_jax.training.writers import Writers, hours_run, read_metrics, training_clock
+from drumgan_jax.training.window import MetricsWindow
+from drumgan_jax.training.writers import Writers
 
 SPLIT = "train"
 
@@ -48,7 +52,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
     """Train a config in a run directory, or go on where a stopped or killed run left off.
 
     Args:
-        config: all sections; see the configs folder and drumgan_jax.training.settings.
+        config: all sections; see the configs folder and drumgan_jax.runs.settings.
         workdir: the run directory, made if need be.
 
     Raises:

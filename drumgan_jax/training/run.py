@@ -1,25 +1,26 @@
 """The run directory's config: frozen, complete, and what may change when a run goes on."""
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
-from drumgan_jax.errors import BadInput
-from drumgan_jax.evaluation.names import is_higher_better
-from drumgan_jax.features import described
-from drumgan_jax.training.checkpoints import FOLDER, complete_steps
-from drumgan_jax.training.data import Dataset
-from drumgan_jax.training.settings import EvaluationSettings, read_section
-from drumgan_jax.training.writers import read_metrics
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data.dataset import Dataset
+from drumgan_jax.runs.config import (
+    CHECKPOINTS,
+    CONFIG_NAME,
+    VOCODER_NAME,
+    complete_steps,
+    read_config,
+    vocoder_of,
+    with_vocoder_at,
+)
+from drumgan_jax.systems.features import described
 
-CONFIG_NAME = "config.json"
-# The run's own copy of the vocoder that its representation names.
-VOCODER_NAME = "vocoder.npz"
 # What a run may be resumed with other values of; everything else is its identity. Of what a task.step names a run
 # keeps its own copy, and that is what it goes on with.
 FREE = (
@@ -62,7 +63,7 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     frozen["representation"] = settings_of(representation) | statistics
     frozen["labels"] = list(dataset.label_names)
     if "features" in frozen:
-        begun = run_dir is not None and bool(complete_steps(run_dir / FOLDER))
+        begun = run_dir is not None and bool(complete_steps(run_dir / CHECKPOINTS))
         before = read_config(run_dir).get("features") if run_dir is not None and begun else None
         frozen["features"] = described(frozen["features"], before)
     return frozen
@@ -74,7 +75,7 @@ def check(run_dir: Path, frozen: dict[str, Any]) -> None:
     Raises:
         BadInput: the folder holds a run of another config; names the keys that differ.
     """
-    if (run_dir / CONFIG_NAME).exists() and complete_steps(run_dir / FOLDER):
+    if (run_dir / CONFIG_NAME).exists() and complete_steps(run_dir / CHECKPOINTS):
         others = _differing(read_config(run_dir), frozen)
         if others:
             raise BadInput(
@@ -98,58 +99,6 @@ def claim(run_dir: Path, frozen: dict[str, Any]) -> None:
             temporary.write_text(json.dumps(frozen, indent=2) + "\n")
     except OSError as error:
         raise BadInput(f"{path} cannot be written ({error.strerror}); give another --workdir.") from error
-
-
-def vocoder_of(config: Mapping[str, Any]) -> str:
-    """The vocoder that a config's representation names; empty for none."""
-    vocoder: str = config.get("representation", {}).get("vocoder", "")
-    return vocoder
-
-
-def with_vocoder_at(config: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The config, its representation naming the vocoder of a path."""
-    return {**config, "representation": {**config["representation"], "vocoder": path}}
-
-
-def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """The frozen config of a run; its own copy of a vocoder is named by the path where the run lies now.
-
-    Raises:
-        BadInput: there is none, or it is damaged.
-    """
-    path = Path(run_dir) / CONFIG_NAME
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); give a run directory.") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged ({error}); restore it, or use another run directory.") from error
-    copied = vocoder_of(config) == VOCODER_NAME
-    return with_vocoder_at(config, os.path.join(run_dir, VOCODER_NAME)) if copied else config
-
-
-def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
-    """The checkpoint's step that "last", "best" or a number means; None for the last.
-
-    "best" is the checkpoint whose evaluation in training had the best `evaluation.metric`.
-
-    Raises:
-        BadInput: it is none of these, or no checkpoint that is kept was evaluated.
-    """
-    if step.isdecimal():
-        return int(step)
-    if step == "last":
-        return None
-    if step != "best":
-        raise BadInput(f"the step {step!r} is neither a number nor last or best.")
-    metric = read_section(read_config(run_dir), "evaluation", EvaluationSettings).metric
-    name, sign = f"evaluation/{metric}", -1.0 if is_higher_better(metric) else 1.0
-    kept = complete_steps(Path(run_dir).absolute() / FOLDER)
-    scored = [(sign * line[name], int(line["step"])) for line in read_metrics(run_dir) if name in line]
-    scored = [(score, at) for score, at in scored if at in kept and math.isfinite(score)]
-    if not scored:
-        raise BadInput(f"{run_dir} has no checkpoint with an evaluation of {metric}; give a step's number, or last.")
-    return min(scored)[1]
 
 
 def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:

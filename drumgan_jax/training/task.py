@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from drumgan_jax.training.data import Dataset
+from drumgan_jax.data.dataset import Dataset
 
 Metrics = dict[str, Any]
 
@@ -51,7 +51,7 @@ class Task(Protocol):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The parts of a batch that `step` reads, see drumgan_jax.training.data."""
+        """The parts of a batch that `step` reads, see drumgan_jax.data.dataset."""
 
     @property
     def shapes(self) -> Any:

@@ -5,54 +5,19 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from drumgan_jax.atomic import replacing
 from drumgan_jax.audio.files import write_audio
+from drumgan_jax.audio.pictures import save_grid, save_picture, spectrogram_grid
 from drumgan_jax.evaluation.report import drop_reports, write_report
-from drumgan_jax.training.pictures import save_grid, save_picture, spectrogram_grid
+from drumgan_jax.runs.metrics import METRICS_NAME, keep_until
 from drumgan_jax.training.task import Evaluation
 
-METRICS_NAME = "metrics.jsonl"
 SAMPLES_FOLDER = "samples"
-
-
-def keep_until(path: Path, step: int) -> None:
-    """Drop the lines of metrics beyond `step` (at 0, all of them), and a last line that was cut short, atomically."""
-    if not path.exists():
-        return
-    kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step and step > 0]
-    with replacing(path) as temporary:
-        temporary.write_text("".join(line + "\n" for line in kept))
-
-
-def _step_of(line: str) -> float:
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
-        return float("inf")
-
-
-def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """The lines of a run's metrics.jsonl, in order; a line being written is left out."""
-    path = Path(run_dir) / METRICS_NAME
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
-
-
-def hours_run(run_dir: str | os.PathLike[str]) -> float:
-    """Hours that a run's lines of metrics tell of, with all that was done in them."""
-    return max((line.get("time/hours", 0.0) for line in read_metrics(run_dir)), default=0.0)
-
-
-def training_clock(lines: Sequence[Mapping[str, float]]) -> list[tuple[int, float]]:
-    """Steps and the hours spent on steps until then, of lines of metrics; of older runs, hours with all in them."""
-    hours = [(line["step"], line.get("time/training_hours", line.get("time/hours"))) for line in lines]
-    return [(int(step), value) for step, value in hours if value is not None]
 
 
 class Writers:

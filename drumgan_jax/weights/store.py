@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.weights.catalogue import CATALOGUE, WeightsFile
 from drumgan_jax.weights.torch_files import read_state_dict
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 # Where PyTorch's own recipe for checkpoints keeps the network's weights, beside the optimiser's.

@@ -7,7 +7,7 @@ import pytest
 
 from drumgan_jax.audio.augmentation import Augmentation
 from drumgan_jax.audio.front_end import FrontEnd, LogMelFrontEnd, MelFrontEnd
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 FRONT_END = MelFrontEnd(sample_rate=8000, num_samples=2048, n_fft=256, hop_length=128, num_mels=32)
 LOG_MEL = LogMelFrontEnd(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.audio.representations import build_representation, differences
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 PLAIN = {"kind": "complex", "sample_rate": 16000, "n_fft": 256, "hop_length": 64, "num_frames": 32}
 BOTH = {"compression": 0.4, "centred": True}

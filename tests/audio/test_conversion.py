@@ -13,7 +13,7 @@ from drumgan_jax.audio.front_end import LogMelFrontEnd, MelFrontEnd
 from drumgan_jax.audio.representations import Complex, LogMagnitude, LogMel, LogPower
 from drumgan_jax.audio.short_chunk_mel import decibel_mel
 from drumgan_jax.audio.vggish_mel import vggish_log_mel
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from tests.audio.conftest import synthesised_sounds
 
 RATE = 16_000

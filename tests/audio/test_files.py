@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumgan_jax.audio.files import AUDIO_SUFFIXES, read_audio, resample, write_audio
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 
 def tone(frames: int = 4000, channels: int = 2, sample_rate: int = 44100) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 
 from drumgan_jax.audio.front_end import LogMelFrontEnd, MelFrontEnd
 from drumgan_jax.audio.spectrograms import LogMel
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 RATE, SAMPLES = 8000, 4096
 FRONT_END = MelFrontEnd(sample_rate=RATE, num_samples=SAMPLES, n_fft=256, hop_length=128, num_mels=32)

@@ -6,7 +6,7 @@ import pytest
 
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank, mel_to_magnitude
 from drumgan_jax.audio.stft import Framing, stft
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 
 @pytest.mark.parametrize("htk", [False, True])

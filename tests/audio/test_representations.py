@@ -13,7 +13,7 @@ from drumgan_jax.audio.mel import mel_filterbank
 from drumgan_jax.audio.phase import spectral_convergence
 from drumgan_jax.audio.representations import build_representation, decode, differences, encode, settings_of
 from drumgan_jax.audio.stft import stft
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 SYSTEMS = {
     "style_drumsynth": {"kind": "waveform", "sample_rate": 44100, "num_samples": 16384},

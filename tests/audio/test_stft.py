@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumgan_jax.audio.stft import Framing, frame, istft, overlap_add, stft
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 # The framings of the five systems (shortened waveforms), and awkward ones: a hop that does not divide n_fft, a hop
 # above half the window, a window below n_fft, an odd n_fft.

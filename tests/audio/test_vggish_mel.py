@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.audio.vggish_mel import vggish_log_mel
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 WINDOW = 15_600
 

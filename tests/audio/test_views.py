@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.audio.views import Plain, Thresholded
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 
 def spectra(*scales: float) -> np.ndarray:

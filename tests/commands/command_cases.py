@@ -19,13 +19,13 @@ import pytest
 from absl import flags
 
 from drumgan_jax import cli
-from drumgan_jax.encoder import build_encoder
-from drumgan_jax.errors import BadInput
-from drumgan_jax.gan import build_gan, variables_digest
-from drumgan_jax.training.checkpoints import Checkpoints
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.runs.checkpoints import Checkpoints
+from drumgan_jax.systems.encoder import build_encoder
+from drumgan_jax.systems.gan import build_gan, variables_digest
 
 # Whose modules define a verb's flags.
-ROOMS = ("drumgan_jax.commands.", "data_pipelines.")
+ROOMS = ("drumgan_jax.commands.", "drumgan_jax.data_pipelines.")
 
 CLASSES = ("kick", "snare")
 STEP = 6

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drumgan_jax.commands import compare, curves
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.report import write_report
 
 

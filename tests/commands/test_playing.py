@@ -11,8 +11,8 @@ from command_cases import CLASSES, drumgan, verb_alone
 from PIL import Image
 
 from drumgan_jax.commands.sounds import cuts
-from drumgan_jax.instrument import Instrument, load
-from drumgan_jax.packed import read_instrument
+from drumgan_jax.play.instrument import Instrument, load
+from drumgan_jax.play.packed import read_instrument
 
 SAMPLES = 992
 RATE = 8000

@@ -18,9 +18,9 @@ from drumgan_jax.commands.sounds import (
     read_latents,
     write_latents,
 )
-from drumgan_jax.errors import BadInput
-from drumgan_jax.instrument import Instrument, Latents, load
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents.recordings import CutWarning
+from drumgan_jax.play.instrument import Instrument, Latents, load
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from command_cases import STEP, drumgan, write_run
 from instrument_cases import CLASSES, LOGISTIC, config_of, make_instrument
 from vocoder_cases import REPRESENTATION, SECTIONS, make_vocoder
 
-from drumgan_jax.packed import read_instrument
-from drumgan_jax.vocoder import Vocoded, read_vocoder
+from drumgan_jax.play.packed import read_instrument
+from drumgan_jax.systems.vocoder import Vocoded, read_vocoder
 
 PARTS: dict[str, Any] = {
     "representation": {**REPRESENTATION, "mean": -1.0, "std": 0.5},

@@ -16,15 +16,15 @@ import psutil
 import pytest
 import soundfile
 import tensorflow_datasets as tfds
+from drumgan_jax.data_pipelines import prepare as prepare_module
+from drumgan_jax.data_pipelines import synthetic
+from drumgan_jax.data_pipelines.prepare import prepare, summary
 from ml_collections import ConfigDict
 
-from data_pipelines import prepare as prepare_module
-from data_pipelines import synthetic
-from data_pipelines.prepare import prepare, summary
 from drumgan_jax.audio.representations import build_representation
-from drumgan_jax.errors import BadInput
-from drumgan_jax.training.data import open_dataset
-from drumgan_jax.training.records import RecordSource, frame_record
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data.dataset import open_dataset
+from drumgan_jax.data.records import RecordSource, frame_record
 
 # TFDS asks protobuf for a field's label when it reads what it wrote.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -118,8 +118,8 @@ def test_same_input_same_shards_whatever_the_workers(tmp_path):
 
 def test_large_parts_are_closed_and_become_shards(tmp_path, monkeypatch):
     whole = prepare(config(WAVEFORM), ["synthetic:drums?count=40"], tmp_path / "whole").directory
-    monkeypatch.setattr("data_pipelines.chunks._MAX_PART_BYTES", 10_000)
-    monkeypatch.setattr("data_pipelines.builder._SHARD_BYTES", 50_000)
+    monkeypatch.setattr("drumgan_jax.data_pipelines.chunks._MAX_PART_BYTES", 10_000)
+    monkeypatch.setattr("drumgan_jax.data_pipelines.builder._SHARD_BYTES", 50_000)
     monkeypatch.setattr(prepare_module, "_CHUNKS", 2)
     split = prepare(config(WAVEFORM), ["synthetic:drums?count=40"], tmp_path / "split").directory
     assert len(list(split.glob("*.tfrecord-*"))) > 5
@@ -261,7 +261,7 @@ def test_bad_files_are_skipped_counted_and_listed(tmp_path):
 
 
 def test_a_file_that_breaks_a_library_is_skipped(tmp_path, monkeypatch):
-    from data_pipelines import chunks
+    from drumgan_jax.data_pipelines import chunks
 
     read = chunks.read_item
 
@@ -318,7 +318,7 @@ def test_without_exchange_the_old_is_moved_aside(tmp_path, monkeypatch):
 
 KILLED = """
 import sys
-from data_pipelines.prepare import prepare
+from drumgan_jax.data_pipelines.prepare import prepare
 config = {"name": "small", "representation": {"kind": "waveform", "sample_rate": 8000, "num_samples": 2000},
           "slicing": {"kind": "one_shot"}, "preparation": {}}
 prepare(config, ["synthetic:bars?count=2000&bars=4"], sys.argv[1], workers=2)

@@ -4,14 +4,14 @@ import re
 
 import numpy as np
 import pytest
+from drumgan_jax.data_pipelines import synthetic
+from drumgan_jax.data_pipelines.conditioning import to_mono
+from drumgan_jax.data_pipelines.slicing import SLICINGS, Bar, Loop, Mix, OneShot, Skip, Slice, build_slicing
+from drumgan_jax.data_pipelines.sources import list_items, read_item
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipelines import synthetic
-from data_pipelines.conditioning import to_mono
-from data_pipelines.slicing import SLICINGS, Bar, Loop, Mix, OneShot, Skip, Slice, build_slicing
-from data_pipelines.sources import list_items, read_item
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 
 RATE = 8000
 
@@ -142,7 +142,7 @@ class TestMix:
         return samples[::2][: seconds * self.rate]
 
     def test_clips_have_the_length_tempo_and_stride(self):
-        from data_pipelines.beats import find_beats
+        from drumgan_jax.data_pipelines.beats import find_beats
 
         length = round(23.77 * self.rate)
         pieces = list(Mix().slices(self.mix(125), self.rate, length, None))

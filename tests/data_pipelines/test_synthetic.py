@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from data_pipelines import synthetic
+from drumgan_jax.data_pipelines import synthetic
 
 
 @pytest.mark.smoke

@@ -7,7 +7,7 @@ from evaluation_cases import HOP, RATE, WINDOW, linear_embedder, noises, stream
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from drumgan_jax.audio.files import resample
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Stream, look, sampled, windows_of
 from drumgan_jax.evaluation.embedder import Embedder, Features
 from drumgan_jax.evaluation.embedders import build_embedder

@@ -11,7 +11,7 @@ import pytest
 import torch_writer
 from flax import traverse_util
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.embedders import inception, short_chunk, vgg16, vggish
 from drumgan_jax.networks.inception_v3 import InceptionV3
 from drumgan_jax.networks.short_chunk import ShortChunk

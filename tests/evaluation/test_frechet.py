@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 import scipy.stats
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.frechet import distance_from, frechet_distance, frechet_figure, frechet_infinity
 from drumgan_jax.evaluation.moments import Moments
 

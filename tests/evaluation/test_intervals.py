@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.intervals import (
     Figure,
     bootstrap,

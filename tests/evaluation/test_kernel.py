@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.kernel import kernel_distance
 
 

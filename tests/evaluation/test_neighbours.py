@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation import neighbours
 from drumgan_jax.evaluation.neighbours import neighbour_metrics
 

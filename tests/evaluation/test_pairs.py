@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.audio.files import write_audio
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.pairs import compare_pairs
 
 RATE = 16000

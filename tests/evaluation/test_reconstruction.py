@@ -7,7 +7,7 @@ import pytest
 
 from drumgan_jax.audio import phase
 from drumgan_jax.audio.stft import Framing, stft
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.peaq import peaq
 from drumgan_jax.evaluation.reconstruction import (
     centred_signal_to_noise,

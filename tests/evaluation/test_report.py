@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import figures_table, read_reports, save_json, write_report
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from evaluation_cases import linear_embedder, noises, stream
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation import suite as suites
 from drumgan_jax.evaluation.frechet import frechet_distance
 from drumgan_jax.evaluation.inception_score import inception_score

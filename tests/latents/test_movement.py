@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents.latents import Latents
 from drumgan_jax.latents.movement import linear, noises_between, on_layers, spherical, step_along, vary
 

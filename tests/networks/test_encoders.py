@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.encoders import ConvolutionEncoder, WaveformEncoder, softmax_labels
 from drumgan_jax.networks.style_waveform import Discriminator, Trunk
 

@@ -7,7 +7,7 @@ import pytest
 import reference
 from scipy import stats
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.mapping import Mapping, mix_styles, normalize_second_moment, truncate
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
 from drumgan_jax.networks.growing import enlarge, shrink
 from drumgan_jax.networks.progressive import Discriminator, Generator, NormedConvolution, pixel_norm

@@ -9,7 +9,7 @@ import pytest
 import reference
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks import mixing
 from drumgan_jax.networks.projected import Discriminator, DownBlock, FeatureNetwork, SmallDiscriminator
 from drumgan_jax.networks.short_chunk import ShortChunkTaps

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.noise import draw_noise
 from drumgan_jax.networks.style_waveform import Discriminator, Generator, layer_widths, num_doublings
 

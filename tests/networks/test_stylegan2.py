@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.layers import minibatch_stddev
 from drumgan_jax.networks.noise import draw_noise
 from drumgan_jax.networks.stylegan2 import Discriminator, Generator, layer_widths, num_doublings

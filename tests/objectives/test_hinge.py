@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from drumgan_jax.core.parts import Critique
 from drumgan_jax.objectives.hinge import Hinge
-from drumgan_jax.parts import Critique
 
 
 def maps(seed):

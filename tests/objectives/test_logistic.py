@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Critique
 from drumgan_jax.networks.stylegan2 import Discriminator, Generator
 from drumgan_jax.objectives.logistic import Logistic, path_length_regularizer, path_lengths, r1_regularizer
 from drumgan_jax.objectives.regularizer import Match
-from drumgan_jax.parts import Critique
 
 
 def normal(seed, *shape):

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Critique
 from drumgan_jax.objectives.regularizer import Match
 from drumgan_jax.objectives.wasserstein import Wasserstein
-from drumgan_jax.parts import Critique
 
 
 def normal(seed, *shape):

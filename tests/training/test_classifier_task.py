@@ -8,20 +8,20 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from drumgan_jax.configs import drum_classifier
 from jax.sharding import Mesh
 from training_cases import LABELS, mesh_of, write_dataset
 
-from configs import drum_classifier
-from drumgan_jax.classifier import build_classifier, load_classifier
 from drumgan_jax.commands.pack import describe, pack
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import batch_sharding, make_mesh
+from drumgan_jax.data.dataset import open_dataset
+from drumgan_jax.data.records import INDEX_NAME, write_index
 from drumgan_jax.evaluation.embedders.classifier import from_file
-from drumgan_jax.training.checkpoints import load_ema
-from drumgan_jax.training.data import open_dataset
+from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.config import find_step
+from drumgan_jax.systems.classifier import build_classifier, load_classifier
 from drumgan_jax.training.loop import train
-from drumgan_jax.training.mesh import batch_sharding, make_mesh
-from drumgan_jax.training.records import INDEX_NAME, write_index
-from drumgan_jax.training.run import find_step
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.classifier import weighted_cross_entropy, whole_split
 

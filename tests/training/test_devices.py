@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from training_cases import finish, start_process, timeless, wait_for_line, write_dataset
 
-from drumgan_jax.training.checkpoints import complete_steps
-from drumgan_jax.training.writers import read_metrics
+from drumgan_jax.runs.config import complete_steps
+from drumgan_jax.runs.metrics import read_metrics
 
 TRAINING = """
 import json, os, sys
@@ -19,7 +19,8 @@ import jax, numpy as np
 from jax.experimental import multihost_utils
 import toy_gan
 from training_cases import tiny_config
-from drumgan_jax.training import loop, mesh
+from drumgan_jax.training import loop
+from drumgan_jax.core import mesh
 
 mesh.MIN_SPLIT_SIZE = 64  # so that these small networks are split over fsdp as big ones are
 build, seen = loop.build_task, []

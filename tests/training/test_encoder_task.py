@@ -15,18 +15,18 @@ from encoder_cases import encoder_config as config_of
 from jax.sharding import Mesh
 from training_cases import REPRESENTATION, mesh_of, write_dataset
 
-from drumgan_jax.encoder import build_encoder
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import batch_sharding, make_mesh
+from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.reconstruction import mean_squared_error
-from drumgan_jax.gan import variables_digest
+from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.load import TrainedGan, load_gan
+from drumgan_jax.systems.encoder import build_encoder
+from drumgan_jax.systems.gan import variables_digest
 from drumgan_jax.training import run
-from drumgan_jax.training.checkpoints import load_ema
-from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import train
-from drumgan_jax.training.mesh import batch_sharding, make_mesh
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.encoder import SUMMARY, TRAIN
-from drumgan_jax.training.trained import TrainedGan, load_gan
 
 
 @pytest.fixture(autouse=True)

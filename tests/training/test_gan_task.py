@@ -9,8 +9,8 @@ from toy_gan import D_INTERVAL, D_WEIGHT, G_INTERVAL, G_WEIGHT, START_A, START_B
 from training_cases import LABELS, REPRESENTATION, tiny_config
 
 from drumgan_jax.audio.representations import build_representation
-from drumgan_jax.errors import BadInput
-from drumgan_jax.training.mesh import batch_sharding, make_mesh
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.training.tasks.gan import build_gan_task
 
 BATCH = 8

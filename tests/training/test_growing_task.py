@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drumgan_jax.configs import drumgan_vst
 from test_gan_task import toy_config
 from toy_gan import build_toy_task
 
-from configs import drumgan_vst
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.runs.settings import AdamSettings
 from drumgan_jax.training.averages import lazy_adam, modulewise
-from drumgan_jax.training.mesh import make_mesh
-from drumgan_jax.training.settings import AdamSettings
 from drumgan_jax.training.tasks.gan import GanTask, build_gan_task
 
 BATCH, LABELS = 8, 3

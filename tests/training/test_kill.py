@@ -11,8 +11,9 @@ import pytest
 from kill_cases import toy_training
 from training_cases import timeless, write_dataset
 
-from drumgan_jax.training.checkpoints import complete_steps, load_ema
-from drumgan_jax.training.writers import METRICS_NAME, read_metrics
+from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.config import complete_steps
+from drumgan_jax.runs.metrics import METRICS_NAME, read_metrics
 
 # A killed process comes at most this many steps beyond the last: several kills fit into a run.
 FURTHEST = 10

@@ -14,17 +14,17 @@ import toy_gan
 from training_cases import LABELS, finish, start_process, timeless, tiny_config, wait_for_line, write_dataset
 
 from drumgan_jax.audio.representations import settings_of
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.report import read_reports, write_report
+from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.config import complete_steps, read_config
+from drumgan_jax.runs.metrics import read_metrics
 from drumgan_jax.training import run
-from drumgan_jax.training.checkpoints import complete_steps, load_ema
-from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import train
-from drumgan_jax.training.metrics import TrainingDiverged
-from drumgan_jax.training.run import read_config
 from drumgan_jax.training.task import Evaluation
 from drumgan_jax.training.tasks.gan import GanTask
-from drumgan_jax.training.writers import read_metrics
+from drumgan_jax.training.window import TrainingDiverged
 
 
 @pytest.fixture(autouse=True)
@@ -284,8 +284,8 @@ def test_sigterm_saves_and_the_same_command_goes_on(data_dir, tmp_path):
 
 
 def test_labels_condition_only_when_asked(data_dir):
-    from drumgan_jax.training.data import open_dataset
-    from drumgan_jax.training.mesh import make_mesh
+    from drumgan_jax.core.mesh import make_mesh
+    from drumgan_jax.data.dataset import open_dataset
     from drumgan_jax.training.run import freeze
     from drumgan_jax.training.tasks import build_task
 

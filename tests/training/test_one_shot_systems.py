@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from one_shot_cases import SYSTEMS, system_config, write_system_data
 
+from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.training import run
-from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import train
-from drumgan_jax.training.mesh import make_mesh
 from drumgan_jax.training.tasks import build_task
 
 STEPS = 4

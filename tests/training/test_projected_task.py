@@ -13,13 +13,13 @@ from projected_cases import LOG_MEL, projected_config
 from training_cases import mesh_of, timeless, write_dataset
 
 import drumgan_jax
-from drumgan_jax.errors import BadInput
-from drumgan_jax.features import load_weights
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import batch_sharding, make_mesh
+from drumgan_jax.data.dataset import open_dataset
+from drumgan_jax.runs.config import read_config
+from drumgan_jax.systems.features import load_weights
 from drumgan_jax.training import run
-from drumgan_jax.training.data import open_dataset
 from drumgan_jax.training.loop import train
-from drumgan_jax.training.mesh import batch_sharding, make_mesh
-from drumgan_jax.training.run import read_config
 from drumgan_jax.training.tasks import build_task
 
 Array = jax.Array

@@ -3,9 +3,9 @@
 import jax
 import pytest
 
-from drumgan_jax.errors import BadInput
-from drumgan_jax.training import distributed
-from drumgan_jax.training.compilation import enable_compilation_cache
+from drumgan_jax.core import distributed
+from drumgan_jax.core.compilation import enable_compilation_cache
+from drumgan_jax.core.errors import BadInput
 
 
 @pytest.fixture

@@ -16,17 +16,17 @@ from training_cases import REPRESENTATION, mesh_of, write_dataset
 from vocoder_task_cases import BATCH, MEL, frozen_config, vocoder_config
 
 from drumgan_jax.audio.spectral_distance import bass_distance, multi_scale_spectral_loss
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import batch_sharding, make_mesh
+from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.reconstruction import log_spectral_distance
-from drumgan_jax.training.checkpoints import load_ema
-from drumgan_jax.training.data import open_dataset
+from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.config import find_step
+from drumgan_jax.runs.load import load_vocoder
+from drumgan_jax.runs.metrics import METRICS_NAME, read_metrics
 from drumgan_jax.training.loop import TrainResult, train
-from drumgan_jax.training.mesh import batch_sharding, make_mesh
-from drumgan_jax.training.run import find_step
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.vocoder import CROP
-from drumgan_jax.training.trained import load_vocoder
-from drumgan_jax.training.writers import METRICS_NAME, read_metrics
 
 SCORE = "evaluation/vocoder/multi_scale_spectral"
 pytestmark = pytest.mark.usefixtures("unoptimized")

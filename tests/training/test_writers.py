@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drumgan_jax.atomic import replacing
-from drumgan_jax.errors import BadInput
-from drumgan_jax.training.metrics import MetricsWindow, TrainingDiverged
-from drumgan_jax.training.pictures import save_grid, spectrogram_grid
-from drumgan_jax.training.writers import METRICS_NAME, Writers, keep_until, read_metrics
+from drumgan_jax.audio.pictures import save_grid, spectrogram_grid
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.runs.metrics import METRICS_NAME, keep_until, read_metrics
+from drumgan_jax.training.window import MetricsWindow, TrainingDiverged
+from drumgan_jax.training.writers import Writers
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch_writer as writer
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.weights.torch_files import read_state_dict
 
 FORMATS = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "stream"])

@@ -3,7 +3,7 @@
 import pytest
 
 from drumgan_jax.commands import weights
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.weights import store
 from drumgan_jax.weights.catalogue import CATALOGUE
 

@@ -4,7 +4,7 @@ import functools
 import importlib
 from pathlib import Path
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.embedder import Embedder
 
 # Modules with a `build()`, named and not imported: a run pays for the embedders it uses.

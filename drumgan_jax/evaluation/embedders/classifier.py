@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 
-from drumgan_jax.classifier import Classifier, load_classifier
 from drumgan_jax.evaluation.embedder import Embedder, Features
+from drumgan_jax.systems.classifier import Classifier, load_classifier
 
 Array = jax.Array
 

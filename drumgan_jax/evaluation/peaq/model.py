@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from drumgan_jax.audio.files import resample
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.peaq import ear
 from drumgan_jax.evaluation.peaq.network import LOWEST, VARIABLES, grade
 from drumgan_jax.evaluation.peaq.variables import (

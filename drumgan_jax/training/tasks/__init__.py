@@ -5,7 +5,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.training.task import Task
 from drumgan_jax.training.tasks.classifier import build_classifier_task
 from drumgan_jax.training.tasks.encoder import build_encoder_task

@@ -12,14 +12,14 @@ import optax
 from jax.sharding import Mesh
 
 from drumgan_jax.audio.augmentation import Augmentation
-from drumgan_jax.classifier import Classifier, build_classifier
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import StateLayout, batch_sharding, local_rows, replicated
+from drumgan_jax.core.settings import build_part, read_section, read_seed
+from drumgan_jax.data.dataset import Batch, Dataset
 from drumgan_jax.evaluation.classification import classification_report, confusion_picture, tally
-from drumgan_jax.parts import build_part
+from drumgan_jax.runs.settings import AdamSettings, TrainSettings
+from drumgan_jax.systems.classifier import Classifier, build_classifier
 from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
-from drumgan_jax.training.data import Batch, Dataset
-from drumgan_jax.training.mesh import StateLayout, batch_sharding, local_rows, replicated
-from drumgan_jax.training.settings import AdamSettings, TrainSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics
 
 Array = jax.Array

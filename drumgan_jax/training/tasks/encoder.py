@@ -12,17 +12,17 @@ import optax
 from jax.sharding import Mesh
 
 from drumgan_jax.audio.representations import build_representation, differences
-from drumgan_jax.encoder import Encoder, build_encoder
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import StateLayout, replicated, spread
+from drumgan_jax.core.settings import read_section, read_seed, require_real, require_whole
+from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.encoding import FIGURES, latent_scores, sound_figures
-from drumgan_jax.parts import require_real, require_whole
+from drumgan_jax.runs.config import vocoder_of
+from drumgan_jax.runs.load import TrainedGan, load_gan
+from drumgan_jax.runs.settings import AdamSettings, EvaluationSettings, TrainSettings
+from drumgan_jax.systems.encoder import Encoder, build_encoder
 from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
-from drumgan_jax.training.data import Dataset
-from drumgan_jax.training.mesh import StateLayout, replicated, spread
-from drumgan_jax.training.run import vocoder_of
-from drumgan_jax.training.settings import AdamSettings, EvaluationSettings, TrainSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
-from drumgan_jax.training.trained import TrainedGan, load_gan
 
 Array = jax.Array
 # Purposes of random keys.

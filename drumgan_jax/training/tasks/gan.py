@@ -9,17 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from drumgan_jax.errors import BadInput
-from drumgan_jax.features import load_weights
-from drumgan_jax.gan import Gan, build_gan
-from drumgan_jax.parts import require_whole
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import StateLayout, batch_sharding, replicated, spread
+from drumgan_jax.core.settings import read_section, read_seed, require_whole
+from drumgan_jax.data.dataset import Dataset
+from drumgan_jax.runs.load import with_vocoder
+from drumgan_jax.runs.settings import AdamSettings, EvaluationSettings, TrainSettings
+from drumgan_jax.systems.features import load_weights
+from drumgan_jax.systems.gan import Gan, build_gan
 from drumgan_jax.training.averages import lazy_adam, lazy_correction, modulewise
-from drumgan_jax.training.data import Dataset
-from drumgan_jax.training.mesh import StateLayout, batch_sharding, replicated, spread
-from drumgan_jax.training.settings import AdamSettings, EvaluationSettings, TrainSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
 from drumgan_jax.training.tasks.gan_steps import PLAYERS, SAMPLE, SUMMARY, GanState, Steps, apply
-from drumgan_jax.training.trained import with_vocoder
 
 Array = jax.Array
 
@@ -199,9 +199,9 @@ class GanTask:
     def evaluator(self, dataset: Dataset) -> Evaluator:
         """Scores `evaluation.metrics` of the moving average's sounds against the data set's."""
         # The metrics' own imports are paid only by runs that evaluate.
+        from drumgan_jax.data.reference import SPLIT, dataset_side
         from drumgan_jax.evaluation.collecting import sampled
         from drumgan_jax.evaluation.suite import Suite
-        from drumgan_jax.training.reference import SPLIT, dataset_side
 
         settings = self._evaluation
         suite = Suite.of(settings.metrics, batch_sharding(self._mesh))

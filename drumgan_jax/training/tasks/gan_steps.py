@@ -12,13 +12,13 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from drumgan_jax.gan import Gan
+from drumgan_jax.core.mesh import AXES, spread
 from drumgan_jax.networks import spectral
 from drumgan_jax.networks.mapping import mix_styles
 from drumgan_jax.objectives.regularizer import Match, Regularizer
+from drumgan_jax.runs.settings import TrainSettings
+from drumgan_jax.systems.gan import Gan
 from drumgan_jax.training.averages import ema_decay, lerp, tree_norm
-from drumgan_jax.training.mesh import AXES, spread
-from drumgan_jax.training.settings import TrainSettings
 from drumgan_jax.training.task import Metrics
 
 Array = jax.Array

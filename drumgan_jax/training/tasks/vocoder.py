@@ -14,17 +14,17 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from drumgan_jax.audio.spectral_distance import bass_distance, multi_scale_spectral_loss
-from drumgan_jax.errors import BadInput
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import StateLayout, replicated, spread
+from drumgan_jax.core.settings import build_part, read_section, read_seed, require_real, require_whole
+from drumgan_jax.data.dataset import Dataset, open_dataset
 from drumgan_jax.evaluation.reconstruction import log_spectral_distance, spectral_convergence
 from drumgan_jax.networks.melgan import Discriminator
 from drumgan_jax.objectives.feature_matching import discriminator_loss, feature_matching_loss, generator_loss
-from drumgan_jax.parts import build_part, require_real, require_whole
+from drumgan_jax.runs.settings import AdamSettings, EvaluationSettings, TrainSettings
+from drumgan_jax.systems.vocoder import Vocoder, build_vocoder
 from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
-from drumgan_jax.training.data import Dataset, open_dataset
-from drumgan_jax.training.mesh import StateLayout, replicated, spread
-from drumgan_jax.training.settings import AdamSettings, EvaluationSettings, TrainSettings, read_section, read_seed
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
-from drumgan_jax.vocoder import Vocoder, build_vocoder
 
 Array = jax.Array
 KEYS = ("waveforms",)

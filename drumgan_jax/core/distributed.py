@@ -1,0 +1,82 @@
+"""Several processes as one: joining them, and agreeing when to stop."""
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+
+import jax
+from absl import logging
+from jax.experimental import multihost_utils
+
+from drumgan_jax.core.errors import BadInput
+
+VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
+def join(automatic: bool = False) -> None:
+    """Join the run's other processes, before the first use of a device.
+
+    Args:
+        automatic: let JAX find the others by itself, as it can on TPU pods and under Slurm. Without it they
+            are found by the environment (VARIABLES), and a process with none of these variables is alone.
+
+    Raises:
+        BadInput: some of the variables are set and others not, or a number is not one.
+    """
+    given = [name for name in VARIABLES if os.environ.get(name)]
+    if jax.distributed.is_initialized() or not (automatic or given):
+        return
+    if automatic:
+        jax.distributed.initialize()
+        return
+    if len(given) < len(VARIABLES):
+        lost = ", ".join(name for name in VARIABLES if name not in given)
+        raise BadInput(f"{', '.join(given)} is set but {lost} is not; set all three, or none for one process.")
+    try:
+        count, process = int(os.environ[VARIABLES[1]]), int(os.environ[VARIABLES[2]])
+    except ValueError as error:
+        raise BadInput(f"{VARIABLES[1]} and {VARIABLES[2]} must be whole numbers ({error}).") from error
+    jax.distributed.initialize(os.environ[VARIABLES[0]], count, process)
+
+
+def meet(place: str) -> None:
+    """Wait until every process has come to a place of this name."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(place)
+
+
+class StopSignal:
+    """SIGTERM, as a preempted machine gets it, turned into a step at which all processes stop together.
+
+    Used as a context manager around the loop; `reached(step)` is asked once a step. With several processes
+    JAX's preemption service watches the signal and chooses the step; alone, a handler sets a flag.
+    """
+
+    def __init__(self) -> None:
+        self._flag = threading.Event()
+        self._before: object = None
+        self._watched = False
+
+    def __enter__(self) -> "StopSignal":
+        # Signals can be handled in the main thread only; elsewhere (a notebook's worker) there are none.
+        self._watched = jax.process_count() == 1 and threading.current_thread() is threading.main_thread()
+        if self._watched:
+            self._before = signal.signal(signal.SIGTERM, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watched:
+            signal.signal(signal.SIGTERM, self._before)  # type: ignore[arg-type]
+
+    def reached(self, step: int) -> bool:
+        """Whether to save and stop after `step`; the same answer on every process."""
+        if jax.process_count() > 1:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self._flag.is_set()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        logging.info("SIGTERM: saving and stopping.")
+        self._flag.set()

@@ -1,0 +1,130 @@
+"""Devices as a mesh with the axes `data` and `fsdp`, and the rules by which arrays are laid on it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from drumgan_jax.core.errors import BadInput
+
+AXES = ("data", "fsdp")
+# Splitting smaller parameters than this (elements) costs more in collectives than it saves in memory.
+MIN_SPLIT_SIZE = 2**16
+
+
+def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
+    """The mesh over all devices: batches are split over both axes, big parameters over `fsdp`.
+
+    Args:
+        data: devices along `data`; -1 takes those that `fsdp` leaves.
+        fsdp: devices along `fsdp`; -1 likewise.
+
+    Raises:
+        BadInput: the product is not the number of devices.
+    """
+    count = jax.device_count()
+    sizes = {"data": data, "fsdp": fsdp}
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < -1 or size == 0:
+            raise BadInput(f"config.mesh.{name} is {size!r}; it must be a whole number above 0, or -1.")
+    free = [name for name, size in sizes.items() if size == -1]
+    if len(free) == 1:
+        other = sizes["fsdp" if free == ["data"] else "data"]
+        sizes[free[0]] = count // other if count % other == 0 else -1
+    if min(sizes.values()) < 1 or sizes["data"] * sizes["fsdp"] != count:
+        raise BadInput(
+            f"config.mesh is data={data}, fsdp={fsdp}, which does not fit the {count} device(s) here; their "
+            "product must be that number (-1 for one of them means what is left)."
+        )
+    # Auto: under make_mesh's default, explicit axes, sharded convolutions do not compile.
+    return jax.make_mesh((sizes["data"], sizes["fsdp"]), AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The whole array on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """The first axis, the batch, split over all devices."""
+    return NamedSharding(mesh, PartitionSpec(AXES))
+
+
+def spread(x: jax.Array, mesh: Mesh) -> jax.Array:
+    """Inside a compiled function: split over the devices along the batch, where it divides evenly."""
+    return x if len(x) % mesh.size else jax.lax.with_sharding_constraint(x, batch_sharding(mesh))
+
+
+def check_batch(mesh: Mesh, batch_size: int, accumulation: int) -> None:
+    """Refuse batches that cannot be split evenly.
+
+    Raises:
+        BadInput: naming the batch size, the micro-batches and the devices.
+    """
+    pieces = mesh.size * accumulation
+    if batch_size % pieces:
+        nearest = max(1, round(batch_size / pieces)) * pieces
+        raise BadInput(
+            f"config.train.batch_size is {batch_size}, which {mesh.size} device(s) x {accumulation} "
+            f"micro-batch(es) do not divide; use a multiple of {pieces}, such as {nearest}."
+        )
+
+
+def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
+    """Indices of the rows of a global batch that this process's devices hold, ascending."""
+    indices = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
+    rows = [np.arange(batch_size)[index] for index in indices.values()]  # type: ignore[index]
+    return np.unique(np.concatenate(rows))
+
+
+def state_shardings(mesh: Mesh, shapes: Any) -> Any:
+    """A sharding for every leaf of a tree of shapes: the rules for parameters, averages and optimiser states.
+
+    An array of at least MIN_SPLIT_SIZE elements is split over `fsdp` along its largest axis that divides
+    evenly; everything else is on every device. Optimiser states and averages have their parameter's shape, so
+    they are laid out alike.
+    """
+    return jax.tree.map(lambda leaf: NamedSharding(mesh, _split(leaf.shape, mesh.shape["fsdp"])), shapes)
+
+
+class StateLayout:
+    """A task's state on the mesh: its shapes, how it is made there, and steps compiled for it.
+
+    Args:
+        mesh: the devices.
+        init: makes the state; traced only.
+
+    Attributes:
+        shapes: the state as jax.ShapeDtypeStruct with shardings.
+        shardings: of every leaf.
+        make: `init`, compiled.
+    """
+
+    def __init__(self, mesh: Mesh, init: Callable[[], Any]):
+        bare = jax.eval_shape(init)
+        self._mesh = mesh
+        self.shardings = state_shardings(mesh, bare)
+        self.shapes = jax.tree.map(
+            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), bare, self.shardings
+        )
+        self.make = jax.jit(init, out_shardings=self.shardings)
+
+    def compile_step(self, step: Callable[[Any, Any], tuple[Any, Any]]) -> Any:
+        """A step from state and batch to state and metrics, compiled; the state it is given is donated."""
+        return jax.jit(
+            step,
+            in_shardings=(self.shardings, batch_sharding(self._mesh)),
+            out_shardings=(self.shardings, replicated(self._mesh)),
+            donate_argnums=0,
+        )
+
+
+def _split(shape: tuple[int, ...], pieces: int) -> PartitionSpec:
+    axes = [axis for axis, size in enumerate(shape) if size % pieces == 0]
+    if pieces == 1 or not axes or math.prod(shape) < MIN_SPLIT_SIZE:
+        return PartitionSpec()
+    largest = max(axes, key=lambda axis: shape[axis])
+    return PartitionSpec(*("fsdp" if axis == largest else None for axis in range(len(shape))))

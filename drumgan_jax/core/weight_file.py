@@ -1,0 +1,156 @@
+"""One .npz of weights and a header in JSON: written whole or not at all, and checked before anything is made of it."""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
+
+_HEADER = "header"
+# What reading a file that is cut short or changed, or is of another kind, raises.
+DAMAGES = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class WeightFile(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        header: as JSON can hold it; `format` says what it is.
+        arrays: by name.
+        sha256: of the file, in hex.
+    """
+
+    header: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    sha256: str
+
+
+def weight_path(path: str | os.PathLike[str]) -> Path:
+    """The path, if weights can be written there by its ending; else BadInput."""
+    if Path(path).suffix != ".npz":
+        raise BadInput(f"{path} must end in .npz; rename it.")
+    return Path(path)
+
+
+def write_weights(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a header and arrays by name; the same ones give the same bytes.
+
+    Raises:
+        BadInput: the path does not end in .npz or cannot be written.
+    """
+    path = weight_path(path)
+    everything = {_HEADER: np.frombuffer(json.dumps(header, indent=1).encode(), np.uint8), **arrays}
+    content = io.BytesIO()
+    np.savez_compressed(content, **everything)  # type: ignore[arg-type]
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written ({error.strerror}); check folder and free space.") from error
+
+
+def read_weights(path: str | os.PathLike[str], form: str, owner: str) -> WeightFile:
+    """Read a file that `write_weights` wrote; nothing in it is run.
+
+    Args:
+        path: the file.
+        form: what `format` in its header must be.
+        owner: whose file it is, for messages ("a classifier").
+
+    Raises:
+        BadInput: the file cannot be read, is damaged or of another kind or format.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be opened ({error.strerror}); give {owner}'s .npz.") from error
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(arrays.pop(_HEADER).tobytes())
+        found = header["format"]
+    except DAMAGES as error:
+        raise not_one(path, owner, error) from error
+    if found != form:
+        kind, wanted = (str(one).rpartition(" ")[0] for one in (found, form))
+        if kind != wanted:
+            raise BadInput(f"{path} is the file of a {kind}; give that of a {wanted}.")
+        raise BadInput(f"{path} is of format {found!r}, not {form!r}; write it again with `drumgan pack`.")
+    return WeightFile(header, arrays, hashlib.sha256(content).hexdigest())
+
+
+def not_one(path: str | os.PathLike[str], owner: str, error: Exception) -> BadInput:
+    """The sentence for a file whose content is not what its owner writes."""
+    kind = type(error).__name__
+    whose = owner.split(maxsplit=1)[1]
+    return BadInput(f"{path} is no {whose}'s file, or is damaged ({kind}); write it with `drumgan pack`.")
+
+
+def flat(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A tree of variables as NumPy arrays by path, in order."""
+    return {name: np.asarray(leaf) for name, leaf in sorted(flatten_dict(dict(variables), sep="/").items())}
+
+
+def halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays by path, those of "params" in half precision but for what is out of its range."""
+    halves = {}
+    for name, array in arrays.items():
+        fits = name.startswith("params/") and np.abs(array).max(initial=0.0) < float(np.finfo(np.float16).max)
+        halves[name] = array.astype(np.float16) if fits else array
+    return halves
+
+
+def restored(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables of arrays that were `halved`, in the network's own precision; see `fitted`."""
+    dtypes = {name: leaf.dtype for name, leaf in flatten_dict(dict(expected), sep="/").items()}
+    whole = {
+        name: array.astype(dtypes[name]) if array.dtype == np.float16 and name in dtypes else array
+        for name, array in arrays.items()
+    }
+    return fitted(whole, expected)
+
+
+def fitted(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables as a tree, once names, shapes and dtypes are the network's own and all values are finite.
+
+    Args:
+        arrays: by path.
+        expected: a tree of what has a shape and a dtype.
+
+    Raises:
+        BadInput: something differs, or is not finite; names it.
+    """
+    wanted = flatten_dict(dict(expected), sep="/")
+    if arrays.keys() != wanted.keys():
+        odd = sorted(arrays.keys() ^ wanted.keys())
+        raise BadInput(f"its arrays and the network's differ in {', '.join(odd[:3])}; write it again.")
+    for name, leaf in wanted.items():
+        have = arrays[name]
+        if have.shape != leaf.shape or have.dtype != leaf.dtype:
+            raise BadInput(
+                f"{name} is {have.dtype}{list(have.shape)}, where the network has {leaf.dtype}{list(leaf.shape)};"
+                " write it again."
+            )
+        if not np.isfinite(have).all():
+            raise BadInput(f"{name} holds NaN or infinite values; pack another checkpoint.")
+    return unflatten_dict(dict(arrays), sep="/")

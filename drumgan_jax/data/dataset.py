@@ -1,0 +1,194 @@
+"""Prepared data sets on disk: their records, splits, classes and soft labels."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Representation
+from drumgan_jax.data.records import RecordSource
+from drumgan_jax.data.soft_labels import has_soft_labels, probabilities, read_soft_labels
+
+Batch = dict[str, np.ndarray]
+# The name of each part of a batch, and the stored feature it comes from.
+STORED = {"x": "x", "labels": "label", "waveforms": "audio"}
+SPLITS = ("train", "test")
+SOFT_LABELS = "soft_labels"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A prepared data set on disk.
+
+    Attributes:
+        directory: the version directory with the shards.
+        representation: of the stored examples, with fitted statistics.
+        label_names: names of the classes, in the order of their numbers; those of the soft labels where the
+            examples have no classes of their own.
+        features: how TFDS writes an example.
+    """
+
+    directory: Path
+    representation: Representation
+    label_names: tuple[str, ...]
+    features: tfds.features.FeaturesDict
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits there are."""
+        return tuple(split for split in SPLITS if any(self.directory.glob(f"*-{split}.tfrecord-*")))
+
+    @property
+    def held_out(self) -> str:
+        """The split that figures are measured on: "test", or "train" where there is none."""
+        return "test" if "test" in self.splits else "train"
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether each example has a class of its own."""
+        return STORED["labels"] in self.features
+
+    def source(self, split: str) -> RecordSource:
+        """The serialised records of a split."""
+        return _source(self.directory, split)
+
+    def num_examples(self, split: str) -> int:
+        """Number of examples in a split."""
+        return len(self.source(split))
+
+    def parse(self, record: bytes, keys: Sequence[str]) -> Batch:
+        """The asked parts of one serialised example, without TensorFlow.
+
+        Args:
+            record: a record of `source`.
+            keys: of x (features before normalisation [freq, time, channels] float32), labels (one-hot
+                [labels] float32) and waveforms ([samples] float32 in [-1, 1]).
+
+        Raises:
+            BadInput: labels are asked of a data set whose examples have no classes.
+        """
+        if "labels" in keys and not self.has_labels:
+            raise BadInput(
+                f"the examples of {self.directory} have no classes of their own; prepare it from a folder for each "
+                "class, or train with config.task.soft_labels."
+            )
+        stored = _subset(self.features, tuple(STORED[key] for key in keys)).deserialize_example_np(record)
+        return {key: self._convert(key, stored[STORED[key]]) for key in keys}
+
+    def example(self, split: str, item: int, keys: Sequence[str]) -> Batch:
+        """The asked parts of the example of a number.
+
+        Args:
+            split: its split.
+            item: number of its record.
+            keys: as for `parse`, and soft_labels ([labels] float32, of `drumgan label`).
+
+        Raises:
+            BadInput: the record is damaged, or soft labels are missing or stale.
+        """
+        stored = [key for key in keys if key != SOFT_LABELS]
+        parts = self.parse(self.source(split)[item], stored) if stored else {}
+        return parts | ({SOFT_LABELS: self.soft_labels(split)[item]} if SOFT_LABELS in keys else {})
+
+    def soft_labels(self, split: str) -> np.ndarray:
+        """Class probabilities of all examples of a split [records, labels] float32, in the order of its records.
+
+        Raises:
+            BadInput: `drumgan label` has not written them, or the data set has changed since.
+        """
+        if split not in self._soft_labels:
+            fingerprint = self.fingerprint(split, self.num_examples(split))
+            self._soft_labels[split] = probabilities(self.directory, split, self.label_names, fingerprint)
+        return self._soft_labels[split]
+
+    def waveforms(self, split: str, count: int, batch_size: int) -> Iterator[np.ndarray]:
+        """Batches [batch, samples] of `count` waveforms of a split, always the same; all of it where it has fewer."""
+        order = self._drawn(split, count)
+        for start in range(0, len(order), batch_size):
+            items = order[start : start + batch_size]
+            yield np.stack([self.example(split, int(item), ("waveforms",))["waveforms"] for item in items])
+
+    def labels(self, split: str, count: int, key: str = "labels") -> np.ndarray:
+        """The classes of what `waveforms` reads [sounds, labels]: one-hot, or with "soft_labels" probabilities."""
+        return np.stack([self.example(split, int(item), (key,))[key] for item in self._drawn(split, count)])
+
+    def fingerprint(self, split: str, count: int) -> str:
+        """A digest of the records that `waveforms` reads, by their checksums."""
+        source = self.source(split)
+        checksums = np.asarray([source.checksum(int(item)) for item in self._drawn(split, count)], np.uint32)
+        return hashlib.sha256(checksums.tobytes()).hexdigest()
+
+    @functools.cached_property
+    def _soft_labels(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def _drawn(self, split: str, count: int) -> np.ndarray:
+        return np.random.default_rng(0).permutation(self.num_examples(split))[:count]
+
+    def _convert(self, key: str, value: Any) -> np.ndarray:
+        if key == "labels":
+            return np.eye(len(self.label_names), dtype=np.float32)[int(value)]
+        if key == "waveforms":
+            return np.asarray(value, np.float32) / 32767.0
+        return np.asarray(value, np.float32)
+
+
+@functools.lru_cache(maxsize=16)
+def _source(directory: Path, split: str) -> RecordSource:
+    return RecordSource(directory, split)
+
+
+@functools.lru_cache(maxsize=16)
+def _subset(features: tfds.features.FeaturesDict, names: tuple[str, ...]) -> tfds.features.FeaturesDict:
+    return tfds.features.FeaturesDict({name: features[name] for name in names})
+
+
+def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Open a data set that `drumgan prepare` wrote.
+
+    Args:
+        path: its version directory, or any folder above it that holds exactly one.
+
+    Raises:
+        BadInput: there is none or more than one, or what describes it is missing or damaged.
+    """
+    directory = _find(Path(path))
+    described = directory / "representation.json"
+    try:
+        representation = build_representation(json.loads(described.read_text()))
+    except (OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{described} is missing or damaged ({error}); prepare the data set again.") from error
+    try:
+        features = tfds.features.FeaturesDict.from_config(os.fspath(directory))
+        label_names = tuple(features["label"].names) if "label" in features else None
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{directory / 'features.json'} is damaged; prepare the data set again.") from error
+    if label_names is None:
+        label_names = read_soft_labels(directory).names if has_soft_labels(directory) else ()
+    return Dataset(directory, representation, label_names, features)
+
+
+def _find(path: Path) -> Path:
+    if not path.is_dir():
+        raise BadInput(f"{path} is not a folder; give the data set that `drumgan prepare` wrote (config.data.dir).")
+    found = [path] if (path / "features.json").is_file() else []
+    # NAME/VERSION/features.json at most: no walk through a folder of recordings given by mistake.
+    for pattern in ("*/features.json", "*/*/features.json"):
+        found = found or sorted(file.parent for file in path.glob(pattern))
+    if not found:
+        raise BadInput(f"{path} holds no data set; make one with `drumgan prepare`, or correct config.data.dir.")
+    if len(found) > 1:
+        names = ", ".join(str(one.relative_to(path)) for one in found)
+        raise BadInput(f"{path} holds {len(found)} data sets ({names}); give one of them.")
+    return found[0]

@@ -1,0 +1,215 @@
+"""Random access to the records of TFRecord shards, every read checked by its checksums.
+
+A shard is a sequence of records: length (uint64), masked CRC-32C of the length (uint32), payload, masked
+CRC-32C of the payload (uint32), little-endian. `record_index.npz` holds, for each shard's file name, the
+offsets at which its records start and, last, the size of the shard: [records + 1] uint64.
+"""
+
+import bisect
+import os
+import re
+import struct
+import zipfile
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
+
+INDEX_NAME = "record_index.npz"
+_HEADER = struct.Struct("<QI")
+_FOOTER = struct.Struct("<I")
+_OVERHEAD = _HEADER.size + _FOOTER.size
+_SHARD = re.compile(r"(?P<name>.+)-(?P<split>[^-]+)\.tfrecord-(?P<number>\d{5})-of-(?P<count>\d{5})")
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C of `data` as TFRecord stores it: rotated right by 15 bits, plus a constant."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame_record(payload: bytes) -> bytes:
+    """One TFRecord record, header and footer included, of a payload."""
+    length = struct.pack("<Q", len(payload))
+    return length + _FOOTER.pack(masked_crc(length)) + payload + _FOOTER.pack(masked_crc(payload))
+
+
+def write_index(directory: str | os.PathLike[str]) -> Path:
+    """Write `record_index.npz` for all shards of a data set directory, atomically; return its path.
+
+    Raises:
+        BadInput: there are no shards, or a shard is cut short or damaged.
+    """
+    path = Path(directory) / INDEX_NAME
+    index = _scan(Path(directory))
+    with replacing(path) as temporary:
+        np.savez(temporary, **index)  # type: ignore[arg-type]
+    return path
+
+
+class RecordSource:
+    """The records of one split in shard order: `len(source)`, `source[i] -> bytes`; readable from threads.
+
+    Args:
+        directory: a TFDS version directory. Its `record_index.npz` is used; where it is missing it is made
+            anew by scanning the shards, and kept if the directory can be written.
+        split: name of the split.
+
+    Raises:
+        BadInput: the split has no shards, a shard is missing, or its size is not the indexed one; on reading,
+            a record fails its checksum. The message names the shard and the record.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], split: str):
+        self.directory = Path(directory)
+        self.split = split
+        index = _load_index(self.directory)
+        self._shards = [name for name in sorted(index) if _SHARD.fullmatch(name)["split"] == split]  # type: ignore[index]
+        if not self._shards:
+            splits = sorted({_SHARD.fullmatch(name)["split"] for name in index})  # type: ignore[index]
+            raise BadInput(f"{self.directory} has no split {split!r}; it has {', '.join(splits)}.")
+        self._offsets = [index[name] for name in self._shards]
+        for name, offsets in zip(self._shards, self._offsets, strict=True):
+            _check_size(self.directory / name, offsets)
+        self._starts = np.cumsum([0] + [len(offsets) - 1 for offsets in self._offsets]).tolist()
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __repr__(self) -> str:
+        # Grain describes its sources by their repr: short, and the same on every process.
+        return f"RecordSource({self.split!r}, {len(self)} records)"
+
+    def __getitem__(self, item: int) -> bytes:
+        path, record, start, end = self._place(item)
+        return _payload(_read(path, record, start, end - start), end - start, path, record)
+
+    def checksum(self, item: int) -> int:
+        """The stored checksum of a record's content, without reading the content."""
+        path, record, _, end = self._place(item)
+        footer = _read(path, record, end - _FOOTER.size, _FOOTER.size)
+        if len(footer) != _FOOTER.size:
+            raise _damaged(path, record, "is cut short")
+        return _FOOTER.unpack(footer)[0]
+
+    def _place(self, item: int) -> tuple[Path, int, int, int]:
+        """Shard, number within it, and first and last offset of a record."""
+        if not 0 <= item < len(self):
+            raise IndexError(f"record {item} of {len(self)}")
+        shard = bisect.bisect_right(self._starts, item) - 1
+        record = item - self._starts[shard]
+        start, end = (int(offset) for offset in self._offsets[shard][record : record + 2])
+        return self.directory / self._shards[shard], record, start, end
+
+
+def _read(path: Path, record: int, start: int, size: int) -> bytes:
+    # Opened anew for each record: microseconds against the read, and no pool of descriptors to manage.
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise _damaged(path, record, f"cannot be read ({error.strerror})") from error
+    try:
+        return _read_fully(descriptor, start, size)
+    except OSError as error:
+        raise _damaged(path, record, f"cannot be read ({error.strerror})") from error
+    finally:
+        os.close(descriptor)
+
+
+def _payload(data: bytes, expected: int, path: Path, record: int) -> bytes:
+    if len(data) != expected:
+        raise _damaged(path, record, "is cut short")
+    length, length_crc = _HEADER.unpack_from(data)
+    payload = data[_HEADER.size : -_FOOTER.size]
+    if masked_crc(data[:8]) != length_crc or length != len(payload):
+        raise _damaged(path, record, "has a length that fails its checksum")
+    if masked_crc(payload) != _FOOTER.unpack(data[-_FOOTER.size :])[0]:
+        raise _damaged(path, record, "fails its checksum")
+    return payload
+
+
+def _read_fully(descriptor: int, offset: int, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size > 0:
+        part = os.pread(descriptor, size, offset)
+        if not part:
+            break
+        parts.append(part)
+        offset += len(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _load_index(directory: Path) -> dict[str, np.ndarray]:
+    shards = _find_shards(directory)
+    path = directory / INDEX_NAME
+    if path.exists():
+        try:
+            with np.load(path) as stored:
+                index = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise BadInput(f"{path} is damaged; delete it and it will be made anew.") from error
+        if set(index) != set(shards):
+            odd = sorted(set(index) ^ set(shards))[0]
+            raise BadInput(f"{path} and the shards beside it differ in {odd}; restore that shard or prepare again.")
+        return index
+    try:
+        write_index(directory)
+    except OSError:
+        return _scan(directory)  # A read-only data set: keep the index in memory.
+    return _load_index(directory)
+
+
+def _find_shards(directory: Path) -> list[str]:
+    names = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
+    matches = [match for match in map(_SHARD.fullmatch, names) if match]
+    if not matches:
+        raise BadInput(f"{directory} has no TFRecord shards; give a directory that `drumgan prepare` wrote.")
+    present = {(match["name"], match["split"], int(match["number"])) for match in matches}
+    for match in matches:
+        for number in range(int(match["count"])):
+            if (match["name"], match["split"], number) not in present:
+                lost = f"{match['name']}-{match['split']}.tfrecord-{number:05d}-of-{match['count']}"
+                raise BadInput(f"{directory / lost} is missing; restore the shard or prepare again.")
+    return [match.string for match in matches]
+
+
+def _scan(directory: Path) -> dict[str, np.ndarray]:
+    return {name: _scan_shard(directory / name) for name in _find_shards(directory)}
+
+
+def _scan_shard(path: Path) -> np.ndarray:
+    """Offsets of the records and the size of one shard; reads only the headers."""
+    size = path.stat().st_size
+    offsets = [0]
+    with open(path, "rb") as file:
+        while offsets[-1] < size:
+            file.seek(offsets[-1])
+            header = file.read(_HEADER.size)
+            if len(header) < _HEADER.size:
+                raise _damaged(path, len(offsets) - 1, "is cut short")
+            length, length_crc = _HEADER.unpack(header)
+            if masked_crc(header[:8]) != length_crc:
+                raise _damaged(path, len(offsets) - 1, "has a length that fails its checksum")
+            if offsets[-1] + length + _OVERHEAD > size:
+                raise _damaged(path, len(offsets) - 1, "is cut short")
+            offsets.append(offsets[-1] + length + _OVERHEAD)
+    return np.asarray(offsets, np.uint64)
+
+
+def _check_size(path: Path, offsets: np.ndarray) -> None:
+    size, expected = path.stat().st_size, int(offsets[-1])
+    if size < expected:
+        raise _damaged(path, int(np.searchsorted(offsets, size, side="right")) - 1, "is cut short")
+    if size > expected:
+        raise BadInput(
+            f"{path} has {size} bytes where {INDEX_NAME} expects {expected}; delete {INDEX_NAME} if the "
+            "shard is right, else restore the shard or prepare again."
+        )
+
+
+def _damaged(path: Path, record: int, how: str) -> BadInput:
+    return BadInput(f"{path}: record {record} {how}; restore the shard or prepare the data set again.")

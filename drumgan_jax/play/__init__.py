@@ -1,0 +1,1 @@
+"""What can be played: instruments, and the one file that holds one."""

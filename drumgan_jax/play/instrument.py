@@ -1,0 +1,407 @@
+"""Load a trained system and play it."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.latents import inversion, movement, rendering
+from drumgan_jax.latents.components import NUM_SAMPLES, Components, components_of, kept_components
+from drumgan_jax.latents.labels import Labels, class_weights
+from drumgan_jax.latents.latents import Latents, Sounds
+from drumgan_jax.latents.recordings import Recordings, as_trained
+from drumgan_jax.latents.rendering import BATCH
+from drumgan_jax.latents.seeds import direction_of, labels_of, z_of
+from drumgan_jax.play.packed import read_instrument
+from drumgan_jax.runs.config import CONFIG_NAME
+from drumgan_jax.runs.load import load_encoder, load_gan, with_vocoder
+from drumgan_jax.systems.encoder import Encoding
+from drumgan_jax.systems.gan import Gan, variables_digest
+from drumgan_jax.systems.vocoder import Vocoded
+
+__all__ = ["BATCH", "Instrument", "Latents", "Sounds", "load"]
+
+SHIPPED = Path(__file__).parent.parent / "models" / "one_shots.npz"
+# Folder of a run with the run of its encoder.
+ENCODER = "encoder"
+
+
+@dataclasses.dataclass(frozen=True)
+class Instrument:
+    """A trained system that can be played. All methods that take latents refuse those of another run or step.
+
+    Attributes:
+        gan: its parts, as far grown as at the step.
+        variables: the EMA generator's collections.
+        label_names: class names, in the order of the labels.
+        step: the training step it is from.
+        config: the run's.
+        run: the run directory, where its encoder is and its components are kept; None without.
+        packed: the encoder that came with it; None to look for one in the run.
+        kept: principal components that are at hand, by the model and their number of samples.
+        sharding: of batches over several devices; None for one.
+    """
+
+    gan: Gan
+    variables: Mapping[str, Any]
+    label_names: tuple[str, ...]
+    step: int
+    config: Mapping[str, Any]
+    run: Path | None = None
+    packed: Encoding | None = None
+    kept: dict[tuple[str, int], Components] = dataclasses.field(default_factory=dict)
+    sharding: NamedSharding | None = None
+
+    @property
+    def sample_rate(self) -> int:
+        """Of every sound, in Hz."""
+        return self.gan.representation.sample_rate
+
+    @functools.cached_property
+    def model(self) -> str:
+        """Digest of the generator's parameters, by which its latents are known."""
+        return variables_digest(self.variables)
+
+    @property
+    def vocoder(self) -> str | None:
+        """Digest of the weights of the vocoder that it sounds by; None without one."""
+        representation = self.gan.representation
+        return representation.digest if isinstance(representation, Vocoded) else None
+
+    @functools.cached_property
+    def encoding(self) -> Encoding | None:
+        """The encoder, if there is one; read when it is first asked for.
+
+        Raises:
+            BadInput: there is one, but it is of another generator, or it cannot be read.
+        """
+        if self.packed is not None or self.run is None or not (self.run / ENCODER / CONFIG_NAME).exists():
+            return self.packed
+        return load_encoder(self.run / ENCODER, self.gan, len(self.label_names), self.model)
+
+    def spread(self, sharding: NamedSharding) -> "Instrument":
+        """The same instrument on all devices of a mesh, for making many sounds: `sharding` splits a batch's axis."""
+        everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+        variables = jax.device_put(jax.device_get(self.variables), everywhere)
+        return dataclasses.replace(self, variables=variables, sharding=sharding)
+
+    def sample(
+        self,
+        seeds: Sequence[int],
+        truncation: float = 1.0,
+        labels: Labels | None = None,
+        noise: bool | float | Sequence[float] = True,
+    ) -> Sounds:
+        """Make one sound for each seed; the same seed gives the same sound in any batch. See `draw` and `render`."""
+        return self.render(self.draw(seeds, labels, truncation), noise)
+
+    def draw(self, seeds: Sequence[int], labels: Labels | None = None, truncation: float = 1.0) -> Latents:
+        """Latents of seeds.
+
+        Args:
+            seeds: whole numbers from 0 to 2^32 - 1.
+            labels: a class name, weights by class name, a list with one of these a sound, or weights [seeds, labels],
+                all relative to each other; None draws a class from the seed.
+            truncation: 1 for the whole variety, towards 0 for the average sound (Karras et al. 2019, sec. B).
+
+        Raises:
+            BadInput: a seed is out of range, a class is unknown, weights are negative or all zero, or the generator has
+                no average w to truncate to.
+        """
+        if not len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
+            raise BadInput("seeds must be at least one whole number from 0 to 4294967295.")
+        if truncation != 1.0 and not self.gan.generator.truncates:
+            raise BadInput("this generator has no average sound to be pulled towards; leave truncation at 1.")
+        array = np.asarray(seeds, np.uint32)
+        if labels is None:
+            weights = np.asarray(labels_of(array, len(self.label_names)))
+        else:
+            weights = class_weights(labels, self.label_names, len(array))
+        z = np.asarray(z_of(array, self.gan.generator.z_dim))
+        ws = self._map(z, weights, truncation)
+        return self._latents(array, ws, z if truncation == 1.0 else None, weights)
+
+    def render(self, latents: Latents, noise: bool | float | Sequence[float] = True) -> Sounds:
+        """Make the sounds of latents.
+
+        Args:
+            latents: of this instrument.
+            noise: whether the layers' noise is added, or a gain on it, of all layers or one a layer.
+
+        Raises:
+            BadInput: the latents are of another run or step, or there are more or fewer gains than layers with noise.
+        """
+        self._check(latents)
+        gains = rendering.noise_gains(noise, len(self.gan.generator.noise_sizes))
+        noises = None if gains is None else latents.noises
+        waveforms = rendering.in_groups(
+            self.sharding,
+            lambda *rows: rendering.render(self.gan, self.variables, gains, *rows),
+            latents.ws,
+            latents.seeds,
+            noises,
+        )
+        return Sounds(waveforms, self.sample_rate, latents)
+
+    def heard(self, audio: Recordings, sample_rate: int) -> np.ndarray:
+        """Waveforms [batch, samples] of recordings, as the training data were; see `recordings.as_trained`."""
+        representation = self.gan.representation
+        return as_trained(audio, sample_rate, representation.sample_rate, representation.num_samples, self.config)
+
+    def encode(self, audio: Recordings, sample_rate: int) -> Latents:
+        """Latents of recordings by the run's encoder; noise is that of seed 0.
+
+        Args:
+            audio: [samples] or [samples, channels], or a list of such; its start, length, rate, channels and peak are
+                brought to the training data's, see `recordings.as_trained`.
+            sample_rate: of all of them, in Hz.
+
+        Raises:
+            BadInput: there is no encoder, or it is of another generator, or a recording is silent, not finite or
+                shorter than 5 ms.
+        """
+        return self.encode_waveforms(self.heard(audio, sample_rate))
+
+    def encode_waveforms(self, waveforms: np.ndarray) -> Latents:
+        """As `encode`, of waveforms [batch, samples] as rendered, heard, or of the training data: taken as they are.
+
+        Raises:
+            BadInput: there is no encoder, or it is of another generator, or the length is another.
+        """
+        encoding = self.encoding
+        if encoding is None:
+            raise BadInput(
+                "this instrument has no encoder; use invert, which needs none, or train one into the run's folder"
+                f" {ENCODER} with a config such as configs/drumgan_vst_encoder.py."
+            )
+        rendering.check_waveforms(self.gan, waveforms)
+        w = rendering.in_groups(
+            self.sharding,
+            lambda rows: rendering.encode(self.gan, encoding.encoder, encoding.variables, rows),
+            waveforms,
+        )
+        ws = np.repeat(w[:, None], self.gan.generator.num_ws, axis=1)
+        return self._latents(np.zeros(len(ws), np.uint32), ws, None, None)
+
+    def invert(
+        self,
+        audio: Recordings,
+        sample_rate: int,
+        steps: int = 300,
+        starts: int = 4,
+        per_layer: bool = False,
+        noise: bool = True,
+    ) -> Latents:
+        """Latents of recordings by optimisation, which needs no encoder: minutes a sound, see `inversion.invert`.
+
+        Args:
+            audio, sample_rate: as of `encode`.
+            steps: of gradient descent, from each start.
+            starts: how many random w it begins from; the best is kept.
+            per_layer: whether every layer has a w of its own, which comes nearer and is edited less well.
+            noise: whether the layers' noise is sought too, or stays that of seed 0.
+
+        Raises:
+            BadInput: a recording is silent, not finite or shorter than 5 ms, or a number is out of range.
+        """
+        return self.invert_waveforms(self.heard(audio, sample_rate), steps, starts, per_layer, noise)
+
+    def invert_waveforms(
+        self, waveforms: np.ndarray, steps: int = 300, starts: int = 4, per_layer: bool = False, noise: bool = True
+    ) -> Latents:
+        """As `invert`, of waveforms [batch, samples] as `encode_waveforms` takes them."""
+        rendering.check_waveforms(self.gan, waveforms)
+        found = inversion.invert(
+            self.gan, self.variables, len(self.label_names), waveforms, steps, starts, per_layer, noise
+        )
+        noises = found.noises if noise and found.noises else None
+        return self._latents(np.zeros(len(waveforms), np.uint32), found.ws, None, None, noises)
+
+    def vary(self, latents: Latents, amount: float | np.ndarray, direction: int) -> Latents:
+        """Other sounds near by: a step in a random direction among the sounds of the same labels; `movement.vary`.
+
+        Args:
+            latents: of this instrument. Where their labels are unknown, all classes weigh alike in the direction.
+            amount: how far, of all sounds or [batch]: 0 stays, 1 is a random sound's distance from the average.
+            direction: its seed.
+
+        Raises:
+            BadInput: the latents are of another run or step, the direction is no seed, or amounts do not fit.
+        """
+        self._check(latents)
+        if not 0 <= direction < 2**32:
+            raise BadInput(f"direction is {direction}; it is a seed, a whole number from 0 to 4294967295.")
+        labels = latents.labels
+        if labels is None:
+            labels = np.full((len(latents), len(self.label_names)), 1 / max(len(self.label_names), 1), np.float32)
+        pair = direction_of(np.uint32(direction), self.gan.generator.z_dim)
+        first, second = (self._map(np.tile(np.asarray(z), (len(labels), 1)), labels) for z in pair)
+        ws = movement.vary(latents.ws, amount, first, second)
+        return self._latents(latents.seeds, ws, None, latents.labels, latents.noises)
+
+    def interpolate(
+        self,
+        a: Latents,
+        b: Latents,
+        n: int,
+        space: str = "w",
+        how: str = "linear",
+        layers: tuple[int, int] | None = None,
+    ) -> Latents:
+        """`n` sounds on the way from one to another; the first is a and, without `layers`, the last is b.
+
+        Args:
+            a, b: latents of one sound each.
+            n: sounds, with both ends.
+            space: where the way lies. In "z" labels change evenly beside it. Where w is z joined with labels, both are
+                the same.
+            how: straight, or on a great circle: around zero in z, around the average w in w.
+            layers: (start, stop): only these layers go from a to b, and all else stays a's: style transfer.
+
+        Raises:
+            BadInput: the latents are of another run or step or not of one sound, `n` is below 2, a name is unknown, the
+                layers do not exist, or z is not known (of truncated, edited or encoded latents).
+        """
+        self._check(a, b)
+        if len(a) != 1 or len(b) != 1 or n < 2:
+            raise BadInput(f"interpolate goes from one sound to one other in 2 or more; not {len(a)}, {len(b)} in {n}.")
+        if space not in ("w", "z") or how not in ("linear", "spherical"):
+            raise BadInput(f"interpolate knows w or z, and linear or spherical, but not {space!r} and {how!r}.")
+        way = movement.linear if how == "linear" else movement.spherical
+        t = np.linspace(0.0, 1.0, n)
+        z = labels = None
+        if a.labels is not None and b.labels is not None:
+            labels = movement.linear(a.labels[0], b.labels[0], t)
+        if a.z is not None and b.z is not None and (space == "z" or self._joined):
+            z = way(a.z[0], b.z[0], t)
+            ws = self._map(z, np.asarray(labels))
+            ws[0], ws[-1] = a.ws[0], b.ws[0]
+        elif space == "z":
+            raise BadInput("z of these latents is not known (truncated, edited or encoded); interpolate in w.")
+        elif how == "linear":
+            ws = movement.linear(a.ws[0], b.ws[0], t)
+        else:
+            ws = movement.spherical(a.ws[0], b.ws[0], t, self._average)
+        if layers is not None:
+            ws = movement.on_layers(np.repeat(a.ws, n, axis=0), ws, layers)
+            noises = None if a.noises is None else tuple(np.repeat(noise, n, axis=0) for noise in a.noises)
+            return self._latents(np.repeat(a.seeds, n), ws, None, None, noises)
+        noises = movement.noises_between(a, b, self.gan.generator.noise_sizes, t)
+        return self._latents(np.append(np.repeat(a.seeds, n - 1), b.seeds), ws, z, labels, noises)
+
+    def components(self, count: int | None = None, num_samples: int = NUM_SAMPLES) -> Components:
+        """Principal components of w, the strongest first; computed once and then kept in the run.
+
+        Args:
+            count: how many; None for all.
+            num_samples: random w that they are of.
+
+        Raises:
+            BadInput: there are not as many, or fewer than two samples.
+        """
+        key = self.model, num_samples
+        if key not in self.kept:
+            path = self.run and self.run / f"components-{self.step}-{num_samples}.npz"
+            find = functools.partial(components_of, self.gan.generator, self.variables, len(self.label_names))
+            self.kept[key] = kept_components(path, self.model, functools.partial(find, num_samples))
+        return self.kept[key] if count is None else self.kept[key].first(count)
+
+    def edit(
+        self, latents: Latents, component: int, amount: float | np.ndarray, layers: tuple[int, int] | None = None
+    ) -> Latents:
+        """ws moved along a principal component, after truncation, by `amount` standard deviations (GANSpace).
+
+        Args:
+            latents: of this instrument.
+            component: its number, from 0; see `components`.
+            amount: of all sounds, or [batch]; may be negative.
+            layers: (start, stop) of the layers that move; None for all.
+
+        Raises:
+            BadInput: the latents are of another run or step, or there is no such component, layer or amount.
+        """
+        self._check(latents)
+        found = self.components()
+        if not 0 <= component < len(found):
+            raise BadInput(f"there is no component {component}; there are {len(found)}, numbered from 0.")
+        step = found.deviations[component] * found.directions[component]
+        ws = movement.step_along(latents.ws, step, amount, layers)
+        return self._latents(latents.seeds, ws, None, latents.labels, latents.noises)
+
+    @property
+    def _joined(self) -> bool:
+        """Whether w is z joined with labels."""
+        generator = self.gan.generator
+        return generator.unmap(np.zeros((1, generator.num_ws, generator.w_dim), np.float32)) is not None
+
+    def _latents(
+        self,
+        seeds: np.ndarray,
+        ws: np.ndarray,
+        z: np.ndarray | None,
+        labels: np.ndarray | None,
+        noises: tuple[np.ndarray, ...] | None = None,
+    ) -> Latents:
+        """Latents of this model, with z and labels by the map's inverse where it has one."""
+        known = self.gan.generator.unmap(ws)
+        if known is not None:
+            z, labels = map(np.asarray, known)
+        return Latents(seeds, ws, z, labels, noises, self.model)
+
+    def _check(self, *all_latents: Latents) -> None:
+        if any(latents.model != self.model for latents in all_latents):
+            raise BadInput("these latents are of another run or step; play them with the one that made them.")
+
+    def _map(self, z: np.ndarray, labels: np.ndarray, truncation: float = 1.0) -> np.ndarray:
+        """ws [batch, layers, w_dim] of z and labels."""
+        generator, psi = self.gan.generator, np.float32(truncation)
+        return rendering.in_groups(
+            self.sharding, lambda *rows: rendering.map_to_ws(generator, self.variables, psi, *rows), z, labels
+        )
+
+    @property
+    def _average(self) -> np.ndarray:
+        """The average of w [layers, w_dim], of a generator with a mapping."""
+        z = np.zeros((1, self.gan.generator.z_dim), np.float32)
+        return self._map(z, np.zeros((1, len(self.label_names)), np.float32), 0.0)[0]
+
+
+def load(run: str | Path | None = None, step: int | str | None = None, vocoder: str | Path | None = None) -> Instrument:
+    """Load an instrument, ready to play.
+
+    Args:
+        run: a run directory, of which `config.json` and one checkpoint's EMA item are read; or a file that
+            `drumgan pack` wrote; None for the model that comes with this package.
+        step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`.
+        vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
+            names or its file holds, empty for none.
+
+    Raises:
+        BadInput: it is neither, has no such checkpoint, or is of a task without a generator; or the vocoder cannot be
+            read, or is of another mel scale.
+    """
+    if run is None and not SHIPPED.is_file():
+        raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
+    path = SHIPPED if run is None else Path(run)
+    if path.suffix == ".npz":
+        return _load_packed(path, step, vocoder)
+    trained = load_gan(path, "last" if step is None else step, vocoder)
+    variables = jax.device_put(trained.variables)
+    return Instrument(trained.gan, variables, trained.label_names, trained.step, trained.config, run=path)
+
+
+def _load_packed(path: Path, step: int | str | None, vocoder: str | Path | None) -> Instrument:
+    packed = read_instrument(path)
+    if step not in (None, "last", "best", packed.step, str(packed.step)):
+        raise BadInput(f"{path} has no step {step}; it is of step {packed.step} alone.")
+    gan = with_vocoder(packed.gan, vocoder)
+    of_run = (gan, jax.device_put(packed.variables), packed.label_names, packed.step, packed.config)
+    instrument = Instrument(*of_run, packed=packed.encoding)
+    instrument.kept[instrument.model, packed.components.num_samples] = packed.components
+    return instrument

@@ -1,0 +1,159 @@
+"""A classifier of sounds: front end, network and the names of its classes, and the one file it is kept in."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from flax import linen as nn
+
+from drumgan_jax.audio.front_end import FRONT_ENDS, FrontEnd, settings_of
+from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import build_part
+from drumgan_jax.core.weight_file import fitted, flat, not_one, read_weights, write_weights
+from drumgan_jax.networks.mel_inception import MelInception
+from drumgan_jax.networks.short_chunk import ShortChunk
+
+Array = jax.Array
+
+# Modules from (mel [batch, mel, frames, 1], train) to (logits [batch, labels], embedding [batch, d]).
+CLASSIFIERS: dict[str, type[nn.Module]] = {"mel_inception": MelInception, "short_chunk": ShortChunk}
+
+FORMAT = "drumgan classifier 1"
+_OWNER = "a classifier"
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """The parts of a classifier, ready to initialise.
+
+    Attributes:
+        front_end: from waveforms to what the network sees.
+        network: see CLASSIFIERS.
+        label_names: the classes, in the order of the logits.
+    """
+
+    front_end: FrontEnd
+    network: nn.Module
+    label_names: tuple[str, ...]
+
+    def init(self, key: Array) -> dict[str, Any]:
+        """Fresh variables: `params`, and `batch_stats` where the network has any."""
+        return dict(self.network.init(key, jax.numpy.zeros((1, *self.front_end.shape))))
+
+    def predict(self, variables: Mapping[str, Any], waveform: Array) -> tuple[Array, Array]:
+        """Logits [batch, labels] and embeddings [batch, d] of waveforms [batch, samples] within [-1, 1]."""
+        # Accelerators would otherwise multiply with fewer bits, and the figures would differ between machines.
+        with jax.default_matmul_precision("highest"):
+            # Linen's own return type leaves open whether collections were changed, of which there are none here.
+            result: Any = self.network.apply(variables, self.front_end(waveform))
+        return result
+
+
+class ClassifierFile(NamedTuple):
+    """What a classifier's file holds.
+
+    Attributes:
+        classifier: the parts.
+        variables: the weights, NumPy arrays.
+        card: what is known of it: what it was trained on, how good it is; as JSON can hold it.
+        sha256: of the file, in hex.
+    """
+
+    classifier: Classifier
+    variables: dict[str, Any]
+    card: dict[str, Any]
+    sha256: str
+
+
+def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> Classifier:
+    """The classifier that a config asks for.
+
+    Args:
+        config: sections `representation`, for the sounds' rate and length, `front_end`, of kind "mel" where it names
+            none, and `network`.
+        label_names: the data set's classes.
+
+    Raises:
+        BadInput: a section names an unknown part or setting, or a value is out of range.
+    """
+    sounds = build_representation(config["representation"])
+    front_end = {"sample_rate": sounds.sample_rate, "num_samples": sounds.num_samples, **config["front_end"]}
+    return _build(front_end, config["network"], label_names)
+
+
+def save_classifier(
+    path: str | os.PathLike[str], classifier: Classifier, variables: Mapping[str, Any], card: Mapping[str, Any]
+) -> None:
+    """Write a classifier as one .npz: its arrays, and a header in JSON; whole or not at all.
+
+    The same classifier, variables and card give the same bytes.
+
+    Raises:
+        BadInput: the path does not end in .npz or cannot be written, or a weight is not finite.
+    """
+    kind = next(kind for kind, network in CLASSIFIERS.items() if network is type(classifier.network))
+    header = {
+        "format": FORMAT,
+        "front_end": settings_of(classifier.front_end),
+        "network": {"kind": kind, **_settings(classifier.network)},
+        "labels": list(classifier.label_names),
+        "card": dict(card),
+    }
+    weights = flat(variables)
+    fitted(weights, _shapes(classifier))
+    write_weights(path, header, weights)
+
+
+def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
+    """Read a file that `save_classifier` wrote; nothing in it is run.
+
+    Raises:
+        BadInput: the file cannot be read, is damaged or of another kind, or its arrays do not fit its header.
+    """
+    header, arrays, sha256 = read_weights(path, FORMAT, _OWNER)
+    try:
+        front_end, network, labels, card = (header[key] for key in ("front_end", "network", "labels", "card"))
+        if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(card) is not dict:
+            raise ValueError("labels or card are of another type")
+    except (KeyError, ValueError) as error:
+        raise not_one(path, _OWNER, error) from error
+    try:
+        classifier = _build(front_end, network, labels)
+        variables = fitted(arrays, _shapes(classifier))
+    except (BadInput, TypeError, AttributeError) as problem:
+        raise BadInput(f"{path} does not fit this version: {problem}") from problem
+    return ClassifierFile(classifier, variables, card, sha256)
+
+
+def _build(front_end: Mapping[str, Any], network: Mapping[str, Any], label_names: Sequence[str]) -> Classifier:
+    if len(label_names) < 2:
+        raise BadInput(f"a classifier needs two labels or more, not {len(label_names)}; prepare a data set with them.")
+    classifier = Classifier(
+        front_end=build_part(FRONT_ENDS, {"kind": "mel", **front_end}, "front_end"),
+        network=build_part(CLASSIFIERS, network, "network", num_labels=len(label_names)),
+        label_names=tuple(label_names),
+    )
+    dropout = getattr(classifier.network, "dropout", 0.0)
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout < 1.0:
+        raise BadInput(f"config.network.dropout is {dropout!r}; it must be a number from 0 to below 1.")
+    try:
+        jax.eval_shape(classifier.init, jax.random.key(0))
+    # What sizes that are none, or too small for the front end's bands and frames, come to inside the network.
+    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
+        raise BadInput(
+            f"config.network cannot be built with these values ({str(problem).splitlines()[0]})."
+        ) from problem
+    return classifier
+
+
+def _settings(network: nn.Module) -> dict[str, Any]:
+    """The fields of a module that its section of a config gives."""
+    given = ("parent", "name", "num_labels")
+    return {f.name: getattr(network, f.name) for f in dataclasses.fields(network) if f.name not in given}
+
+
+def _shapes(classifier: Classifier) -> dict[str, Any]:
+    return jax.eval_shape(classifier.init, jax.random.key(0))

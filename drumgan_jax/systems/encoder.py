@@ -1,0 +1,103 @@
+"""An encoder of sounds into a generator's latent space: what it sees of an example, and its network."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from drumgan_jax.audio.views import VIEWS
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import build_part
+from drumgan_jax.networks.encoders import ConvolutionEncoder, WaveformEncoder
+from drumgan_jax.systems.gan import Gan
+
+Array = jax.Array
+
+# Modules from (what a view makes of examples, train) to w [batch, w_dim], the last num_labels of it probabilities.
+ENCODERS: dict[str, type[nn.Module]] = {"convolution": ConvolutionEncoder, "waveform": WaveformEncoder}
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """The parts of an encoder, ready to initialise.
+
+    Attributes:
+        view: from examples [batch, freq, time, channels] to what the network sees of them; frozen and hashable.
+        network: see ENCODERS.
+        shape: (freq, time, channels) of an example.
+    """
+
+    view: Callable[[Array], Array]
+    network: nn.Module
+    shape: tuple[int, int, int]
+
+    def init(self, key: Array) -> dict[str, Any]:
+        """Fresh variables: `params`, and `batch_stats` where the network has any."""
+        return dict(self.network.init(key, self.view(jnp.zeros((1, *self.shape)))))
+
+    def predict(self, variables: Mapping[str, Any], x: Array) -> Array:
+        """w [batch, w_dim] of examples [batch, freq, time, channels], each the same in any batch.
+
+        Args:
+            variables: `params` and `batch_stats`; all else, such as a run's digest of its generator, is left.
+            x: the examples.
+        """
+        collections = {name: variables[name] for name in ("params", "batch_stats") if name in variables}
+        # Accelerators would otherwise multiply with fewer bits, and a sound's latents would differ between machines.
+        with jax.default_matmul_precision("highest"):
+            # Linen's own return type leaves open whether collections were changed, of which there are none here.
+            w: Any = self.network.apply(collections, self.view(x))
+        return w
+
+
+class Encoding(NamedTuple):
+    """A trained encoder.
+
+    Attributes:
+        encoder: its parts.
+        section: of a config, that builds it.
+        variables: its collections.
+    """
+
+    encoder: Encoder
+    section: Mapping[str, Any]
+    variables: Mapping[str, Any]
+
+
+def build_encoder(config: Mapping[str, Any], gan: Gan, num_labels: int) -> Encoder:
+    """The encoder that a config asks for, into the latent space of a generator.
+
+    It predicts `map(z, labels)[:, 0]`; where that is z joined with labels, the latter as probabilities.
+
+    Args:
+        config: section `encoder`: `kind`, `view` with its own `kind`, and their fields.
+        gan: the generator's parts, of which the encoder has w_dim and the representation's shape.
+        num_labels: classes that the generator is conditioned on; 0 for none.
+
+    Raises:
+        BadInput: the section names an unknown part or setting, or a value is out of range.
+    """
+    if "encoder" not in config:
+        raise BadInput("the config has no section encoder; add it (see the configs folder for examples).")
+    network = {name: value for name, value in config["encoder"].items() if name != "view"}
+    generator = gan.generator
+    joined = generator.unmap(jnp.zeros((1, generator.num_ws, generator.w_dim))) is not None
+    given = {"w_dim": generator.w_dim, "num_labels": num_labels if joined else 0}
+    encoder = Encoder(
+        view=build_part(VIEWS, config["encoder"].get("view", {}), "encoder.view"),
+        network=build_part(ENCODERS, network, "encoder", **given),
+        shape=gan.representation.shape,
+    )
+    try:
+        jax.eval_shape(encoder.init, jax.random.key(0))
+    # What sizes that are none, or too small for the example's, come to inside the network.
+    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
+        if isinstance(problem, BadInput):
+            raise
+        raise BadInput(
+            f"config.encoder cannot be built with these values ({str(problem).splitlines()[0]})."
+        ) from problem
+    return encoder

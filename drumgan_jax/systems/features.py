@@ -1,0 +1,312 @@
+"""The frozen networks whose features a projected discriminator judges by: their layouts, weights and input scales."""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from drumgan_jax.audio.conversion import SHORT_CHUNK, VGGISH, Conversion, MelScale, of_front_end
+from drumgan_jax.audio.front_end import FRONT_ENDS, settings_of
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Representation
+from drumgan_jax.core.settings import build_part
+from drumgan_jax.networks import short_chunk, vggish
+from drumgan_jax.networks.projected import FeatureNetwork
+from drumgan_jax.systems.classifier import load_classifier
+from drumgan_jax.weights import store
+
+Array = jax.Array
+
+TAPS: dict[str, type[nn.Module]] = {"vggish": vggish.VGGishTaps, "short_chunk": short_chunk.ShortChunkTaps}
+# What the networks' own front ends make, where random weights stand in for published ones.
+SCALES = {"vggish": VGGISH, "short_chunk": SHORT_CHUNK}
+RANDOM = "random"
+CONVERTED, NORMALIZED = "converted", "normalized"
+
+
+class Published(NamedTuple):
+    """A file of the catalogue.
+
+    Attributes:
+        network: the whole network.
+        from_torch: its variables of a state dict.
+        scale: what it was trained on; None where its publisher does not say.
+    """
+
+    network: nn.Module
+    from_torch: Callable[[Mapping[str, np.ndarray], Any], dict[str, Any]]
+    scale: MelScale | None
+
+
+def _without_seventh(state: Mapping[str, np.ndarray], network: Any) -> dict[str, Any]:
+    """Variables of the tagger of the pjloopgan release, whose file has a seventh block that its network leaves out."""
+    used = {name: array for name, array in state.items() if not name.startswith("layer7.")}
+    return short_chunk.from_torch(used, network)
+
+
+_LOOP_BLOCKS = (1, 1, 2, 2, 2, 4)
+PUBLISHED = {
+    "vggish": Published(vggish.VGGish(), vggish.from_torch, VGGISH),
+    "short_chunk": Published(short_chunk.ShortChunk(), short_chunk.from_torch, SHORT_CHUNK),
+    "short_chunk_tags": Published(short_chunk.ShortChunk(blocks=(1, 1, 2, 2, 2, 2)), _without_seventh, None),
+    "short_chunk_drum_loops": Published(
+        short_chunk.ShortChunk(num_labels=66, channels=64, blocks=_LOOP_BLOCKS), short_chunk.from_torch, None
+    ),
+    "short_chunk_synth_loops": Published(
+        short_chunk.ShortChunk(num_labels=58, channels=64, blocks=_LOOP_BLOCKS), short_chunk.from_torch, None
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Section:
+    """One section of `features`.
+
+    Attributes:
+        kind: of network, see TAPS.
+        weights: a name of PUBLISHED, a file that `drumgan pack` wrote of a classifier, or "random".
+        seed: of random weights.
+        input: "converted" to the scale that the network was trained on; "normalized", what the generator writes, as the
+            authors' release feeds it; empty for the former where that scale is known, else the latter.
+        network: the network's fields, where the weights are random; else they have their own.
+        front_end: of a classifier's file; found there.
+        sha256: of the weights, in hex; found, or given to be sure of them.
+    """
+
+    kind: str
+    weights: str
+    seed: int = 0
+    input: str = ""
+    network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    front_end: Mapping[str, Any] | None = None
+    sha256: str = ""
+
+
+class Weights(NamedTuple):
+    """Weights of a feature network.
+
+    Attributes:
+        variables: of its taps, NumPy arrays.
+        sha256: of the file, or of random values; in hex.
+    """
+
+    variables: dict[str, Any]
+    sha256: str
+
+
+def described(
+    sections: Mapping[str, Mapping[str, Any]], before: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The sections of `features` with what the weights' files say: layouts, front ends and hashes; as JSON has them.
+
+    With it a run can be built, played and gone on with where the files are not.
+
+    Args:
+        sections: as a config has them.
+        before: as they were described when the run began; what names the same weights is taken from there, and so is
+            what names a file elsewhere that is the same to the last bit.
+
+    Raises:
+        BadInput: a section is unfit, or its weights are not here, not readable, or of another layout or hash.
+    """
+    found = {}
+    for name, settings in sections.items():
+        asked, known = _section(name, settings), (before or {}).get(name)
+        if known is not None and _names_the_same(asked, _section(name, known)):
+            found[name] = dict(known)
+            continue
+        section = _completed(name, asked)
+        weights = _load(name, section)
+        if section.sha256 not in ("", weights.sha256):
+            raise BadInput(
+                f"config.features.{name}.sha256 is {section.sha256}, but the weights {section.weights!r} have"
+                f" {weights.sha256}; give the file that was meant, or empty sha256 to take this one."
+            )
+        found[name] = {**dataclasses.asdict(section), "sha256": weights.sha256}
+        if known is not None and {**found[name], "weights": known["weights"]} == known:
+            found[name] = dict(known)
+    return found
+
+
+def load_weights(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Weights]:
+    """The weights that described sections name, by section.
+
+    Raises:
+        BadInput: they are not here, not readable, or not those that were described.
+    """
+    loaded = {}
+    for name, settings in sections.items():
+        section = _completed(name, _section(name, settings))
+        loaded[name] = _load(name, section)
+        if section.sha256 not in ("", loaded[name].sha256):
+            raise BadInput(
+                f"the weights {section.weights!r} of config.features.{name} have changed since the run began (SHA-256"
+                f" {loaded[name].sha256}, then {section.sha256}); put the former file back."
+            )
+    return loaded
+
+
+def build_features(
+    sections: Mapping[str, Mapping[str, Any]], representation: Representation
+) -> tuple[FeatureNetwork, ...]:
+    """The feature networks of section `features`, without weights, for a generator's representation.
+
+    Raises:
+        BadInput: a section is unfit, a file that it names cannot be read, or the representation cannot be converted.
+    """
+    networks = []
+    for name, settings in sections.items():
+        section = _completed(name, _section(name, settings))
+        taps, _ = _taps(name, section)
+        networks.append(FeatureNetwork(name, taps, _converter(name, section, representation)))
+    return tuple(networks)
+
+
+def _section(name: str, settings: Mapping[str, Any]) -> Section:
+    """A section, checked by itself."""
+    known = [f.name for f in dataclasses.fields(Section)]
+    if not name.isidentifier() or name.endswith("_mixing"):
+        raise BadInput(f"config.features has a network named {name!r}; name it by letters and digits, not by _mixing.")
+    if not isinstance(settings, Mapping):
+        raise BadInput(f"config.features.{name} is {settings!r}; it must be a section with kind and weights.")
+    if unknown := sorted(set(settings) - set(known)):
+        raise BadInput(f"config.features.{name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+    if missing := sorted({"kind", "weights"} - set(settings)):
+        raise BadInput(f"config.features.{name} lacks {', '.join(missing)}; give it a value.")
+    section = Section(**settings)
+    whole = isinstance(section.seed, int) and not isinstance(section.seed, bool)
+    fits = {field: isinstance(getattr(section, field), str) for field in ("kind", "weights", "input", "sha256")}
+    fits |= {"network": isinstance(section.network, Mapping), "seed": whole and 0 <= section.seed < 2**32}
+    for field in (field for field, fit in fits.items() if not fit):
+        what = {"network": "a section", "seed": "a whole number from 0 to 4294967295"}.get(field, "a text")
+        raise BadInput(f"config.features.{name}.{field} is {getattr(section, field)!r}; it must be {what}.")
+    if section.kind not in TAPS:
+        raise BadInput(f"config.features.{name}.kind is {section.kind!r}; it must be one of {', '.join(sorted(TAPS))}.")
+    if section.input not in ("", CONVERTED, NORMALIZED):
+        raise BadInput(
+            f"config.features.{name}.input is {section.input!r}; it must be {CONVERTED} or {NORMALIZED}, or empty."
+        )
+    return section
+
+
+def _names_the_same(asked: Section, known: Section) -> bool:
+    """Whether a section asks for what was described before, as far as it says anything."""
+    network = asked.network if asked.weights == RANDOM else known.network
+    filled = dataclasses.replace(
+        asked,
+        input=asked.input or known.input,
+        network=_listed(network),
+        front_end=known.front_end,
+        sha256=asked.sha256 or known.sha256,
+    )
+    return filled == dataclasses.replace(known, network=_listed(known.network))
+
+
+def _listed(network: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's fields as JSON has them."""
+    return {field: list(value) if isinstance(value, tuple) else value for field, value in network.items()}
+
+
+def _completed(name: str, section: Section) -> Section:
+    """A section with the layout that its weights have, which is theirs to say."""
+    if section.weights == RANDOM:
+        return dataclasses.replace(section, input=section.input or NORMALIZED, network=_listed(section.network))
+    if section.weights in PUBLISHED:
+        published = PUBLISHED[section.weights]
+        network, front_end, knows = published.network, None, published.scale is not None
+    elif section.front_end is not None:
+        return section
+    elif section.weights.endswith(".npz"):
+        file = load_classifier(section.weights)
+        network, front_end, knows = file.classifier.network, settings_of(file.classifier.front_end), True
+    else:
+        raise BadInput(
+            f"config.features.{name}.weights is {section.weights!r}; it must be {RANDOM}, one of"
+            f" {', '.join(PUBLISHED)}, or a file (.npz) that drumgan pack wrote of a classifier."
+        )
+    taps = TAPS[section.kind]
+    wanted = [f.name for f in dataclasses.fields(taps) if f.name not in ("parent", "name", "compute_dtype")]
+    if not all(hasattr(network, field) for field in wanted):
+        raise BadInput(
+            f"config.features.{name}.weights {section.weights!r} are of a {type(network).__name__}, not of a network of"
+            f" kind {section.kind}; give weights of that kind, or change kind."
+        )
+    layout = _listed({field: getattr(network, field) for field in wanted})
+    takes = section.input or (CONVERTED if knows else NORMALIZED)
+    return dataclasses.replace(section, input=takes, network=layout, front_end=front_end)
+
+
+def _taps(name: str, section: Section) -> tuple[nn.Module, dict[tuple[str, ...], Any]]:
+    """The taps of a completed section, and the shapes of their variables by path."""
+    taps = build_part(TAPS, {"kind": section.kind, **section.network}, f"features.{name}.network")
+    try:
+        shapes = jax.eval_shape(taps.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 64, 96, 1), "float32"))
+    # What sizes that are none, or too few blocks for four maps, come to inside the network.
+    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
+        raise BadInput(
+            f"the network of config.features.{name} cannot be looked into ({str(problem).splitlines()[0]}); it needs"
+            f" four blocks or more, of whole widths, but has {dict(section.network)}."
+        ) from problem
+    return taps, flatten_dict(shapes)
+
+
+def _converter(name: str, section: Section, representation: Representation) -> Callable[[Array], Array]:
+    """From examples to what the network takes; differentiable."""
+    if section.input == NORMALIZED:
+        return _as_it_is
+    if section.front_end is not None:
+        front_end = build_part(FRONT_ENDS, section.front_end, f"features.{name}.front_end")
+        return Conversion(representation, of_front_end(front_end))
+    scale = PUBLISHED[section.weights].scale if section.weights in PUBLISHED else SCALES[section.kind]
+    if scale is None:
+        raise BadInput(
+            f"config.features.{name}.input is {CONVERTED}, but its publisher does not say for sure what scale"
+            f" {section.weights} was trained on; set it to {NORMALIZED}, as its authors do, or leave it empty."
+        )
+    return Conversion(representation, scale)
+
+
+def _as_it_is(x: Array) -> Array:
+    return x
+
+
+def _load(name: str, section: Section) -> Weights:
+    """The weights of a completed section."""
+    _, shapes = _taps(name, section)
+    if section.weights == RANDOM:
+        return _drawn(shapes, section.seed)
+    if section.weights in PUBLISHED:
+        published = PUBLISHED[section.weights]
+        state, sha256 = store.load(section.weights)
+        variables = published.from_torch(state, published.network)
+    else:
+        file = load_classifier(section.weights)
+        variables, sha256 = file.variables, file.sha256
+    arrays = flatten_dict(variables)
+    if wrong := [path for path, spec in shapes.items() if path not in arrays or arrays[path].shape != spec.shape]:
+        raise BadInput(
+            f"the weights {section.weights!r} of config.features.{name} are of another layout"
+            f" ({'/'.join(wrong[0])} does not fit); give the file that was meant."
+        )
+    return Weights(unflatten_dict({path: np.asarray(arrays[path], np.float32) for path in shapes}), sha256)
+
+
+def _drawn(shapes: Mapping[tuple[str, ...], Any], seed: int) -> Weights:
+    """Random weights, the same for a seed for ever: kernels as He et al. 2015 (by fan in), no biases, no statistics."""
+    random, digest = np.random.RandomState(seed), hashlib.sha256()
+    arrays = {}
+    for path, spec in sorted(shapes.items()):
+        array = np.full(spec.shape, 1.0 if path[-1] in ("scale", "var") else 0.0, np.float32)
+        if path[-1] == "kernel":
+            deviation = math.sqrt(2.0 / math.prod(spec.shape[:-1]))
+            array = (random.standard_normal(spec.shape) * deviation).astype(np.float32)
+        digest.update("/".join(path).encode())
+        digest.update(array.data)
+        arrays[path] = array
+    return Weights(unflatten_dict(arrays), digest.hexdigest())

@@ -1,0 +1,155 @@
+"""From a config to a Gan: the representation, the two networks, the objective and the growth of one system."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+
+from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Representation
+from drumgan_jax.core.settings import build_part
+from drumgan_jax.networks import growing, progressive, projected, style_waveform, stylegan2
+from drumgan_jax.objectives.hinge import Hinge
+from drumgan_jax.objectives.logistic import Logistic
+from drumgan_jax.objectives.regularizer import Objective
+from drumgan_jax.objectives.wasserstein import Wasserstein
+from drumgan_jax.systems.features import build_features
+from drumgan_jax.systems.growth import Constant, Growth, Progressive
+
+Array = jax.Array
+
+GENERATORS: dict[str, type[nn.Module]] = {
+    "stylegan2": stylegan2.Generator,
+    "progressive": progressive.Generator,
+    "style_waveform": style_waveform.Generator,
+}
+DISCRIMINATORS: dict[str, type[nn.Module]] = {
+    "stylegan2": stylegan2.Discriminator,
+    "progressive": progressive.Discriminator,
+    "style_waveform": style_waveform.Discriminator,
+    "projected": projected.Discriminator,
+}
+OBJECTIVES: dict[str, type[Objective]] = {"logistic": Logistic, "wasserstein": Wasserstein, "hinge": Hinge}
+GROWTHS: dict[str, type[Growth]] = {"constant": Constant, "progressive": Progressive}
+COMPUTE_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Gan:
+    """The parts of one system, ready to initialise.
+
+    Attributes:
+        representation: from waveforms to examples and back.
+        generator: a linen module that is a parts.Generator.
+        discriminator: a linen module from examples and labels to a Critique.
+        objective: what they minimise.
+        growth: when they grow.
+        stage: how far they have grown; None for wholly.
+    """
+
+    representation: Representation
+    generator: Any
+    discriminator: Any
+    objective: Objective
+    growth: Growth = dataclasses.field(default_factory=Constant)
+    stage: int | None = None
+
+    def at(self, stage: int) -> "Gan":
+        """The same parts, the networks as far grown as a stage says."""
+        if self.growth.num_stages == 1:
+            return self
+        grown = {player: getattr(self, player).clone(stage=stage) for player in ("generator", "discriminator")}
+        return dataclasses.replace(self, stage=stage, **grown)
+
+    def in_use(self, player: str, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the top-level parameters of `player` that this stage uses."""
+        return tuple(params) if self.stage is None else getattr(self, player).in_use
+
+    def fit(self, x: Array, alpha: Array | float) -> Array:
+        """Whole examples as this stage's generator would write them; [batch, freq, time, channels]."""
+        return x if self.stage is None else growing.fit(x, self.generator.sizes, self.stage, alpha)
+
+    def enlarge(self, x: Array) -> Array:
+        """This stage's examples at the size that the representation decodes; [batch, freq, time, channels]."""
+        return growing.enlarge(x, self.representation.shape[:2])
+
+
+def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
+    """Build the parts that a config asks for.
+
+    Args:
+        config: sections `representation`, `generator`, `discriminator`, `objective`, `train` and, where the networks
+            grow, `growth`, and where the discriminator looks through frozen networks, `features`.
+        num_labels: classes that condition both networks; 0 for none.
+
+    Raises:
+        BadInput: a section names an unknown part or setting, or a value is out of range.
+    """
+    representation = build_representation(config["representation"])
+    given = {
+        "shape": representation.shape,
+        "num_labels": num_labels,
+        "compute_dtype": resolve_compute_dtype(config["train"]["compute_dtype"]),
+    }
+    features = build_features(config.get("features", {}), representation)
+    looking = {"features": features} if features else {}
+    gan = Gan(
+        representation=representation,
+        generator=build_part(GENERATORS, config["generator"], "generator", **given),
+        discriminator=build_part(DISCRIMINATORS, config["discriminator"], "discriminator", **given, **looking),
+        objective=build_part(OBJECTIVES, config["objective"], "objective"),
+        growth=build_part(GROWTHS, config.get("growth", {"kind": "constant"}), "growth"),
+    )
+    for player in ("generator", "discriminator"):
+        sizes = getattr(getattr(gan, player), "sizes", ((),))
+        if len(sizes) != gan.growth.num_stages:
+            raise BadInput(
+                f"config.{player} has {len(sizes)} stage(s) of growth and config.growth {gan.growth.num_stages};"
+                " give config.growth.images one number for each stage, or let nothing grow."
+            )
+    return gan
+
+
+def gan_at(config: Mapping[str, Any], num_labels: int, step: int) -> tuple[Gan, dict[str, Any]]:
+    """The parts that a config asks for, as far grown as after `step` steps.
+
+    Returns:
+        The parts, and the collection "growth" to be joined with the generator's variables.
+
+    Raises:
+        BadInput: see `build_gan`.
+    """
+    gan = build_gan(config, num_labels)
+    stage, alpha = gan.growth.at(step * config["train"]["batch_size"])
+    return gan.at(stage), {"growth": {"alpha": np.float32(alpha)}}
+
+
+def variables_digest(variables: Mapping[str, Any]) -> str:
+    """SHA-256, in hex, of the names, shapes and values of "params": what tells a trained network from all others."""
+    digest = hashlib.sha256()
+    for name, leaf in sorted(flatten_dict(dict(variables["params"]), sep="/").items()):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{name}{array.shape}{array.dtype}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def resolve_compute_dtype(name: str) -> Any:
+    """The dtype convolutions run in; "auto" is bfloat16 on TPU and GPU and float32 on CPU, where bfloat16 is slow.
+
+    Raises:
+        BadInput: the name is not a dtype that networks run in.
+    """
+    if name == "auto":
+        return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
+    if name not in COMPUTE_DTYPES:
+        known = ", ".join(["auto", *COMPUTE_DTYPES])
+        raise BadInput(f"config.train.compute_dtype is {name!r}; it must be one of {known}.")
+    return COMPUTE_DTYPES[name]

@@ -1,0 +1,101 @@
+"""When a growing pair of networks grows."""
+
+import bisect
+import dataclasses
+import itertools
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+
+from drumgan_jax.core.errors import BadInput
+
+Array = jax.Array
+
+
+class Growth(Protocol):
+    """From real examples seen to how far the networks have grown; frozen and hashable."""
+
+    @property
+    def num_stages(self) -> int:
+        """How many stages there are."""
+
+    def at(self, images_seen: int) -> tuple[int, float]:
+        """Stage, from 0, and alpha, from 0 at the beginning of the stage's fade to 1 at its end."""
+
+    def alpha_of(self, stage: int, images_seen: Array) -> Array:
+        """The alpha of `at` [], float32, of a number of images [] that is within the stage."""
+
+    def check(self, batch_size: int) -> None:
+        """Refuse batches, of so many images, with which a stage would be left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """Networks that do not grow."""
+
+    num_stages: int = dataclasses.field(default=1, init=False)
+
+    def at(self, images_seen: int) -> tuple[int, float]:
+        """(0, 1.0)."""
+        return 0, 1.0
+
+    def alpha_of(self, stage: int, images_seen: Array) -> Array:
+        """1."""
+        return jnp.ones((), jnp.float32)
+
+    def check(self, batch_size: int) -> None:
+        """Nothing can be left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Progressive:
+    """Stages one after another; each but the first fades in, then stays (Karras et al. 2018, section 2).
+
+    Attributes:
+        images: real examples of each stage; the last one lasts as long as training does.
+        fade: share of a stage's examples in which it fades in.
+    """
+
+    images: tuple[int, ...]
+    fade: float = 0.5
+
+    def __post_init__(self) -> None:
+        whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in self.images)
+        if not self.images or not whole:
+            raise BadInput(f"config.growth.images is {self.images}; give a whole number above 0 for each stage.")
+        if not 0.0 <= self.fade <= 1.0:
+            raise BadInput(f"config.growth.fade is {self.fade}; it must be from 0 to 1.")
+
+    @property
+    def num_stages(self) -> int:
+        """As many as `images`."""
+        return len(self.images)
+
+    def at(self, images_seen: int) -> tuple[int, float]:
+        """Stage and alpha; see Growth."""
+        stage = min(bisect.bisect_right(self._starts, images_seen) - 1, self.num_stages - 1)
+        # In Python: asking a device would wait for all steps before.
+        return stage, min((images_seen - self._starts[stage]) / self._span(stage), 1.0) if self._span(stage) else 1.0
+
+    def alpha_of(self, stage: int, images_seen: Array) -> Array:
+        """Alpha []; see Growth."""
+        if not self._span(stage):
+            return jnp.ones((), jnp.float32)
+        return jnp.minimum((images_seen - self._starts[stage]).astype(jnp.float32) / self._span(stage), 1.0)
+
+    def check(self, batch_size: int) -> None:
+        """Refuse batches, of so many images, with which a stage would be left out."""
+        if min(self.images) < batch_size:
+            raise BadInput(
+                f"config.growth.images has a stage of {min(self.images)}, less than a batch of {batch_size}"
+                " (config.train.batch_size); give every stage several batches."
+            )
+
+    def _span(self, stage: int) -> float:
+        """Images in which a stage fades in."""
+        return self.fade * self.images[stage] if stage else 0.0
+
+    @property
+    def _starts(self) -> list[int]:
+        return [0, *itertools.accumulate(self.images[:-1])]

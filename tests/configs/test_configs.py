@@ -1,0 +1,143 @@
+"""Every config builds; the full ones lower at full size, without memory for it."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import jax
+import pytest
+from drumgan_jax.data_pipelines.conditioning import build_preparation
+from drumgan_jax.data_pipelines.slicing import build_slicing
+from ml_collections import ConfigDict
+
+from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.systems.gan import build_gan
+from drumgan_jax.training.tasks import build_task
+
+SHAPES = {
+    ("splice_loops", "full"): (256, 512, 1),
+    ("splice_loops", "small"): (256, 128, 1),
+    ("splice_loops", "tiny"): (64, 64, 1),
+    ("electrogan", "full"): (1024, 1024, 1),
+    ("electrogan", "small"): (256, 256, 1),
+    ("electrogan", "tiny"): (64, 128, 1),
+    ("drumgan_vst", "full"): (1024, 48, 2),
+    ("drumgan_vst", "small"): (1024, 48, 2),
+    ("drumgan_vst", "packaged"): (256, 48, 2),
+    ("drumgan_vst", "tiny"): (64, 32, 2),
+    ("style_drumsynth", "full"): (1, 16384, 1),
+    ("style_drumsynth", "small"): (1, 16384, 1),
+    ("style_drumsynth", "packaged"): (1, 8192, 1),
+    ("style_drumsynth", "tiny"): (1, 2048, 1),
+    ("pjloopgan", "full"): (64, 192, 1),
+    ("pjloopgan", "small"): (64, 192, 1),
+    ("pjloopgan", "tiny"): (32, 96, 1),
+}
+PHASES = {
+    "splice_loops": {"generator", "discriminator", "r1", "path_length"},
+    "electrogan": {"generator", "discriminator", "r1", "path_length"},
+    "drumgan_vst": {"generator", "discriminator"},
+    "style_drumsynth": {"generator", "discriminator"},
+    "pjloopgan": {"generator", "discriminator"},
+}
+# Of the generator at full size.
+PARAMETERS = {"splice_loops": 20e6, "electrogan": 20e6, "drumgan_vst": 5e6, "style_drumsynth": 15e6, "pjloopgan": 20e6}
+
+
+def load(repository: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, repository / "configs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fitted(config: ConfigDict) -> dict:
+    values = config.to_dict()
+    if values["representation"]["kind"] != "waveform":
+        values["representation"].update(mean=-4.0, std=2.0)
+    values["labels"] = ["kick", "snare", "cymbal"] if values["task"]["conditional"] else []
+    return values
+
+
+@pytest.mark.parametrize(("name", "variant"), SHAPES)
+def test_every_section_becomes_its_part(repository: Path, name: str, variant: str) -> None:
+    config = load(repository, name).get_config(variant)
+    values = fitted(config)
+    gan = build_gan(values, num_labels=len(values["labels"]))
+    assert gan.representation.shape == SHAPES[name, variant]
+    assert gan.generator.shape == gan.discriminator.shape == SHAPES[name, variant]
+    build_slicing(config.slicing)
+    build_preparation(config.preparation)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", PHASES)
+def test_full_size_lowers_on_four_devices(repository: Path, name: str) -> None:
+    config = load(repository, name).get_config("full")
+    task = build_task(fitted(config), make_mesh())
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(task.shapes.ema["params"]))
+    assert parameters > PARAMETERS[name]
+    rows = {"x": SHAPES[name, "full"], "labels": (3,), "soft_labels": (3,)}
+    batch = {key: jax.ShapeDtypeStruct((config.train.batch_size, *rows[key]), "float32") for key in task.keys}
+    lowered = task.lower(batch)
+    assert set(lowered) == PHASES[name]
+    assert all("stablehlo.convolution" in step.as_text() for step in lowered.values())
+
+
+def test_the_papers_grid_is_six_overrides_that_the_config_knows(repository: Path) -> None:
+    grid = load(repository, "electrogan_grid")
+    config = load(repository, "electrogan").get_config()
+    assert len(grid.RUNS) == 6
+    for overrides in grid.RUNS.values():
+        config.update_from_flattened_dict(overrides)
+        build_gan(fitted(config), num_labels=0)
+    assert config.optimizer.generator.learning_rate == 0.002
+    assert config.objective.r1_gamma == 10.0
+
+
+def test_an_unknown_variant_names_the_known_ones(repository: Path) -> None:
+    with pytest.raises(ValueError, match="full, small, tiny"):
+        load(repository, "splice_loops").get_config("huge")
+
+
+def test_the_rows_of_table_1_are_variants_with_one_generator(repository: Path) -> None:
+    """Networks a row looks through, score maps a network, and the sizes of the latents."""
+    module = load(repository, "pjloopgan")
+    rows = {
+        "stylegan2": (),
+        "stylegan2_early": (),
+        "vggish": ("vggish",),
+        "scnn_tags": ("scnn_tags",),
+        "scnn_loops": ("scnn_loops",),
+        "vggish_scnn_tags": ("vggish", "scnn_tags"),
+        "vggish_scnn_loops": ("vggish", "scnn_loops"),
+        "z512": ("vggish",),
+    }
+    for size in ("full", "small", "tiny"):
+        whole = module.get_config(size)
+        assert whole == module.get_config(f"{size}-vggish_scnn_loops")
+        for row, features in rows.items():
+            config = module.get_config(f"{size}-{row}")
+            assert set(config.get("features", {})) == set(features)
+            assert config.objective.kind == ("hinge" if features else "logistic")
+            latents = (512, 512) if row == "z512" else (32, 64)
+            assert (config.generator.z_dim, config.generator.w_dim) == latents
+            if row != "z512":
+                assert config.generator == whole.generator
+            assert config.representation == whole.representation
+    early, baseline = (module.get_config(f"full-{row}") for row in ("stylegan2_early", "stylegan2"))
+    assert early.train.total_images * 5 == baseline.train.total_images
+    critics = {row: build_gan(fitted(module.get_config(f"tiny-{row}")), 0).discriminator for row in rows}
+    maps = {
+        row: jax.eval_shape(critic.init_with_output, jax.random.key(0), _example(), None)[0]
+        for row, critic in critics.items()
+    }
+    assert {row: len(critique.scores) for row, critique in maps.items()} == {
+        row: 4 * len(features) or 1 for row, features in rows.items()
+    }
+
+
+def _example() -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((4, 32, 96, 1), "float32")

@@ -1,0 +1,60 @@
+"""The model that comes with the package, and what the README points to."""
+
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from drumgan_jax.audio.files import resample
+from drumgan_jax.evaluation.embedders import build_embedder
+from drumgan_jax.play.instrument import SHIPPED, Instrument, load
+
+SOUNDS = 48
+
+
+@pytest.fixture(scope="module")
+def instrument() -> Instrument:
+    return load()
+
+
+@pytest.mark.smoke
+def test_it_is_small_and_says_what_it_is(instrument: Instrument) -> None:
+    assert SHIPPED.stat().st_size < 12 * 2**20
+    assert SHIPPED.with_suffix(".md").is_file()
+    assert instrument.label_names == ("kick", "snare", "cymbal")
+    assert len(instrument.components()) > 0
+
+
+def test_its_classes_are_heard_as_such(instrument: Instrument) -> None:
+    """Asking for a class makes it likelier, by the packaged classifier; no sound is silent or far beyond full scale."""
+    classifier = build_embedder("drums")
+    predict = jax.jit(classifier.features)
+    heard = np.zeros((3, 3))
+    for number, name in enumerate(instrument.label_names):
+        waveforms = instrument.sample(range(SOUNDS), labels=name).waveforms
+        assert np.isfinite(waveforms).all()
+        assert np.abs(waveforms).max(axis=1).min() > 0.05
+        assert np.abs(waveforms).max() < 4.0
+        windows = np.stack([resample(one, instrument.sample_rate, classifier.sample_rate) for one in waveforms])
+        windows = windows[:, : classifier.window]
+        windows = np.pad(windows, ((0, 0), (0, classifier.window - windows.shape[1])))
+        heard[number] = softmax(np.asarray(predict(classifier.variables, windows).logits), axis=1).mean(axis=0)
+    assert classifier.classes == instrument.label_names
+    np.testing.assert_array_equal(heard.argmax(axis=0), [0, 1, 2])
+
+
+def test_a_sound_is_encoded_and_played_again(instrument: Instrument) -> None:
+    sounds = instrument.sample([7], labels="kick")
+    again = instrument.render(instrument.vary(instrument.encode(sounds.waveforms[0], instrument.sample_rate), 0.1, 3))
+    assert again.waveforms.shape == sounds.waveforms.shape
+    assert np.isfinite(again.waveforms).all()
+
+
+def test_what_the_readme_points_to_is_there(repository: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (repository / "README.md").read_text())
+    assert len(links) > 5
+    missing = [link for link in links if "://" not in link and not (repository / link).exists()]
+    assert not missing

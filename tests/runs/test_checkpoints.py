@@ -1,0 +1,251 @@
+"""Checkpoints: exact, retained, whole or ignored, and a full disk told in one sentence."""
+
+import collections
+import errno
+import gc
+import os
+import shutil
+import subprocess
+import warnings
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.runs import checkpoints as module
+from drumgan_jax.runs.checkpoints import Checkpoints, is_disk_full, load_ema
+from drumgan_jax.runs.config import complete_steps
+from drumgan_jax.core.mesh import make_mesh
+
+METRIC = "log_mel/frechet"
+
+
+@flax.struct.dataclass
+class State:
+    step: jax.Array
+    weights: dict
+    ema: dict | None
+
+
+SPLIT, WHOLE = P("fsdp"), P()
+
+
+def make_state(step, size=64, spec=SPLIT, fsdp=2):
+    mesh = make_mesh(-1, fsdp)
+    weights = jax.device_put(jnp.arange(size, dtype=jnp.float32) + step, NamedSharding(mesh, spec))
+    ema = {"params": {"layer": {"kernel": weights * 2}}, "statistics": {"w_average": jnp.ones(3)}}
+    return State(jnp.int32(step), {"a": (weights, {})}, ema)
+
+
+def target_of(state):
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), state)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    with_scores = {2: {METRIC: 0.5}, 4: {METRIC: 3.0}}
+    checkpoints = Checkpoints(tmp_path, keep=2, metric=METRIC)
+    for step in range(1, 7):
+        checkpoints.save(step, make_state(step), with_scores.get(step))
+    yield tmp_path, checkpoints
+    checkpoints.close()
+
+
+# Where a read fails, Orbax leaves tasks and coroutines behind that were never awaited, and they warn when collected.
+LEFTOVERS = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture
+def failed_reads():
+    """Collects what LEFTOVERS is about within the test that caused it."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        gc.collect()
+
+
+@pytest.mark.smoke
+def test_last_and_best_are_kept_and_come_back(saved):
+    run_dir, checkpoints = saved
+    checkpoints.wait()
+    assert complete_steps(run_dir / "checkpoints") == [2, 5, 6]
+    assert checkpoints.best() == (2, 0.5)
+    assert checkpoints.latest == 6
+    again = Checkpoints(run_dir, keep=2, metric=METRIC)
+    # Laid out otherwise than it was saved: on another mesh.
+    target = target_of(make_state(0, spec=WHOLE, fsdp=1))
+    state, step = again.restore(target)
+    assert step == 6
+    assert state.weights["a"][0].sharding == target.weights["a"][0].sharding
+    for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(make_state(6)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert again.best() == (2, 0.5)
+    again.save(6, state)  # there already: nothing to do
+    again.close()
+
+
+def test_ema_loads_alone_without_its_tree(saved):
+    run_dir, checkpoints = saved
+    checkpoints.wait()
+    ema, step = load_ema(run_dir)
+    assert step == 6
+    kernel = ema["params"]["layer"]["kernel"]
+    assert isinstance(kernel, np.ndarray)
+    np.testing.assert_array_equal(kernel, (np.arange(64) + 6) * 2)
+    np.testing.assert_array_equal(ema["statistics"]["w_average"], np.ones(3))
+    assert load_ema(run_dir, 2)[0]["params"]["layer"]["kernel"][0] == 4
+    with pytest.raises(BadInput, match=r"has no checkpoint of step 3; it has 2, 5, 6"):
+        load_ema(run_dir, 3)
+    with pytest.raises(BadInput, match="has no complete checkpoint"):
+        load_ema(run_dir / "checkpoints")
+
+
+def test_a_state_may_be_donated_while_it_is_saved(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=1, metric=METRIC)
+    state = make_state(1, size=2**20)
+    before = np.array(state.weights["a"][0])
+    spoil = jax.jit(lambda s: jax.tree.map(lambda leaf: leaf * 0 - 1, s), donate_argnums=0)
+    checkpoints.save(1, state)
+    state = spoil(state)
+    jax.block_until_ready(state)
+    restored, _ = checkpoints_after(checkpoints, tmp_path, state)
+    np.testing.assert_array_equal(restored.weights["a"][0], before)
+
+
+def checkpoints_after(checkpoints, run_dir, state):
+    checkpoints.close()
+    again = Checkpoints(run_dir, keep=1, metric=METRIC)
+    try:
+        return again.restore(target_of(state))
+    finally:
+        again.close()
+
+
+def test_half_written_folders_are_ignored(saved):
+    run_dir, checkpoints = saved
+    checkpoints.close()
+    folder = run_dir / "checkpoints"
+    (folder / "9").mkdir()
+    shutil.copytree(folder / "6", folder / "8.orbax-checkpoint-tmp")
+    again = Checkpoints(run_dir, keep=2, metric=METRIC)
+    _, step = again.restore(target_of(make_state(0)))
+    assert step == 6
+    assert load_ema(run_dir)[1] == 6
+    again.save(9, make_state(9))
+    again.close()
+    assert complete_steps(folder)[-1] == 9
+
+
+@LEFTOVERS
+def test_damaged_checkpoints_are_set_aside(saved, failed_reads):
+    run_dir, checkpoints = saved
+    checkpoints.close()
+    folder = run_dir / "checkpoints"
+    damage(folder / "6")
+    again = Checkpoints(run_dir, keep=1, metric=METRIC)
+    state, step = again.restore(target_of(make_state(0)))
+    assert step == 5
+    assert (folder / "unreadable-6").is_dir()
+    np.testing.assert_array_equal(state.weights["a"][0], make_state(5).weights["a"][0])
+    again.save(6, make_state(6))
+    again.close()
+    assert complete_steps(folder) == [2, 6]
+
+
+@LEFTOVERS
+def test_nothing_readable_is_not_a_new_start(saved, failed_reads):
+    run_dir, checkpoints = saved
+    checkpoints.close()
+    for step in complete_steps(run_dir / "checkpoints"):
+        damage(run_dir / "checkpoints" / str(step))
+    again = Checkpoints(run_dir, keep=1, metric=METRIC)
+    with pytest.raises(BadInput, match=r"none of the checkpoints in .* can be read"):
+        again.restore(target_of(make_state(0)))
+    again.close()
+    assert len(complete_steps(run_dir / "checkpoints")) == 3
+    with pytest.raises(BadInput, match=r"/6 cannot be read \(.*give another step"):
+        load_ema(run_dir)
+
+
+def damage(path):
+    for file in [file for file in path.rglob("*") if file.is_file() and file.parent.name == "d"]:
+        file.write_bytes(b"\0" * file.stat().st_size)
+
+
+def test_no_checkpoint_is_a_new_start(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=1, metric=METRIC)
+    assert checkpoints.restore(target_of(make_state(0))) is None
+    assert checkpoints.latest is None
+    assert checkpoints.best() is None
+    checkpoints.close()
+
+
+def test_a_disk_about_to_be_full_is_told_before_writing(saved, monkeypatch):
+    _, checkpoints = saved
+    checkpoints.wait()
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage(10**6, 10**6 - 1000, 1000))
+    expected = (
+        r"checkpoints is too full .* needs 1,0\d\d,\d\d\d bytes and has 1,000 bytes free; the last good one is step 6;"
+    )
+    with pytest.raises(BadInput, match=expected):
+        checkpoints.save(7, make_state(7))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_write_errors_of_a_full_disk_are_translated(saved, monkeypatch, number):
+    _, checkpoints = saved
+    checkpoints.wait()
+
+    class Response:
+        def result(self):
+            try:
+                raise OSError(number, os.strerror(number))
+            except OSError as error:
+                raise ValueError("RESOURCE_EXHAUSTED: writing failed") from error
+
+    checkpoints._response = Response()
+    with pytest.raises(BadInput, match=r"too full for a checkpoint: it has .* bytes free; the last good one is step 6"):
+        checkpoints.wait()
+    assert is_disk_full(ValueError(f"tensorstore: {os.strerror(number)} [path]"))
+    assert not is_disk_full(ValueError("something else"))
+
+
+def test_a_really_full_disk(tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", mount], capture_output=True).returncode:
+        pytest.skip("no permission to mount a small disk")
+    try:
+        checkpoints = Checkpoints(mount, keep=1, metric=METRIC)
+        random = jax.device_put(np.random.default_rng(0).normal(size=2**18).astype(np.float32))
+        state = make_state(1).replace(weights={"a": (random, {})})
+        checkpoints.save(1, state)
+        checkpoints.wait()
+        # Passes the check beforehand, and runs full while it is written.
+        checkpoints._check_room = lambda state: None
+        (mount / "other").write_bytes(b"\1" * (shutil.disk_usage(mount).free - 2**19))
+        with pytest.raises(BadInput, match=r"too full for a checkpoint: .*; the last good one is step 1; make room"):
+            save_and_wait(checkpoints, state)
+        checkpoints.close()
+        (mount / "other").unlink()
+        again = Checkpoints(mount, keep=1, metric=METRIC)
+        _, step = again.restore(target_of(state))
+        assert step == 1
+        again.save(2, state)
+        again.close()
+        assert complete_steps(mount / "checkpoints") == [2]
+    finally:
+        subprocess.run(["umount", "--lazy", mount], check=True)
+
+
+def save_and_wait(checkpoints, state):
+    checkpoints.save(2, state)
+    checkpoints.wait()
