@@ -90,10 +90,10 @@ def measure(name: str, target_name: str, waveforms: np.ndarray) -> dict[str, Any
     """Errors of a conversion, and of the nearest bands where the representation has bands."""
     representation, target = REPRESENTATIONS[name], TARGETS[target_name]
     waveforms = waveforms[:, : representation.num_samples]
-    features = np.asarray(jax.jit(representation.features)(waveforms))
+    features = np.asarray(jax.jit(representation.transform)(waveforms))
     axes = (0, 2, 3) if isinstance(representation, LogMel) else (0, 1, 2, 3)
     mean, std = (statistic(features, axis=axes, keepdims=True)[0] for statistic in (np.mean, np.std))
-    fitted = representation.with_statistics(mean, std)
+    fitted = representation.with_normalization(mean, std)
     conversion = Conversion(fitted, target)
     found = np.asarray(jax.jit(conversion)(jax.jit(fitted.encode)(waveforms)))[..., 0]
     hop = target.hop_length

@@ -84,7 +84,7 @@ def throughput(name: str, rounds: int) -> dict[str, float | None]:
     """Windows a second of an embedder, and, unless it takes minutes, the share of embedding in measuring with it."""
     embedder = embedder_of(name)
     windows = jnp.asarray(noises(WINDOWS_PER_DEVICE, embedder.window))
-    compiled = jax.jit(embedder.features)
+    compiled = jax.jit(embedder.embed)
     variables = jax.device_put(embedder.variables)
     seconds = best_of(rounds, lambda: compiled(variables, windows))
     rate = WINDOWS_PER_DEVICE / seconds
@@ -96,7 +96,7 @@ def throughput(name: str, rounds: int) -> dict[str, float | None]:
 
     def measured() -> None:
         stream = Stream(SOUNDS, [Sound(one, 44_100, "noise") for one in sounds])
-        seen = suite.look(stream)
+        seen = suite.embed(stream)
         suite.compare(seen, seen)
 
     measured()
@@ -133,7 +133,7 @@ def training_share(name: str, config: Any, rounds: int) -> dict[str, float]:
     rate = gan.representation.sample_rate
 
     def seen() -> Any:
-        return suite.look(Stream(few, [Sound(one, rate, "noise") for one in waveforms]))
+        return suite.embed(Stream(few, [Sound(one, rate, "noise") for one in waveforms]))
 
     embedding = best_of(rounds, seen) / few
     rows = seen()

@@ -27,7 +27,7 @@ from benchmarks.bench_training_step import ON_CPU, matrix_peak, seconds
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.networks import progressive, style_waveform
 from drumgan_jax.networks.convolution import DIMENSIONS, convolve
-from drumgan_jax.networks.growing import enlarge
+from drumgan_jax.networks.growing import upsample_nearest
 from drumgan_jax.networks.waveform_layers import same_convolution
 from drumgan_jax.training.tasks.gan import GanTask, build_gan_task
 
@@ -37,7 +37,7 @@ LABELS = ["kick", "snare", "cymbal"]
 
 def plain_enlarging(x: jax.Array, kernel: jax.Array, factors: tuple[int, int]) -> jax.Array:
     """What `enlarge_and_convolve` computes, one after the other."""
-    return convolve(enlarge(x, (x.shape[1] * factors[0], x.shape[2] * factors[1])), kernel)
+    return convolve(upsample_nearest(x, (x.shape[1] * factors[0], x.shape[2] * factors[1])), kernel)
 
 
 def plain_doubling(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -22,7 +22,7 @@ from drumgan_jax.configs import pjloopgan
 from benchmarks.bench_one_shot_steps import copy_of
 from benchmarks.bench_training_step import ON_CPU, seconds
 from drumgan_jax.core.mesh import make_mesh
-from drumgan_jax.systems.features import PUBLISHED, RANDOM, described
+from drumgan_jax.systems.feature_networks import PUBLISHED, RANDOM, described
 from drumgan_jax.training.tasks.gan import GanTask, build_gan_task
 
 SIZE = "tiny" if ON_CPU else "full"
@@ -51,12 +51,12 @@ def task_of(row: str, batch: int) -> GanTask:
     config.train.compute_dtype = "auto"
     values = json.loads(config.to_json())
     values["representation"] |= {"mean": 0.0, "std": 1.0}
-    for feature in values.get("features", {}).values():
+    for feature in values.get("feature_networks", {}).values():
         if feature["weights"] in PUBLISHED:
             network: Any = PUBLISHED[feature["weights"]].network
             fields = {"vggish": ("widths",), "short_chunk": ("channels", "blocks")}[feature["kind"]]
             feature |= {"weights": RANDOM, "network": {field: getattr(network, field) for field in fields}}
-    values["features"] = described(values.get("features", {}))
+    values["feature_networks"] = described(values.get("feature_networks", {}))
     return build_gan_task(values | {"labels": []}, make_mesh())
 
 

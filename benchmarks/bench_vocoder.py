@@ -109,7 +109,7 @@ def tone(path: str) -> list[dict[str, Any]]:
     long: Any = dataclasses.replace(trained.vocoder, representation=dataclasses.replace(scale, num_frames=frames))
     length = long.representation.num_samples
     rng = np.random.default_rng(0)
-    make = jax.jit(lambda x: long.render(trained.variables, long.representation.features(x)))
+    make = jax.jit(lambda x: long.render(trained.variables, long.representation.transform(x)))
     rows = []
     for name, level in (("noise at -20 dB", 0.1), ("noise at -60 dB", 0.001), ("silence", 0.0)):
         original = (level * rng.standard_normal(length)).astype(np.float32)

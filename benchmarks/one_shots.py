@@ -41,7 +41,7 @@ from drumgan_jax.evaluation.encoding import latent_scores
 from drumgan_jax.evaluation.pairs import measure_pair, sum_up
 from drumgan_jax.evaluation.report import table
 from drumgan_jax.evaluation.suite import Suite
-from drumgan_jax.networks.growing import shrink
+from drumgan_jax.networks.growing import average_pool
 from drumgan_jax.play.instrument import Instrument, load
 
 STEPS = 9
@@ -137,7 +137,7 @@ def averages(instrument: Instrument, data: str) -> dict[str, list[float]]:
     for name, centred in (("start", False), ("centre", True)):
         x = encode(dataclasses.replace(representation, centred=centred), jnp.asarray(waveforms))
         energy = jnp.mean(jnp.square(x))
-        left[name] = [float(jnp.mean(jnp.square(shrink(x, size))) / energy) for size in sizes]
+        left[name] = [float(jnp.mean(jnp.square(average_pool(x, size))) / energy) for size in sizes]
     columns = ["phases as of the window's", *("x".join(map(str, size)) for size in sizes)]
     show(columns, [[name, *(f"{share:.3f}" for share in shares)] for name, shares in left.items()])
     return left
@@ -180,11 +180,11 @@ def distances(instrument: Instrument, data: str, count: int) -> dict[str, dict[s
         rows = labels[(start + np.arange(number)) % len(labels)]
         return instrument.sample(range(start, start + number), labels=rows).waveforms
 
-    real = suite.look(recorded("test"))
+    real = suite.embed(recorded("test"))
     found = {
-        "generated": suite.compare(real, suite.look(sampled(sample, count, rate, 16))).scores,
-        "train": suite.compare(real, suite.look(recorded("train"))).scores,
-        "test": suite.compare(real, suite.look(recorded("test"))).scores,
+        "generated": suite.compare(real, suite.embed(sampled(sample, count, rate, 16))).scores,
+        "train": suite.compare(real, suite.embed(recorded("train"))).scores,
+        "test": suite.compare(real, suite.embed(recorded("test"))).scores,
     }
     names = list(found["generated"])
     show(["against test", *names], [[side, *(f"{scores[n]:.4g}" for n in names)] for side, scores in found.items()])
@@ -200,7 +200,7 @@ def show(columns: list[str], rows: list[list[str]]) -> None:
 def _classifier() -> tuple[Embedder, Callable[[jax.Array], np.ndarray]]:
     """The packaged classifier, and its logits of windows [batch, window]."""
     classifier = build_embedder("drums")
-    features = jax.jit(classifier.features)
+    features = jax.jit(classifier.embed)
     return classifier, lambda windows: np.asarray(features(classifier.variables, windows).logits)
 
 

@@ -3,7 +3,7 @@
     python benchmarks/round_trip.py [--sounds=8] [--json=PATH]
 
 Recorded one-shots, one after the other, from beside the checkout if they are there, else procedural noise bursts;
-electrogan's representation is made for dense music and is measured on the mixes as well. Statistics are fitted on
+electrogan's representation is made for dense music and is measured on the mixes as well. ObjectiveState are fitted on
 the same sounds. Exact representations: signal to noise ratio against the waveform less what the Nyquist bin holds,
 at least 80 dB. Those without phase: spectral convergence (0 is perfect, 1 is as far as silence), first of the encoded
 magnitudes against the waveform's (the floor, the clip, the mel bands), then of the decoded waveform against the encoded
@@ -21,7 +21,7 @@ import numpy as np
 
 from drumgan_jax.audio.files import read_audio, resample
 from drumgan_jax.audio.phase import spectral_convergence
-from drumgan_jax.audio.representations import build_representation, decode, encode, features
+from drumgan_jax.audio.representations import build_representation, decode, encode, transform
 from drumgan_jax.audio.stft import stft
 from drumgan_jax.core import parts
 
@@ -64,9 +64,11 @@ def sounds(material: str, sample_rate: int, length: int, count: int) -> np.ndarr
 
 def fitted(representation: parts.Representation, waveform: jax.Array) -> parts.Representation:
     """The representation with the mean and standard deviation of these waveforms' features."""
-    raw = np.asarray(features(representation, waveform), np.float64)
-    axes = (0, *(axis + 1 for axis, size in enumerate(representation.statistics_shape) if size == 1))
-    return representation.with_statistics(raw.mean(axis=axes, keepdims=True)[0], raw.std(axis=axes, keepdims=True)[0])
+    raw = np.asarray(transform(representation, waveform), np.float64)
+    axes = (0, *(axis + 1 for axis, size in enumerate(representation.normalization_shape) if size == 1))
+    return representation.with_normalization(
+        raw.mean(axis=axes, keepdims=True)[0], raw.std(axis=axes, keepdims=True)[0]
+    )
 
 
 def measure(system: str, material: str, count: int) -> dict:

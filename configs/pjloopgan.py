@@ -21,7 +21,7 @@ it does not have (0.8 and 16/17 of the learning rates), its discriminator steps 
 scores of two feature networks, where the paper and we judge them one by one.
 
 The published weights are fetched by `drumgan weights get NAME`. Where they are not to be had, `small` and `tiny` have
-random ones, and --config.features.scnn_loops.weights=FILE takes a classifier that was trained here
+random ones, and --config.feature_networks.scnn_loops.weights=FILE takes a classifier that was trained here
 (configs/loop_classifier.py). The paper reports for drums, of rows A (real) to H: IS 16.30, 5.58, 5.21, 5.87, 4.75,
 4.45, 6.22, 6.31 and FAD 0.01, 2.50, 3.40, 3.03, 8.18, 7.21, 2.45, 2.34.
 `tiny` is measured in docs/loops.md; `full` and `small` are not yet trained.
@@ -89,7 +89,7 @@ def full() -> ConfigDict:
         "stddev_group": 4,  # R
         "separable": True,  # R
     }
-    config.features = {
+    config.feature_networks = {
         "vggish": _feature("vggish", "vggish"),  # converted: O; the release feeds all what the generator writes
         "scnn_tags": _feature("short_chunk", "short_chunk_tags"),
         "scnn_loops": _feature("short_chunk", "short_chunk_drum_loops"),
@@ -136,7 +136,7 @@ def _feature(kind: str, weights: str) -> dict:
 def _make_random(config: ConfigDict, vggish: tuple[int, ...], channels: int) -> None:
     """Random weights for all feature networks, in place."""
     fields = {"vggish": {"widths": vggish}, "short_chunk": {"channels": channels}}
-    for seed, feature in enumerate(config.features.values()):
+    for seed, feature in enumerate(config.feature_networks.values()):
         feature.update(weights="random", seed=seed, network=fields[feature.kind])
 
 
@@ -148,8 +148,8 @@ def _varied(size: Callable[[], ConfigDict], change: Callable[[ConfigDict], None]
 
 def _judge_features(config: ConfigDict, names: tuple[str, ...]) -> None:
     """Rows D to H: through some of the feature networks, in place."""
-    for name in set(config.features) - set(names):
-        del config.features[name]
+    for name in set(config.feature_networks) - set(names):
+        del config.feature_networks[name]
 
 
 def _judge_spectrograms(config: ConfigDict, r1_gamma: float) -> None:
@@ -162,7 +162,7 @@ def _judge_spectrograms(config: ConfigDict, r1_gamma: float) -> None:
     )
     config.objective = baseline.objective
     config.objective.r1_gamma = r1_gamma
-    del config.features
+    del config.feature_networks
 
 
 def _stop_early(config: ConfigDict, r1_gamma: float) -> None:

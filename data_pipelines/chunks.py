@@ -85,7 +85,7 @@ def process_chunk(job: Job, chunk: Chunk) -> None:
         BadInput: the disk refuses.
     """
     directory = Path(job.directory)
-    total = Moments.none(job.representation.statistics_shape)
+    total = Moments.none(job.representation.normalization_shape)
     rows = []
     try:
         with _PartWriter(directory, chunk.index) as writer:
@@ -107,13 +107,13 @@ def process_chunk(job: Job, chunk: Chunk) -> None:
 def _process_item(job: Job, split: str, item: Item, writer: "_PartWriter") -> tuple[dict[str, Any], Moments]:
     """Write the examples of one recording; return its row of the report and the moments of its features."""
     row: dict[str, Any] = {"path": item.path, "source": item.source, "label": item.label, "split": split, "kept": 0}
-    total = Moments.none(job.representation.statistics_shape)
+    total = Moments.none(job.representation.normalization_shape)
     for piece in _pieces(job, split, item):
         if isinstance(piece, Skip):
             row.setdefault("skipped", []).append({"start": round(piece.start, 3), "reason": piece.reason})
             continue
         x = _features(job.representation, piece.waveform)
-        total = total.merge(Moments.of(x, job.representation.statistics_shape))
+        total = total.merge(Moments.of(x, job.representation.normalization_shape))
         example = {
             "x": x,
             "audio": np.round(np.clip(piece.waveform, -1, 1) * 32767).astype(np.int16),
@@ -155,7 +155,7 @@ def _without_path(problem: BadInput, item: Item) -> str:
 
 def _features(representation: Representation, waveform: np.ndarray) -> np.ndarray:
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return np.asarray(representations.features(representation, waveform[None].astype(np.float32)))[0]
+        return np.asarray(representations.transform(representation, waveform[None].astype(np.float32)))[0]
 
 
 @functools.lru_cache(maxsize=2)

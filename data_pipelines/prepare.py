@@ -214,8 +214,8 @@ def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[di
     from drumgan_jax.data.records import write_index
 
     parts = Path(job.directory)
-    moments = report.fitted_moments(parts, job.representation.statistics_shape)
-    representation = job.representation.with_statistics(moments.mean, moments.std)
+    moments = report.fitted_moments(parts, job.representation.normalization_shape)
+    representation = job.representation.with_normalization(moments.mean, moments.std)
     fitted = settings_of(representation)
     (directory / "representation.json").write_text(json.dumps(fitted, indent=1))
     counts = report.write(directory / report.REPORT_NAME, parts, {**settings, "representation": fitted}, others)

@@ -22,7 +22,7 @@ def projected_config(data_dir: Path, **sections: dict[str, Any]) -> ConfigDict:
     config = tiny_config(data_dir)
     config.representation = LOG_MEL
     config.discriminator = {"kind": "projected", "chunks": 2, "mixing_channels": 2, "stddev_group": 4}
-    config.features = {"loops": {"kind": "short_chunk", "weights": str(data_dir / "loops.npz"), "input": ""}}
+    config.feature_networks = {"loops": {"kind": "short_chunk", "weights": str(data_dir / "loops.npz"), "input": ""}}
     config.objective = {"kind": "hinge"}
     config.task.conditional = False
     for section, values in sections.items():

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.sharding import Mesh
+from training_cases import tiny_config
 
 from drumgan_jax.audio.representations import build_representation
-from drumgan_jax.core.parts import Critique
+from drumgan_jax.core.parts import DiscriminatorOutput
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.objectives.regularizer import Match, Regularizer
 from drumgan_jax.runs.settings import AdamSettings, EvaluationSettings, TrainSettings
@@ -53,9 +54,9 @@ class ToyDiscriminator(nn.Module):
     """The score is b times the mean of x."""
 
     @nn.compact
-    def __call__(self, x: Array, labels: Array | None) -> Critique:
+    def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
         b = self.param("b", nn.initializers.constant(START_B), ())
-        return Critique((b * x.mean(axis=(1, 2, 3)),))
+        return DiscriminatorOutput((b * x.mean(axis=(1, 2, 3)),))
 
 
 def generator_penalty(match: Match, statistics: Any, key: Array) -> Any:
@@ -66,7 +67,7 @@ def generator_penalty(match: Match, statistics: Any, key: Array) -> Any:
 
 def discriminator_penalty(match: Match, statistics: Any, key: Array) -> Any:
     """The mean square of the scores of real examples."""
-    value = D_WEIGHT * jnp.mean(jnp.square(match.discriminate(match.real).scores[0]))
+    value = D_WEIGHT * jnp.mean(jnp.square(match.discriminate(match.real).logits[0]))
     return value, statistics, {"toy/discriminator": value}
 
 
@@ -84,14 +85,14 @@ class ToyObjective:
             Regularizer("toy_g", "generator", self.g_interval, generator_penalty),
         )
 
-    def initial_statistics(self) -> dict[str, Array]:
+    def initial_state(self) -> dict[str, Array]:
         return {"calls": jnp.zeros(())}
 
-    def discriminator_loss(self, real: Critique, fake: Critique, labels: Any) -> Any:
-        return jnp.mean(fake.scores[0]) - jnp.mean(real.scores[0]), {}
+    def discriminator_loss(self, real: DiscriminatorOutput, fake: DiscriminatorOutput, labels: Any) -> Any:
+        return jnp.mean(fake.logits[0]) - jnp.mean(real.logits[0]), {}
 
-    def generator_loss(self, fake: Critique, labels: Any) -> Any:
-        return -jnp.mean(fake.scores[0]), {}
+    def generator_loss(self, fake: DiscriminatorOutput, labels: Any) -> Any:
+        return -jnp.mean(fake.logits[0]), {}
 
 
 def build_toy_task(config: Mapping[str, Any], mesh: Mesh) -> GanTask:
@@ -114,3 +115,11 @@ def build_toy_task(config: Mapping[str, Any], mesh: Mesh) -> GanTask:
 
 # Importing this module makes the kind known, in a test's own process too.
 tasks.TASKS["toy"] = build_toy_task
+
+
+def toy_config(data_dir, **sections):
+    """The loop with networks that compile in a moment; random latents and noise matter."""
+    task = sections.pop("task", {"kind": "toy", "gain": 0.3})
+    config = tiny_config(data_dir, **sections)
+    config.task = task
+    return config

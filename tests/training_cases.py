@@ -53,8 +53,8 @@ def write_dataset(
         -seconds * rng.uniform(10, 80, (count, 1))
     )
     waveforms = (waveforms / np.abs(waveforms).max(axis=1, keepdims=True)).astype(np.float32)
-    x = np.asarray(raw.features(jnp.asarray(waveforms)))
-    fitted = raw.with_statistics(float(x.mean()), float(x.std()))
+    x = np.asarray(raw.transform(jnp.asarray(waveforms)))
+    fitted = raw.with_normalization(float(x.mean()), float(x.std()))
     (directory / "representation.json").write_text(json.dumps(settings_of(fitted)))
 
     features = tfds.features.FeaturesDict(

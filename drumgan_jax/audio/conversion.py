@@ -159,7 +159,7 @@ class Conversion:
         check_example(source, x)
         if source.mean is None:
             raise BadInput("the representation has no fitted mean and std; use that of a prepared data set.")
-        mean, deviation = (np.float32(value).reshape(source.statistics_shape) for value in (source.mean, source.std))
+        mean, deviation = (np.float32(value).reshape(source.normalization_shape) for value in (source.mean, source.std))
         features = (x.astype(jnp.float32) * (deviation * np.float32(source.sigmas)) + mean)[..., 0]
         features = jnp.matmul(features, _interpolation(self._places(), source.num_frames), precision="highest")
         if isinstance(source, LogMel) and self._is_alike:

@@ -243,7 +243,7 @@ class LogMelFrontEnd(FrontEnd):
             BadInput: the waveforms have another length.
         """
         self._require_length(waveform)
-        return (self.representation.features(waveform) - self.mean) / self.std
+        return (self.representation.transform(waveform) - self.mean) / self.std
 
 
 # By the `kind` of a config's section.

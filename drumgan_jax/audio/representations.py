@@ -1,7 +1,7 @@
 """The five ways to write a waveform as the array a network sees, each with its inverse.
 
 All are parts.Representation: frozen, hashable, float32 pure functions usable inside jit. The module functions
-`features`, `encode` and `decode` are the same methods, compiled once per representation and batch shape.
+`coefficients`, `encode` and `decode` are the same methods, compiled once per representation and batch shape.
 """
 
 import dataclasses
@@ -43,26 +43,26 @@ class Waveform:
         return 1, self.num_samples, 1
 
     @property
-    def statistics_shape(self) -> tuple[int, int, int]:
+    def normalization_shape(self) -> tuple[int, int, int]:
         """(1, 1, 1)."""
         return 1, 1, 1
 
-    def with_statistics(self, mean: Any, std: Any) -> Self:
+    def with_normalization(self, mean: Any, std: Any) -> Self:
         """The representation itself: it has no use for statistics."""
         return self
 
-    def features(self, waveform: Array) -> Array:
+    def transform(self, waveform: Array) -> Array:
         """The waveform [batch, 1, samples, 1] of [batch, samples]."""
         check_waveform(self, waveform)
         return waveform[:, None, :, None]
 
-    def normalize(self, features: Array) -> Array:
-        """The features as they are."""
-        return features
+    def normalize(self, coefficients: Array) -> Array:
+        """The coefficients as they are."""
+        return coefficients
 
     def encode(self, waveform: Array) -> Array:
         """The waveform [batch, 1, samples, 1] of [batch, samples]."""
-        return self.features(waveform)
+        return self.transform(waveform)
 
     def decode(self, x: Array, key: Array) -> Array:
         """Waveforms [batch, samples] of x [batch, 1, samples, 1]; the key is not needed."""
@@ -112,9 +112,9 @@ def differences(a: parts.Representation, b: parts.Representation, seen: bool = F
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def features(representation: parts.Representation, waveform: Array) -> Array:
-    """`representation.features`, compiled: [batch, freq, time, channels] of waveforms [batch, samples]."""
-    return representation.features(waveform)
+def transform(representation: parts.Representation, waveform: Array) -> Array:
+    """`representation.transform`, compiled: [batch, freq, time, channels] of waveforms [batch, samples]."""
+    return representation.transform(waveform)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -28,7 +28,7 @@ class _Spectral(abc.ABC):
         hop_length: samples from one frame to the next.
         num_frames: frames of one example.
         win_length: Hann window in samples; None for n_fft.
-        mean: fitted mean of the features, a number or nested tuples of statistics_shape; None until fitted.
+        mean: fitted mean of the coefficients, a number or nested tuples of normalization_shape; None until fitted.
         std: fitted standard deviation, likewise.
     """
 
@@ -56,7 +56,7 @@ class _Spectral(abc.ABC):
             raise BadInput("representation.mean and representation.std go together; give both or neither.")
         if self.mean is not None:
             for name in ("mean", "std"):
-                object.__setattr__(self, name, _statistic(name, getattr(self, name), self.statistics_shape))
+                object.__setattr__(self, name, _statistic(name, getattr(self, name), self.normalization_shape))
             if np.min(self.std) <= 0.0:
                 raise BadInput(
                     "representation.std is not above zero everywhere (recordings that are silent or all the same);"
@@ -79,12 +79,12 @@ class _Spectral(abc.ABC):
         return self.n_fft // 2, self.num_frames, 1
 
     @property
-    def statistics_shape(self) -> tuple[int, int, int]:
+    def normalization_shape(self) -> tuple[int, int, int]:
         """(1, 1, 1): one mean and one standard deviation of the whole data set."""
         return 1, 1, 1
 
-    def with_statistics(self, mean: Any, std: Any) -> Self:
-        """The same representation with fitted statistics, array-likes that broadcast to statistics_shape.
+    def with_normalization(self, mean: Any, std: Any) -> Self:
+        """The same representation with fitted statistics, array-likes that broadcast to normalization_shape.
 
         Raises:
             BadInput: a value is not finite, a standard deviation not above zero, or the shape is another.
@@ -92,12 +92,12 @@ class _Spectral(abc.ABC):
         return dataclasses.replace(self, mean=mean, std=std)
 
     @abc.abstractmethod
-    def features(self, waveform: Array) -> Array:
+    def transform(self, waveform: Array) -> Array:
         """Features before normalisation [batch, freq, time, channels] of waveforms [batch, samples]."""
 
     @abc.abstractmethod
-    def normalize(self, features: Array) -> Array:
-        """What the networks see, from features of the same shape; BadInput if no statistics are fitted."""
+    def normalize(self, coefficients: Array) -> Array:
+        """What the networks see, from coefficients of the same shape; BadInput if no statistics are fitted."""
 
     @abc.abstractmethod
     def decode(self, x: Array, key: Array) -> Array:
@@ -105,7 +105,7 @@ class _Spectral(abc.ABC):
 
     def encode(self, waveform: Array) -> Array:
         """What the networks see [batch, freq, time, channels], of waveforms [batch, samples]."""
-        return self.normalize(self.features(waveform))
+        return self.normalize(self.transform(waveform))
 
     @property
     def loudest(self) -> float:
@@ -117,7 +117,9 @@ class _Spectral(abc.ABC):
             raise BadInput(
                 "the representation has no fitted mean and std; prepare a data set and use its representation."
             )
-        mean, std = (jnp.asarray(value, jnp.float32).reshape(self.statistics_shape) for value in (self.mean, self.std))
+        mean, std = (
+            jnp.asarray(value, jnp.float32).reshape(self.normalization_shape) for value in (self.mean, self.std)
+        )
         return mean, std
 
     def _spectrum(self, waveform: Array) -> Array:
@@ -157,14 +159,14 @@ class Complex(_Spectral):
         """(n_fft / 2, num_frames, 2)."""
         return self.n_fft // 2, self.num_frames, 2
 
-    def features(self, waveform: Array) -> Array:
+    def transform(self, waveform: Array) -> Array:
         """Real and imaginary parts [batch, n_fft / 2, time, 2] of waveforms [batch, samples]."""
         spectrum = self._spectrum(waveform)[:, :, :-1]
         return jnp.swapaxes(jnp.stack([jnp.real(spectrum), jnp.imag(spectrum)], axis=-1), 1, 2)
 
-    def normalize(self, features: Array) -> Array:
+    def normalize(self, coefficients: Array) -> Array:
         """Features over the standard deviation, as the networks see them; BadInput if no statistics are fitted."""
-        return _to_power(features / self._statistics()[1], self.compression) * self._signs()
+        return _to_power(coefficients / self._statistics()[1], self.compression) * self._signs()
 
     def decode(self, x: Array, key: Array) -> Array:
         """Waveforms [batch, samples] of network output [batch, n_fft / 2, time, 2]; the key is not needed."""
@@ -218,10 +220,10 @@ class _Logarithmic(_Spectral):
                 f" {self.loudest:g}."
             )
 
-    def normalize(self, features: Array) -> Array:
+    def normalize(self, coefficients: Array) -> Array:
         """Features less the mean, over `sigmas` standard deviations; BadInput if no statistics are fitted."""
         mean, std = self._statistics()
-        return (features - mean) / (self.sigmas * std)
+        return (coefficients - mean) / (self.sigmas * std)
 
     def denormalize(self, x: Array) -> Array:
         """Features of what networks see: the inverse of `normalize`, but for what that may have clipped."""
@@ -248,22 +250,22 @@ class _Logarithmic(_Spectral):
         )
 
     @abc.abstractmethod
-    def _magnitude(self, features: Array) -> Array:
-        """Magnitudes [batch, time, n_fft / 2 + 1] of features [batch, time, freq]."""
+    def _magnitude(self, coefficients: Array) -> Array:
+        """Magnitudes [batch, time, n_fft / 2 + 1] of coefficients [batch, time, freq]."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogMagnitude(_Logarithmic):
     """log(magnitude + floor), less the mean, over 3 standard deviations, not clipped (splice_loops)."""
 
-    def features(self, waveform: Array) -> Array:
+    def transform(self, waveform: Array) -> Array:
         """Log magnitudes [batch, n_fft / 2, time, 1] of waveforms [batch, samples]."""
         magnitude = jnp.abs(self._spectrum(waveform)[:, :, :-1])
         return jnp.swapaxes(jnp.log(magnitude + self.floor), 1, 2)[..., None]
 
-    def _magnitude(self, features: Array) -> Array:
+    def _magnitude(self, coefficients: Array) -> Array:
         loudest = math.log(self.loudest + self.floor)
-        return _put_back_nyquist(jnp.maximum(jnp.exp(jnp.minimum(features, loudest)) - self.floor, 0.0))
+        return _put_back_nyquist(jnp.maximum(jnp.exp(jnp.minimum(coefficients, loudest)) - self.floor, 0.0))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -277,23 +279,23 @@ class LogPower(_Logarithmic):
 
     floor: float = 1e-5
 
-    def features(self, waveform: Array) -> Array:
+    def transform(self, waveform: Array) -> Array:
         """Log powers [batch, n_fft / 2, time, 1] of waveforms [batch, samples]."""
         spectrum = self._spectrum(waveform)[:, :, :-1]
         power = jnp.square(jnp.real(spectrum)) + jnp.square(jnp.imag(spectrum))
         return jnp.swapaxes(jnp.log(power + self.floor**2), 1, 2)[..., None]
 
-    def normalize(self, features: Array) -> Array:
+    def normalize(self, coefficients: Array) -> Array:
         """As the base, clipped to [-1, 1]."""
-        return jnp.clip(super().normalize(features), -1.0, 1.0)
+        return jnp.clip(super().normalize(coefficients), -1.0, 1.0)
 
     def magnitude(self, x: Array) -> Array:
         """As the base, from x clipped to [-1, 1], where all examples lie."""
         return super().magnitude(jnp.clip(x, -1.0, 1.0))
 
-    def _magnitude(self, features: Array) -> Array:
+    def _magnitude(self, coefficients: Array) -> Array:
         loudest = math.log(self.loudest**2 + self.floor**2)
-        power = jnp.exp(jnp.minimum(features, loudest)) - self.floor**2
+        power = jnp.exp(jnp.minimum(coefficients, loudest)) - self.floor**2
         return _put_back_nyquist(jnp.sqrt(jnp.maximum(power, 0.0)))
 
 
@@ -345,27 +347,29 @@ class LogMel(_Logarithmic):
         return self.num_mels, self.num_frames, 1
 
     @property
-    def statistics_shape(self) -> tuple[int, int, int]:
+    def normalization_shape(self) -> tuple[int, int, int]:
         """(num_mels, 1, 1): a mean and a standard deviation of each band."""
         return self.num_mels, 1, 1
 
-    def features(self, waveform: Array) -> Array:
+    def transform(self, waveform: Array) -> Array:
         """log10 of mel bands [batch, num_mels, time, 1] of waveforms [batch, samples]."""
         bands = mel_bands(jnp.abs(self._spectrum(waveform)), self._filters())
         return jnp.swapaxes(jnp.log10(jnp.maximum(bands, self.floor)), 1, 2)[..., None]
 
     @property
     def loudest_bands(self) -> np.ndarray:
-        """The largest features [num_mels] a waveform within [-1, 1] can have."""
+        """The largest coefficients [num_mels] a waveform within [-1, 1] can have."""
         return np.log10(self.loudest * self._filters().sum(axis=1))
 
     def _filters(self) -> np.ndarray:
         fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
         return mel_filterbank(self.sample_rate, self.n_fft, self.num_mels, self.fmin, fmax)
 
-    def _magnitude(self, features: Array) -> Array:
+    def _magnitude(self, coefficients: Array) -> Array:
         # A band at the floor is taken as empty: it stands for all that is softer.
-        bands = jnp.where(features > math.log10(self.floor), 10.0 ** jnp.minimum(features, self.loudest_bands), 0.0)
+        bands = jnp.where(
+            coefficients > math.log10(self.floor), 10.0 ** jnp.minimum(coefficients, self.loudest_bands), 0.0
+        )
         return jnp.minimum(mel_to_magnitude(bands, self._filters()), self.loudest)
 
 

@@ -112,7 +112,7 @@ def encode_files(
         try:
             audio = read_audio(path)
             with naming(path), cuts() as told:
-                heard = instrument.heard(*audio)
+                heard = instrument.preprocess(*audio)
         except BadInput as problem:
             left_out.append(problem)
             continue

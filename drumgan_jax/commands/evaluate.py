@@ -88,7 +88,7 @@ def evaluate_run(run: str) -> None:
         )
     sharding = batch_sharding(make_mesh())
     suite = _suite(sharding)
-    instrument = load(run, STEP.value, VOCODER.value).spread(sharding)
+    instrument = load(run, STEP.value, VOCODER.value).on_devices(sharding)
     # The same classes on both sides: else a perfect generator of an unbalanced set would be scored down.
     labels = _labels_of(dataset, instrument.label_names, bool(config["task"].get("soft_labels")))
     with progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as told:
@@ -101,7 +101,7 @@ def evaluate_run(run: str) -> None:
 
     stream = sampled(sample, SAMPLES.value, instrument.sample_rate, BATCH * sharding.mesh.size, SEED.value)
     with progress("generated", SAMPLES.value) as told:
-        results = suite.compare(real, suite.look(stream, told))
+        results = suite.compare(real, suite.embed(stream, told))
     if jax.process_index() == 0:
         how = {
             "data": str(dataset.directory),
@@ -147,7 +147,7 @@ def evaluate_folders(wavs: str, reference: str) -> None:
     for name, folder in zip(("reference", "measured"), folders, strict=True):
         stream = folder.stream(SAMPLES.value)
         with progress(name, stream.count) as told:
-            sides.append(suite.look(stream, told))
+            sides.append(suite.embed(stream, told))
     results = suite.compare(*sides)
     rates = sorted({embedder.sample_rate for embedder in suite.embedders})
     notes = [note for folder in folders for note in folder.notes(rates)]

@@ -53,7 +53,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
-def spread(x: jax.Array, mesh: Mesh) -> jax.Array:
+def shard_batch(x: jax.Array, mesh: Mesh) -> jax.Array:
     """Inside a compiled function: split over the devices along the batch, where it divides evenly."""
     return x if len(x) % mesh.size else jax.lax.with_sharding_constraint(x, batch_sharding(mesh))
 

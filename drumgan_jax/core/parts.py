@@ -10,15 +10,15 @@ Array = jax.Array
 
 
 @flax.struct.dataclass
-class Critique:
-    """What a discriminator says of a batch.
+class DiscriminatorOutput:
+    """Output of a discriminator, or critic, for a batch.
 
     Attributes:
-        scores: one or several score maps [batch] or [batch, freq, time], higher is more real.
-        labels: predicted labels [batch, labels], of a discriminator that predicts any.
+        logits: one or several maps of logits (of a critic: scores) [batch] or [batch, freq, time]; higher is more real.
+        labels: predicted labels [batch, labels]; None if the discriminator predicts none.
     """
 
-    scores: tuple[Array, ...]
+    logits: tuple[Array, ...]
     labels: Array | None = None
 
 
@@ -42,17 +42,17 @@ class Representation(Protocol):
         """Shape of one example: (freq, time, channels); freq is 1 where the waveform itself is the example."""
 
     @property
-    def statistics_shape(self) -> tuple[int, int, int]:
+    def normalization_shape(self) -> tuple[int, int, int]:
         """Shape of the fitted mean and standard deviation, broadcastable to `shape`: sizes are 1 or the axis' own."""
 
     @property
     def keeps_phase(self) -> bool:
         """Whether `decode` needs no search for phases, so that it is quick to differentiate."""
 
-    def with_statistics(self, mean: Any, std: Any) -> Self:
-        """The same representation with fitted statistics (array-likes of `statistics_shape`)."""
+    def with_normalization(self, mean: Any, std: Any) -> Self:
+        """The same representation with fitted statistics (array-likes of `normalization_shape`)."""
 
-    def features(self, waveform: Array) -> Array:
+    def transform(self, waveform: Array) -> Array:
         """Features before normalisation [batch, freq, time, channels] of waveforms [batch, samples]."""
 
     def normalize(self, features: Array) -> Array:
@@ -98,7 +98,7 @@ class Generator(Protocol):
     def unmap(self, ws: Array) -> tuple[Array, Array] | None:
         """z and labels that `map` makes ws of, where it has an inverse; else None. Needs no variables."""
 
-    def metric(self, params: Any) -> Array | None:
+    def first_layer_map(self, params: Any) -> Array | None:
         """R [w_dim, w_dim] such that |dw R| is how far a step dw moves the first layer; None where w is learned.
 
         Where w is not learned, all its directions are alike but for what the first layer makes of them. R is zero for

@@ -11,7 +11,7 @@ from drumgan_jax.audio.files import resample
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.data.soft_labels import SoftLabels, has_soft_labels, read_soft_labels
-from drumgan_jax.evaluation.collecting import LOGITS, Sound, Stream, look
+from drumgan_jax.evaluation.collecting import LOGITS, Sound, Stream, embed
 from drumgan_jax.evaluation.embedder import Embedder
 
 
@@ -40,7 +40,7 @@ def label_dataset(
     for split in dataset.splits:
         stream = Stream(dataset.num_examples(split), _beginnings(dataset, split, classifier))
         told = None if progress is None else lambda count, before=done: progress(before + count)
-        seen = look(stream, [classifier], {classifier.name: (LOGITS,)}, sharding, told)[classifier.name]
+        seen = embed(stream, [classifier], {classifier.name: (LOGITS,)}, sharding, told)[classifier.name]
         assert seen.logits is not None
         splits[split] = softmax(seen.logits[:, columns].astype(np.float64), axis=1).astype(np.float32)
         done += seen.sounds

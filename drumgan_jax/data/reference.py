@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from drumgan_jax.audio.representations import settings_of
 from drumgan_jax.data.dataset import Dataset
-from drumgan_jax.evaluation.collecting import Seen, Sound, Stream
+from drumgan_jax.evaluation.collecting import Embeddings, Sound, Stream
 from drumgan_jax.evaluation.reference import reference_side
 from drumgan_jax.evaluation.suite import Suite
 
@@ -14,7 +14,7 @@ _BATCH = 32
 
 def dataset_side(
     suite: Suite, dataset: Dataset, count: int, split: str = SPLIT, progress: Callable[[int], None] | None = None
-) -> dict[str, Seen]:
+) -> dict[str, Embeddings]:
     """What a suite's embedders see of `count` sounds of a split, or of all where there are fewer; cached on disk.
 
     Raises:

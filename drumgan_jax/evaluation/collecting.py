@@ -48,7 +48,7 @@ class Stream:
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class Embeddings:
     """What one embedder said of one side; parts that no metric needs are None.
 
     Attributes:
@@ -95,13 +95,13 @@ def sampled(
     return Stream(count, sounds())
 
 
-def look(
+def embed(
     stream: Stream,
     embedders: Sequence[Embedder],
     needs: Mapping[str, Collection[str]],
     sharding: NamedSharding | None = None,
     progress: Callable[[int], None] | None = None,
-) -> dict[str, Seen]:
+) -> dict[str, Embeddings]:
     """Show every sound of a stream to some embedders, in one pass.
 
     Args:
@@ -176,12 +176,12 @@ class _Collector:
             while len(self._windows) >= self._size:
                 self._embed()
 
-    def finish(self) -> Seen:
+    def finish(self) -> Embeddings:
         """What was seen in all."""
         while self._windows:
             self._embed()
         groups = [self._moments[group].result() for group in sorted(self._moments)]
-        return Seen(
+        return Embeddings(
             sounds=len(self._names),
             rows=sum(map(len, self._sound_of_row)),
             moments=tuple(groups) if MOMENTS in self._needs else None,
@@ -245,7 +245,7 @@ def _see(
     embedder: Embedder, sharding: NamedSharding | None, gather: bool, variables: Any, windows: Array
 ) -> tuple[Array, Array | None, Array, Array | None]:
     """Embeddings; and on every device, to be fetched: logits, which rows are finite, and if asked the embeddings."""
-    features = embedder.features(variables, windows)
+    features = embedder.embed(variables, windows)
     finite = jnp.isfinite(features.embedding).all(axis=1)
     if features.logits is not None:
         finite &= jnp.isfinite(features.logits).all(axis=1)

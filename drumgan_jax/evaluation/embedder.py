@@ -11,7 +11,7 @@ Array = jax.Array
 
 
 @flax.struct.dataclass
-class Features:
+class EmbedderOutput:
     """What an embedder says of windows.
 
     Attributes:
@@ -38,7 +38,7 @@ class Embedder:
         classes: their names, where they are known.
         weights_hash: SHA-256 of the weights, in hex; empty where there are none.
         variables: the weights.
-        function: from variables and windows [batch, window] within [-1, 1] to Features of batch * rows_per_window
+        function: from variables and windows [batch, window] within [-1, 1] to EmbedderOutput of batch * rows_per_window
             rows; pure.
     """
 
@@ -49,12 +49,12 @@ class Embedder:
     dimensions: int
     weights_hash: str
     variables: Any
-    function: Callable[[Any, Array], Features]
+    function: Callable[[Any, Array], EmbedderOutput]
     rows_per_window: int = 1
     num_classes: int = 0
     classes: tuple[str, ...] = ()
 
-    def features(self, variables: Any, windows: Array) -> Features:
+    def embed(self, variables: Any, windows: Array) -> EmbedderOutput:
         """`function`, computed alike on every machine."""
         # Accelerators would otherwise multiply with fewer bits, and the figures would differ between machines.
         with jax.default_matmul_precision("highest"):

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Seen, Stream, look
+from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Embeddings, Stream, embed
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.moments import Moments
 from drumgan_jax.evaluation.suite import Suite
@@ -28,7 +28,7 @@ def reference_side(
     identity: Mapping[str, Any],
     stream: Callable[[], Stream],
     progress: Callable[[int], None] | None = None,
-) -> dict[str, Seen]:
+) -> dict[str, Embeddings]:
     """What the suite's embedders saw of a reference, read from the cache where it is there.
 
     Args:
@@ -44,13 +44,13 @@ def reference_side(
     if missing:
         # With what is kept already, so that other metrics find theirs the next time too.
         needs = {one.name: suite.needs[one.name] | has[one.name] for one in missing}
-        found |= look(stream(), missing, needs, suite.sharding, progress)
+        found |= embed(stream(), missing, needs, suite.sharding, progress)
         for embedder in missing:
             _write(_path(identity, embedder), found[embedder.name])
     return found
 
 
-def _parts_of(seen: Seen | None) -> frozenset[str]:
+def _parts_of(seen: Embeddings | None) -> frozenset[str]:
     return frozenset(part for part in _PARTS if seen is not None and getattr(seen, part) is not None)
 
 
@@ -74,7 +74,7 @@ def _path(identity: Mapping[str, Any], embedder: Embedder) -> Path:
     return store.folder().parent / "references" / f"{embedder.name}-{digest[:24]}.npz"
 
 
-def _read(path: Path) -> Seen | None:
+def _read(path: Path) -> Embeddings | None:
     """What is kept, if it is there and whole."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
@@ -85,10 +85,10 @@ def _read(path: Path) -> Seen | None:
     if "counts" in arrays:
         parts = zip(arrays["counts"], arrays["means"], arrays["scatters"], strict=True)
         moments = tuple(Moments(int(count), mean, scatter) for count, mean, scatter in parts)
-    return Seen(int(arrays["sounds"]), int(arrays["rows"]), moments, *(arrays.get(name) for name in _ARRAYS))
+    return Embeddings(int(arrays["sounds"]), int(arrays["rows"]), moments, *(arrays.get(name) for name in _ARRAYS))
 
 
-def _write(path: Path, seen: Seen) -> None:
+def _write(path: Path, seen: Embeddings) -> None:
     arrays: dict[str, Any] = {"sounds": seen.sounds, "rows": seen.rows}
     if seen.moments is not None:
         total = seen.total

@@ -9,7 +9,7 @@ from jax.sharding import NamedSharding
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation import collecting
-from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Seen, Stream
+from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Embeddings, Stream
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.evaluation.frechet import frechet_figure, frechet_infinity
@@ -52,10 +52,10 @@ class Metric:
 
     needs: Collection[str]
     embedders: Sequence[str]
-    measure: Callable[[Seen, Seen], Measured]
+    measure: Callable[[Embeddings, Embeddings], Measured]
 
 
-def _frechet(name: str, real: Seen, fake: Seen) -> Measured:
+def _frechet(name: str, real: Embeddings, fake: Embeddings) -> Measured:
     figure = frechet_figure(real.total, fake.moments or ())
     dimensions = len(real.total.mean)
     sides = (("measured", fake.rows), ("reference", real.rows))
@@ -67,7 +67,7 @@ def _frechet(name: str, real: Seen, fake: Seen) -> Measured:
     return Measured({name: figure}, [warning] if short else ())
 
 
-def _frechet_infinity(name: str, real: Seen, fake: Seen) -> Measured:
+def _frechet_infinity(name: str, real: Embeddings, fake: Embeddings) -> Measured:
     assert fake.embeddings is not None
     figure, slope, r2 = frechet_infinity(real.total, fake.embeddings, sounds=fake.sound_of_row)
     warning = (
@@ -77,7 +77,7 @@ def _frechet_infinity(name: str, real: Seen, fake: Seen) -> Measured:
     return Measured({name: figure}, [warning] if fake.rows > fake.sounds else (), {name: {"slope": slope, "r2": r2}})
 
 
-def _kernel(real: Seen, fake: Seen) -> Measured:
+def _kernel(real: Embeddings, fake: Embeddings) -> Measured:
     assert real.embeddings is not None
     assert fake.embeddings is not None
     size = min(KERNEL_SUBSET, real.rows, fake.rows)
@@ -94,7 +94,7 @@ def _kernel(real: Seen, fake: Seen) -> Measured:
     return Measured({"kid": figure}, [warning] if size < KERNEL_SUBSET else (), {"kid": {"subset_size": size}})
 
 
-def _inception(real: Seen, fake: Seen) -> Measured:
+def _inception(real: Embeddings, fake: Embeddings) -> Measured:
     assert real.logits is not None
     assert fake.logits is not None
     # The reference's own score is told beside, where there is enough of it.
@@ -102,7 +102,7 @@ def _inception(real: Seen, fake: Seen) -> Measured:
     return Measured({"is": inception_score(fake.logits, SPLITS, sounds=fake.sound_of_row)}, details={"is": reference})
 
 
-def _neighbours(real: Seen, fake: Seen) -> Measured:
+def _neighbours(real: Embeddings, fake: Embeddings) -> Measured:
     assert real.embeddings is not None
     assert fake.embeddings is not None
     figures, warnings = neighbour_metrics(
@@ -186,11 +186,11 @@ class Suite:
             for one in self.embedders
         }
 
-    def look(self, stream: Stream, progress: Callable[[int], None] | None = None) -> dict[str, Seen]:
-        """Show a stream to the embedders; see collecting.look."""
-        return collecting.look(stream, self.embedders, self.needs, self.sharding, progress)
+    def embed(self, stream: Stream, progress: Callable[[int], None] | None = None) -> dict[str, Embeddings]:
+        """Show a stream to the embedders; see collecting.embed."""
+        return collecting.embed(stream, self.embedders, self.needs, self.sharding, progress)
 
-    def compare(self, real: Mapping[str, Seen], fake: Mapping[str, Seen]) -> Results:
+    def compare(self, real: Mapping[str, Embeddings], fake: Mapping[str, Embeddings]) -> Results:
         """Measure everything.
 
         Raises:

@@ -40,11 +40,11 @@ class Inversion(NamedTuple):
 
 @flax.struct.dataclass
 class _Ball:
-    """Where random latents lie: around `centre` [d] within `radius`; `spread` is the deviation of one entry."""
+    """Where random latents lie: around `centre` [d] within `radius`; `deviation` is the deviation of one entry."""
 
     centre: Array
     radius: Array
-    spread: Array
+    deviation: Array
 
 
 def invert(
@@ -94,7 +94,7 @@ def distance(gan: Gan, target: Array, x: Array) -> Array:
     The multi-scale spectral distance of waveforms [batch, samples]. Where decoding has to search for phases, which have
     no part in the example, the mean squared difference of whole examples [batch, freq, time, channels] instead.
     """
-    whole = gan.enlarge(x)
+    whole = gan.upsample(x)
     if not gan.representation.keeps_phase:
         return jnp.mean(jnp.square(whole - target), axis=(1, 2, 3))
     return multi_scale_spectral_loss(target, gan.representation.decode(whole, jax.random.key(0)))
@@ -130,7 +130,7 @@ def _invert(
     def project(point: Any) -> Any:
         return _projected(generator, apply, ball, point[0]), tuple(map(_quiet, point[1])) if noise else point[1]
 
-    rates = (LEARNING_RATE * ball.spread, LEARNING_RATE if noise else 0.0)
+    rates = (LEARNING_RATE * ball.deviation, LEARNING_RATE if noise else 0.0)
     best, least, path = _descend(lambda point: distances(*point), project, begin, rates, steps)
     winner = jnp.argmin(least)
     ws, noises = jax.tree.map(lambda leaf: leaf[winner], best)
@@ -182,9 +182,9 @@ def _measure(generator: Any, apply: Callable[..., Any], num_labels: int) -> tupl
     points = ws[:, 0] if known is None else known[0]
     # Of z the mean is known.
     centre = points.mean(axis=0) if known is None else jnp.zeros(points.shape[1])
-    spread = jnp.sqrt(jnp.mean(jnp.square(points - centre)))
+    deviation = jnp.sqrt(jnp.mean(jnp.square(points - centre)))
     radius = jnp.linalg.norm(points - centre, axis=1).max()
-    return _Ball(centre, radius, spread), ws[:CANDIDATES]
+    return _Ball(centre, radius, deviation), ws[:CANDIDATES]
 
 
 def _projected(generator: Any, apply: Callable[..., Any], ball: _Ball, ws: Array) -> Array:

@@ -94,7 +94,7 @@ def render(
     if gains is not None:
         drawn = seeds.noise_of(numbers, gan.generator.noise_sizes) if noises is None else noises
         noise = [gain * layer for gain, layer in zip(gains, drawn, strict=True)]
-    x = gan.enlarge(gan.generator.apply(variables, ws, noise, method="synthesize"))
+    x = gan.upsample(gan.generator.apply(variables, ws, noise, method="synthesize"))
     # One key a sound: the phases a sound starts from must not depend on its neighbours in the batch.
     decode_one = lambda one, key: gan.representation.decode(one[None], key)[0]  # noqa: E731
     return jax.vmap(decode_one)(x, seeds.keys(numbers, seeds.PHASE))

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from drumgan_jax.core.parts import Array
-from drumgan_jax.networks.growing import enlarge
+from drumgan_jax.networks.growing import upsample_nearest
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 TAPS = 3
@@ -71,7 +71,7 @@ def enlarge_and_convolve(x: Array, kernel: Array, factors: tuple[int, int]) -> A
 
 
 def _plainly(x: Array, kernel: Array, factors: tuple[int, int]) -> Array:
-    return convolve(enlarge(x, (x.shape[1] * factors[0], x.shape[2] * factors[1])), kernel)
+    return convolve(upsample_nearest(x, (x.shape[1] * factors[0], x.shape[2] * factors[1])), kernel)
 
 
 enlarge_and_convolve.defvjp(

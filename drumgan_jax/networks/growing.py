@@ -28,7 +28,7 @@ def _doublings(small: int, large: int) -> int | None:
     return next((k for k in range(32) if small > 0 and small << k == large), None)
 
 
-def enlarge(x: Array, size: tuple[int, int]) -> Array:
+def upsample_nearest(x: Array, size: tuple[int, int]) -> Array:
     """Repeat each place, so that [batch, freq, time, channels] has the (freq, time) of `size`, multiples of its own."""
     batch, freq, time, channels = x.shape
     factors = size[0] // freq, size[1] // time
@@ -38,7 +38,7 @@ def enlarge(x: Array, size: tuple[int, int]) -> Array:
     return jnp.broadcast_to(x[:, :, None, :, None, :], shape).reshape(batch, *size, channels)
 
 
-def shrink(x: Array, size: tuple[int, int]) -> Array:
+def average_pool(x: Array, size: tuple[int, int]) -> Array:
     """Average neighbours, so that [batch, freq, time, channels] has the (freq, time) of `size`, divisors of its own."""
     batch, freq, time, channels = x.shape
     factors = freq // size[0], time // size[1]
@@ -64,7 +64,7 @@ def fit(x: Array, sizes: tuple[tuple[int, int], ...], stage: int, alpha: Array |
     Returns:
         [batch, freq, time, channels] of the stage's size (Karras et al. 2018, appendix A).
     """
-    x = shrink(x, sizes[stage])
+    x = average_pool(x, sizes[stage])
     if stage == 0:
         return x
-    return fade(enlarge(shrink(x, sizes[stage - 1]), sizes[stage]), x, alpha)
+    return fade(upsample_nearest(average_pool(x, sizes[stage - 1]), sizes[stage]), x, alpha)

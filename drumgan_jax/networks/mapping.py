@@ -165,5 +165,5 @@ class StyleGenerator(nn.Module):
     def unmap(self, ws: Array) -> None:
         """None: the mapping has no inverse."""
 
-    def metric(self, params: Any) -> None:
+    def first_layer_map(self, params: Any) -> None:
         """None: w is a learned space."""

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.parts import Array, Critique
+from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
-from drumgan_jax.networks.growing import enlarge, fade, growth_sizes, shrink
+from drumgan_jax.networks.growing import average_pool, fade, growth_sizes, upsample_nearest
 from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev, scaled_leaky_relu
 from drumgan_jax.networks.mapping import check_labels, normalize_second_moment
 
@@ -234,7 +234,7 @@ class Generator(_Stages, nn.Module):
         """z [batch, z_dim] and labels [batch, num_labels] of ws [batch, 1, w_dim]."""
         return ws[:, 0, : self.z_dim], ws[:, 0, self.z_dim :]
 
-    def metric(self, params: Any) -> Array:
+    def first_layer_map(self, params: Any) -> Array:
         """The root of K K^T [w_dim, w_dim], K the first layer's kernel, its rows for the labels being zero."""
         kernel = params["blocks_0"]["dense"]["kernel"][: self.z_dim]
         gram = jnp.dot(kernel, kernel.T, precision=jax.lax.Precision.HIGHEST)
@@ -255,7 +255,7 @@ class Generator(_Stages, nn.Module):
             x = block(x)
         if not self.current:
             return self.outputs[0](x)
-        old = enlarge(self.outputs[self.current - 1](x), self.sizes[self.current])
+        old = upsample_nearest(self.outputs[self.current - 1](x), self.sizes[self.current])
         new = self.outputs[self.current](self.blocks[self.current](x))
         return fade(old, new, self.get_variable("growth", "alpha", 1.0))
 
@@ -287,7 +287,7 @@ class DiscriminatorBlock(nn.Module):
         """[batch, *size, next_features] of [batch, freq, time, features]."""
         x = Convolution(self.features, compute_dtype=self.compute_dtype, name="same")(x)
         x = Convolution(self.next_features, compute_dtype=self.compute_dtype, name="next")(x)
-        return shrink(x, self.size)
+        return average_pool(x, self.size)
 
 
 class Discriminator(_Stages, nn.Module):
@@ -337,7 +337,7 @@ class Discriminator(_Stages, nn.Module):
         if self.num_labels:
             self.labels = Dense(self.num_labels)
 
-    def __call__(self, x: Array, labels: Array | None) -> Critique:
+    def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
         """Scores [batch], higher is more real, and predicted labels [batch, num_labels].
 
         Args:
@@ -349,11 +349,11 @@ class Discriminator(_Stages, nn.Module):
         """
         if self.is_initializing():
             for stage, layer in enumerate(self.inputs[:-1]):
-                layer(shrink(x, self.sizes[stage]))
+                layer(average_pool(x, self.sizes[stage]))
         stage = self.current
         h = self.inputs[stage](x)
         if stage:
-            old = self.inputs[stage - 1](shrink(x, self.sizes[stage - 1]))
+            old = self.inputs[stage - 1](average_pool(x, self.sizes[stage - 1]))
             new = self.blocks[str(stage)](h)
             alpha = jnp.asarray(self.get_variable("growth", "alpha", 1.0), self.compute_dtype)
             h = fade(old, new, alpha)
@@ -361,4 +361,4 @@ class Discriminator(_Stages, nn.Module):
             h = self.blocks[str(lower)](h)
         h = self.last(minibatch_stddev(h.astype(jnp.float32), self.stddev_group))
         h = self.dense(h.reshape(h.shape[0], -1))
-        return Critique(scores=(self.score(h)[:, 0],), labels=self.labels(h) if self.num_labels else None)
+        return DiscriminatorOutput(logits=(self.score(h)[:, 0],), labels=self.labels(h) if self.num_labels else None)

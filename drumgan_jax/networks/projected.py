@@ -16,12 +16,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.parts import Array, Critique
+from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.core.settings import require_whole
 from drumgan_jax.networks import mixing
 from drumgan_jax.networks.convolution import DIMENSIONS
 from drumgan_jax.networks.depthwise import depthwise
-from drumgan_jax.networks.growing import shrink
+from drumgan_jax.networks.growing import average_pool
 from drumgan_jax.networks.layers import LEAK, minibatch_stddev
 from drumgan_jax.networks.spectral import Kernel
 
@@ -85,13 +85,13 @@ class Discriminator(nn.Module):
             )
         require_whole("discriminator", self, 1, "chunks", "mixing_channels", "stddev_group")
         if not self.features:
-            raise BadInput("config.features is empty; name at least one feature network.")
+            raise BadInput("config.feature_networks is empty; name at least one feature network.")
         for network in self.features:
             self._check_shape(network)
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, labels: Array | None) -> Critique:
+    def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
         """Score maps [batch, 1, scores] in float32, higher is more real: SCALES for each feature network, in order.
 
         Args:
@@ -114,7 +114,7 @@ class Discriminator(nn.Module):
                     name=f"{network.name}_{scale}",
                 )
                 scores.append(small(features))
-        return Critique(scores=tuple(scores))
+        return DiscriminatorOutput(logits=tuple(scores))
 
     def _projected(self, network: FeatureNetwork, x: Array) -> tuple[Array, ...]:
         """Mixed maps [batch, freq, time, channels] of each scale, whole again."""
@@ -160,8 +160,8 @@ class Discriminator(nn.Module):
         if frames % unit or frames < bands:
             raise BadInput(
                 f"{told} cut into discriminator.chunks={self.chunks}, the frames must be a multiple of {unit} and no"
-                f" fewer than the bands; change the representation, or show it config.features.{network.name}.input"
-                "=normalized."
+                f" fewer than the bands; change the representation, or set config.feature_networks.{network.name}.input"
+                " to normalized."
             )
 
 
@@ -220,7 +220,7 @@ class DownBlock(nn.Module):
             kernel = Kernel((4, 4, channels, self.features), name="convolution")().astype(self.compute_dtype)
             x = jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=DIMENSIONS)
         x = jax.nn.leaky_relu(BatchNormalization(name="normalization")(x.astype(jnp.float32)), LEAK)
-        x = shrink(x, (x.shape[1] // 2, x.shape[2] // 2)) if self.separable else x
+        x = average_pool(x, (x.shape[1] // 2, x.shape[2] // 2)) if self.separable else x
         return x.astype(self.compute_dtype)
 
 

@@ -54,7 +54,7 @@ def normalize(kernel: Array, u: Array) -> Array:
 
 
 def advance(params: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[str, Any]:
-    """Statistics after one power iteration of every `u`, each by the kernel at its path; the rest is as it was.
+    """ObjectiveState after one power iteration of every `u`, each by the kernel at its path; the rest is as it was.
 
     Args:
         params: tree with each `kernel` [..., out].

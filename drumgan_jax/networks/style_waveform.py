@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.parts import Array, Critique
+from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.networks.layers import LEAK
 from drumgan_jax.networks.mapping import StyleGenerator, check_labels, normalize_second_moment
 from drumgan_jax.networks.noise import resolve_noise
@@ -262,7 +262,7 @@ class Discriminator(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, labels: Array | None) -> Critique:
+    def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
         """Scores [batch], higher is more real.
 
         Args:
@@ -280,4 +280,4 @@ class Discriminator(nn.Module):
         widths = layer_widths(self.shape, self.base, self.channel_base, self.channel_min, self.channel_max)
         key = self.make_rng("phase") if self.phase_shuffle and self.has_rng("phase") else None
         x = Trunk(tuple(widths), self.phase_shuffle, self.compute_dtype, name="trunk")(x, key)
-        return Critique(scores=(nn.Dense(1, precision=jax.lax.Precision.HIGHEST, name="score")(x)[:, 0],))
+        return DiscriminatorOutput(logits=(nn.Dense(1, precision=jax.lax.Precision.HIGHEST, name="score")(x)[:, 0],))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.parts import Array, Critique
+from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev
 from drumgan_jax.networks.mapping import Mapping, StyleGenerator
 from drumgan_jax.networks.modulated import StyledConvolution, ToOutput
@@ -182,7 +182,7 @@ class Discriminator(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, labels: Array | None) -> Critique:
+    def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
         """Scores [batch], higher is more real.
 
         Args:
@@ -201,7 +201,7 @@ class Discriminator(nn.Module):
         x = Convolution(widths[0], name="last")(x)
         x = Dense(widths[0], activate=True, name="dense")(x.reshape(x.shape[0], -1))
         if not self.num_labels:
-            return Critique(scores=(Dense(1, name="score")(x)[:, 0],))
+            return DiscriminatorOutput(logits=(Dense(1, name="score")(x)[:, 0],))
         x = Dense(widths[0], name="score")(x)
         direction = Mapping(widths[0], LABEL_LAYERS, self.num_labels, name="label_mapping")(None, labels)
-        return Critique(scores=(jnp.sum(x * direction, axis=-1) / math.sqrt(widths[0]),))
+        return DiscriminatorOutput(logits=(jnp.sum(x * direction, axis=-1) / math.sqrt(widths[0]),))

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.parts import Array, Critique
-from drumgan_jax.objectives.regularizer import Match, Metrics, Regularizer, Statistics
+from drumgan_jax.core.parts import Array, DiscriminatorOutput
+from drumgan_jax.objectives.regularizer import Match, Metrics, ObjectiveState, Regularizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,38 +65,40 @@ class Logistic:
         )
         return (r1,) * (self.r1_gamma > 0) + (path_length,) * (self.path_length_weight > 0)
 
-    def initial_statistics(self) -> Statistics:
+    def initial_state(self) -> ObjectiveState:
         """The mean path length, which starts at 0."""
         return {"path_length_mean": jnp.zeros((), jnp.float32)}
 
-    def discriminator_loss(self, real: Critique, fake: Critique, labels: Array | None) -> tuple[Array, Metrics]:
+    def discriminator_loss(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, labels: Array | None
+    ) -> tuple[Array, Metrics]:
         """softplus(fake) + softplus(-real), averaged over the batch; mean scores as metrics. Labels are not used."""
-        real_scores, fake_scores = all_scores(real), all_scores(fake)
+        real_scores, fake_scores = all_logits(real), all_logits(fake)
         loss = jax.nn.softplus(fake_scores).mean() + jax.nn.softplus(-real_scores).mean()
         return loss, {"score/real": real_scores.mean(), "score/fake": fake_scores.mean()}
 
-    def generator_loss(self, fake: Critique, labels: Array | None) -> tuple[Array, Metrics]:
+    def generator_loss(self, fake: DiscriminatorOutput, labels: Array | None) -> tuple[Array, Metrics]:
         """softplus(-fake), averaged over the batch; the mean score as a metric. Labels are not used."""
-        scores = all_scores(fake)
+        scores = all_logits(fake)
         return jax.nn.softplus(-scores).mean(), {"score/fake": scores.mean()}
 
 
-def all_scores(critique: Critique) -> Array:
-    """All scores of all maps of a critique in one row [scores]."""
-    return jnp.concatenate([scores.ravel() for scores in critique.scores])
+def all_logits(output: DiscriminatorOutput) -> Array:
+    """All scores of all maps of a output in one row [scores]."""
+    return jnp.concatenate([scores.ravel() for scores in output.logits])
 
 
-def r1_penalty(discriminate: Callable[[Array], Critique], real: Array) -> Array:
+def r1_penalty(discriminate: Callable[[Array], DiscriminatorOutput], real: Array) -> Array:
     """Squared gradient norm of the score at real examples (Mescheder et al. 2018, equation 9).
 
     Args:
-        discriminate: critique of examples [batch, freq, time, channels].
+        discriminate: output of examples [batch, freq, time, channels].
         real: examples [batch, freq, time, channels].
 
     Returns:
         Penalty of each example [batch], before the factor gamma / 2.
     """
-    gradient = jax.grad(lambda x: all_scores(discriminate(x)).sum())(real)
+    gradient = jax.grad(lambda x: all_logits(discriminate(x)).sum())(real)
     return jnp.sum(jnp.square(gradient), axis=(1, 2, 3))
 
 
@@ -117,15 +119,17 @@ def path_lengths(synthesize: Callable[[Array], Array], ws: Array, key: Array) ->
     return jnp.sqrt(jnp.square(gradient).sum(axis=2).mean(axis=1))
 
 
-def r1_regularizer(gamma: float, match: Match, statistics: Statistics, key: Array) -> tuple[Array, Statistics, Metrics]:
+def r1_regularizer(
+    gamma: float, match: Match, statistics: ObjectiveState, key: Array
+) -> tuple[Array, ObjectiveState, Metrics]:
     """gamma / 2 times the mean R1 penalty of the real examples; statistics and key are not used."""
     penalty = r1_penalty(match.discriminate, match.real).mean()
     return penalty * (gamma / 2), statistics, {"r1/penalty": penalty}
 
 
 def path_length_regularizer(
-    weight: float, decay: float, batch_shrink: int, match: Match, statistics: Statistics, key: Array
-) -> tuple[Array, Statistics, Metrics]:
+    weight: float, decay: float, batch_shrink: int, match: Match, statistics: ObjectiveState, key: Array
+) -> tuple[Array, ObjectiveState, Metrics]:
     """`weight` times the mean squared deviation of path lengths from their running mean.
 
     The mean is over the global batch (the reference keeps one per device). The loss is also differentiated through the

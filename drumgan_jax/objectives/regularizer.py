@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from drumgan_jax.core.parts import Array, Critique
+from drumgan_jax.core.parts import Array, DiscriminatorOutput
 
 Metrics = dict[str, Array]
-Statistics = dict[str, Array]
+ObjectiveState = dict[str, Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Match:
     The functions close over the parameters, so that differentiating the loss differentiates through them.
 
     Attributes:
-        discriminate: critique of examples [batch, freq, time, channels].
+        discriminate: output of examples [batch, freq, time, channels].
         draw_ws: from a key and a number, that many latents [number, layers, w_dim], style mixing included.
         synthesize: from latents and a key for noise, examples [batch, freq, time, channels].
         real: real examples [batch, freq, time, channels].
@@ -25,7 +25,7 @@ class Match:
         labels: of the real examples [batch, labels].
     """
 
-    discriminate: Callable[[Array], Critique]
+    discriminate: Callable[[Array], DiscriminatorOutput]
     draw_ws: Callable[[Array, int], Array]
     synthesize: Callable[[Array, Array], Array]
     real: Array
@@ -33,7 +33,7 @@ class Match:
     labels: Array | None = None
 
 
-RegularizerFunction = Callable[[Match, Statistics, Array], tuple[Array, Statistics, Metrics]]
+RegularizerFunction = Callable[[Match, ObjectiveState, Array], tuple[Array, ObjectiveState, Metrics]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +61,13 @@ class Objective(Protocol):
     def regularizers(self) -> tuple[Regularizer, ...]:
         """The terms beside the losses."""
 
-    def initial_statistics(self) -> Statistics:
+    def initial_state(self) -> ObjectiveState:
         """What the regularisers carry from step to step, float32."""
 
-    def discriminator_loss(self, real: Critique, fake: Critique, labels: Array | None) -> tuple[Array, Metrics]:
+    def discriminator_loss(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, labels: Array | None
+    ) -> tuple[Array, Metrics]:
         """Loss of the discriminator, a scalar, and metrics."""
 
-    def generator_loss(self, fake: Critique, labels: Array | None) -> tuple[Array, Metrics]:
+    def generator_loss(self, fake: DiscriminatorOutput, labels: Array | None) -> tuple[Array, Metrics]:
         """Loss of the generator, a scalar, and metrics."""

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.parts import Array, Critique
-from drumgan_jax.objectives.logistic import all_scores
-from drumgan_jax.objectives.regularizer import Match, Metrics, Regularizer, Statistics
+from drumgan_jax.core.parts import Array, DiscriminatorOutput
+from drumgan_jax.objectives.logistic import all_logits
+from drumgan_jax.objectives.regularizer import Match, Metrics, ObjectiveState, Regularizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,17 +40,19 @@ class Wasserstein:
         function = functools.partial(gradient_penalty_regularizer, self.penalty_weight)
         return (Regularizer("gradient_penalty", "discriminator", 1, function),) * (self.penalty_weight > 0)
 
-    def initial_statistics(self) -> Statistics:
+    def initial_state(self) -> ObjectiveState:
         """Nothing is carried from step to step."""
         return {}
 
-    def discriminator_loss(self, real: Critique, fake: Critique, labels: Array | None) -> tuple[Array, Metrics]:
+    def discriminator_loss(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, labels: Array | None
+    ) -> tuple[Array, Metrics]:
         """Mean fake minus mean real score, plus drift and the label errors of both batches; a scalar, and metrics.
 
         Raises:
             BadInput: `label_weight` is above 0 and the labels, or the critic's predictions of them, are missing.
         """
-        real_scores, fake_scores = all_scores(real), all_scores(fake)
+        real_scores, fake_scores = all_logits(real), all_logits(fake)
         loss = fake_scores.mean() - real_scores.mean() + self.drift_weight * jnp.square(real_scores).mean()
         metrics = {"score/real": real_scores.mean(), "score/fake": fake_scores.mean()}
         if self.label_weight:
@@ -59,20 +61,20 @@ class Wasserstein:
             loss += self.label_weight * (metrics["loss/labels_real"] + metrics["loss/labels_fake"])
         return loss, metrics
 
-    def generator_loss(self, fake: Critique, labels: Array | None) -> tuple[Array, Metrics]:
+    def generator_loss(self, fake: DiscriminatorOutput, labels: Array | None) -> tuple[Array, Metrics]:
         """Minus the mean score, plus the label error; a scalar, and metrics.
 
         Raises:
             BadInput: `label_weight` is above 0 and the labels, or the critic's predictions of them, are missing.
         """
-        score = all_scores(fake).mean()
+        score = all_logits(fake).mean()
         if not self.label_weight:
             return -score, {"score/fake": score}
         error = label_error(fake, labels)
         return self.label_weight * error - score, {"score/fake": score, "loss/labels_fake": error}
 
 
-def label_error(critique: Critique, labels: Array | None) -> Array:
+def label_error(output: DiscriminatorOutput, labels: Array | None) -> Array:
     """Mean squared error between the labels a critic predicts and those asked for, both [batch, labels]; a scalar.
 
     Raises:
@@ -82,12 +84,12 @@ def label_error(critique: Critique, labels: Array | None) -> Array:
         raise BadInput(
             "config.objective.label_weight is above 0, but there are no labels: the task is not conditional."
         )
-    if critique.labels is None:
+    if output.labels is None:
         raise BadInput(
             "config.objective.label_weight is above 0, but the discriminator predicts no labels; make the weight 0 or "
             "take a discriminator that does."
         )
-    return jnp.square(critique.labels.astype(jnp.float32) - labels).mean()
+    return jnp.square(output.labels.astype(jnp.float32) - labels).mean()
 
 
 def gradient_norms(match: Match, key: Array) -> Array:
@@ -103,15 +105,15 @@ def gradient_norms(match: Match, key: Array) -> Array:
         raise BadInput("the gradient penalty needs generated examples; evaluate it where the critic's loss is.")
     real, fake = jax.lax.stop_gradient((match.real, match.fake))
     alpha = jax.random.uniform(key, (real.shape[0], 1, 1, 1))
-    gradient = jax.grad(lambda x: all_scores(match.discriminate(x)).sum())(real + alpha * (fake - real))
+    gradient = jax.grad(lambda x: all_logits(match.discriminate(x)).sum())(real + alpha * (fake - real))
     squares = jnp.sum(jnp.square(gradient), axis=(1, 2, 3))
     # The inner choice keeps the root's infinite derivative at 0 out of the graph, the outer one gives its value there.
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
 
 
 def gradient_penalty_regularizer(
-    weight: float, match: Match, statistics: Statistics, key: Array
-) -> tuple[Array, Statistics, Metrics]:
+    weight: float, match: Match, statistics: ObjectiveState, key: Array
+) -> tuple[Array, ObjectiveState, Metrics]:
     """`weight` times the mean over the batch of (gradient norm - 1)^2 (Gulrajani et al. 2017, equation 3).
 
     DrumGAN's release sums over the batch while it averages the scores, so that its weight grows with the batch size;

@@ -85,7 +85,7 @@ class Instrument:
             return self.packed
         return load_encoder(self.run / ENCODER, self.gan, len(self.label_names), self.model)
 
-    def spread(self, sharding: NamedSharding) -> "Instrument":
+    def on_devices(self, sharding: NamedSharding) -> "Instrument":
         """The same instrument on all devices of a mesh, for making many sounds: `sharding` splits a batch's axis."""
         everywhere = NamedSharding(sharding.mesh, PartitionSpec())
         variables = jax.device_put(jax.device_get(self.variables), everywhere)
@@ -149,7 +149,7 @@ class Instrument:
         )
         return Sounds(waveforms, self.sample_rate, latents)
 
-    def heard(self, audio: Recordings, sample_rate: int) -> np.ndarray:
+    def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
         """Waveforms [batch, samples] of recordings, as the training data were; see `recordings.as_trained`."""
         representation = self.gan.representation
         return as_trained(audio, sample_rate, representation.sample_rate, representation.num_samples, self.config)
@@ -166,7 +166,7 @@ class Instrument:
             BadInput: there is no encoder, or it is of another generator, or a recording is silent, not finite or
                 shorter than 5 ms.
         """
-        return self.encode_waveforms(self.heard(audio, sample_rate))
+        return self.encode_waveforms(self.preprocess(audio, sample_rate))
 
     def encode_waveforms(self, waveforms: np.ndarray) -> Latents:
         """As `encode`, of waveforms [batch, samples] as rendered, heard, or of the training data: taken as they are.
@@ -210,7 +210,7 @@ class Instrument:
         Raises:
             BadInput: a recording is silent, not finite or shorter than 5 ms, or a number is out of range.
         """
-        return self.invert_waveforms(self.heard(audio, sample_rate), steps, starts, per_layer, noise)
+        return self.invert_waveforms(self.preprocess(audio, sample_rate), steps, starts, per_layer, noise)
 
     def invert_waveforms(
         self, waveforms: np.ndarray, steps: int = 300, starts: int = 4, per_layer: bool = False, noise: bool = True

@@ -20,7 +20,7 @@ from drumgan_jax.objectives.hinge import Hinge
 from drumgan_jax.objectives.logistic import Logistic
 from drumgan_jax.objectives.regularizer import Objective
 from drumgan_jax.objectives.wasserstein import Wasserstein
-from drumgan_jax.systems.features import build_features
+from drumgan_jax.systems.feature_networks import build_feature_networks
 from drumgan_jax.systems.growth import Constant, Growth, Progressive
 
 Array = jax.Array
@@ -48,7 +48,7 @@ class Gan:
     Attributes:
         representation: from waveforms to examples and back.
         generator: a linen module that is a parts.Generator.
-        discriminator: a linen module from examples and labels to a Critique.
+        discriminator: a linen module from examples and labels to a DiscriminatorOutput.
         objective: what they minimise.
         growth: when they grow.
         stage: how far they have grown; None for wholly.
@@ -76,9 +76,9 @@ class Gan:
         """Whole examples as this stage's generator would write them; [batch, freq, time, channels]."""
         return x if self.stage is None else growing.fit(x, self.generator.sizes, self.stage, alpha)
 
-    def enlarge(self, x: Array) -> Array:
+    def upsample(self, x: Array) -> Array:
         """This stage's examples at the size that the representation decodes; [batch, freq, time, channels]."""
-        return growing.enlarge(x, self.representation.shape[:2])
+        return growing.upsample_nearest(x, self.representation.shape[:2])
 
 
 def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
@@ -98,7 +98,7 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
         "num_labels": num_labels,
         "compute_dtype": resolve_compute_dtype(config["train"]["compute_dtype"]),
     }
-    features = build_features(config.get("features", {}), representation)
+    features = build_feature_networks(config.get("feature_networks", {}), representation)
     looking = {"features": features} if features else {}
     gan = Gan(
         representation=representation,

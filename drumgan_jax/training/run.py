@@ -19,7 +19,7 @@ from drumgan_jax.runs.config import (
     vocoder_of,
     with_vocoder_at,
 )
-from drumgan_jax.systems.features import described
+from drumgan_jax.systems.feature_networks import described
 
 # What a run may be resumed with other values of; everything else is its identity. Of what a task.step names a run
 # keeps its own copy, and that is what it goes on with.
@@ -62,10 +62,10 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     statistics = {name: stored[name] for name in ("mean", "std") if name in stored}
     frozen["representation"] = settings_of(representation) | statistics
     frozen["labels"] = list(dataset.label_names)
-    if "features" in frozen:
+    if "feature_networks" in frozen:
         begun = run_dir is not None and bool(complete_steps(run_dir / CHECKPOINTS))
-        before = read_config(run_dir).get("features") if run_dir is not None and begun else None
-        frozen["features"] = described(frozen["features"], before)
+        before = read_config(run_dir).get("feature_networks") if run_dir is not None and begun else None
+        frozen["feature_networks"] = described(frozen["feature_networks"], before)
     return frozen
 
 

@@ -13,7 +13,7 @@ BOTH = {"compression": 0.4, "centred": True}
 
 
 def built(**settings):
-    return build_representation(PLAIN | settings).with_statistics(0.0, 0.7)
+    return build_representation(PLAIN | settings).with_normalization(0.0, 0.7)
 
 
 def noise() -> jax.Array:
@@ -57,7 +57,7 @@ def test_silence_is_silence_and_has_a_gradient() -> None:
 
 
 def test_data_sets_do_not_depend_on_how_networks_see_them() -> None:
-    np.testing.assert_array_equal(built(**BOTH).features(noise()), built().features(noise()))
+    np.testing.assert_array_equal(built(**BOTH).transform(noise()), built().transform(noise()))
     assert not differences(built(**BOTH), built())
     assert differences(built(**BOTH), built(), seen=True) == [
         "compression: 0.4 against 1.0",

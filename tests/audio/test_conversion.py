@@ -23,10 +23,10 @@ LOG_MEL = LogMel(**MELS, num_frames=64)
 
 def fitted(representation: Any, waveforms: np.ndarray) -> Any:
     """The representation with statistics of some sounds, so wide that no power is clipped."""
-    features = np.asarray(jax.jit(representation.features)(waveforms))
-    axes = (0, 2, 3) if representation.statistics_shape[0] > 1 else (0, 1, 2, 3)
+    features = np.asarray(jax.jit(representation.transform)(waveforms))
+    axes = (0, 2, 3) if representation.normalization_shape[0] > 1 else (0, 1, 2, 3)
     mean, std = (statistic(features, axis=axes, keepdims=True)[0] for statistic in (np.mean, np.std))
-    return representation.with_statistics(mean, 2 * std)
+    return representation.with_normalization(mean, 2 * std)
 
 
 def converted(representation: Any, target: MelScale, waveforms: np.ndarray) -> np.ndarray:
@@ -141,7 +141,7 @@ def test_frames_cover_the_example_at_the_networks_hop() -> None:
 def test_frames_between_others_are_on_straight_lines() -> None:
     """Levels that rise by the same step from frame to frame are read at places between them, and held at the ends."""
     representation = LogMel(sample_rate=RATE, n_fft=512, hop_length=320, num_mels=32, num_frames=4)
-    representation = representation.with_statistics(-1.0, 0.5)
+    representation = representation.with_normalization(-1.0, 0.5)
     front_end = LogMelFrontEnd(sample_rate=RATE, num_samples=1280, n_fft=512, hop_length=160, num_mels=32, mean=0.0)
     levels = np.broadcast_to(np.float32([-2.0, -1.0, 0.0, 1.0]), (1, 32, 4))[..., None]
     out = Conversion(representation, of_front_end(front_end))((levels + 1.0) / np.float32(0.5))
@@ -157,9 +157,9 @@ SOURCES = [LogMagnitude(**SMALL), LogPower(**SMALL), LogMel(**SMALL, num_mels=16
 def test_gradients_are_finite_from_silence_to_what_no_waveform_has(source) -> None:
     sound = synthesised_sounds(RATE, source.num_samples)[2:3]
     source = fitted(source, sound)
-    silence = source.features(np.zeros_like(sound))
-    features = jnp.concatenate([silence, silence - 60.0, 60.0 - silence, source.features(sound)])
-    mean, deviation = (np.float32(value).reshape(source.statistics_shape) for value in (source.mean, source.std))
+    silence = source.transform(np.zeros_like(sound))
+    features = jnp.concatenate([silence, silence - 60.0, 60.0 - silence, source.transform(sound)])
+    mean, deviation = (np.float32(value).reshape(source.normalization_shape) for value in (source.mean, source.std))
     x = (features - mean) / (deviation * np.float32(source.sigmas))
     front_end = MelFrontEnd(sample_rate=RATE, num_samples=source.num_samples, n_fft=128, hop_length=64, num_mels=16)
     for target, of_silence in ((VGGISH, np.log(0.01)), (SHORT_CHUNK, -100.0), (of_front_end(front_end), -1.0)):
@@ -174,7 +174,7 @@ def test_gradients_are_finite_from_silence_to_what_no_waveform_has(source) -> No
 
 
 def test_conversions_are_equal_where_they_do_the_same() -> None:
-    representation = LOG_MEL.with_statistics(-1.0, 0.5)
+    representation = LOG_MEL.with_normalization(-1.0, 0.5)
     assert hash(Conversion(representation, VGGISH)) == hash(Conversion(representation, VGGISH))
     front_end = LogMelFrontEnd(**MELS, num_samples=LOG_MEL.num_samples)
     scales = of_front_end(front_end), of_front_end(LogMelFrontEnd(**MELS, num_samples=LOG_MEL.num_samples, fmax=8000.0))
@@ -188,4 +188,4 @@ def test_what_cannot_be_converted_is_told_in_a_sentence() -> None:
     with pytest.raises(BadInput, match="no fitted mean and std"):
         Conversion(LOG_MEL, VGGISH)(x)
     with pytest.raises(BadInput, match=r"takes \[batch, \*\(64, 64, 1\)\]"):
-        Conversion(LOG_MEL.with_statistics(0.0, 1.0), VGGISH)(x[:, :, :32])
+        Conversion(LOG_MEL.with_normalization(0.0, 1.0), VGGISH)(x[:, :, :32])

@@ -89,7 +89,7 @@ def test_log_mel_bands_equal_numpy_and_are_what_the_representation_writes() -> N
     loud = expected > -3.0
     np.testing.assert_allclose(bands[..., 0][loud], ((expected + 1.0) / 1.5)[loud], atol=5e-4)
     settings = {"sample_rate": RATE, "n_fft": 256, "hop_length": 128, "num_mels": 32, "num_frames": SAMPLES // 128}
-    written = np.asarray(jax.jit(LogMel(**settings).features)(waveforms))
+    written = np.asarray(jax.jit(LogMel(**settings).transform)(waveforms))
     np.testing.assert_allclose(bands * 1.5 - 1.0, written, atol=1e-6)
 
 

@@ -63,9 +63,9 @@ SMALL = {
 def fitted(settings: dict, waveform: np.ndarray):
     """The representation with the statistics of these waveforms."""
     unfitted = build_representation(settings)
-    features = np.asarray(representations.features(unfitted, jnp.asarray(waveform)), np.float64)
-    axes = (0, *(axis + 1 for axis, size in enumerate(unfitted.statistics_shape) if size == 1))
-    return unfitted.with_statistics(
+    features = np.asarray(representations.transform(unfitted, jnp.asarray(waveform)), np.float64)
+    axes = (0, *(axis + 1 for axis, size in enumerate(unfitted.normalization_shape) if size == 1))
+    return unfitted.with_normalization(
         features.mean(axis=axes, keepdims=True)[0], features.std(axis=axes, keepdims=True)[0]
     )
 
@@ -105,7 +105,7 @@ def snr(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
 
 @pytest.mark.smoke
 @pytest.mark.parametrize(
-    ("system", "shape", "samples", "statistics_shape"),
+    ("system", "shape", "samples", "normalization_shape"),
     [
         ("style_drumsynth", (1, 16384, 1), 16384, (1, 1, 1)),
         ("splice_loops", (256, 512, 1), 65408, (1, 1, 1)),
@@ -114,13 +114,13 @@ def snr(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
         ("pjloopgan", (64, 192, 1), 30720, (64, 1, 1)),
     ],
 )
-def test_dimensions_are_the_systems(system: str, shape: tuple, samples: int, statistics_shape: tuple) -> None:
+def test_dimensions_are_the_systems(system: str, shape: tuple, samples: int, normalization_shape: tuple) -> None:
     representation = build_representation(SYSTEMS[system])
     assert (representation.shape, representation.num_samples) == (shape, samples)
-    assert representation.statistics_shape == statistics_shape
+    assert representation.normalization_shape == normalization_shape
     waveform = jax.ShapeDtypeStruct((2, samples), jnp.float32)
-    assert jax.eval_shape(representation.features, waveform).shape == (2, *shape)
-    full = representation.with_statistics(0.5, 2.0)
+    assert jax.eval_shape(representation.transform, waveform).shape == (2, *shape)
+    full = representation.with_normalization(0.5, 2.0)
     x = jax.eval_shape(full.encode, waveform)
     assert (x.shape, x.dtype) == ((2, *shape), jnp.float32)
     back = jax.eval_shape(full.decode, x, jax.random.key(0))
@@ -133,7 +133,7 @@ def test_features_and_normalisation_are_their_formulas(sounds, kind: str) -> Non
     waveform = sounds(16000, build_representation(settings).num_samples)
     representation = fitted(settings, waveform)
     spectrum = spectrum_in_float64(waveform, settings)
-    features = np.asarray(representations.features(representation, waveform), np.float64)
+    features = np.asarray(representations.transform(representation, waveform), np.float64)
     # Logarithms are undone, since near the floor they magnify the float32 rounding of a loud frame's other bins.
     if kind == "log_magnitude":
         linear, expected = np.exp(features), (np.abs(spectrum[:, :-1]) + 1e-3)[..., None]
@@ -196,8 +196,8 @@ def test_magnitude_representations_come_back_with_close_spectra(
 @pytest.mark.parametrize("kind", list(SMALL))
 def test_statistics_survive_json_and_hashing(kind: str) -> None:
     unfitted = build_representation(SMALL[kind])
-    std = np.random.default_rng(0).uniform(0.5, 2.0, unfitted.statistics_shape)
-    representation = unfitted.with_statistics(std - 1.0, jnp.asarray(std, jnp.float32))
+    std = np.random.default_rng(0).uniform(0.5, 2.0, unfitted.normalization_shape)
+    representation = unfitted.with_normalization(std - 1.0, jnp.asarray(std, jnp.float32))
     again = build_representation(json.loads(json.dumps(settings_of(representation))))
     assert again == representation
     assert hash(again) == hash(representation)
@@ -230,7 +230,7 @@ def test_compiled_once_and_equal_to_eager(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["log_magnitude", "log_power", "log_mel"])
 @pytest.mark.parametrize("value", [-1e6, 1e6])
 def test_absurd_network_output_gives_a_waveform_of_sane_size(kind: str, value: float) -> None:
-    representation = build_representation(SMALL[kind]).with_statistics(-1.0, 2.0)
+    representation = build_representation(SMALL[kind]).with_normalization(-1.0, 2.0)
     waveform = decode(representation, jnp.full((1, *representation.shape), value, jnp.float32), jax.random.key(0))
     # All bins at the loudest magnitude: an impulse as high as there are bins, at most.
     assert np.abs(waveform).max() < SMALL[kind]["n_fft"]
@@ -238,9 +238,9 @@ def test_absurd_network_output_gives_a_waveform_of_sane_size(kind: str, value: f
 
 def test_silence_is_at_the_floor_and_comes_back_silent() -> None:
     for kind, floor in (("log_magnitude", np.log(1e-3)), ("log_power", np.log(1e-10)), ("log_mel", -5.0)):
-        representation = build_representation(SMALL[kind]).with_statistics(float(floor), 1.0)
+        representation = build_representation(SMALL[kind]).with_normalization(float(floor), 1.0)
         silence = jnp.zeros((1, representation.num_samples))
-        np.testing.assert_allclose(representations.features(representation, silence), floor, rtol=1e-5)
+        np.testing.assert_allclose(representations.transform(representation, silence), floor, rtol=1e-5)
         back = decode(representation, encode(representation, silence), jax.random.key(0))
         assert np.abs(back).max() < 1e-3
 
@@ -269,7 +269,7 @@ def test_without_statistics_the_mend_is_named(kind: str) -> None:
 def test_impossible_statistics_are_refused(mean: object, std: object, word: str) -> None:
     for kind in ("log_magnitude", "log_mel"):
         with pytest.raises(BadInput, match=word):
-            build_representation(SMALL[kind]).with_statistics(mean, std)
+            build_representation(SMALL[kind]).with_normalization(mean, std)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_impossible_settings_are_refused(kind: str, change: dict, word: str) -> 
 
 
 def test_arrays_of_another_size_are_refused() -> None:
-    representation = build_representation(SMALL["complex"]).with_statistics(0.0, 1.0)
+    representation = build_representation(SMALL["complex"]).with_normalization(0.0, 1.0)
     with pytest.raises(BadInput, match="1984"):
         representation.encode(jnp.zeros((1, 1985)))
     with pytest.raises(BadInput, match="128, 32, 2"):

@@ -118,8 +118,8 @@ def test_encode_conditions_each_file_once(
     run: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = []
-    real = Instrument.heard
-    monkeypatch.setattr(Instrument, "heard", lambda self, *audio: heard.append(audio) or real(self, *audio))
+    real = Instrument.preprocess
+    monkeypatch.setattr(Instrument, "preprocess", lambda self, *audio: heard.append(audio) or real(self, *audio))
     found = lambda self, waveforms: self.draw([len(heard)])  # noqa: E731
     monkeypatch.setattr(Instrument, "invert_waveforms", found)
     done = []

@@ -120,7 +120,7 @@ def test_the_rows_of_table_1_are_variants_with_one_generator(repository: Path) -
         assert whole == module.get_config(f"{size}-vggish_scnn_loops")
         for row, features in rows.items():
             config = module.get_config(f"{size}-{row}")
-            assert set(config.get("features", {})) == set(features)
+            assert set(config.get("feature_networks", {})) == set(features)
             assert config.objective.kind == ("hinge" if features else "logistic")
             latents = (512, 512) if row == "z512" else (32, 64)
             assert (config.generator.z_dim, config.generator.w_dim) == latents
@@ -134,7 +134,7 @@ def test_the_rows_of_table_1_are_variants_with_one_generator(repository: Path) -
         row: jax.eval_shape(critic.init_with_output, jax.random.key(0), _example(), None)[0]
         for row, critic in critics.items()
     }
-    assert {row: len(critique.scores) for row, critique in maps.items()} == {
+    assert {row: len(critique.logits) for row, critique in maps.items()} == {
         row: 4 * len(features) or 1 for row, features in rows.items()
     }
 

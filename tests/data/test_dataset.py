@@ -85,7 +85,7 @@ def test_batches_are_what_was_stored(dataset):
     }
     np.testing.assert_array_equal(batch["labels"].sum(axis=1), np.ones(8))
     # The stored features are those of the stored waveforms, but for their 16 bits.
-    again = np.asarray(dataset.representation.features(batch["waveforms"]))
+    again = np.asarray(dataset.representation.transform(batch["waveforms"]))
     assert np.abs(np.exp(again) - np.exp(batch["x"])).max() < 1e-3
 
 

@@ -71,7 +71,7 @@ def test_examples_are_the_features_of_their_audio(drums):
         assert example["path"].decode().startswith(dataset.label_names[example["label"]])
         waveform = example["audio"].astype(np.float32)[None] / 32767
         assert abs(np.abs(waveform).max() - 10 ** (-1 / 20)) < 1e-4
-        expected = np.exp(np.asarray(dataset.representation.features(waveform))[0])
+        expected = np.exp(np.asarray(dataset.representation.transform(waveform))[0])
         # What 16 bits leave: a rounding error of up to 1.5e-5 a sample, over a window of 128.
         np.testing.assert_allclose(np.exp(example["x"]), expected, atol=1e-3)
 
@@ -81,7 +81,7 @@ def test_statistics_are_those_of_float64_over_the_train_split(tmp_path, represen
     result = prepare(config(representation, test_fraction=0.25), ["synthetic:drums?count=24"], tmp_path)
     fitted = open_dataset(result.directory).representation
     x = np.stack([example["x"] for example in examples(result.directory)]).astype(np.float64)
-    axes = (0, *(1 + axis for axis, size in enumerate(fitted.statistics_shape) if size == 1))
+    axes = (0, *(1 + axis for axis, size in enumerate(fitted.normalization_shape) if size == 1))
     np.testing.assert_allclose(np.ravel(fitted.mean), np.ravel(x.mean(axes)), rtol=1e-6)
     np.testing.assert_allclose(np.ravel(fitted.std), np.ravel(x.std(axes)), rtol=1e-6)
     assert fitted.mean != build_representation(representation).mean

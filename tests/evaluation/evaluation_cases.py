@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.evaluation.collecting import Sound, Stream
-from drumgan_jax.evaluation.embedder import Embedder, Features
+from drumgan_jax.evaluation.embedder import Embedder, EmbedderOutput
 
 RATE, WINDOW, HOP = 8000, 64, 48
 
@@ -19,9 +19,9 @@ def linear_embedder(name: str = "linear", classes: int = 3, dimensions: int = 4)
         "logits": rng.standard_normal((WINDOW, classes)).astype(np.float32),
     }
 
-    def function(variables: Any, windows: Any) -> Features:
+    def function(variables: Any, windows: Any) -> EmbedderOutput:
         product = lambda matrix: jnp.matmul(windows, matrix, precision="highest")  # noqa: E731
-        return Features(product(variables["embedding"]), product(variables["logits"]))
+        return EmbedderOutput(product(variables["embedding"]), product(variables["logits"]))
 
     return Embedder(name, RATE, WINDOW, HOP, dimensions, "a" * 64, variables, function, num_classes=classes)
 

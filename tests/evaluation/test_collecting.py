@@ -8,8 +8,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from drumgan_jax.audio.files import resample
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Stream, look, sampled, windows_of
-from drumgan_jax.evaluation.embedder import Embedder, Features
+from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Stream, embed, sampled, windows_of
+from drumgan_jax.evaluation.embedder import Embedder, EmbedderOutput
 from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.evaluation.intervals import GROUPS
 from drumgan_jax.evaluation.moments import Moments
@@ -37,7 +37,7 @@ def test_windows_are_the_full_ones_or_one_filled_up(samples: int, count: int) ->
 def test_a_stream_equals_all_at_once(devices: int | None) -> None:
     embedder = linear_embedder()
     waveforms = [*noises(150, seed=1), *noises(3, seed=2, samples=30), *noises(2, seed=3, samples=1000)]
-    seen = look(stream(waveforms), [embedder], ALL, None if devices is None else sharding(devices))["linear"]
+    seen = embed(stream(waveforms), [embedder], ALL, None if devices is None else sharding(devices))["linear"]
     windows = np.concatenate([windows_of(one, WINDOW, HOP) for one in waveforms]).astype(np.float64)
     expected = windows @ embedder.variables["embedding"]
     assert (seen.sounds, seen.rows) == (155, 150 * 3 + 3 + 2 * 20)
@@ -52,21 +52,21 @@ def test_a_stream_equals_all_at_once(devices: int | None) -> None:
 
 def test_groups_are_consecutive_sounds() -> None:
     waveforms = noises(25)
-    seen = look(stream(waveforms), [linear_embedder()], ALL)["linear"]
+    seen = embed(stream(waveforms), [linear_embedder()], ALL)["linear"]
     assert [group.count for group in seen.moments] == [9, 6] * 5
     first = Moments.of(seen.embeddings[:9])
     np.testing.assert_allclose(seen.moments[0].mean, first.mean, rtol=1e-9)
 
 
 def test_only_what_is_needed_is_kept() -> None:
-    seen = look(stream(noises(20)), [linear_embedder()], {"linear": {LOGITS}})["linear"]
+    seen = embed(stream(noises(20)), [linear_embedder()], {"linear": {LOGITS}})["linear"]
     assert (seen.moments, seen.embeddings, seen.logits.shape) == (None, None, (60, 3))
 
 
 def test_other_rates_are_resampled() -> None:
     waveforms = noises(10, samples=320)
-    seen = look(stream(waveforms, rate=2 * RATE), [linear_embedder()], ALL)["linear"]
-    same = look(stream([resample(one, 2 * RATE, RATE) for one in waveforms]), [linear_embedder()], ALL)["linear"]
+    seen = embed(stream(waveforms, rate=2 * RATE), [linear_embedder()], ALL)["linear"]
+    same = embed(stream([resample(one, 2 * RATE, RATE) for one in waveforms]), [linear_embedder()], ALL)["linear"]
     np.testing.assert_array_equal(seen.embeddings, same.embeddings)
 
 
@@ -75,19 +75,19 @@ def test_a_sound_that_is_not_finite_is_named(devices: int | None) -> None:
     waveforms = noises(70)
     waveforms[67, 150] = np.nan
     with pytest.raises(BadInput, match=r"^sound 67 has an embedding by linear that holds NaN"):
-        look(stream(waveforms), [linear_embedder()], ALL, None if devices is None else sharding(devices))
+        embed(stream(waveforms), [linear_embedder()], ALL, None if devices is None else sharding(devices))
 
 
 def test_embedders_multiply_alike_on_every_machine() -> None:
-    plain = Embedder("plain", RATE, WINDOW, HOP, WINDOW, "", {}, lambda _, windows: Features(windows @ windows.T))
+    plain = Embedder("plain", RATE, WINDOW, HOP, WINDOW, "", {}, lambda _, windows: EmbedderOutput(windows @ windows.T))
     windows = jax.ShapeDtypeStruct((2, WINDOW), "float32")
     assert "HIGHEST" not in str(jax.make_jaxpr(plain.function)({}, windows))
-    assert "HIGHEST" in str(jax.make_jaxpr(plain.features)({}, windows))
+    assert "HIGHEST" in str(jax.make_jaxpr(plain.embed)({}, windows))
 
 
 def test_nothing_to_measure() -> None:
     with pytest.raises(BadInput, match="not one sound to measure"):
-        look(Stream(0, []), [linear_embedder()], ALL)
+        embed(Stream(0, []), [linear_embedder()], ALL)
 
 
 def test_sampled_asks_for_every_sound_once() -> None:

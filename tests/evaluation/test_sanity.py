@@ -9,7 +9,7 @@ import numpy as np
 from drumgan_jax.data_pipelines.sources import list_items, read_item
 
 from drumgan_jax.audio.files import read_audio, resample
-from drumgan_jax.evaluation.collecting import Seen, Sound, Stream
+from drumgan_jax.evaluation.collecting import Embeddings, Sound, Stream
 from drumgan_jax.evaluation.suite import Suite
 
 CLASSES = ("kick", "snare", "cymbal")
@@ -68,8 +68,8 @@ def measure(drums: Sounds, others: Sounds) -> dict[str, dict[str, float]]:
     """The figures of several measured sides against one half of some drums, by what the side is."""
     suite = Suite.of(METRICS)
 
-    def seen(sounds: Sounds) -> dict[str, Seen]:
-        return suite.look(Stream(len(sounds.waveforms), [Sound(one, RATE, "a sound") for one in sounds.waveforms]))
+    def seen(sounds: Sounds) -> dict[str, Embeddings]:
+        return suite.embed(Stream(len(sounds.waveforms), [Sound(one, RATE, "a sound") for one in sounds.waveforms]))
 
     order = np.random.default_rng(1).permutation(len(drums.waveforms))
     first, second = drums.take(order[::2]), drums.take(order[1::2])
@@ -91,7 +91,7 @@ def measure(drums: Sounds, others: Sounds) -> dict[str, dict[str, float]]:
     return {name: suite.compare(real, seen(side)).scores for name, side in sides.items()}
 
 
-def _typical(real: Seen, fake: Seen) -> int:
+def _typical(real: Embeddings, fake: Embeddings) -> int:
     """The sound of the second side that has most of the first close to it."""
     distance = np.linalg.norm(fake.embeddings[:, None] - real.embeddings[None], axis=2)
     window = int(np.argmin(np.sort(distance, axis=1)[:, :20].mean(axis=1)))

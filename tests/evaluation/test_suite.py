@@ -36,7 +36,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("known")
 def test_every_metric_is_what_its_function_says() -> None:
     suite = Suite.of(["fid:linear", "fad:linear", "fad_inf:linear", "kid:linear", "is:linear", "prdc:linear"])
-    real, fake = (suite.look(stream(noises(90, seed, level=level))) for seed, level in ((1, 0.3), (2, 0.35)))
+    real, fake = (suite.embed(stream(noises(90, seed, level=level))) for seed, level in ((1, 0.3), (2, 0.35)))
     results = suite.compare(real, fake)
     a, b = real["linear"], fake["linear"]
     assert results.scores["fid/linear"] == pytest.approx(
@@ -65,7 +65,7 @@ def test_every_metric_is_what_its_function_says() -> None:
 @pytest.mark.usefixtures("known")
 def test_fewer_embeddings_than_dimensions_is_told() -> None:
     suite = Suite.of(["fid:linear"])
-    real, few = (suite.look(stream(noises(count, samples=60))) for count in (30, 3))
+    real, few = (suite.embed(stream(noises(count, samples=60))) for count in (30, 3))
     (warning,) = suite.compare(real, few).warnings
     assert warning.startswith("fid: no more embeddings (3 of the measured side) than their 4 dimensions")
 
@@ -73,7 +73,7 @@ def test_fewer_embeddings_than_dimensions_is_told() -> None:
 @pytest.mark.usefixtures("known")
 def test_a_small_reference_has_no_score_of_its_own() -> None:
     suite = Suite.of(["is:linear"])
-    real, fake = (suite.look(stream(noises(count, samples=60))) for count in (5, 20))
+    real, fake = (suite.embed(stream(noises(count, samples=60))) for count in (5, 20))
     assert "reference_value" not in suite.compare(real, fake).figures["is/linear"]
 
 
@@ -122,7 +122,7 @@ def test_the_reference_is_embedded_once(cache: Path) -> None:
         calls.append(1)
         return stream(waveforms)
 
-    def side(suite: Suite = suite, **identity: object) -> dict[str, suites.Seen]:
+    def side(suite: Suite = suite, **identity: object) -> dict[str, suites.Embeddings]:
         return reference_side(suite, {"records": "x", "count": 40, **identity}, give)
 
     first, again = side(), side()

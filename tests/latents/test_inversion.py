@@ -18,7 +18,7 @@ SMALL = {**STYLED, "generator": {**STYLED["generator"], "base": (8, 16), "channe
 def test_inversion_with_a_mapping(per_layer: bool, noise: bool) -> None:
     made = make_instrument(SMALL)
     generator = made.gan.generator
-    waveforms = made.heard([drum(0.03), drum(0.06)], RATE)
+    waveforms = made.preprocess([drum(0.03), drum(0.06)], RATE)
     found = invert(made.gan, made.variables, 3, waveforms, 12, 2, per_layer, noise)
     assert found.ws.shape == (2, generator.num_ws, generator.w_dim)
     assert found.distances.shape == (2, 12)
@@ -42,7 +42,7 @@ def test_inversion_with_a_mapping(per_layer: bool, noise: bool) -> None:
 
 def test_inversion_without_a_mapping_keeps_labels_on_the_simplex() -> None:
     made = make_instrument(GROWING, step=30)
-    waveforms = made.heard(drum(), RATE)
+    waveforms = made.preprocess(drum(), RATE)
     found = invert(made.gan, made.variables, 3, waveforms, 12, 2, False, True)
     z, labels = made.gan.generator.unmap(found.ws)
     assert (labels >= 0).all()

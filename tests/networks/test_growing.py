@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.networks.growing import enlarge, fit, growth_sizes, shrink
+from drumgan_jax.networks.growing import average_pool, fit, growth_sizes, upsample_nearest
 
 
 def test_the_six_stages_of_drumgan() -> None:
@@ -23,12 +23,12 @@ def test_a_base_that_does_not_grow_to_the_example(base: tuple[int, int]) -> None
 def test_averages_and_repeats_against_numpy() -> None:
     x = np.random.default_rng(0).normal(size=(2, 8, 6, 3))
     means = x.reshape(2, 4, 2, 3, 2, 3).mean(axis=(2, 4))
-    np.testing.assert_allclose(shrink(jnp.asarray(x, jnp.float32), (4, 3)), means, atol=1e-6)
+    np.testing.assert_allclose(average_pool(jnp.asarray(x, jnp.float32), (4, 3)), means, atol=1e-6)
     np.testing.assert_array_equal(
-        enlarge(jnp.asarray(x, jnp.float32), (16, 6)), np.repeat(x.astype(np.float32), 2, axis=1)
+        upsample_nearest(jnp.asarray(x, jnp.float32), (16, 6)), np.repeat(x.astype(np.float32), 2, axis=1)
     )
     np.testing.assert_array_equal(
-        enlarge(jnp.asarray(x, jnp.float32), (16, 12)), np.repeat(np.repeat(x.astype(np.float32), 2, 1), 2, 2)
+        upsample_nearest(jnp.asarray(x, jnp.float32), (16, 12)), np.repeat(np.repeat(x.astype(np.float32), 2, 1), 2, 2)
     )
 
 

@@ -10,7 +10,7 @@ import reference
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
-from drumgan_jax.networks.growing import enlarge, shrink
+from drumgan_jax.networks.growing import average_pool, upsample_nearest
 from drumgan_jax.networks.progressive import Discriminator, Generator, NormedConvolution, pixel_norm
 
 SHAPE, BASE, CHANNELS, LABELS, BATCH = (32, 12, 2), (4, 3), (8, 6, 5, 4), 3, 4
@@ -67,7 +67,7 @@ def test_repeating_and_convolving_at_once(factors: tuple[int, int]) -> None:
     x, kernel = normal(0, 2, 5, 4, 3), 0.3 * normal(1, 3, 3, 3, 2)
 
     def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return convolve(enlarge(x, (5 * factors[0], 4 * factors[1])), kernel)
+        return convolve(upsample_nearest(x, (5 * factors[0], 4 * factors[1])), kernel)
 
     def fused(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return enlarge_and_convolve(x, kernel, factors)
@@ -88,7 +88,7 @@ def test_every_stage_has_its_size(stage: int) -> None:
     assert x.shape == (BATCH, *SIZES[stage], 2)
     assert x.dtype == jnp.float32
     said = critique(stage, x)
-    assert said.scores[0].shape == (BATCH,)
+    assert said.logits[0].shape == (BATCH,)
     assert said.labels is not None
     assert said.labels.shape == (BATCH, LABELS)
 
@@ -102,19 +102,19 @@ def test_the_six_stages_at_full_width() -> None:
         assert jax.eval_shape(generator.apply, whole, z, labels, None).shape == (BATCH, *size, 2)
         critic = Discriminator((1024, 48, 2), LABELS, stage=stage)
         whole = jax.eval_shape(critic.clone(stage=None).init, jax.random.key(0), jnp.zeros((BATCH, 1024, 48, 2)), None)
-        assert jax.eval_shape(critic.apply, whole, jnp.zeros((BATCH, *size, 2)), None).scores[0].shape == (BATCH,)
+        assert jax.eval_shape(critic.apply, whole, jnp.zeros((BATCH, *size, 2)), None).logits[0].shape == (BATCH,)
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_a_fade_begins_with_the_stage_before_and_ends_with_the_grown_network(stage: int) -> None:
-    before = enlarge(generate(stage - 1, 1.0), SIZES[stage])
+    before = upsample_nearest(generate(stage - 1, 1.0), SIZES[stage])
     np.testing.assert_array_equal(generate(stage, 0.0), before)
     grown = generate(stage, 1.0)
     np.testing.assert_array_equal(grown, generate(stage))
     np.testing.assert_allclose(generate(stage, 0.5), 0.5 * (before + grown), atol=1e-6)
     x = normal(2, BATCH, *SIZES[stage], 2)
-    small = critique(stage - 1, shrink(x, SIZES[stage - 1]), 1.0)
-    np.testing.assert_allclose(critique(stage, x, 0.0).scores[0], small.scores[0], atol=1e-6)
+    small = critique(stage - 1, average_pool(x, SIZES[stage - 1]), 1.0)
+    np.testing.assert_allclose(critique(stage, x, 0.0).logits[0], small.logits[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
@@ -132,7 +132,7 @@ def test_of_the_grown_network_the_stage_before_is_no_part(stage: int) -> None:
 
         def told(params, alpha, grown=grown, inputs=inputs):
             said = grown.apply({"params": params, **alpha}, *inputs)
-            return said if isinstance(said, jax.Array) else said.scores[0]
+            return said if isinstance(said, jax.Array) else said.logits[0]
 
         np.testing.assert_array_equal(told(other, one), told(variables["params"], one))
         assert np.abs(told(other, half) - told(variables["params"], half)).max() > 1e-3
@@ -170,7 +170,7 @@ def test_parameters_in_use_are_those_that_change_the_outcome(stage: int) -> None
         said = DISCRIMINATOR.clone(stage=stage).apply(
             {"params": params, **alpha}, normal(2, BATCH, *SIZES[stage], 2), None
         )
-        return jnp.sum(said.scores[0]) + jnp.sum(jnp.square(said.labels))
+        return jnp.sum(said.logits[0]) + jnp.sum(jnp.square(said.labels))
 
     for network, variables, f in (
         (GENERATOR, generator_variables(), sum_of),
@@ -195,9 +195,9 @@ def test_the_metric_is_how_far_a_step_moves_the_first_layer() -> None:
     params = generator_variables()["params"]
     kernel = np.asarray(params["blocks_0"]["dense"]["kernel"], np.float64)
     step = np.concatenate([np.random.default_rng(0).normal(size=7), np.zeros(3)])
-    moved = np.linalg.norm(step @ np.asarray(GENERATOR.metric(params), np.float64))
+    moved = np.linalg.norm(step @ np.asarray(GENERATOR.first_layer_map(params), np.float64))
     assert moved == pytest.approx(np.linalg.norm(step @ kernel), rel=1e-4)
-    assert np.abs(GENERATOR.metric(params)[7:]).max() == 0
+    assert np.abs(GENERATOR.first_layer_map(params)[7:]).max() == 0
 
 
 def test_every_example_is_its_own() -> None:

@@ -77,7 +77,7 @@ def told():
     @jitted
     def tell(params, x):
         def total(params, x):
-            scores = ONE.apply({**variables, "params": params}, x, None).scores
+            scores = ONE.apply({**variables, "params": params}, x, None).logits
             return sum(jnp.sum(jnp.sin(part)) for part in scores), scores
 
         return jax.grad(total, (0, 1), has_aux=True)(params, x)
@@ -163,14 +163,14 @@ def test_the_full_size_has_the_release_s_widths_and_maps():
         "vggish_3": [(256, 512)],
     }
     said = jax.eval_shape(network.apply, variables, x, None)
-    assert [scores.shape for scores in said.scores] == [(BATCH, 1, 9)] * 4
+    assert [scores.shape for scores in said.logits] == [(BATCH, 1, 9)] * 4
 
 
 def test_every_network_adds_four_maps():
     said = jitted(TWO.apply)(two_variables(), examples(), None)
-    assert [(scores.shape, scores.dtype) for scores in said.scores] == [((BATCH, 1, 5), jnp.float32)] * 8
+    assert [(scores.shape, scores.dtype) for scores in said.logits] == [((BATCH, 1, 5), jnp.float32)] * 8
     assert said.labels is None
-    for beside, alone in zip(said.scores[:4], told()[0], strict=True):
+    for beside, alone in zip(said.logits[:4], told()[0], strict=True):
         np.testing.assert_allclose(beside, alone, atol=1e-6)
 
 
@@ -229,7 +229,7 @@ def test_examples_meet_in_groups():
 def test_bfloat16_is_near_float32():
     """Under strict promotion; scores stay float32."""
     said = jitted(ONE.clone(compute_dtype=jnp.bfloat16).apply)(of_one(two_variables()), examples(), None)
-    for near, exact in zip(said.scores, told()[0], strict=True):
+    for near, exact in zip(said.logits, told()[0], strict=True):
         assert near.dtype == jnp.float32
         assert np.abs(near - exact).max() < 0.1 * np.abs(exact).max()
 
@@ -238,7 +238,7 @@ def test_four_devices_give_the_numbers_of_one():
     """The batch sharded over the data axis: the same chunks, normalisation and groups; and so the same gradients."""
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
     split = NamedSharding(mesh, PartitionSpec("data"))
-    sharded = jitted(ONE.apply)(of_one(two_variables()), jax.device_put(examples(), split), None).scores
+    sharded = jitted(ONE.apply)(of_one(two_variables()), jax.device_put(examples(), split), None).logits
     assert len(sharded[0].sharding.device_set) == 4
     for found, expected in zip(sharded, told()[0], strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -274,7 +274,7 @@ def test_four_devices_give_the_numbers_of_one():
         ({"chunks": 0}, "config.discriminator.chunks is 0"),
         ({"mixing_channels": 0}, "config.discriminator.mixing_channels is 0"),
         ({"num_labels": 3}, "scores without labels, of which there are 3"),
-        ({"features": ()}, "config.features is empty"),
+        ({"features": ()}, "config.feature_networks is empty"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_made(settings, sentence):

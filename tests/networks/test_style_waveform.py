@@ -44,7 +44,7 @@ map_ = jax.jit(functools.partial(GENERATOR.apply, method="map"))
 
 @jax.jit
 def scores(variables, x, labels, key=None):
-    return DISCRIMINATOR.apply(variables, x, labels, rngs={} if key is None else {"phase": key}).scores[0]
+    return DISCRIMINATOR.apply(variables, x, labels, rngs={} if key is None else {"phase": key}).logits[0]
 
 
 def latents(batch):
@@ -180,7 +180,7 @@ def test_bfloat16_is_near_float32():
     exact = synthesize(generator_variables(), ws, None), scores(discriminator_variables(), x, labels)
     generator, discriminator = (network.clone(compute_dtype=jnp.bfloat16) for network in (GENERATOR, DISCRIMINATOR))
     made = jax.jit(functools.partial(generator.apply, method="synthesize"))(generator_variables(), ws, None)
-    (judged,) = jax.jit(discriminator.apply)(discriminator_variables(), x, labels).scores
+    (judged,) = jax.jit(discriminator.apply)(discriminator_variables(), x, labels).logits
     for found, expected in zip((made, judged), exact, strict=True):
         assert found.dtype == jnp.float32
         assert 0 < jnp.abs(found - expected).mean() < 0.05 * jnp.abs(expected).mean()
@@ -199,7 +199,7 @@ def test_full_size_without_allocating():
         return made["params"], judged["params"], found
 
     made, judged, (x, critique) = jax.eval_shape(both, jax.random.key(0))
-    assert (x.shape, critique.scores[0].shape, generator.num_ws) == ((2, *shape), (2,), 10)
+    assert (x.shape, critique.logits[0].shape, generator.num_ws) == ((2, *shape), (2,), 10)
     widths = layer_widths(shape, 16, 1024, 4, 1024)
     assert widths == [1024, 512, 256, 128, 64, 32, 16, 8, 4, 4, 4]
     pairs = list(itertools.pairwise(widths))

@@ -40,7 +40,7 @@ def synthesize(variables, ws, noise):
 
 @jax.jit
 def scores(variables, x, labels):
-    return DISCRIMINATOR.apply(variables, x, labels).scores[0]
+    return DISCRIMINATOR.apply(variables, x, labels).logits[0]
 
 
 def latents(batch):
@@ -81,7 +81,7 @@ def test_parity_11_discriminator_without_labels():
     network = Discriminator((4, 8, 1), **WIDTH)
     x = jax.random.normal(jax.random.key(0), (4, 4, 8, 1))
     variables = reference.random_variables(network, x, None)
-    (found,) = jax.jit(network.apply)(variables, x, None).scores
+    (found,) = jax.jit(network.apply)(variables, x, None).logits
     expected = reference.discriminate(np.asarray(x, np.float64), None, variables["params"], group=4)
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
@@ -102,7 +102,7 @@ def test_bfloat16_scores_are_near_those_of_float32():
     x, labels = examples(8)
     exact = scores(discriminator_variables(), x, labels)
     discriminator = DISCRIMINATOR.clone(compute_dtype=jnp.bfloat16)
-    (judged,) = jax.jit(discriminator.apply)(discriminator_variables(), x, labels).scores
+    (judged,) = jax.jit(discriminator.apply)(discriminator_variables(), x, labels).logits
     assert judged.dtype == jnp.float32
     assert 0 < np.abs(judged - exact).max() < 0.05 * np.abs(exact).max()
 
@@ -160,7 +160,7 @@ def test_parity_32_rectangular_shapes(freq, time, doublings, channels, labels):
         variables = generator.init(key, jnp.zeros((2, 4)), given_labels, key)
         x = generator.apply(variables, jnp.zeros((2, 4)), given_labels, key)
         critic = discriminator.init(key, x, given_labels)
-        return variables["params"], critic["params"], x, discriminator.apply(critic, x, given_labels).scores
+        return variables["params"], critic["params"], x, discriminator.apply(critic, x, given_labels).logits
 
     made, judged, x, (score,) = jax.eval_shape(both, jax.random.key(0))
     widths = layer_widths(shape, base, **WIDTH)
@@ -234,7 +234,7 @@ def test_rematerialisation_recomputes_each_block_and_keeps_the_parameters():
         return lambda variables: network.apply(variables, ws, None, method="synthesize").sum()
 
     def judge(network):
-        return lambda variables: network.apply(variables, x, labels).scores[0].sum()
+        return lambda variables: network.apply(variables, x, labels).logits[0].sum()
 
     for network, total, variables, blocks in (
         (GENERATOR, generate, generator_variables(), 3),

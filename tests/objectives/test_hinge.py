@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drumgan_jax.core.parts import Critique
+from drumgan_jax.core.parts import DiscriminatorOutput
 from drumgan_jax.objectives.hinge import Hinge
 
 
@@ -16,7 +16,7 @@ def maps(seed):
 
 
 def critique(scores):
-    return Critique(scores=tuple(jnp.asarray(part, jnp.float32) for part in scores))
+    return DiscriminatorOutput(logits=tuple(jnp.asarray(part, jnp.float32) for part in scores))
 
 
 def together(scores):
@@ -38,7 +38,7 @@ def test_parity_24_losses_count_every_score_of_every_map_alike():
 
 def test_scores_beyond_the_margin_have_no_gradient():
     def loss(real, fake):
-        return Hinge().discriminator_loss(Critique((real,)), Critique((fake,)), None)[0]
+        return Hinge().discriminator_loss(DiscriminatorOutput((real,)), DiscriminatorOutput((fake,)), None)[0]
 
     scores = jnp.asarray([-1.5, -0.5, 0.5, 1.5])
     by_real, by_fake = jax.grad(loss, (0, 1))(scores, scores)
@@ -48,4 +48,4 @@ def test_scores_beyond_the_margin_have_no_gradient():
 
 def test_nothing_is_regularised_nor_kept():
     assert Hinge().regularizers == ()
-    assert Hinge().initial_statistics() == {}
+    assert Hinge().initial_state() == {}

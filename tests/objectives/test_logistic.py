@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.parts import Critique
+from drumgan_jax.core.parts import DiscriminatorOutput
 from drumgan_jax.networks.stylegan2 import Discriminator, Generator
 from drumgan_jax.objectives.logistic import Logistic, path_length_regularizer, path_lengths, r1_regularizer
 from drumgan_jax.objectives.regularizer import Match
@@ -27,7 +27,7 @@ def match(**parts):
 
 
 def quadratic_critic(matrix):
-    return lambda x: Critique(scores=(jnp.einsum("bftc,ftcd,bftd->b", x, matrix, x),))
+    return lambda x: DiscriminatorOutput(logits=(jnp.einsum("bftc,ftcd,bftd->b", x, matrix, x),))
 
 
 @pytest.mark.smoke
@@ -50,7 +50,7 @@ def test_parity_19_r1_is_differentiable_by_the_critic():
     x, a = float32(normal(0, 3, 2, 4, 2)), 0.7
 
     def loss(a):
-        given = match(discriminate=lambda x: Critique(scores=(a * jnp.sum(x**2, axis=(1, 2, 3)),)), real=x)
+        given = match(discriminate=lambda x: DiscriminatorOutput(logits=(a * jnp.sum(x**2, axis=(1, 2, 3)),)), real=x)
         return r1_regularizer(2.0, given, {}, jax.random.key(0))[0]
 
     # The penalty is mean sum (2 a x)^2, so its derivative is 8 a mean sum x^2.
@@ -132,7 +132,7 @@ def test_parity_22_the_kept_mean_is_detached():
 def test_parity_23_losses():
     real, fake = normal(0, 8), normal(1, 8)
     objective = Logistic(r1_gamma=1.0)
-    given_real, given_fake = Critique(scores=(float32(real),)), Critique(scores=(float32(fake),))
+    given_real, given_fake = DiscriminatorOutput(logits=(float32(real),)), DiscriminatorOutput(logits=(float32(fake),))
     loss, metrics = objective.discriminator_loss(given_real, given_fake, None)
     np.testing.assert_allclose(loss, (np.log1p(np.exp(fake)) + np.log1p(np.exp(-real))).mean(), rtol=1e-6)
     np.testing.assert_allclose(metrics["score/real"], real.mean(), rtol=1e-5)
@@ -143,7 +143,7 @@ def test_parity_23_losses():
 
 
 def test_losses_are_finite_at_scores_that_overflow():
-    far = Critique(scores=(jnp.array([1e4, -1e4]),))
+    far = DiscriminatorOutput(logits=(jnp.array([1e4, -1e4]),))
     objective = Logistic(r1_gamma=1.0)
     np.testing.assert_allclose(objective.discriminator_loss(far, far, None)[0], 1e4)
     np.testing.assert_allclose(objective.generator_loss(far, None)[0], 5e3)

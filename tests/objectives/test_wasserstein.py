@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.parts import Critique
+from drumgan_jax.core.parts import DiscriminatorOutput
 from drumgan_jax.objectives.regularizer import Match
 from drumgan_jax.objectives.wasserstein import Wasserstein
 
@@ -20,7 +20,7 @@ def float32(array):
 
 
 def critique(scores, labels=None):
-    return Critique(scores=(float32(scores),), labels=None if labels is None else float32(labels))
+    return DiscriminatorOutput(logits=(float32(scores),), labels=None if labels is None else float32(labels))
 
 
 def penalize(discriminate, real, fake, weight=10.0):
@@ -45,7 +45,9 @@ REAL, FAKE = normal(0, 6, 2, 4, 1), normal(1, 6, 2, 4, 1)
 def test_parity_25_penalty_of_a_linear_critic():
     """Its gradient is its weights everywhere: (|w| - 1)^2, whatever the batch, times the weight."""
     weights = normal(2, 2, 4, 1)
-    loss, metrics = penalize(lambda x: Critique((jnp.einsum("bftc,ftc->b", x, float32(weights)),)), REAL, FAKE)
+    loss, metrics = penalize(
+        lambda x: DiscriminatorOutput((jnp.einsum("bftc,ftc->b", x, float32(weights)),)), REAL, FAKE
+    )
     norm = np.sqrt((weights**2).sum())
     np.testing.assert_allclose(metrics["gradient_penalty/norm"], norm, rtol=1e-6)
     np.testing.assert_allclose(metrics["gradient_penalty/penalty"], (norm - 1) ** 2, rtol=1e-5)
@@ -57,7 +59,7 @@ def test_parity_25_penalty_of_a_quadratic_critic_and_its_derivative():
     scale = 0.3
 
     def loss(scale):
-        return penalize(lambda x: Critique((scale * x[..., 0] ** 2,)), REAL, FAKE)[0]
+        return penalize(lambda x: DiscriminatorOutput((scale * x[..., 0] ** 2,)), REAL, FAKE)[0]
 
     # Scores sum to a |x|^2, whose gradient 2 a x has norm 2 a |x|.
     lengths = np.sqrt((between(REAL, FAKE) ** 2).sum(axis=(1, 2, 3)))
@@ -72,7 +74,10 @@ def test_parity_25_second_derivatives_of_a_network():
 
     def loss(first):
         return penalize(
-            lambda x: Critique((jnp.tanh(x.reshape(6, 8) @ first) @ float32(second),)), REAL, FAKE, weight=1.0
+            lambda x: DiscriminatorOutput((jnp.tanh(x.reshape(6, 8) @ first) @ float32(second),)),
+            REAL,
+            FAKE,
+            weight=1.0,
         )[0]
 
     def expected(first):
@@ -90,7 +95,7 @@ def test_a_flat_critic_has_finite_derivatives():
     """Where the gradient is 0 the norm has no derivative: it is 0 there, not NaN."""
 
     def loss(scale):
-        return penalize(lambda x: Critique((scale * x.sum(axis=(1, 2, 3)),)), REAL, FAKE)[0]
+        return penalize(lambda x: DiscriminatorOutput((scale * x.sum(axis=(1, 2, 3)),)), REAL, FAKE)[0]
 
     found, slope = jax.value_and_grad(loss)(0.0)
     assert (found, slope) == (10.0, 0.0)
@@ -98,7 +103,7 @@ def test_a_flat_critic_has_finite_derivatives():
 
 def test_the_penalty_does_not_reach_the_generator():
     def loss(fake):
-        return penalize(lambda x: Critique(((x**2).sum(axis=(1, 2, 3)),)), REAL, fake)[0]
+        return penalize(lambda x: DiscriminatorOutput(((x**2).sum(axis=(1, 2, 3)),)), REAL, fake)[0]
 
     np.testing.assert_array_equal(jax.grad(loss)(float32(FAKE)), 0)
 
@@ -112,7 +117,7 @@ def test_losses_and_drift():
     loss, metrics = Wasserstein().generator_loss(critique(fake), None)
     np.testing.assert_allclose(loss, -fake.mean(), rtol=1e-5)
     assert set(metrics) == {"score/fake"}
-    assert Wasserstein().initial_statistics() == {}
+    assert Wasserstein().initial_state() == {}
 
 
 def test_label_errors_are_in_both_players_losses():

@@ -71,7 +71,7 @@ def test_labels_by_name_by_weight_and_drawn(instrument: Instrument) -> None:
 
 def test_spread_over_devices_makes_the_same_sounds(instrument: Instrument) -> None:
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    spread = instrument.spread(NamedSharding(mesh, PartitionSpec("data")))
+    spread = instrument.on_devices(NamedSharding(mesh, PartitionSpec("data")))
     seeds = range(BATCH + 1)
     np.testing.assert_allclose(spread.sample(seeds).waveforms, instrument.sample(seeds).waveforms, atol=1e-5)
 
@@ -220,7 +220,7 @@ def test_encode_brings_a_recording_to_latents(parts: dict) -> None:
     pair = instrument.encode([drum(), 0.1 * drum()], RATE)
     np.testing.assert_allclose(pair.ws[1], latents.ws[0], atol=1e-4)
     # Sounds that are in the training data's form already are taken as they are, at their own level.
-    heard = instrument.heard(drum(), RATE)
+    heard = instrument.preprocess(drum(), RATE)
     np.testing.assert_array_equal(instrument.encode_waveforms(heard).ws, latents.ws)
     quiet = instrument.encode_waveforms(0.1 * heard)
     assert np.abs(quiet.ws - latents.ws).max() > 1e-3

@@ -31,7 +31,7 @@ def test_it_is_small_and_says_what_it_is(instrument: Instrument) -> None:
 def test_its_classes_are_heard_as_such(instrument: Instrument) -> None:
     """Asking for a class makes it likelier, by the packaged classifier; no sound is silent or far beyond full scale."""
     classifier = build_embedder("drums")
-    predict = jax.jit(classifier.features)
+    predict = jax.jit(classifier.embed)
     heard = np.zeros((3, 3))
     for number, name in enumerate(instrument.label_names):
         waveforms = instrument.sample(range(SOUNDS), labels=name).waveforms

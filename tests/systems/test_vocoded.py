@@ -13,6 +13,7 @@ from vocoder_cases import REPRESENTATION, make_vocoder, write_vocoder
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.play.instrument import Instrument, load
 from drumgan_jax.play.packed import read_instrument, save_instrument
+from drumgan_jax.runs import config as run_config
 from drumgan_jax.runs.load import keep_vocoder, load_vocoder, with_vocoder
 from drumgan_jax.systems.gan import variables_digest
 from drumgan_jax.systems.vocoder import Vocoded
@@ -122,7 +123,7 @@ def test_a_run_keeps_a_copy_of_its_vocoder(vocoder: Path, tmp_path: Path) -> Non
     original.unlink()
     assert keep_vocoder(config, folder, write=True) == kept
     moved = folder.rename(tmp_path / "moved")
-    found = load_vocoder(run.read_config(moved)["representation"]["vocoder"])
+    found = load_vocoder(run_config.read_config(moved)["representation"]["vocoder"])
     assert variables_digest(found.variables) == variables_digest(load_vocoder(vocoder).variables)
     # A damaged copy is made again, and another path is another vocoder.
     (moved / run.VOCODER_NAME).write_bytes(b"damaged")

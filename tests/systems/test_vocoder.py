@@ -91,7 +91,7 @@ def test_what_lies_above_any_waveform_is_heard_as_the_loudest(trained: TrainedVo
     shown = vocoded(inner, trained, "toy")
     loudest = np.log10(np.hanning(65)[:-1].sum() * mel_filterbank(RATE, 64, 8, 0.0, RATE / 2).sum(axis=1))
     tones = np.sin(2 * np.pi * np.arange(256) * np.array([[500.0], [2000.0]]) / RATE).astype(np.float32)
-    assert np.all(inner.features(jnp.asarray(tones)).max(axis=(0, 2, 3)) < loudest)
+    assert np.all(inner.transform(jnp.asarray(tones)).max(axis=(0, 2, 3)) < loudest)
     x = np.array(shown.encode(jnp.asarray(sounds())))
     x[:, 3:] = np.asarray(inner.normalize(jnp.asarray(loudest, jnp.float32)[:, None, None]))[3:]
     above = x.copy()
@@ -124,8 +124,8 @@ def test_equal_vocoders_are_one_static_argument_and_others_another(trained: Trai
     # A data set and statistics see the mel scale alone.
     assert differences(one, inner) == []
     assert settings_of(one) == settings_of(inner)
-    assert settings_of(inner.with_statistics(0.0, 1.0))["vocoder"] == ""
-    assert one.with_statistics(0.0, 2.0).digest == one.digest
+    assert settings_of(inner.with_normalization(0.0, 1.0))["vocoder"] == ""
+    assert one.with_normalization(0.0, 2.0).digest == one.digest
     named = dataclasses.replace(inner, vocoder="runs/other")
     assert differences(named, inner) == []
     assert settings_of(named)["vocoder"] == "runs/other"

@@ -19,11 +19,11 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.reconstruction import mean_squared_error
+from drumgan_jax.runs import config as run_config
 from drumgan_jax.runs.checkpoints import load_ema
 from drumgan_jax.runs.load import TrainedGan, load_gan
 from drumgan_jax.systems.encoder import build_encoder
 from drumgan_jax.systems.gan import variables_digest
-from drumgan_jax.training import run
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.encoder import SUMMARY, TRAIN
@@ -93,7 +93,7 @@ def check_losses(steps: Steps, trained: TrainedGan, items: dict[int, np.ndarray]
 
     @jax.jit
     def synthesize(w: jax.Array) -> jax.Array:
-        return trained.gan.enlarge(generator.apply(trained.variables, w[:, None], None, method="synthesize"))
+        return trained.gan.upsample(generator.apply(trained.variables, w[:, None], None, method="synthesize"))
 
     @jax.jit
     def encode(params: Any, seen: jax.Array) -> jax.Array:
@@ -235,11 +235,11 @@ def test_going_on_equals_never_having_stopped(data_dir: Path, grown: Path, tmp_p
     again = train(config_of(data_dir, tmp_path / "gan"), tmp_path / "parts")
     jax.tree.map(np.testing.assert_array_equal, again.state, whole.state)
 
-    averages, _ = load_ema(tmp_path / "whole", run.find_step(tmp_path / "whole", "best"))
+    averages, _ = load_ema(tmp_path / "whole", run_config.find_step(tmp_path / "whole", "best"))
     trained = load_gan(grown)
     np.testing.assert_array_equal(averages["generator"], trained.digest)
     assert not np.array_equal(trained.digest, load_gan(tmp_path / "gan").digest)
-    encoder = build_encoder(run.read_config(tmp_path / "whole"), trained.gan, 3)
+    encoder = build_encoder(run_config.read_config(tmp_path / "whole"), trained.gan, 3)
     assert encoder.predict(averages, jnp.zeros((2, 8, 16, 2))).shape == (2, 9)
 
 

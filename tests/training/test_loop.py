@@ -11,12 +11,14 @@ import jax
 import numpy as np
 import pytest
 import toy_gan
+from toy_gan import toy_config
 from training_cases import LABELS, finish, start_process, timeless, tiny_config, wait_for_line, write_dataset
 
 from drumgan_jax.audio.representations import settings_of
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.report import read_reports, write_report
+from drumgan_jax.runs import config as run_config
 from drumgan_jax.runs.checkpoints import load_ema
 from drumgan_jax.runs.config import complete_steps, read_config
 from drumgan_jax.runs.metrics import read_metrics
@@ -35,14 +37,6 @@ def no_tensorboard(monkeypatch):
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("data")).parent
-
-
-def toy_config(data_dir, **sections):
-    """The loop with networks that compile in a moment; random latents and noise matter."""
-    task = sections.pop("task", {"kind": "toy", "gain": 0.3})
-    config = tiny_config(data_dir, **sections)
-    config.task = task
-    return config
 
 
 @pytest.mark.smoke
@@ -243,7 +237,7 @@ def test_no_tensorflow_before_the_first_step(data_dir, tmp_path):
     code = f"""
     import sys
     import toy_gan
-    from test_loop import toy_config
+    from toy_gan import toy_config
     from drumgan_jax.training import loop
     assert "tensorflow" not in sys.modules, "import"
     add = loop.MetricsWindow.add
@@ -262,7 +256,8 @@ import sys
 import time
 sys.modules["clu"] = None
 import toy_gan
-from test_loop import toy_config
+from toy_gan import toy_config
+from toy_gan import toy_config
 from drumgan_jax.training.loop import train
 result = train(toy_config({data!r}, train={{"total_images": {images}}}), {run!r})
 print(result.step, result.stopped)
@@ -300,7 +295,7 @@ def test_a_run_that_saved_nothing_may_change_its_config(tmp_path):
         frozen = {"seed": seed, "labels": []}
         run.check(tmp_path, frozen)
         run.claim(tmp_path, frozen)
-    assert run.read_config(tmp_path)["seed"] == 2
+    assert run_config.read_config(tmp_path)["seed"] == 2
 
 
 def test_phases_are_the_configs_and_statistics_the_data_sets(data_dir):

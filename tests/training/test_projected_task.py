@@ -17,7 +17,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.runs.config import read_config
-from drumgan_jax.systems.features import load_weights
+from drumgan_jax.systems.feature_networks import load_weights
 from drumgan_jax.training import run
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.tasks import build_task
@@ -48,7 +48,7 @@ def test_what_is_frozen_stays_as_it_was_loaded_while_all_else_moves(data: Path, 
     after = result.state
     assert result.step == 4
     jax.tree.map(np.testing.assert_array_equal, after.frozen, before.frozen)
-    for name, weights in load_weights(config["features"]).items():
+    for name, weights in load_weights(config["feature_networks"]).items():
         jax.tree.map(np.testing.assert_array_equal, after.frozen[name], weights.variables)
     moved = jax.tree.map(lambda a, b: not np.array_equal(a, b), after.discriminator, before.discriminator)
     assert all(jax.tree.leaves(moved))
@@ -65,13 +65,13 @@ def test_what_is_frozen_stays_as_it_was_loaded_while_all_else_moves(data: Path, 
 
 
 def test_the_run_records_the_networks_and_their_hashes(data: Path, whole: tuple[Any, Path]) -> None:
-    features = read_config(whole[1])["features"]
+    features = read_config(whole[1])["feature_networks"]
     assert len(features["loops"]["sha256"]) == 64
     assert features["loops"]["network"] == {"channels": 2, "blocks": [1, 1, 1, 2, 2]}
     assert features["loops"]["input"] == "converted"
     changed = projected_config(data)
-    changed.features.loops.input = "normalized"
-    with pytest.raises(BadInput, match=r"features\.loops\.input"):
+    changed.feature_networks.loops.input = "normalized"
+    with pytest.raises(BadInput, match=r"feature_networks\.loops\.input"):
         train(changed, whole[1])
 
 
@@ -80,7 +80,7 @@ def test_a_run_goes_on_and_plays_with_the_same_figures_where_the_weights_are_not
 ) -> None:
     def part(images: int) -> list[dict[str, float]]:
         config = projected_config(data, train={"total_images": images}, checkpoint={"every": 2})
-        config.features.loops.weights = str(tmp_path / "loops.npz")
+        config.feature_networks.loops.weights = str(tmp_path / "loops.npz")
         return train(config, tmp_path / "run").history
 
     shutil.copy(data / "loops.npz", tmp_path)
@@ -117,7 +117,7 @@ def test_the_generator_learns_from_both_chunks(data: Path) -> None:
     x = np.random.default_rng(0).standard_normal((4, *task._gan.representation.shape)).astype(np.float32)
 
     def score(x: Array) -> Array:
-        return sum(part.mean() for part in task._gan.discriminator.apply(variables, x, None).scores)
+        return sum(part.mean() for part in task._gan.discriminator.apply(variables, x, None).logits)
 
     gradient = np.asarray(jax.jit(jax.grad(score))(x))
     frames = gradient.shape[2] // 2
@@ -131,7 +131,7 @@ def test_the_generator_learns_from_both_chunks(data: Path) -> None:
     [
         ({"representation": {"num_frames": 80}, "generator": {"base": (4, 10)}}, r"80.*chunks"),
         ({"discriminator": {"chunks": 3}}, "chunks=3"),
-        ({"features": {}}, r"config\.features is empty"),
+        ({"feature_networks": {}}, r"config\.feature_networks is empty"),
         ({"task": {"conditional": True}}, "without labels"),
     ],
 )

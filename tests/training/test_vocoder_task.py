@@ -80,7 +80,7 @@ def crops(task: Any, state: Any, waveforms: np.ndarray) -> tuple[np.ndarray, np.
     """Features and samples of the crops of a step, cut one by one."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(state.seed), CROP), state.step)
     starts = np.asarray(jax.random.randint(key, (BATCH,), 0, 16 - 8 + 1))
-    features = np.asarray(task._vocoder.representation.features(jnp.asarray(waveforms)))
+    features = np.asarray(task._vocoder.representation.transform(jnp.asarray(waveforms)))
     return (
         np.stack([one[:, start : start + 8] for one, start in zip(features, starts, strict=True)]),
         np.stack([one[16 * start : 16 * (start + 8)] for one, start in zip(waveforms, starts, strict=True)]),
@@ -178,7 +178,7 @@ def test_scores_are_those_of_the_sounds_beside_griffin_lims(steps: Steps, data_d
     evaluation, untrained = evaluate(steps.states[-1]), evaluate(steps.states[0])
     real = next(dataset.waveforms("train", 6, 6))
     shown = task._vocoder.representation
-    made = jax.jit(task._vocoder.synthesize)(steps.states[-1].ema, shown.features(real))
+    made = jax.jit(task._vocoder.synthesize)(steps.states[-1].ema, shown.transform(real))
     for name, formula in (
         ("multi_scale_spectral", multi_scale_spectral_loss),
         ("log_spectral_distance", log_spectral_distance),
@@ -196,7 +196,7 @@ def test_a_summary_has_each_recording_before_what_is_made_of_it(steps: Steps, da
     assert (summary.waveforms.shape, summary.sample_rate) == ((4, 256), 8000)
     real = next(open_dataset(data_dir).waveforms("train", 2, 2))
     np.testing.assert_array_equal(summary.waveforms[::2], real)
-    made = task._vocoder.render(state.ema, task._vocoder.representation.features(real))
+    made = task._vocoder.render(state.ema, task._vocoder.representation.transform(real))
     np.testing.assert_allclose(summary.waveforms[1::2], made, atol=1e-5)
 
 

@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.short_chunk import ShortChunk
-from drumgan_jax.systems.features import PUBLISHED
+from drumgan_jax.systems.feature_networks import PUBLISHED
 from drumgan_jax.weights import store
 from drumgan_jax.weights.catalogue import CATALOGUE
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from drumgan_jax.evaluation.embedder import Embedder, Features
+from drumgan_jax.evaluation.embedder import Embedder, EmbedderOutput
 from drumgan_jax.systems.classifier import Classifier, load_classifier
 
 Array = jax.Array
@@ -35,9 +35,9 @@ def from_file(path: str | os.PathLike[str]) -> Embedder:
 def from_classifier(classifier: Classifier, variables: Any, name: str, weights_hash: str) -> Embedder:
     """A classifier as an embedder, as `from_file` says; its name has the start of the hash of its weights."""
 
-    def function(variables: Any, windows: Array) -> Features:
+    def function(variables: Any, windows: Array) -> EmbedderOutput:
         logits, embedding = classifier.predict(variables, windows)
-        return Features(embedding, logits)
+        return EmbedderOutput(embedding, logits)
 
     samples = classifier.front_end.num_samples
     windows = jax.ShapeDtypeStruct((1, samples), "float32")

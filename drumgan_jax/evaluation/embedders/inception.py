@@ -11,7 +11,7 @@ import numpy as np
 
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank
 from drumgan_jax.audio.stft import Framing, hann_window, stft
-from drumgan_jax.evaluation.embedder import Array, Embedder, Features
+from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
 from drumgan_jax.networks.inception_v3 import InceptionV3, from_torch
 from drumgan_jax.weights import store
 
@@ -35,10 +35,10 @@ def build() -> Embedder:
     network = InceptionV3()
     state, digest = store.load("inception")
 
-    def function(variables: Any, windows: Array) -> Features:
+    def function(variables: Any, windows: Array) -> EmbedderOutput:
         x = (resize(picture(windows)) - 128.0) / 128.0
         outputs: Any = network.apply(variables, jnp.repeat(x[..., None], 3, axis=-1))
-        return Features(*outputs)
+        return EmbedderOutput(*outputs)
 
     return Embedder(
         name="inception",

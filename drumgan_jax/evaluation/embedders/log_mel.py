@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank
 from drumgan_jax.audio.stft import Framing, hann_window, stft
-from drumgan_jax.evaluation.embedder import Embedder, Features
+from drumgan_jax.evaluation.embedder import Embedder, EmbedderOutput
 
 Array = jax.Array
 
@@ -34,8 +34,8 @@ def build() -> Embedder:
     )
 
 
-def _frames(variables: Any, windows: Array) -> Features:
+def _frames(variables: Any, windows: Array) -> EmbedderOutput:
     del variables
     magnitude = jnp.abs(stft(windows, FRAMING)) / float(hann_window(FRAMING).sum())
     filters = mel_filterbank(SAMPLE_RATE, FRAMING.n_fft, NUM_MELS, 20.0, SAMPLE_RATE / 2, htk=True)
-    return Features(jnp.log(mel_bands(magnitude, filters) + FLOOR).reshape(-1, NUM_MELS))
+    return EmbedderOutput(jnp.log(mel_bands(magnitude, filters) + FLOOR).reshape(-1, NUM_MELS))

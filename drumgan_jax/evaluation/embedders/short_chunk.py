@@ -3,7 +3,7 @@
 from typing import Any
 
 from drumgan_jax.audio.short_chunk_mel import SAMPLE_RATE, decibel_mel
-from drumgan_jax.evaluation.embedder import Array, Embedder, Features
+from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
 from drumgan_jax.networks.short_chunk import ShortChunk, from_torch
 from drumgan_jax.weights import store
 
@@ -20,10 +20,10 @@ def build() -> Embedder:
     network = ShortChunk()
     state, digest = store.load("short_chunk")
 
-    def function(variables: Any, windows: Array) -> Features:
+    def function(variables: Any, windows: Array) -> EmbedderOutput:
         outputs: Any = network.apply(variables, decibel_mel(windows)[..., None])
         logits, embedding = outputs
-        return Features(embedding, logits)
+        return EmbedderOutput(embedding, logits)
 
     return Embedder(
         name="short_chunk",

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from drumgan_jax.audio.vggish_mel import SAMPLE_RATE, vggish_log_mel
-from drumgan_jax.evaluation.embedder import Array, Embedder, Features
+from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
 from drumgan_jax.evaluation.embedders.vggish import WINDOW
 from drumgan_jax.networks.vgg16 import VGG16, draw
 
@@ -26,10 +26,10 @@ def build() -> Embedder:
     for leaf in jax.tree.leaves(variables):
         digest.update(leaf)
 
-    def function(variables: Any, windows: Array) -> Features:
+    def function(variables: Any, windows: Array) -> EmbedderOutput:
         pictures = jnp.repeat(vggish_log_mel(windows)[..., None] / _RANGE, 3, axis=-1)
         embedding: Any = network.apply(variables, pictures)
-        return Features(embedding)
+        return EmbedderOutput(embedding)
 
     return Embedder(
         name="vgg16",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from drumgan_jax.audio.vggish_mel import HOP, SAMPLE_RATE, vggish_log_mel
-from drumgan_jax.evaluation.embedder import Array, Embedder, Features
+from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
 from drumgan_jax.networks.vggish import VGGish, from_torch
 from drumgan_jax.weights import store
 
@@ -25,9 +25,9 @@ def build() -> Embedder:
     network = VGGish()
     state, digest = store.load("vggish")
 
-    def function(variables: Any, windows: Array) -> Features:
+    def function(variables: Any, windows: Array) -> EmbedderOutput:
         embedding: Any = network.apply(variables, vggish_log_mel(windows)[..., None])
-        return Features(embedding)
+        return EmbedderOutput(embedding)
 
     return Embedder(
         name="vggish",

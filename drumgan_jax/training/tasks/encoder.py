@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from drumgan_jax.audio.representations import build_representation, differences
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.mesh import StateLayout, replicated, spread
+from drumgan_jax.core.mesh import StateLayout, replicated, shard_batch
 from drumgan_jax.core.settings import read_section, read_seed, require_real, require_whole
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.encoding import FIGURES, latent_scores, sound_figures
@@ -305,7 +305,7 @@ class EncoderTask:
         """Waveforms [size, samples] of the encodings of others, which are number `start` and following."""
         key, size = _key_of(state.seed, REAL), len(waveforms)
         noise = jax.vmap(lambda item: jax.random.fold_in(key, item))(start + jnp.arange(size, dtype=jnp.uint32))
-        x = spread(self._gan.representation.encode(waveforms), self._mesh)
+        x = shard_batch(self._gan.representation.encode(waveforms), self._mesh)
         again = self._synthesize(state.frozen["variables"], self._encoder.predict(state.ema, x), noise)
         return self._gan.representation.decode(again, jax.random.fold_in(key, start))
 
@@ -318,7 +318,7 @@ class EncoderTask:
         key = _key_of(seed, purpose)
         keys = jax.vmap(lambda item: jax.random.split(jax.random.fold_in(key, item)))(items)
         network = self._gan.generator
-        z = spread(jax.vmap(lambda k: jax.random.normal(k, (network.z_dim,)))(keys[:, 0]), self._mesh)
+        z = shard_batch(jax.vmap(lambda k: jax.random.normal(k, (network.z_dim,)))(keys[:, 0]), self._mesh)
         w = network.apply(generator, z, labels, method="map")[:, 0]
         return w, keys[:, 1], self._synthesize(generator, w, keys[:, 1])
 
@@ -326,7 +326,7 @@ class EncoderTask:
         """Whole examples [batch, freq, time, channels] of w [batch, w_dim], the same in all layers."""
         network = self._gan.generator
         ws = jnp.broadcast_to(w[:, None], (len(w), network.num_ws, network.w_dim))
-        return spread(self._gan.enlarge(network.apply(generator, ws, noise, method="synthesize")), self._mesh)
+        return shard_batch(self._gan.upsample(network.apply(generator, ws, noise, method="synthesize")), self._mesh)
 
     # On the host
 

@@ -10,12 +10,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.mesh import StateLayout, batch_sharding, replicated, spread
+from drumgan_jax.core.mesh import StateLayout, batch_sharding, replicated, shard_batch
 from drumgan_jax.core.settings import read_section, read_seed, require_whole
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.load import with_vocoder
 from drumgan_jax.runs.settings import AdamSettings, EvaluationSettings, TrainSettings
-from drumgan_jax.systems.features import load_weights
+from drumgan_jax.systems.feature_networks import load_weights
 from drumgan_jax.systems.gan import Gan, build_gan
 from drumgan_jax.training.averages import lazy_adam, lazy_correction, modulewise
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
@@ -65,7 +65,7 @@ def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
         task=task,
         settings=settings,
         adam=adam,
-        features=config.get("features", {}),
+        features=config.get("feature_networks", {}),
         num_summary=config["logging"]["num_samples"],
         evaluation=read_section(config, "evaluation", EvaluationSettings),
         seed=read_seed(config),
@@ -220,7 +220,7 @@ class GanTask:
                 self._gan.representation.sample_rate,
                 self._settings.batch_size,
             )
-            results = suite.compare(real, suite.look(sounds))
+            results = suite.compare(real, suite.embed(sounds))
             return Evaluation(results.scores, {"figures": results.figures})
 
         return evaluate
@@ -245,7 +245,7 @@ class GanTask:
             statistics=statistics,
             discriminator_statistics=critic.get("statistics", {}),
             frozen=critic.get("frozen", {}),
-            objective=self._gan.objective.initial_statistics(),
+            objective=self._gan.objective.initial_state(),
             generator_optimizer=self._optimizers["generator"].init(params),
             discriminator_optimizer=self._optimizers["discriminator"].init(critic["params"]),
             ema={"params": params, "statistics": statistics},
@@ -288,6 +288,6 @@ class GanTask:
         key = jax.random.fold_in(jax.random.key(self._seed), purpose)
         items = start + jnp.arange(size, dtype=jnp.int32)
         keys = jax.vmap(lambda item: jax.random.split(jax.random.fold_in(key, item)))(items)
-        z = spread(jax.vmap(lambda k: jax.random.normal(k, (gan.generator.z_dim,)))(keys[:, 0]), self._mesh)
+        z = shard_batch(jax.vmap(lambda k: jax.random.normal(k, (gan.generator.z_dim,)))(keys[:, 0]), self._mesh)
         x = apply(gan.generator, variables, z, labels if self._num_labels else None, keys[:, 1])
-        return gan.representation.decode(gan.enlarge(spread(x, self._mesh)), jax.random.fold_in(key, start))
+        return gan.representation.decode(gan.upsample(shard_batch(x, self._mesh)), jax.random.fold_in(key, start))

@@ -12,7 +12,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from drumgan_jax.core.mesh import AXES, spread
+from drumgan_jax.core.mesh import AXES, shard_batch
 from drumgan_jax.networks import spectral
 from drumgan_jax.networks.mapping import mix_styles
 from drumgan_jax.objectives.regularizer import Match, Regularizer
@@ -223,7 +223,7 @@ class Steps:
         return Match(
             discriminate=lambda x: apply(self.gan.discriminator, discriminator, x, labels, rngs=rngs),
             draw_ws=lambda key, count: self._draw_ws(generator, labels, key, count)[0],
-            synthesize=lambda ws, key: spread(
+            synthesize=lambda ws, key: shard_batch(
                 apply(self.gan.generator, generator, ws, key, method="synthesize"), self.mesh
             ),
             real=real,
@@ -242,7 +242,7 @@ class Steps:
         labels = None if labels is None else labels[:: len(labels) // count][:count]
 
         def draw(key: Array) -> Array:
-            z = spread(jax.random.normal(key, (count, generator.z_dim)), self.mesh)
+            z = shard_batch(jax.random.normal(key, (count, generator.z_dim)), self.mesh)
             return apply(generator, variables, z, labels, method="map")
 
         ws = draw(keys[0])

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from drumgan_jax.audio.spectral_distance import bass_distance, multi_scale_spectral_loss
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.mesh import StateLayout, replicated, spread
+from drumgan_jax.core.mesh import StateLayout, replicated, shard_batch
 from drumgan_jax.core.settings import build_part, read_section, read_seed, require_real, require_whole
 from drumgan_jax.data.dataset import Dataset, open_dataset
 from drumgan_jax.evaluation.reconstruction import log_spectral_distance, spectral_convergence
@@ -301,7 +301,7 @@ class VocoderTask:
         starts = jax.random.randint(key, (len(waveforms),), 0, shown.num_frames - crop + 1)
         # Of the whole, not of the crop: no crop but those at the ends has mirrored samples in its frames.
         features = jax.vmap(lambda row, start: jax.lax.dynamic_slice_in_dim(row, start, crop, 1))(
-            shown.features(waveforms), starts
+            shown.transform(waveforms), starts
         )
         hop = shown.hop_length
         samples = jax.vmap(lambda row, start: jax.lax.dynamic_slice_in_dim(row, hop * start, hop * crop))(
@@ -349,13 +349,13 @@ class VocoderTask:
 
     def _remade(self, variables: Any, waveforms: Array) -> tuple[Array, Array]:
         """What a vocoder makes of waveforms' mel bands [batch, samples], and its FIGURES [figures, batch]."""
-        waveforms = spread(waveforms, self._mesh)
-        made = self._vocoder.render(variables, self._vocoder.representation.features(waveforms))
+        waveforms = shard_batch(waveforms, self._mesh)
+        made = self._vocoder.render(variables, self._vocoder.representation.transform(waveforms))
         return made, _figures(waveforms, made)
 
     def _inverted(self, waveforms: Array) -> tuple[Array, Array]:
         """As `_remade`, by mel inversion and Griffin-Lim."""
-        waveforms, shown = spread(waveforms, self._mesh), self._vocoder.representation
+        waveforms, shown = shard_batch(waveforms, self._mesh), self._vocoder.representation
         key = self._key(jnp.asarray(self._seed, jnp.uint32), PHASES)
         made = shown.decode(shown.encode(waveforms), key)
         return made, _figures(waveforms, made)

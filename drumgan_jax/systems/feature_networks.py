@@ -27,6 +27,7 @@ TAPS: dict[str, type[nn.Module]] = {"vggish": vggish.VGGishTaps, "short_chunk": 
 # What the networks' own front ends make, where random weights stand in for published ones.
 SCALES = {"vggish": VGGISH, "short_chunk": SHORT_CHUNK}
 RANDOM = "random"
+_SECTION = "config.feature_networks"
 CONVERTED, NORMALIZED = "converted", "normalized"
 
 
@@ -125,7 +126,7 @@ def described(
         weights = _load(name, section)
         if section.sha256 not in ("", weights.sha256):
             raise BadInput(
-                f"config.features.{name}.sha256 is {section.sha256}, but the weights {section.weights!r} have"
+                f"{_SECTION}.{name}.sha256 is {section.sha256}, but the weights {section.weights!r} have"
                 f" {weights.sha256}; give the file that was meant, or empty sha256 to take this one."
             )
         found[name] = {**dataclasses.asdict(section), "sha256": weights.sha256}
@@ -146,13 +147,13 @@ def load_weights(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Weights
         loaded[name] = _load(name, section)
         if section.sha256 not in ("", loaded[name].sha256):
             raise BadInput(
-                f"the weights {section.weights!r} of config.features.{name} have changed since the run began (SHA-256"
+                f"the weights {section.weights!r} of {_SECTION}.{name} have changed since the run began (SHA-256"
                 f" {loaded[name].sha256}, then {section.sha256}); put the former file back."
             )
     return loaded
 
 
-def build_features(
+def build_feature_networks(
     sections: Mapping[str, Mapping[str, Any]], representation: Representation
 ) -> tuple[FeatureNetwork, ...]:
     """The feature networks of section `features`, without weights, for a generator's representation.
@@ -172,25 +173,25 @@ def _section(name: str, settings: Mapping[str, Any]) -> Section:
     """A section, checked by itself."""
     known = [f.name for f in dataclasses.fields(Section)]
     if not name.isidentifier() or name.endswith("_mixing"):
-        raise BadInput(f"config.features has a network named {name!r}; name it by letters and digits, not by _mixing.")
+        raise BadInput(f"{_SECTION} has a network named {name!r}; name it by letters and digits, not by _mixing.")
     if not isinstance(settings, Mapping):
-        raise BadInput(f"config.features.{name} is {settings!r}; it must be a section with kind and weights.")
+        raise BadInput(f"{_SECTION}.{name} is {settings!r}; it must be a section with kind and weights.")
     if unknown := sorted(set(settings) - set(known)):
-        raise BadInput(f"config.features.{name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+        raise BadInput(f"{_SECTION}.{name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
     if missing := sorted({"kind", "weights"} - set(settings)):
-        raise BadInput(f"config.features.{name} lacks {', '.join(missing)}; give it a value.")
+        raise BadInput(f"{_SECTION}.{name} lacks {', '.join(missing)}; give it a value.")
     section = Section(**settings)
     whole = isinstance(section.seed, int) and not isinstance(section.seed, bool)
     fits = {field: isinstance(getattr(section, field), str) for field in ("kind", "weights", "input", "sha256")}
     fits |= {"network": isinstance(section.network, Mapping), "seed": whole and 0 <= section.seed < 2**32}
     for field in (field for field, fit in fits.items() if not fit):
         what = {"network": "a section", "seed": "a whole number from 0 to 4294967295"}.get(field, "a text")
-        raise BadInput(f"config.features.{name}.{field} is {getattr(section, field)!r}; it must be {what}.")
+        raise BadInput(f"{_SECTION}.{name}.{field} is {getattr(section, field)!r}; it must be {what}.")
     if section.kind not in TAPS:
-        raise BadInput(f"config.features.{name}.kind is {section.kind!r}; it must be one of {', '.join(sorted(TAPS))}.")
+        raise BadInput(f"{_SECTION}.{name}.kind is {section.kind!r}; it must be one of {', '.join(sorted(TAPS))}.")
     if section.input not in ("", CONVERTED, NORMALIZED):
         raise BadInput(
-            f"config.features.{name}.input is {section.input!r}; it must be {CONVERTED} or {NORMALIZED}, or empty."
+            f"{_SECTION}.{name}.input is {section.input!r}; it must be {CONVERTED} or {NORMALIZED}, or empty."
         )
     return section
 
@@ -227,14 +228,14 @@ def _completed(name: str, section: Section) -> Section:
         network, front_end, knows = file.classifier.network, settings_of(file.classifier.front_end), True
     else:
         raise BadInput(
-            f"config.features.{name}.weights is {section.weights!r}; it must be {RANDOM}, one of"
+            f"{_SECTION}.{name}.weights is {section.weights!r}; it must be {RANDOM}, one of"
             f" {', '.join(PUBLISHED)}, or a file (.npz) that drumgan pack wrote of a classifier."
         )
     taps = TAPS[section.kind]
     wanted = [f.name for f in dataclasses.fields(taps) if f.name not in ("parent", "name", "compute_dtype")]
     if not all(hasattr(network, field) for field in wanted):
         raise BadInput(
-            f"config.features.{name}.weights {section.weights!r} are of a {type(network).__name__}, not of a network of"
+            f"{_SECTION}.{name}.weights {section.weights!r} are of a {type(network).__name__}, not of a network of"
             f" kind {section.kind}; give weights of that kind, or change kind."
         )
     layout = _listed({field: getattr(network, field) for field in wanted})
@@ -244,13 +245,13 @@ def _completed(name: str, section: Section) -> Section:
 
 def _taps(name: str, section: Section) -> tuple[nn.Module, dict[tuple[str, ...], Any]]:
     """The taps of a completed section, and the shapes of their variables by path."""
-    taps = build_part(TAPS, {"kind": section.kind, **section.network}, f"features.{name}.network")
+    taps = build_part(TAPS, {"kind": section.kind, **section.network}, f"feature_networks.{name}.network")
     try:
         shapes = jax.eval_shape(taps.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 64, 96, 1), "float32"))
     # What sizes that are none, or too few blocks for four maps, come to inside the network.
     except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
         raise BadInput(
-            f"the network of config.features.{name} cannot be looked into ({str(problem).splitlines()[0]}); it needs"
+            f"the network of {_SECTION}.{name} cannot be looked into ({str(problem).splitlines()[0]}); it needs"
             f" four blocks or more, of whole widths, but has {dict(section.network)}."
         ) from problem
     return taps, flatten_dict(shapes)
@@ -261,12 +262,12 @@ def _converter(name: str, section: Section, representation: Representation) -> C
     if section.input == NORMALIZED:
         return _as_it_is
     if section.front_end is not None:
-        front_end = build_part(FRONT_ENDS, section.front_end, f"features.{name}.front_end")
+        front_end = build_part(FRONT_ENDS, section.front_end, f"feature_networks.{name}.front_end")
         return Conversion(representation, of_front_end(front_end))
     scale = PUBLISHED[section.weights].scale if section.weights in PUBLISHED else SCALES[section.kind]
     if scale is None:
         raise BadInput(
-            f"config.features.{name}.input is {CONVERTED}, but its publisher does not say for sure what scale"
+            f"{_SECTION}.{name}.input is {CONVERTED}, but its publisher does not say for sure what scale"
             f" {section.weights} was trained on; set it to {NORMALIZED}, as its authors do, or leave it empty."
         )
     return Conversion(representation, scale)
@@ -291,7 +292,7 @@ def _load(name: str, section: Section) -> Weights:
     arrays = flatten_dict(variables)
     if wrong := [path for path, spec in shapes.items() if path not in arrays or arrays[path].shape != spec.shape]:
         raise BadInput(
-            f"the weights {section.weights!r} of config.features.{name} are of another layout"
+            f"the weights {section.weights!r} of {_SECTION}.{name} are of another layout"
             f" ({'/'.join(wrong[0])} does not fit); give the file that was meant."
         )
     return Weights(unflatten_dict({path: np.asarray(arrays[path], np.float32) for path in shapes}), sha256)

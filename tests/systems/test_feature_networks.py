@@ -12,9 +12,9 @@ from feature_cases import write_classifier
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks import short_chunk
-from drumgan_jax.systems import features
+from drumgan_jax.systems import feature_networks as features
 from drumgan_jax.systems.classifier import load_classifier
-from drumgan_jax.systems.features import build_features, described, load_weights
+from drumgan_jax.systems.feature_networks import build_feature_networks, described, load_weights
 
 LOG_MEL = {"kind": "log_mel", "sample_rate": 16000, "n_fft": 512, "hop_length": 320, "num_mels": 32, "num_frames": 32}
 RANDOM: dict[str, Any] = {
@@ -27,7 +27,7 @@ RANDOM: dict[str, Any] = {
 
 def representation(**changes: Any) -> Any:
     mean = np.linspace(-1.0, -3.0, LOG_MEL["num_mels"])[:, None, None]
-    return build_representation(LOG_MEL | changes).with_statistics(mean, np.full_like(mean, 0.7))
+    return build_representation(LOG_MEL | changes).with_normalization(mean, np.full_like(mean, 0.7))
 
 
 def of_file(path: Path, **changes: Any) -> dict[str, dict[str, Any]]:
@@ -59,7 +59,7 @@ def test_a_classifiers_file_says_its_layout_and_is_then_not_needed_to_build(tmp_
     )
     assert "dense1" not in loaded["params"]
     path.unlink()
-    (network,) = build_features(sections, representation())
+    (network,) = build_feature_networks(sections, representation())
     assert network.name == "loops"
     with pytest.raises(BadInput, match=r"loops\.npz"):
         load_weights(sections)
@@ -67,12 +67,12 @@ def test_a_classifiers_file_says_its_layout_and_is_then_not_needed_to_build(tmp_
 
 def test_a_network_of_the_same_mels_hears_what_its_own_front_end_makes_of_the_sound(tmp_path: Path) -> None:
     path = write_classifier(tmp_path / "loops.npz", LOG_MEL)
-    (network,) = build_features(of_file(path), representation())
+    (network,) = build_feature_networks(of_file(path), representation())
     waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (2, representation().num_samples)).astype(np.float32)
     waveform *= np.exp(-np.arange(waveform.shape[1]) / 2000).astype(np.float32)
     heard = network.convert(representation().encode(waveform))
     np.testing.assert_allclose(heard, load_classifier(path).classifier.front_end(waveform), atol=1e-3)
-    (plain,) = build_features(of_file(path, input="normalized"), representation())
+    (plain,) = build_feature_networks(of_file(path, input="normalized"), representation())
     x = representation().encode(waveform)
     np.testing.assert_array_equal(plain.convert(x), x)
 
@@ -91,12 +91,12 @@ def test_published_weights_are_converted_from_their_layout(monkeypatch: pytest.M
         loaded["params"]["layer1"]["conv_1"]["kernel"], variables["params"]["layer1"]["conv_1"]["kernel"]
     )
     with pytest.raises(BadInput, match="does not say for sure what scale short_chunk was trained on"):
-        build_features({"loops": section["loops"] | {"input": "converted"}}, representation())
+        build_feature_networks({"loops": section["loops"] | {"input": "converted"}}, representation())
 
 
 def test_weights_of_another_hash_or_layout_are_one_sentence(tmp_path: Path) -> None:
     path = write_classifier(tmp_path / "loops.npz", LOG_MEL)
-    with pytest.raises(BadInput, match=r"features\.loops\.sha256 is 00, but the weights .* have"):
+    with pytest.raises(BadInput, match=r"feature_networks\.loops\.sha256 is 00, but the weights .* have"):
         described(of_file(path, sha256="00"))
     sections = described(of_file(path))
     write_classifier(path, LOG_MEL, seed=1)
@@ -123,25 +123,25 @@ def test_what_was_described_needs_no_file_and_no_path_any_more(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["a b", "loops_mixing", ""])
 def test_names_that_variables_cannot_have_are_one_sentence(name: str) -> None:
-    with pytest.raises(BadInput, match=r"config\.features has a network named"):
-        build_features({name: RANDOM}, representation())
+    with pytest.raises(BadInput, match=r"config\.feature_networks has a network named"):
+        build_feature_networks({name: RANDOM}, representation())
 
 
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"kind": "resnet"}, r"features\.a\.kind is 'resnet'; it must be one of short_chunk, vggish"),
-        ({"input": "mel"}, r"features\.a\.input is 'mel'; it must be converted or normalized"),
-        ({"weights": "nowhere"}, r"features\.a\.weights is 'nowhere'; it must be random, one of"),
-        ({"width": 3}, r"features\.a has no setting width"),
-        ({"weights": None}, r"features\.a\.weights is None; it must be a text"),
-        ({"seed": -1}, r"features\.a\.seed is -1; it must be a whole number"),
-        ({"network": 3}, r"features\.a\.network is 3; it must be a section"),
-        ({"network": {"channels": 0}}, r"features\.a cannot be looked into"),
+        ({"kind": "resnet"}, r"feature_networks\.a\.kind is 'resnet'; it must be one of short_chunk, vggish"),
+        ({"input": "mel"}, r"feature_networks\.a\.input is 'mel'; it must be converted or normalized"),
+        ({"weights": "nowhere"}, r"feature_networks\.a\.weights is 'nowhere'; it must be random, one of"),
+        ({"width": 3}, r"feature_networks\.a has no setting width"),
+        ({"weights": None}, r"feature_networks\.a\.weights is None; it must be a text"),
+        ({"seed": -1}, r"feature_networks\.a\.seed is -1; it must be a whole number"),
+        ({"network": 3}, r"feature_networks\.a\.network is 3; it must be a section"),
+        ({"network": {"channels": 0}}, r"feature_networks\.a cannot be looked into"),
         ({"network": {"channels": 2, "blocks": [1, 1, 2]}}, r"it needs four blocks or more"),
-        ({"network": {"width": 3}}, r"features\.a\.network has no setting width"),
+        ({"network": {"width": 3}}, r"feature_networks\.a\.network has no setting width"),
     ],
 )
 def test_values_that_mean_nothing_are_one_sentence(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(BadInput, match=match):
-        build_features({"a": RANDOM | changes}, representation())
+        build_feature_networks({"a": RANDOM | changes}, representation())
