@@ -25,8 +25,8 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
-from drumgan_jax.configs import electrogan, splice_loops
 
+from drumgan_jax.configs import electrogan, splice_loops
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.evaluation.collecting import WINDOWS_PER_DEVICE, Sound, Stream
 from drumgan_jax.evaluation.embedder import Embedder

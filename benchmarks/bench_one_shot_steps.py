@@ -21,9 +21,9 @@ from unittest import mock
 
 import jax
 import jax.numpy as jnp
-from drumgan_jax.configs import drumgan_vst, style_drumsynth
 
 from benchmarks.bench_training_step import ON_CPU, matrix_peak, seconds
+from drumgan_jax.configs import drumgan_vst, style_drumsynth
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.networks import progressive, style_waveform
 from drumgan_jax.networks.convolution import DIMENSIONS, convolve
@@ -77,7 +77,7 @@ def task_of(system: str, batch: int) -> GanTask:
 def measure(system: str, batch: int, rounds: int, peak: float) -> dict[str, Any]:
     """Seconds of each phase in both forms, their ratio, and what the step makes of the chip."""
     ours, theirs = task_of(system, batch), task_of(system, batch)
-    shape = ours._gan.representation.shape
+    shape = ours.gan.representation.shape
     rows = {
         "x": jax.random.normal(jax.random.key(0), (batch, *shape)),
         "labels": jnp.tile(jnp.eye(3), (batch, 1))[:batch],

@@ -32,7 +32,9 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from drumgan_jax.play.instrument import BATCH, SHIPPED, Instrument, load  # noqa: E402
+from drumgan_jax.core.weight_file import variables_digest  # noqa: E402
+from drumgan_jax.play.instrument import BATCH, Instrument  # noqa: E402
+from drumgan_jax.play.load import SHIPPED, load  # noqa: E402
 from drumgan_jax.systems.encoder import Encoding, build_encoder  # noqa: E402
 from drumgan_jax.systems.gan import gan_at  # noqa: E402
 
@@ -70,7 +72,9 @@ def random_instrument(spec: str) -> Instrument:
         section = read_config(f"{encoders}:{variant}")
         encoder = build_encoder(section, gan, len(labels))
         packed = Encoding(encoder, section["encoder"], jax.jit(encoder.init)(jax.random.key(1)))
-    return Instrument(gan, {**variables, **growth}, labels, step, config, packed=packed)
+    return Instrument(
+        gan, {**variables, **growth}, labels, step, config, variables_digest(variables), own_encoding=packed
+    )
 
 
 def times(run: Callable[[], Any], rounds: int, seconds: float) -> dict[str, float]:

@@ -163,6 +163,7 @@ def measure(files: int, scratch: str) -> None:
 def procedural_folder(scratch: str) -> Path:
     """Stereo WAV files of procedural loops of two bars."""
     import soundfile
+
     from drumgan_jax.data_pipelines import synthetic
 
     folder = Path(scratch) / "procedural"

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from drumgan_jax.configs import pjloopgan
 
 from benchmarks.bench_one_shot_steps import copy_of
 from benchmarks.bench_training_step import ON_CPU, seconds
+from drumgan_jax.configs import pjloopgan
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.systems.feature_networks import PUBLISHED, RANDOM, described
 from drumgan_jax.training.tasks.gan import GanTask, build_gan_task
@@ -63,7 +63,7 @@ def task_of(row: str, batch: int) -> GanTask:
 def parts_of(task: GanTask, batch: int) -> tuple[dict[str, Part], Any]:
     """The compiled parts of a step by name, and a state."""
     state = task.init()
-    x = jax.random.normal(jax.random.key(0), (batch, *task._gan.representation.shape))
+    x = jax.random.normal(jax.random.key(0), (batch, *task.gan.representation.shape))
     stage = task._stage(0)
     phases = {
         name: Part(interval, lambda state, phase=phase: phase(state, {"x": x}))

@@ -21,8 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "training")]
 
-from drumgan_jax.configs import splice_loops  # noqa: E402
 from training_cases import write_dataset  # noqa: E402
+
+from drumgan_jax.configs import splice_loops  # noqa: E402
 
 IMPORT_LIMIT, RATIO = 1.5, 3.0
 IMPORT = """

@@ -26,17 +26,19 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
-from drumgan_jax.configs import melgan  # noqa: E402
 
-from drumgan_jax.audio.representations import build_representation, settings_of  # noqa: E402
+from drumgan_jax.audio.representations import build_representation  # noqa: E402
+from drumgan_jax.configs import melgan  # noqa: E402
 from drumgan_jax.data.dataset import open_dataset  # noqa: E402
 from drumgan_jax.networks import weight_normalized as layers  # noqa: E402
 from drumgan_jax.runs.load import load_vocoder  # noqa: E402
-from drumgan_jax.systems.vocoder import TrainedVocoder, build_vocoder, vocoded  # noqa: E402
+from drumgan_jax.systems.decoders import GriffinLim, build_decoder  # noqa: E402
+from drumgan_jax.systems.vocoder import TrainedVocoder, build_vocoder  # noqa: E402
 from drumgan_jax.training.tasks.vocoder import FIGURES  # noqa: E402
 
 ITERATIONS = (1, 2, 4, 8, 32, 64)
 KEY = jax.random.key(0)
+KEYS = KEY[None]
 
 
 def best(function: Callable[..., Any], *arguments: Any, rounds: int) -> float:
@@ -66,14 +68,16 @@ def sounds(rounds: int) -> list[dict[str, Any]]:
         section = {**config.representation.to_dict(), "mean": -2.7, "std": 1.2, **frames}
         vocoder = build_vocoder({"representation": section, "vocoder": config.vocoder.to_dict()})
         variables = jax.jit(vocoder.init)(KEY)
-        shown = vocoded(inner, TrainedVocoder(vocoder, jax.device_get(variables), {}), variant)
+        trained = TrainedVocoder(vocoder, jax.device_get(variables), {})
+        decoder = build_decoder({"kind": "vocoder", "path": variant}, inner, lambda _, trained=trained: trained)
         start = time.perf_counter()
-        decode = jax.jit(lambda x, shown=shown: shown.decode(x, KEY)).lower(x).compile()
+        decode = jax.jit(lambda x, decoder=decoder: decoder.decode(x, KEYS)).lower(x).compile()
         compiled = time.perf_counter() - start
         rows.append({"way": f"melgan {variant}", **_speed(decode, x, inner, rounds), "compile_seconds": compiled})
     for iterations in ITERATIONS:
-        shown = representation_of(melgan.full(), griffin_lim_iterations=iterations)
-        decode = jax.jit(lambda x, shown=shown: shown.decode(x, KEY))
+        shown = representation_of(melgan.full())
+        decoder = GriffinLim(shown, iterations)
+        decode = jax.jit(lambda x, decoder=decoder: decoder.decode(x, KEYS))
         rows.append({"way": f"griffin_lim {iterations}", **_speed(decode, x, shown, rounds)})
     return rows
 
@@ -83,21 +87,20 @@ def quality(path: str, data: str, rounds: int) -> list[dict[str, Any]]:
     dataset, trained = open_dataset(data), load_vocoder(path)
     real = np.concatenate(list(dataset.waveforms(dataset.held_out, 1000, 16)))
     inner: Any = dataset.representation
-    ways = {"vocoder": vocoded(inner, trained, path)}
+    ways: dict[str, Any] = {"vocoder": build_decoder({"kind": "vocoder", "path": path}, inner, lambda _: trained)}
     for iterations in ITERATIONS:
-        settings = {"griffin_lim_iterations": iterations, "vocoder": ""}
-        ways[f"griffin_lim {iterations}"] = build_representation({**settings_of(inner), **settings})
+        ways[f"griffin_lim {iterations}"] = GriffinLim(inner, iterations)
     rows = []
-    for name, shown in ways.items():
-        decode = jax.jit(lambda x, shown=shown: shown.decode(x, KEY))
-        made = np.concatenate([decode(shown.encode(one[None])) for one in real])
-        x = shown.encode(real[:1])
+    for name, decoder in ways.items():
+        decode = jax.jit(lambda x, decoder=decoder: decoder.decode(x, KEYS))
+        made = np.concatenate([decode(inner.encode(one[None])) for one in real])
+        x = inner.encode(real[:1])
         figures = {}
         for figure, of_pair in FIGURES.items():
             compiled = jax.jit(lambda pair, of_pair=of_pair: of_pair(*pair))
             pairs = ((a[None], b[None]) for a, b in zip(real, made, strict=True))
             figures[figure] = float(np.mean([compiled(pair) for pair in pairs]))
-        rows.append({"way": name, **_speed(decode, x, shown, rounds), **figures, "sounds": len(real)})
+        rows.append({"way": name, **_speed(decode, x, inner, rounds), **figures, "sounds": len(real)})
     return rows
 
 

@@ -42,7 +42,8 @@ from drumgan_jax.evaluation.pairs import measure_pair, sum_up
 from drumgan_jax.evaluation.report import table
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.networks.growing import average_pool
-from drumgan_jax.play.instrument import Instrument, load
+from drumgan_jax.play.instrument import Instrument
+from drumgan_jax.play.load import load
 
 STEPS = 9
 METRICS = ("is:drums", "kid:drums", "fid:drums", "prdc:drums", "fid:log_mel")

@@ -21,9 +21,10 @@ import numpy as np
 
 from drumgan_jax.audio.files import read_audio, resample
 from drumgan_jax.audio.phase import spectral_convergence
-from drumgan_jax.audio.representations import build_representation, decode, encode, transform
+from drumgan_jax.audio.representations import build_representation, encode, transform
 from drumgan_jax.audio.stft import stft
 from drumgan_jax.core import parts
+from drumgan_jax.systems.decoders import build_decoder
 
 RECORDINGS = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 MATERIALS = {"one-shots": "drums/one_shots/*/*/*.flac", "mixes": "mixes/**/*.flac"}
@@ -38,7 +39,6 @@ SYSTEMS = {
         "n_fft": 2048,
         "hop_length": 1025,
         "num_frames": 1024,
-        "griffin_lim_iterations": 10,
     },
     "pjloopgan": {"kind": "log_mel", "sample_rate": 16000, "n_fft": 1024, "hop_length": 160, "num_frames": 192},
 }
@@ -77,7 +77,8 @@ def measure(system: str, material: str, count: int) -> dict:
     waveform = jnp.asarray(sounds(material, representation.sample_rate, representation.num_samples, count))
     representation = fitted(representation, waveform)
     x = encode(representation, waveform)
-    back = decode(representation, x, jax.random.key(0))
+    decoder = build_decoder({}, representation)
+    back = jax.jit(decoder.decode)(x, jax.random.split(jax.random.key(0), len(x)))
     result = {"system": system, "kind": SYSTEMS[system]["kind"], "material": material, "sounds": count}
     result["shape"] = list(representation.shape)
     result["x_min"], result["x_max"] = float(x.min()), float(x.max())

@@ -41,6 +41,7 @@ def gan() -> ConfigDict:
             "name": "",
             "seed": 0,
             "representation": {},
+            "decoder": {},  # how examples become sound; empty for the representation's own inverse
             "slicing": {},
             "preparation": dict(PREPARATION),
             "task": {

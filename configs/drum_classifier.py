@@ -8,8 +8,9 @@
 time and held-out accuracy are in drumgan_jax/evaluation/embedders/drums.md. `full`: not yet trained.
 """
 
-from drumgan_jax.configs import defaults
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults
 
 
 def get_config(variant: str = "full") -> ConfigDict:

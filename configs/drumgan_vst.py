@@ -11,8 +11,9 @@
 docs/one_shots.md has data, commands, time and figures.
 """
 
-from drumgan_jax.configs import defaults
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults
 
 
 def get_config(variant: str = "full") -> ConfigDict:

@@ -9,8 +9,9 @@ and decoded, ODG -1.92, MSE 0.06, LSD 7.36 and SNR -3.17 dB. `full` and `small` 
 the packaged generator.
 """
 
-from drumgan_jax.configs import defaults, drumgan_vst, encoders
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults, drumgan_vst, encoders
 
 
 def get_config(variant: str = "full") -> ConfigDict:

@@ -8,8 +8,9 @@
 Hardware, time and score of all variants here: not yet trained.
 """
 
-from drumgan_jax.configs import defaults, stylegan2
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults, stylegan2
 
 
 def get_config(variant: str = "full") -> ConfigDict:
@@ -28,9 +29,8 @@ def full() -> ConfigDict:
         "hop_length": 1025,  # P
         "num_frames": 1024,  # P
         "floor": 1e-5,  # O; a higher one makes the 3-sigma clip cut loud bins
-        "griffin_lim_iterations": 10,  # P
-        "griffin_lim_momentum": 0.0,  # P; plain Griffin-Lim
     }
+    config.decoder = {"kind": "griffin_lim", "iterations": 10, "momentum": 0.0}  # P; plain Griffin-Lim
     config.slicing = {
         "kind": "mix",
         "block": 60.0,  # P; seconds

@@ -12,7 +12,7 @@ def encoder(system: ConfigDict) -> ConfigDict:
         {
             "name": f"{system.name}_encoder",
             "seed": 0,
-            **{name: system[name].to_dict() for name in ("representation", "slicing", "preparation")},
+            **{name: system[name].to_dict() for name in ("representation", "decoder", "slicing", "preparation")},
             "encoder": {},
             "optimizer": {"encoder": {"learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}},  # P, O
             "task": {

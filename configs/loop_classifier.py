@@ -14,8 +14,9 @@ of bars sequenced from one-shots where there are few.
 `small`: not yet trained.
 """
 
-from drumgan_jax.configs import defaults
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults
 
 
 def get_config(variant: str = "full") -> ConfigDict:

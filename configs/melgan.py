@@ -2,15 +2,16 @@
 
     drumgan prepare --config=configs/melgan.py:packaged --audio=RECORDINGS --data_dir=data
     drumgan train --config=configs/melgan.py:packaged --config.data.dir=data/melgan --workdir=runs/melgan
-    drumgan train --config=configs/pjloopgan.py --config.representation.vocoder=runs/melgan ...
+    drumgan train --config=configs/pjloopgan.py --config.decoder.path=runs/melgan ...
 
 It is trained on the waveforms of any data set of the same mel scale, also of pjloopgan's own. (P) marks the paper's
 values, (R) those of the loop generator's release, (O) ours. `packaged` is measured in docs/loops.md, where it does not
 beat Griffin-Lim; `full` and `small` are not yet trained.
 """
 
-from drumgan_jax.configs import defaults, pjloopgan
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults, pjloopgan
 
 
 def get_config(variant: str = "full") -> ConfigDict:

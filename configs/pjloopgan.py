@@ -30,8 +30,9 @@ random ones, and --config.feature_networks.scnn_loops.weights=FILE takes a class
 import functools
 from collections.abc import Callable
 
-from drumgan_jax.configs import defaults, stylegan2
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults, stylegan2
 
 ROWS: dict[str, tuple[str, ...]] = {
     "vggish": ("vggish",),
@@ -72,8 +73,12 @@ def full() -> ConfigDict:
         "hop_length": 160,  # P
         "num_mels": 64,  # P
         "num_frames": 192,  # R; 200, cropped
-        "griffin_lim_iterations": 32,  # O; where there is no vocoder
-        "vocoder": "",  # a run of configs/melgan.py, or a file that drumgan pack wrote of one
+    }
+    config.decoder = {
+        "kind": "vocoder",
+        "path": "",  # a run of configs/melgan.py, or a file that drumgan pack wrote of one
+        "iterations": 32,  # O; of Griffin-Lim, without a path
+        "momentum": 0.99,  # O
     }
     config.slicing = {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0}  # P
     config.generator.update(

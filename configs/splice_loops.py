@@ -8,8 +8,9 @@ Hardware, time and score of `full` (3 s loops) and `small` (one GPU, one-shots):
 `tiny` (CPU, one-shots) is the README's worked example, with its figures.
 """
 
-from drumgan_jax.configs import defaults, stylegan2
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults, stylegan2
 
 
 def get_config(variant: str = "full") -> ConfigDict:
@@ -28,9 +29,8 @@ def full() -> ConfigDict:
         "hop_length": 128,  # O
         "num_frames": 512,  # P
         "floor": 1e-3,  # O; magnitude where the logarithm flattens out
-        "griffin_lim_iterations": 64,  # O; the paper only names Griffin-Lim
-        "griffin_lim_momentum": 0.99,  # O
     }
+    config.decoder = {"kind": "griffin_lim", "iterations": 64, "momentum": 0.99}  # O; the paper only names Griffin-Lim
     config.slicing = {"kind": "loop", "seconds": 0.0, "stride": 0.0, "min_fill": 1.0}
     stylegan2.narrow(config, base=(4, 8), channel_base=32768, channel_max=512)  # six doublings to 256 x 512
     return config
@@ -58,7 +58,8 @@ def small() -> ConfigDict:
 def tiny() -> ConfigDict:
     """CPU, CI: one-shots of 0.5 s at 8 kHz as 64 bins x 64 frames; the same code, minutes to drum-like shapes."""
     config = small()
-    config.representation.update(sample_rate=8000, n_fft=128, hop_length=64, num_frames=64, griffin_lim_iterations=32)
+    config.representation.update(sample_rate=8000, n_fft=128, hop_length=64, num_frames=64)
+    config.decoder.iterations = 32
     stylegan2.narrow(config, base=(4, 4), channel_base=1024, channel_max=64)
     config.objective.r1_gamma = 0.1
     stylegan2.make_tiny(config)

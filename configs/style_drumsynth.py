@@ -11,8 +11,9 @@ train with the release's. The paper of drumgan_vst measured IS 1.64, KID 0.085 a
 yet trained; of `packaged`, docs/one_shots.md has data, commands, time and figures.
 """
 
-from drumgan_jax.configs import defaults
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults
 
 
 def get_config(variant: str = "full") -> ConfigDict:

@@ -9,8 +9,9 @@ Nistal et al. 2022 report, of this system's real training sounds encoded and dec
 SNR -3.60 dB. `full` and `small` are not yet trained; `packaged` is for the packaged generator.
 """
 
-from drumgan_jax.configs import defaults, encoders, style_drumsynth
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults, encoders, style_drumsynth
 
 
 def get_config(variant: str = "full") -> ConfigDict:

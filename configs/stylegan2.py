@@ -3,8 +3,9 @@
 (P) marks a value of Karras et al. 2020 or its release, (O) one of ours.
 """
 
-from drumgan_jax.configs import defaults
 from ml_collections import ConfigDict
+
+from drumgan_jax.configs import defaults
 
 
 def base() -> ConfigDict:

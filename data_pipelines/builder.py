@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
-from drumgan_jax.data_pipelines import report
-from drumgan_jax.data_pipelines.chunks import PROGRESS_NAME, Chunk, Job, features_of, process_chunk
 from tensorflow_datasets.core import dataset_builder
 from tqdm import tqdm
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data_pipelines import report
+from drumgan_jax.data_pipelines.chunks import PROGRESS_NAME, Chunk, Job, features_of, process_chunk
 
 # Neighbouring parts are joined up to this size; most parts of a large set reach it by themselves and are just renamed.
 _SHARD_BYTES = 2**26

@@ -15,16 +15,16 @@ from typing import Any
 import jax
 import numpy as np
 import tensorflow_datasets as tfds
-from drumgan_jax.data_pipelines.conditioning import Preparation, condition, pitched, to_mono
-from drumgan_jax.data_pipelines.moments import Moments
-from drumgan_jax.data_pipelines.slicing import Skip, Slice, Slicing
-from drumgan_jax.data_pipelines.sources import Item, read_item
 from tensorflow_datasets.core import example_serializer
 
 from drumgan_jax.audio import representations
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.data.records import frame_record
+from drumgan_jax.data_pipelines.conditioning import Preparation, condition, pitched, to_mono
+from drumgan_jax.data_pipelines.moments import Moments
+from drumgan_jax.data_pipelines.slicing import Skip, Slice, Slicing
+from drumgan_jax.data_pipelines.sources import Item, read_item
 
 # A part is closed at this size and another begun, so that one long mix does not make one huge shard.
 _MAX_PART_BYTES = 2**28

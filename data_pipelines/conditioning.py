@@ -1,20 +1,35 @@
 """Conditioning: channel, rate, pitch augmentation and level, before and after slicing; the config's `preparation`."""
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from drumgan_jax.data_pipelines import stretch
 
 from drumgan_jax.audio.files import Audio, resample
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_part
+from drumgan_jax.core.settings import build_section, check_fields, checked, real, text, texts
+from drumgan_jax.data_pipelines import stretch
 
 # A slice whose peak is below this is silence with a noise floor, which normalisation would blow up.
 SILENCE_DB = -60.0
 _ACTIVITY_FRAME = 0.01  # Seconds.
+
+
+NORMALIZATIONS = ("none", "peak", "loudness")
+
+
+def _check_channel(value: Any) -> str | None:
+    return None if value == "mix" or str(value).isdecimal() else '"mix", or the number of a channel from 0'
+
+
+def _check_pitch_shifts(value: Any) -> str | None:
+    fit = (
+        isinstance(value, tuple) and len(value) > 0 and all(isinstance(s, (int, float)) and abs(s) <= 24 for s in value)
+    )
+    return None if fit else "one or more numbers within 24 semitones"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,35 +53,20 @@ class Preparation:
             gives one. Without a match, or by default, the folder's name is.
     """
 
-    channel: str = "mix"
-    normalization: str = "peak"
-    level: float = -1.0
-    pitch_shifts: tuple[float, ...] = (0.0,)
-    min_activity: float = 0.0
-    activity_db: float = -50.0
-    test_fraction: float = 0.0
-    split_by: str = "hash"
-    test_sources: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    label_pattern: str = ""
+    channel: str = checked(_check_channel, "mix")
+    normalization: str = text("peak", choices=NORMALIZATIONS)
+    level: float = real(-math.inf, 0.0, -1.0)
+    pitch_shifts: tuple[float, ...] = checked(_check_pitch_shifts, (0.0,))
+    min_activity: float = real(0.0, 1.0, 0.0)
+    activity_db: float = real(-math.inf, 0.0, -50.0, below=True)
+    test_fraction: float = real(0.0, 1.0, 0.0, below=True)
+    split_by: str = text("hash", choices=("source", "hash"))
+    test_sources: tuple[str, ...] = texts(())
+    labels: tuple[str, ...] = texts(())
+    label_pattern: str = text("")
 
     def __post_init__(self) -> None:
-        _require(self.channel == "mix" or str(self.channel).isdecimal(), "channel", self.channel, '"mix" or 0, 1, ...')
-        _require(self.normalization in NORMALIZATIONS, "normalization", self.normalization, ", ".join(NORMALIZATIONS))
-        _require(self.level <= 0, "level", self.level, "at most 0 dB")
-        _require(len(self.pitch_shifts) > 0, "pitch_shifts", self.pitch_shifts, "one or more numbers of semitones")
-        _require(all(abs(s) <= 24 for s in self.pitch_shifts), "pitch_shifts", self.pitch_shifts, "within 24 semitones")
-        _require(0 <= self.min_activity <= 1, "min_activity", self.min_activity, "between 0 and 1")
-        _require(self.activity_db < 0, "activity_db", self.activity_db, "below 0 dB")
-        _require(0 <= self.test_fraction < 1, "test_fraction", self.test_fraction, "0 or more and below 1")
-        _require(self.split_by in ("source", "hash"), "split_by", self.split_by, '"source" or "hash"')
-        for name in ("labels", "test_sources"):
-            given = getattr(self, name)
-            distinct = isinstance(given, tuple) and len(set(given)) == len(given)
-            _require(distinct and all(isinstance(one, str) for one in given), name, given, "a tuple of different names")
-
-
-NORMALIZATIONS = ("none", "peak", "loudness")
+        check_fields(self, "preparation")
 
 
 def build_preparation(settings: Mapping[str, Any]) -> Preparation:
@@ -75,7 +75,7 @@ def build_preparation(settings: Mapping[str, Any]) -> Preparation:
     Raises:
         BadInput: an unknown field, or a value out of range.
     """
-    return build_part({"": Preparation}, {"kind": "", **settings}, "preparation")
+    return build_section(Preparation, settings, "preparation")
 
 
 def to_mono(audio: Audio, channel: str, sample_rate: int) -> np.ndarray:
@@ -135,8 +135,3 @@ def _at_loudness(waveform: np.ndarray, sample_rate: int, level: float) -> np.nda
         return "silent"
     gain = min(10 ** ((level - loudness) / 20), 1 / float(np.abs(waveform).max()))
     return waveform * np.float32(gain)
-
-
-def _require(condition: bool, name: str, value: Any, mend: str) -> None:
-    if not condition:
-        raise BadInput(f"config.preparation.{name} is {value!r}; it must be {mend}.")

@@ -163,12 +163,11 @@ def _require_libraries() -> None:
 
 def _job(config: Mapping[str, Any]) -> Any:
     """The config's parts, checked, before any file is read."""
+    from drumgan_jax.audio.representations import build_representation
     from drumgan_jax.data_pipelines import stretch
     from drumgan_jax.data_pipelines.chunks import Job
     from drumgan_jax.data_pipelines.conditioning import build_preparation
     from drumgan_jax.data_pipelines.slicing import build_slicing
-
-    from drumgan_jax.audio.representations import build_representation
 
     representation = build_representation(config["representation"])
     slicing = build_slicing(config["slicing"])
@@ -208,10 +207,9 @@ def _chunks(items: list[Any], job: Any) -> list[Any]:
 
 def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[dict[str, Any]]) -> tuple[Any, Any]:
     """Fit the statistics and write what lies beside TFDS's files."""
-    from drumgan_jax.data_pipelines import report
-
     from drumgan_jax.audio.representations import settings_of
     from drumgan_jax.data.records import write_index
+    from drumgan_jax.data_pipelines import report
 
     parts = Path(job.directory)
     moments = report.fitted_moments(parts, job.representation.normalization_shape)

@@ -5,16 +5,17 @@ exactly `num_samples`, in order of their start, and a Skip for each stretch that
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from drumgan_jax.data_pipelines import stretch
-from drumgan_jax.data_pipelines.beats import Grid, find_beats, loop_grid
 
 from drumgan_jax.audio import one_shot
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_part
+from drumgan_jax.core.settings import build_part, real, whole
+from drumgan_jax.data_pipelines import stretch
+from drumgan_jax.data_pipelines.beats import Grid, find_beats, loop_grid
 
 # Of the clarity of a beat: noise stays below.
 _MIN_CLARITY = 3.5
@@ -87,14 +88,9 @@ class Loop:
         min_fill: a last slice shorter than the length is kept, padded, if it has at least this fraction of it.
     """
 
-    seconds: float = 0.0
-    stride: float = 0.0
-    min_fill: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("seconds", "stride"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more seconds")
-        _require(0 < self.min_fill <= 1, "min_fill", self.min_fill, "above 0 and at most 1")
+    seconds: float = real(0.0, math.inf, 0.0)
+    stride: float = real(0.0, math.inf, 0.0)
+    min_fill: float = real(0.0, 1.0, 1.0, above=True)
 
     stretches = False
 
@@ -126,18 +122,11 @@ class Bar:
         max_stretch: files further than this factor from the tempo are skipped.
     """
 
-    tempo: float = 120.0
-    bars: int = 1
-    beats: int = 4
-    prior: float = 120.0
-    max_stretch: float = 2.0
-
-    def __post_init__(self) -> None:
-        for name in ("tempo", "prior"):
-            _require(30 <= getattr(self, name) <= 300, name, getattr(self, name), "between 30 and 300 BPM")
-        for name in ("bars", "beats"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        _require(self.max_stretch >= 1, "max_stretch", self.max_stretch, "1 or more")
+    tempo: float = real(30.0, 300.0, 120.0)
+    bars: int = whole(1, 1)
+    beats: int = whole(1, 4)
+    prior: float = real(30.0, 300.0, 120.0)
+    max_stretch: float = real(1.0, math.inf, 2.0)
 
     stretches = True
 
@@ -206,18 +195,15 @@ class Mix:
         block: seconds tracked at a time.
     """
 
-    min_tempo: float = 120.0
-    max_tempo: float = 145.0
-    tempo: float = 130.0
-    stride_beats: int = 8
-    block: float = 60.0
+    min_tempo: float = real(30.0, 300.0, 120.0)
+    max_tempo: float = real(30.0, 300.0, 145.0)
+    tempo: float = real(30.0, 300.0, 130.0)
+    stride_beats: int = whole(1, 8)
+    block: float = real(0.0, math.inf, 60.0, above=True)
 
     def __post_init__(self) -> None:
-        for name in ("min_tempo", "max_tempo", "tempo"):
-            _require(30 <= getattr(self, name) <= 300, name, getattr(self, name), "between 30 and 300 BPM")
-        _require(self.min_tempo < self.max_tempo, "max_tempo", self.max_tempo, "above min_tempo")
-        _require(self.stride_beats >= 1, "stride_beats", self.stride_beats, "1 or more")
-        _require(self.block > 0, "block", self.block, "above 0 seconds")
+        if not self.min_tempo < self.max_tempo:
+            raise BadInput(f"config.slicing.max_tempo is {self.max_tempo}; it must be above min_tempo.")
 
     stretches = True
 
@@ -268,8 +254,3 @@ def build_slicing(settings: Mapping[str, Any]) -> Slicing:
 
 def _fit(samples: np.ndarray, length: int) -> np.ndarray:
     return np.pad(samples[:length], (0, max(0, length - len(samples))))
-
-
-def _require(condition: bool, name: str, value: Any, mend: str) -> None:
-    if not condition:
-        raise BadInput(f"config.slicing.{name} is {value}; it must be {mend}.")

@@ -16,11 +16,11 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
 import numpy as np
-from drumgan_jax.data_pipelines import kits, synthetic
 
 from drumgan_jax.audio.files import AUDIO_SUFFIXES, Audio, read_audio
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data import patterns as sequencing
+from drumgan_jax.data_pipelines import kits, synthetic
 
 _BPM_IN_NAME = re.compile(r"(?<!\d)(\d{2,3}(?:\.\d+)?)[ _-]*bpm|bpm[ _-]*(\d{2,3}(?:\.\d+)?)(?!\d)", re.IGNORECASE)
 

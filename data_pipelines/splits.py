@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines.conditioning import Preparation
 from drumgan_jax.data_pipelines.sources import Item
-
-from drumgan_jax.core.errors import BadInput
 
 # Words that tell the layers of one hit apart: velocities, round robins, microphones, articulations.
 _LAYER = re.compile(

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from drumgan_jax.core.weight_file import variables_digest
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.systems.gan import gan_at
 
@@ -18,7 +19,8 @@ SPECTRUM = {"sample_rate": RATE, "n_fft": 32, "hop_length": 16, "num_frames": 32
 LOGISTIC = {"kind": "logistic", "r1_gamma": 1.0}
 
 STYLED: dict[str, Any] = {
-    "representation": {"kind": "log_magnitude", **SPECTRUM, "griffin_lim_iterations": 4, "mean": -3.0, "std": 0.3},
+    "representation": {"kind": "log_magnitude", **SPECTRUM, "mean": -3.0, "std": 0.3},
+    "decoder": {"kind": "griffin_lim", "iterations": 4},
     "generator": {"kind": "stylegan2", "base": (4, 8), "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_max": 8},
     "discriminator": {"kind": "stylegan2", "base": (4, 8), "channel_max": 8},
 }
@@ -50,7 +52,7 @@ def make_instrument(parts: dict[str, Any], step: int = 12, **fields: Any) -> Ins
         return (scale * rng.standard_normal(leaf.shape)).astype(np.float32)
 
     variables = {**jax.tree_util.tree_map_with_path(drawn, dict(shapes)), **growth}
-    return Instrument(gan, variables, CLASSES, step, config, **fields)
+    return Instrument(gan, variables, CLASSES, step, config, variables_digest(variables), **fields)
 
 
 def drum(seconds: float = 0.05, rate: int = RATE) -> np.ndarray:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from drumgan_jax.configs import drumgan_vst, style_drumsynth
 from training_cases import write_dataset
 
+from drumgan_jax.configs import drumgan_vst, style_drumsynth
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.soft_labels import SoftLabels, write_soft_labels
 

@@ -13,7 +13,6 @@ LOG_MEL = {
     "hop_length": 32,
     "num_mels": 32,
     "num_frames": 64,
-    "griffin_lim_iterations": 2,
 }
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+
 from drumgan_jax.configs import splice_loops
 from drumgan_jax.data_pipelines.prepare import prepare
-
 from drumgan_jax.training.loop import train
 
 

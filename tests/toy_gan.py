@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +12,13 @@ from training_cases import tiny_config
 
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.parts import DiscriminatorOutput
-from drumgan_jax.core.settings import read_section
-from drumgan_jax.objectives.regularizer import Match, Regularizer
-from drumgan_jax.runs.settings import AdamSettings, EvaluationSettings, TrainSettings
+from drumgan_jax.networks.noise import resolve_noise
+from drumgan_jax.objectives.objective import LossContext, Regularizer
+from drumgan_jax.systems.decoders import build_decoder
 from drumgan_jax.systems.gan import Gan
 from drumgan_jax.training import tasks
 from drumgan_jax.training.tasks.gan import GanTask, GanTaskSettings
+from drumgan_jax.training.tasks.skeleton import TaskContext
 
 G_INTERVAL, D_INTERVAL = 2, 3
 G_WEIGHT, D_WEIGHT = 0.3, 0.2
@@ -32,6 +33,12 @@ class ToyGenerator(nn.Module):
     gain: float
     z_dim: int = 1
     num_ws: int = 2
+    w_dim: int = 1
+
+    learns_w: ClassVar[bool] = True
+    truncates: ClassVar[bool] = True
+    # One layer, one number: the noise of all of x.
+    noise_sizes: ClassVar[tuple[tuple[int, int], ...]] = ((1, 1),)
 
     def setup(self) -> None:
         self.a = self.param("a", nn.initializers.constant(START_A), ())
@@ -42,9 +49,13 @@ class ToyGenerator(nn.Module):
 
     def synthesize(self, ws: Array, noise: Array | None) -> Array:
         x = ws[:, 0, 0]
-        if noise is not None and noise.ndim == 0:
-            x = x + self.gain * jax.random.normal(noise, x.shape)
+        (added,) = resolve_noise(noise, len(ws), self.noise_sizes)
+        if added is not None:
+            x = x + self.gain * added[:, 0, 0, 0]
         return jnp.broadcast_to(x[:, None, None, None], (len(ws), *self.shape))
+
+    def truncate(self, ws: Array, psi: float | Array) -> Array:
+        return ws
 
     def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
         return self.synthesize(self.map(z, labels), noise)
@@ -59,16 +70,16 @@ class ToyDiscriminator(nn.Module):
         return DiscriminatorOutput((b * x.mean(axis=(1, 2, 3)),))
 
 
-def generator_penalty(match: Match, statistics: Any, key: Array) -> Any:
+def generator_penalty(context: LossContext, state: Any, key: Array) -> Any:
     """The mean square of w, which is that of a; counts its calls."""
-    value = G_WEIGHT * jnp.mean(jnp.square(match.draw_ws(key, len(match.real) // 2)))
-    return value, {"calls": statistics["calls"] + 1.0}, {"toy/generator": value}
+    value = G_WEIGHT * jnp.mean(jnp.square(context.draw_ws(key, len(context.real) // 2)))
+    return value, {"calls": state["calls"] + 1.0}, {"toy/generator": value}
 
 
-def discriminator_penalty(match: Match, statistics: Any, key: Array) -> Any:
+def discriminator_penalty(context: LossContext, state: Any, key: Array) -> Any:
     """The mean square of the scores of real examples."""
-    value = D_WEIGHT * jnp.mean(jnp.square(match.discriminate(match.real).logits[0]))
-    return value, statistics, {"toy/discriminator": value}
+    value = D_WEIGHT * jnp.mean(jnp.square(context.real_output.logits[0]))
+    return value, state, {"toy/discriminator": value}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,11 +99,11 @@ class ToyObjective:
     def initial_state(self) -> dict[str, Array]:
         return {"calls": jnp.zeros(())}
 
-    def discriminator_loss(self, real: DiscriminatorOutput, fake: DiscriminatorOutput, labels: Any) -> Any:
-        return jnp.mean(fake.logits[0]) - jnp.mean(real.logits[0]), {}
+    def discriminator_loss(self, context: LossContext) -> Any:
+        return jnp.mean(context.fake_output.logits[0]) - jnp.mean(context.real_output.logits[0]), {}
 
-    def generator_loss(self, fake: DiscriminatorOutput, labels: Any) -> Any:
-        return -jnp.mean(fake.logits[0]), {}
+    def generator_loss(self, context: LossContext) -> Any:
+        return -jnp.mean(context.fake_output.logits[0]), {}
 
 
 def build_toy_task(config: Mapping[str, Any], mesh: Mesh) -> GanTask:
@@ -101,16 +112,12 @@ def build_toy_task(config: Mapping[str, Any], mesh: Mesh) -> GanTask:
     intervals = {k: v for k, v in config["task"].items() if k in ("g_interval", "d_interval")}
     gan = Gan(
         representation=representation,
+        decoder=build_decoder(config.get("decoder", {}), representation),
         generator=ToyGenerator(representation.shape, config["task"]["gain"]),
         discriminator=ToyDiscriminator(),
         objective=ToyObjective(**intervals),
     )
-    players = ("generator", "discriminator")
-    adam = {player: read_section(config, f"optimizer.{player}", AdamSettings) for player in players}
-    settings = read_section(config, "train", TrainSettings)
-    evaluation = read_section(config, "evaluation", EvaluationSettings)
-    num_summary, seed = config["logging"]["num_samples"], config["seed"]
-    return GanTask(gan, 0, GanTaskSettings(), settings, adam, {}, num_summary, evaluation, seed, mesh)
+    return GanTask(TaskContext.of(config, mesh), gan, (), GanTaskSettings())
 
 
 # Importing this module makes the kind known, in a test's own process too.

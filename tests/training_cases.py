@@ -28,7 +28,6 @@ REPRESENTATION = {
     "n_fft": 16,
     "hop_length": 8,
     "num_frames": 16,
-    "griffin_lim_iterations": 2,
 }
 LABELS = ("kick", "snare", "hat")
 
@@ -95,6 +94,7 @@ def tiny_config(data_dir: Path, **sections: dict[str, Any]) -> ConfigDict:
             "name": "toy",
             "seed": 3,
             "representation": REPRESENTATION,
+            "decoder": {"kind": "griffin_lim", "iterations": 2, "momentum": 0.99},
             "slicing": {"kind": "one_shot"},
             "preparation": {"normalization": "peak"},
             "generator": {

@@ -16,7 +16,6 @@ REPRESENTATION: dict[str, Any] = {
     "hop_length": 16,
     "num_mels": 8,
     "num_frames": 16,
-    "griffin_lim_iterations": 2,
     "mean": [[[band / 8 - 2.0]] for band in range(8)],
     "std": [[[0.5 + band / 8]] for band in range(8)],
 }

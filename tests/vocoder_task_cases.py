@@ -19,7 +19,6 @@ MEL = {
     "hop_length": 16,
     "num_mels": 8,
     "num_frames": 16,
-    "griffin_lim_iterations": 2,
 }
 
 

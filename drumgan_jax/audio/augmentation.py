@@ -1,12 +1,14 @@
 """Random changes to drum sounds that leave their class as it is, on the device and by key."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
 
 from drumgan_jax.audio.front_end import FrontEnd
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import check_fields, real, whole
 
 Array = jax.Array
 
@@ -25,30 +27,21 @@ class Augmentation:
         mask_frames: up to this many neighbouring frames are set to the floor.
     """
 
-    gain_db: float = 18.0
-    shift: float = 0.02
-    band_limit: float = 0.3
-    lowest_band_limit: float = 3_500.0
-    equalizer_db: float = 6.0
-    mask_bands: int = 12
-    mask_frames: int = 4
+    gain_db: float = real(0.0, math.inf, 18.0)
+    shift: float = real(0.0, math.inf, 0.02)
+    band_limit: float = real(0.0, 1.0, 0.3)
+    lowest_band_limit: float = real(0.0, math.inf, 3_500.0)
+    equalizer_db: float = real(0.0, math.inf, 6.0)
+    mask_bands: int = whole(0, 12)
+    mask_frames: int = whole(0, 4)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < float("inf"):
-                raise BadInput(f"config.augmentation.{field.name} is {value!r}; it must be a number of 0 or more.")
-        for name in ("mask_bands", "mask_frames"):
-            if not isinstance(getattr(self, name), int):
-                raise BadInput(f"config.augmentation.{name} is {getattr(self, name)}; it must be a whole number.")
-        if self.band_limit > 1.0:
-            raise BadInput(f"config.augmentation.band_limit is {self.band_limit}; it is a probability, at most 1.")
+        check_fields(self, "augmentation")
         if self.band_limit and not self.lowest_band_limit:
             raise BadInput("config.augmentation.lowest_band_limit is 0; it must be above 0 Hz.")
 
-    def __call__(self, waveform: Array, front_end: FrontEnd, key: Array) -> Array:
-        """Changed bands [batch, mel, frames, 1] of waveforms [batch, samples]."""
-        keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(len(waveform)))
+    def __call__(self, waveform: Array, front_end: FrontEnd, keys: Array) -> Array:
+        """Changed bands [batch, mel, frames, 1] of waveforms [batch, samples], by a key for each [batch]."""
         pairs = jax.vmap(jax.random.split)(keys)
         waveform = jax.vmap(lambda one, key: self._of_waveform(one, front_end, key))(waveform, pairs[:, 0])
         return jax.vmap(lambda one, key: self._of_bands(one, front_end, key))(front_end(waveform), pairs[:, 1])

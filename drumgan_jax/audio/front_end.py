@@ -11,8 +11,9 @@ import numpy as np
 
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank
 from drumgan_jax.audio.spectrograms import LogMel
-from drumgan_jax.audio.stft import Framing, hann_window, require_positive_integer, stft
+from drumgan_jax.audio.stft import Framing, hann_window, stft
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import check_fields, real, whole
 
 Array = jax.Array
 
@@ -36,26 +37,18 @@ class FrontEnd(abc.ABC):
         std: units that become 1.
     """
 
-    sample_rate: int
-    num_samples: int
-    n_fft: int
-    hop_length: int
-    num_mels: int
+    sample_rate: int = whole(1)
+    num_samples: int = whole(1)
+    n_fft: int = whole(1)
+    hop_length: int = whole(1)
+    num_mels: int = whole(1)
     fmin: float
     fmax: float | None = None
-    mean: float
-    std: float
-
-    # What `mean` and `std` are in, for messages.
-    unit: ClassVar[str]
+    mean: float = real(-math.inf, math.inf)
+    std: float = real(0.0, math.inf, above=True)
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "num_samples", "n_fft", "hop_length", "num_mels"):
-            require_positive_integer(f"front_end.{name}", getattr(self, name))
-        for name in ("mean", "std"):
-            self._require_number(name)
-        if not self.std > 0.0:
-            raise BadInput(f"front_end.std is {self.std!r}; it must be above 0 {self.unit}.")
+        check_fields(self, "front_end")
 
     @property
     @abc.abstractmethod
@@ -96,11 +89,6 @@ class FrontEnd(abc.ABC):
         fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
         return mel_filterbank(self.sample_rate, self.n_fft, self.num_mels, self.fmin, fmax)
 
-    def _require_number(self, name: str) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise BadInput(f"front_end.{name} is {value!r}; it must be a number of {self.unit}.")
-
     def _require_length(self, waveform: Array) -> None:
         if waveform.ndim != 2 or waveform.shape[1] != self.num_samples:
             raise BadInput(f"waveforms are {waveform.shape}; the front end takes [batch, {self.num_samples}].")
@@ -114,19 +102,16 @@ class MelFrontEnd(FrontEnd):
         floor_db: lowest level of a band; 0 dB is the power of a full-scale sine in a band of 1 Hz.
     """
 
-    n_fft: int = 2048
-    hop_length: int = 512
-    num_mels: int = 128
+    n_fft: int = whole(1, 2048)
+    hop_length: int = whole(1, 512)
+    num_mels: int = whole(1, 128)
     fmin: float = 20.0
-    floor_db: float = -110.0
-    mean: float = -90.0
-    std: float = 20.0
-
-    unit: ClassVar[str] = "dB"
+    floor_db: float = real(-math.inf, math.inf, -110.0)
+    mean: float = real(-math.inf, math.inf, -90.0)
+    std: float = real(0.0, math.inf, 20.0, above=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_number("floor_db")
         _ = self.framing, self.filters
 
     @property
@@ -168,6 +153,12 @@ class MelFrontEnd(FrontEnd):
         return (jnp.swapaxes(level, 1, 2)[..., None] - self.mean) / self.std
 
 
+class _FrontEndBands(LogMel):
+    """The bands of a LogMelFrontEnd, whose settings have the same names but stand in another section of a config."""
+
+    section: ClassVar[str] = "front_end"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogMelFrontEnd(FrontEnd):
     """The features of a LogMel representation: log10 of mel bands of magnitudes, the waveform mirrored at its ends.
@@ -182,24 +173,18 @@ class LogMelFrontEnd(FrontEnd):
 
     fmin: float = 0.0
     win_length: int | None = None
-    floor: float = 1e-5
-    mean: float = -2.0
-    std: float = 1.0
-
-    unit: ClassVar[str] = "log10 of magnitude"
+    floor: float = real(0.0, math.inf, 1e-5, above=True)
+    mean: float = real(-math.inf, math.inf, -2.0)
+    std: float = real(0.0, math.inf, 1.0, above=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_number("floor")
         if self.num_samples % self.hop_length:
             raise BadInput(
-                f"front_end.num_samples is {self.num_samples}; it must be a multiple of hop_length {self.hop_length}."
+                f"config.front_end.num_samples is {self.num_samples}; it must be a multiple of hop_length"
+                f" {self.hop_length}."
             )
-        try:
-            _ = self.representation
-        except BadInput as problem:
-            # The settings have the same names there, but stand in another section of a config.
-            raise BadInput(str(problem).replace("representation.", "front_end.")) from problem
+        _ = self.representation
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -224,7 +209,7 @@ class LogMelFrontEnd(FrontEnd):
     @property
     def representation(self) -> LogMel:
         """The representation, without statistics, whose features these are."""
-        return LogMel(
+        return _FrontEndBands(
             sample_rate=self.sample_rate,
             n_fft=self.n_fft,
             hop_length=self.hop_length,

@@ -1,10 +1,11 @@
 """Where a drum's sound begins in a recording, and how it is cut and faded: in data sets, and of what is encoded."""
 
 import dataclasses
+import math
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import real
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,17 +19,10 @@ class OneShot:
         fade_out: seconds, before the sound's end or the cut.
     """
 
-    onset_db: float = -40.0
-    pre_roll: float = 0.002
-    fade_in: float = 0.0005
-    fade_out: float = 0.01
-
-    def __post_init__(self) -> None:
-        if self.onset_db >= 0:
-            raise BadInput(f"config.slicing.onset_db is {self.onset_db}; it must be below 0 (dB under the peak).")
-        for name in ("pre_roll", "fade_in", "fade_out"):
-            if getattr(self, name) < 0:
-                raise BadInput(f"config.slicing.{name} is {getattr(self, name)}; it must be 0 or more seconds.")
+    onset_db: float = real(-math.inf, 0.0, -40.0, below=True)
+    pre_roll: float = real(0.0, math.inf, 0.002)
+    fade_in: float = real(0.0, math.inf, 0.0005)
+    fade_out: float = real(0.0, math.inf, 0.01)
 
     def start(self, samples: np.ndarray, sample_rate: int) -> int | None:
         """The sample of a recording [n] at which its sound starts, pre-roll included; None of silence."""

@@ -1,7 +1,7 @@
-"""The five ways to write a waveform as the array a network sees, each with its inverse.
+"""The five ways to write a waveform as the array that a network sees; systems.decoders has the ways back.
 
 All are parts.Representation: frozen, hashable, float32 pure functions usable inside jit. The module functions
-`coefficients`, `encode` and `decode` are the same methods, compiled once per representation and batch shape.
+`transform` and `encode` are the same methods, compiled once per representation and batch shape.
 """
 
 import dataclasses
@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Self
 import jax
 
 from drumgan_jax.audio.spectrograms import Complex, LogMagnitude, LogMel, LogPower, check_example, check_waveform
-from drumgan_jax.audio.stft import require_positive_integer
 from drumgan_jax.core import parts
-from drumgan_jax.core.settings import build_part
+from drumgan_jax.core.settings import build_part, check_fields, whole
 
 Array = jax.Array
 
@@ -28,14 +27,13 @@ class Waveform:
         num_samples: length of an example.
     """
 
-    sample_rate: int
-    num_samples: int
+    sample_rate: int = whole(1)
+    num_samples: int = whole(1)
 
     keeps_phase: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "num_samples"):
-            require_positive_integer(f"representation.{name}", getattr(self, name))
+        check_fields(self, "representation")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -64,8 +62,8 @@ class Waveform:
         """The waveform [batch, 1, samples, 1] of [batch, samples]."""
         return self.transform(waveform)
 
-    def decode(self, x: Array, key: Array) -> Array:
-        """Waveforms [batch, samples] of x [batch, 1, samples, 1]; the key is not needed."""
+    def invert(self, x: Array) -> Array:
+        """Waveforms [batch, samples] of x [batch, 1, samples, 1]."""
         check_example(self, x)
         return x[:, 0, :, 0]
 
@@ -79,6 +77,15 @@ REPRESENTATIONS: dict[str, type[parts.Representation]] = {
 }
 
 
+# Fields of sections that were written before the decoder had a section of its own.
+_FORMER = ("griffin_lim_iterations", "griffin_lim_momentum", "vocoder")
+
+
+def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The section of a file of any version as `build_representation` takes it now."""
+    return {name: value for name, value in settings.items() if name not in _FORMER}
+
+
 def build_representation(settings: Mapping[str, Any]) -> parts.Representation:
     """The representation of a config section: `kind` and the class's fields.
 
@@ -89,8 +96,7 @@ def build_representation(settings: Mapping[str, Any]) -> parts.Representation:
 
 
 def settings_of(representation: parts.Representation) -> dict[str, Any]:
-    """The section that builds the representation again, statistics included; can be written as JSON."""
-    # A representation may be of a class that was made of its kind's, with another way to decode.
+    """The section that builds the representation again, with its mean and std; can be written as JSON."""
     kind, part = next(one for one in REPRESENTATIONS.items() if isinstance(representation, one[1]))
     names = [f.name for f in dataclasses.fields(part)]  # type: ignore[arg-type]
     return {"kind": kind, **{name: _as_lists(getattr(representation, name)) for name in names}}
@@ -99,12 +105,11 @@ def settings_of(representation: parts.Representation) -> dict[str, Any]:
 def differences(a: parts.Representation, b: parts.Representation, seen: bool = False) -> list[str]:
     """Settings in which two representations differ, as "name: value against value".
 
-    Left aside is what does not change what a data set holds: statistics, how sounds are made in decoding, and how the
-    networks see complex numbers; the last is not where `seen` is asked for.
+    Settings that do not change a data set are left out: statistics, and the scale on which the networks see complex
+    numbers; the latter is compared if `seen`.
     """
     first, second = settings_of(a), settings_of(b)
-    aside = {"mean", "std", "griffin_lim_iterations", "griffin_lim_momentum", "vocoder"}
-    aside |= set() if seen else {"compression", "centred"}
+    aside = {"mean", "std"} | (set() if seen else {"compression", "centred"})
     names = [name for name in {**first, **second} if name not in aside]
     if first["kind"] != second["kind"]:
         names = ["kind"]
@@ -121,12 +126,6 @@ def transform(representation: parts.Representation, waveform: Array) -> Array:
 def encode(representation: parts.Representation, waveform: Array) -> Array:
     """`representation.encode`, compiled: x [batch, freq, time, channels] of waveforms [batch, samples]."""
     return representation.encode(waveform)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def decode(representation: parts.Representation, x: Array, key: Array) -> Array:
-    """`representation.decode`, compiled: waveforms [batch, samples] of x [batch, freq, time, channels]."""
-    return representation.decode(x, key)
 
 
 def _as_lists(value: Any) -> Any:

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank, mel_to_magnitude
-from drumgan_jax.audio.phase import griffin_lim
-from drumgan_jax.audio.stft import Framing, hann_window, istft, require_positive_integer, stft
+from drumgan_jax.audio.stft import Framing, hann_window, istft, stft
 from drumgan_jax.core import parts
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import check_fields, real, whole
 
 Array = jax.Array
 
@@ -32,24 +32,25 @@ class _Spectral(abc.ABC):
         std: fitted standard deviation, likewise.
     """
 
-    sample_rate: int
-    n_fft: int
-    hop_length: int
-    num_frames: int
-    win_length: int | None = None
+    sample_rate: int = whole(1)
+    n_fft: int = whole(1)
+    hop_length: int = whole(1)
+    num_frames: int = whole(1)
+    win_length: int | None = whole(1, None)
     mean: Any = None
     std: Any = None
 
     keeps_phase: ClassVar[bool]
+    # The section of a config that messages name.
+    section: ClassVar[str] = "representation"
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "n_fft", "hop_length", "num_frames"):
-            require_positive_integer(f"representation.{name}", getattr(self, name))
+        check_fields(self, self.section)
         if self.n_fft % 2:
-            raise BadInput(f"representation.n_fft is {self.n_fft}; it must be even.")
+            raise BadInput(f"config.{self.section}.n_fft is {self.n_fft}; it must be even.")
         if self.framing.num_frames(self.num_samples) != self.num_frames or self.num_samples <= max(self.framing.pad):
             raise BadInput(
-                f"representation.num_frames {self.num_frames} is too few for n_fft {self.n_fft} and hop_length"
+                f"config.{self.section}.num_frames {self.num_frames} is too few for n_fft {self.n_fft} and hop_length"
                 f" {self.hop_length}; take more than {1 + max(self.framing.pad) // self.hop_length}."
             )
         if (self.mean is None) != (self.std is None):
@@ -99,10 +100,6 @@ class _Spectral(abc.ABC):
     def normalize(self, coefficients: Array) -> Array:
         """What the networks see, from coefficients of the same shape; BadInput if no statistics are fitted."""
 
-    @abc.abstractmethod
-    def decode(self, x: Array, key: Array) -> Array:
-        """Waveforms [batch, samples] of network output [batch, freq, time, channels]."""
-
     def encode(self, waveform: Array) -> Array:
         """What the networks see [batch, freq, time, channels], of waveforms [batch, samples]."""
         return self.normalize(self.transform(waveform))
@@ -141,18 +138,10 @@ class Complex(_Spectral):
             networks are shown, is next to nothing.
     """
 
-    compression: float = 1.0
+    compression: float = real(0.0, 1.0, 1.0, above=True)
     centred: bool = False
 
     keeps_phase: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        number = isinstance(self.compression, (int, float)) and not isinstance(self.compression, bool)
-        if not number or not 0.0 < self.compression <= 1.0:
-            raise BadInput(
-                f"representation.compression is {self.compression!r}; it must be a number above 0 and at most 1."
-            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -168,8 +157,8 @@ class Complex(_Spectral):
         """Features over the standard deviation, as the networks see them; BadInput if no statistics are fitted."""
         return _to_power(coefficients / self._statistics()[1], self.compression) * self._signs()
 
-    def decode(self, x: Array, key: Array) -> Array:
-        """Waveforms [batch, samples] of network output [batch, n_fft / 2, time, 2]; the key is not needed."""
+    def invert(self, x: Array) -> Array:
+        """Waveforms [batch, samples] of network output [batch, n_fft / 2, time, 2]."""
         check_example(self, x)
         spectrum = _to_power(x * self._signs(), 1.0 / self.compression) * self._statistics()[1]
         parts_of_bins = _put_back_nyquist(jnp.swapaxes(spectrum, 1, 2))
@@ -197,13 +186,9 @@ class _Logarithmic(_Spectral):
     Attributes:
         floor: magnitude at which the logarithm flattens out, in units of the spectrum (a sine of full scale has
             half the window's sum; the noise of 16 bits is near 2e-4 under a window of 2048).
-        griffin_lim_iterations: projections of the phase reconstruction.
-        griffin_lim_momentum: 0 for the plain algorithm, 0.99 for the fast one.
     """
 
-    floor: float = 1e-3
-    griffin_lim_iterations: int = 32
-    griffin_lim_momentum: float = 0.99
+    floor: float = real(0.0, math.inf, 1e-3, above=True)
 
     keeps_phase: ClassVar[bool] = False
     # Standard deviations from the mean that networks see as 1: nearly all of the data is then in [-1, 1].
@@ -211,12 +196,9 @@ class _Logarithmic(_Spectral):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive_integer("representation.griffin_lim_iterations", self.griffin_lim_iterations)
-        if not 0.0 <= self.griffin_lim_momentum <= 1.0:
-            raise BadInput(f"representation.griffin_lim_momentum is {self.griffin_lim_momentum}; take 0 to 1.")
-        if not 0.0 < self.floor < self.loudest:
+        if not self.floor < self.loudest:
             raise BadInput(
-                f"representation.floor is {self.floor}; it must be above 0 and below the loudest magnitude,"
+                f"config.{self.section}.floor is {self.floor}; it must be above 0 and below the loudest magnitude,"
                 f" {self.loudest:g}."
             )
 
@@ -237,17 +219,6 @@ class _Logarithmic(_Spectral):
         """
         check_example(self, x)
         return self._magnitude(jnp.swapaxes(self.denormalize(x)[..., 0], 1, 2))
-
-    def decode(self, x: Array, key: Array) -> Array:
-        """Waveforms [batch, samples] of network output [batch, freq, time, 1], by Griffin-Lim from random phases."""
-        return griffin_lim(
-            self.magnitude(x),
-            key,
-            framing=self.framing,
-            length=self.num_samples,
-            iterations=self.griffin_lim_iterations,
-            momentum=self.griffin_lim_momentum,
-        )
 
     @abc.abstractmethod
     def _magnitude(self, coefficients: Array) -> Array:
@@ -277,7 +248,7 @@ class LogPower(_Logarithmic):
     mostly silence lose their loudest bins with any floor; LogMagnitude suits them.
     """
 
-    floor: float = 1e-5
+    floor: float = real(0.0, math.inf, 1e-5, above=True)
 
     def transform(self, waveform: Array) -> Array:
         """Log powers [batch, n_fft / 2, time, 1] of waveforms [batch, samples]."""
@@ -310,24 +281,16 @@ class LogMel(_Logarithmic):
         fmin: lowest frequency in Hz.
         fmax: highest frequency in Hz; None for half the sample rate.
         floor: band magnitudes below this count as it.
-        vocoder: a vocoder's run directory, or its file of `drumgan pack`, that makes the sounds of networks
-            (systems.vocoder); by itself, and without one, this class makes them by mel inversion and Griffin-Lim.
     """
 
-    num_mels: int = 64
+    num_mels: int = whole(1, 64)
     fmin: float = 0.0
     fmax: float | None = None
-    floor: float = 1e-5
-    vocoder: str = ""
+    floor: float = real(0.0, math.inf, 1e-5, above=True)
 
     sigmas: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
-        require_positive_integer("representation.num_mels", self.num_mels)
-        if not isinstance(self.vocoder, str):
-            raise BadInput(
-                f"representation.vocoder is {self.vocoder!r}; give a run directory or a file, or leave it empty."
-            )
         super().__post_init__()
         _ = self._filters()
 

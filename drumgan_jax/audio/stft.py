@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import check_fields, text, whole
 
 Array = jax.Array
 
@@ -29,25 +30,20 @@ class Framing:
             that there are exactly samples / hop_length frames; "none" takes the waveform as it is.
     """
 
-    n_fft: int
-    hop_length: int
-    win_length: int | None = None
-    padding: Literal["zero", "reflect", "none"] = "zero"
+    n_fft: int = whole(1)
+    hop_length: int = whole(1)
+    win_length: int | None = whole(1, None)
+    padding: Literal["zero", "reflect", "none"] = text("zero", choices=("zero", "reflect", "none"))
 
     def __post_init__(self) -> None:
-        for name in ("n_fft", "hop_length"):
-            require_positive_integer(name, getattr(self, name))
-        if self.win_length is not None:
-            require_positive_integer("win_length", self.win_length)
-            if self.win_length > self.n_fft:
-                raise BadInput(f"win_length {self.win_length} must not be above n_fft {self.n_fft}.")
+        check_fields(self, "")
+        if self.win_length is not None and self.win_length > self.n_fft:
+            raise BadInput(f"win_length {self.win_length} must not be above n_fft {self.n_fft}.")
         if self.hop_length > self.window_samples:
             raise BadInput(
                 f"hop_length {self.hop_length} is above the window's {self.window_samples} samples, which leaves gaps"
                 " between frames; choose a smaller hop_length."
             )
-        if self.padding not in ("zero", "reflect", "none"):
-            raise BadInput(f"padding is {self.padding!r}; it must be zero, reflect or none.")
 
     @property
     def window_samples(self) -> int:
@@ -72,12 +68,6 @@ class Framing:
     def num_frames(self, num_samples: int) -> int:
         """Number of frames of a waveform of `num_samples`."""
         return 1 + (num_samples + sum(self.pad) - self.n_fft) // self.hop_length
-
-
-def require_positive_integer(name: str, value: object) -> None:
-    """Refuse anything but a whole number above zero with a BadInput that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value <= 0:
-        raise BadInput(f"{name} is {value!r}; it must be a whole number above zero.")
 
 
 @functools.lru_cache(maxsize=32)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import check_fields, real
 
 Array = jax.Array
 
@@ -26,12 +27,10 @@ class Thresholded:
         floor_db: decibels under the loudest bin, at and below which everything is 0.
     """
 
-    floor_db: float = 60.0
+    floor_db: float = real(0.0, 200.0, 60.0, above=True)
 
     def __post_init__(self) -> None:
-        number = isinstance(self.floor_db, (int, float)) and not isinstance(self.floor_db, bool)
-        if not number or not 0.0 < self.floor_db <= 200.0:
-            raise BadInput(f"config.encoder.view.floor_db is {self.floor_db!r}; it must be above 0 and at most 200.")
+        check_fields(self, "encoder.view")
 
     def __call__(self, x: Array) -> Array:
         """[batch, freq, time, 1] in [0, 1] of x [batch, freq, time, 2]; 0 everywhere of a silent example.

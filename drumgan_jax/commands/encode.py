@@ -15,7 +15,15 @@ from absl import flags
 from drumgan_jax.audio.files import read_audio, write_audio
 from drumgan_jax.audio.pictures import save_grid
 from drumgan_jax.commands.progress import progress
-from drumgan_jax.commands.sounds import check_encoder, cuts, make_folder, naming, open_instrument, write_sounds
+from drumgan_jax.commands.sounds import (
+    check_editable,
+    check_encoder,
+    cuts,
+    make_folder,
+    naming,
+    open_instrument,
+    write_sounds,
+)
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.folders import open_folder
 from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, measure_pair, sum_up
@@ -46,6 +54,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     files = audio_files(AUDIO.value)
     instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
+    check_editable(instrument)
     if not INVERT.value:
         check_encoder(instrument)
     with progress("invert" if INVERT.value else "encode", len(files)) as told:
@@ -57,8 +66,8 @@ def main(argv: Sequence[str]) -> None:
         write_audio(folder / "original" / f"{name}.wav", waveform, instrument.sample_rate)
     how = {"noise": True, "inverted": INVERT.value}
     write_sounds(folder / "decoded", sounds, instrument, how, names=names)
-    # As they are written.
-    decoded = np.clip(sounds.waveforms, -1.0, 1.0)
+    # As they would be written; a round trip is measured before the finish.
+    decoded = np.clip(instrument.render(latents, finished=False).waveforms, -1.0, 1.0)
     shown = np.stack([originals, decoded], axis=1)[:_GRID_PAIRS].reshape(-1, originals.shape[1])
     save_grid(folder / "grid.png", shown, columns=2 * int(np.ceil(np.sqrt(len(shown) / 4))))
     pairs = zip(names, originals, decoded, strict=True)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import flags
 
 from drumgan_jax.commands.progress import progress
@@ -68,9 +67,9 @@ def evaluate_run(run: str) -> None:
     from drumgan_jax.core.mesh import batch_sharding, make_mesh
     from drumgan_jax.data.dataset import open_dataset
     from drumgan_jax.data.reference import dataset_side
-    from drumgan_jax.evaluation.collecting import sampled
     from drumgan_jax.evaluation.report import save_json, write_report
-    from drumgan_jax.play.instrument import BATCH, load
+    from drumgan_jax.play.load import load
+    from drumgan_jax.play.measure import embed_generated, reference_labels
     from drumgan_jax.runs.config import read_config
 
     if RECONSTRUCTION in METRICS.value:
@@ -89,26 +88,19 @@ def evaluate_run(run: str) -> None:
     sharding = batch_sharding(make_mesh())
     suite = _suite(sharding)
     instrument = load(run, STEP.value, VOCODER.value).on_devices(sharding)
-    # The same classes on both sides: else a perfect generator of an unbalanced set would be scored down.
-    labels = _labels_of(dataset, instrument.label_names, bool(config["task"].get("soft_labels")))
+    labels = reference_labels(dataset, instrument.label_names, config, SPLIT.value, SAMPLES.value)
     with progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as told:
         real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, told)
-
-    def sample(start: int, count: int) -> np.ndarray:
-        seeds = range(SEED.value + start, SEED.value + start + count)
-        rows = labels[(start + np.arange(count)) % len(labels)]
-        return instrument.sample(seeds, TRUNCATION.value, rows).waveforms
-
-    stream = sampled(sample, SAMPLES.value, instrument.sample_rate, BATCH * sharding.mesh.size, SEED.value)
     with progress("generated", SAMPLES.value) as told:
-        results = suite.compare(real, suite.embed(stream, told))
+        fake = embed_generated(instrument, suite, labels, SAMPLES.value, SEED.value, TRUNCATION.value, told)
+    results = suite.compare(real, fake)
     if jax.process_index() == 0:
         how = {
             "data": str(dataset.directory),
             "split": SPLIT.value,
             "seed": SEED.value,
             "truncation": TRUNCATION.value,
-            "vocoder": instrument.vocoder,
+            "vocoder": instrument.decoder_digest,
         }
         figures = {name: {**figure, **how} for name, figure in results.figures.items()}
         report = {"figures": figures, "notes": list(suite.notes)}
@@ -119,18 +111,6 @@ def evaluate_run(run: str) -> None:
             print(f"step {instrument.step} of {run}; everything is in {path}.")
         elif OUT.value:
             save_json(OUT.value, {"run": run, "step": instrument.step, **report})
-
-
-def _labels_of(dataset: Any, label_names: Sequence[str], soft: bool) -> np.ndarray:
-    """Labels [sounds, labels] of the reference's sounds, for the generated ones; width 0 without any."""
-    if not label_names:
-        return np.zeros((1, 0))
-    if tuple(label_names) != dataset.label_names:
-        raise BadInput(
-            f"{dataset.directory} has the classes {', '.join(dataset.label_names) or 'none'} and the run"
-            f" {', '.join(label_names)}; give a data set with the run's classes."
-        )
-    return dataset.labels(SPLIT.value, SAMPLES.value, "soft_labels" if soft else "labels")
 
 
 def evaluate_folders(wavs: str, reference: str) -> None:

@@ -15,7 +15,14 @@ from absl import flags
 from drumgan_jax.audio.descriptors import UNITS, describe
 from drumgan_jax.audio.files import write_audio
 from drumgan_jax.audio.pictures import spectrogram_grid
-from drumgan_jax.commands.sounds import make_folder, open_instrument, parse_label, parse_layers, parse_numbers
+from drumgan_jax.commands.sounds import (
+    check_editable,
+    make_folder,
+    open_instrument,
+    parse_label,
+    parse_layers,
+    parse_numbers,
+)
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.correlation import spearman
@@ -47,6 +54,7 @@ def main(argv: Sequence[str]) -> None:
     if len(amounts) < 2 or len(set(amounts)) < len(amounts):
         raise BadInput("--amounts needs two numbers or more, each of them once, to show what changes.")
     instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
+    check_editable(instrument)
     latents = instrument.draw(range(SEED.value, SEED.value + NUM_SEEDS.value), parse_label(LABEL.value))
     components = instrument.components(COMPONENTS.value)
     shares = np.asarray(components.explained_variance_ratio)[: COMPONENTS.value]

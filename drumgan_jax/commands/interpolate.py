@@ -14,6 +14,7 @@ from absl import flags
 from drumgan_jax.audio.files import read_audio
 from drumgan_jax.commands.sounds import (
     Noise,
+    check_editable,
     check_encoder,
     cuts,
     naming,
@@ -49,6 +50,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     layers = parse_layers(LAYERS.value)
     instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
+    check_editable(instrument)
     a, noise_a = _end(instrument, "a", A.value, LABEL_A.value)
     b, noise_b = _end(instrument, "b", B.value, LABEL_B.value)
     if None not in (noise_a, noise_b) and noise_a != noise_b:

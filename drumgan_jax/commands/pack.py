@@ -70,8 +70,11 @@ def pack(
         return Path(out), _pack_vocoder(run_dir, out, step, config)
     if kind == "classifier":
         return Path(out), _pack_classifier(run_dir, out, step, held_out, config)
-    if kind != "gan":
-        raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task 'classifier', 'vocoder' or 'gan'.")
+    from drumgan_jax.play.load import KINDS
+
+    if kind not in KINDS:
+        known = ", ".join(("classifier", "vocoder", *KINDS))
+        raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task {known}.")
     return Path(out), _pack_instrument(run_dir, out, step, config, vocoder)
 
 
@@ -109,14 +112,13 @@ def _pack_instrument(
     run_dir: str, out: str, step: str, config: Mapping[str, Any], vocoder: str | None
 ) -> dict[str, Any]:
     from drumgan_jax.commands.sounds import open_instrument
-    from drumgan_jax.play.packed import save_instrument
-    from drumgan_jax.systems.vocoder import Vocoded
+    from drumgan_jax.play.load import save_instrument
 
     instrument = open_instrument(run_dir, step, vocoder)
     card, report = _card(run_dir, instrument.step, instrument.label_names, config)
     card |= {
-        "encoder": instrument.encoding is not None,
-        "vocoder": isinstance(instrument.gan.representation, Vocoded),
+        "encoder": getattr(instrument, "encoding", None) is not None,
+        "vocoder": instrument.decoder_digest is not None,
         "figures": report.get("figures", {}),
     }
     save_instrument(out, instrument, card)
@@ -128,13 +130,13 @@ def _card(
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """What every card says, and the report of the step, empty where it was not evaluated."""
     from drumgan_jax.evaluation.report import read_reports
-    from drumgan_jax.play.packed import anywhere
+    from drumgan_jax.systems.formats import portable_config
 
     card = {
         "labels": list(labels),
         "step": step,
         "images": step * config["train"]["batch_size"],
-        "config": anywhere(config),
+        "config": portable_config(config),
     }
     return card, read_reports(run_dir).get(step, {})
 

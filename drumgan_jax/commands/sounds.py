@@ -21,8 +21,10 @@ from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.compilation import enable_compilation_cache
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import DAMAGES
+from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import CutWarning
-from drumgan_jax.play.instrument import Instrument, Latents, Sounds, load
+from drumgan_jax.play.load import load
+from drumgan_jax.play.playable import CanEdit, CanEncode, Playable
 
 LATENTS_NAME = "latents.json"
 _NOISES_NAME = "noises.npz"
@@ -33,15 +35,23 @@ _GRID = 64
 Noise = bool | float | list[float]
 
 
-def open_instrument(run: str | None, step: str, vocoder: str | None = None) -> Instrument:
-    """The instrument of --run, --step and --vocoder, its programs compiled once for all commands; `instrument.load`."""
+def open_instrument(run: str | None, step: str, vocoder: str | None = None) -> Any:
+    """The playable of --run, --step and --vocoder, with the shared compilation cache; see `play.load.load`."""
     enable_compilation_cache()
     return load(run, step, vocoder)
 
 
-def check_encoder(instrument: Instrument) -> None:
+def check_editable(instrument: Any) -> None:
+    """Raise BadInput if an instrument has no latent space to move in."""
+    if not isinstance(instrument, CanEdit):
+        raise BadInput(f"an instrument of kind {instrument.kind!r} makes sounds of seeds only; it cannot be edited.")
+
+
+def check_encoder(instrument: Any) -> None:
     """Raise BadInput if there is no encoder, or one of another generator."""
-    if instrument.encoding is None:
+    if not isinstance(instrument, CanEncode):
+        raise BadInput(f"an instrument of kind {instrument.kind!r} makes sounds of seeds only; it cannot encode any.")
+    if getattr(instrument, "encoding", True) is None:
         raise BadInput(
             "this run has no encoder; drumgan encode --invert needs none, or train one into the run's folder encoder"
             " with a config such as configs/drumgan_vst_encoder.py."
@@ -60,7 +70,7 @@ def naming(path: Path) -> Iterator[None]:
 def write_sounds(
     folder: Path,
     sounds: Sounds,
-    instrument: Instrument,
+    instrument: Playable,
     how: Mapping[str, Any],
     suffix: str = "wav",
     names: Sequence[str] = (),
@@ -97,7 +107,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_latents(
-    folder: Path, latents: Latents, instrument: Instrument, how: Mapping[str, Any], files: Sequence[str]
+    folder: Path, latents: Latents, instrument: Playable, how: Mapping[str, Any], files: Sequence[str]
 ) -> None:
     """Write `latents.json`, and `noises.npz` where there is noise besides the seeds'; see `write_sounds`."""
     rows = []
@@ -122,13 +132,13 @@ def write_latents(
         np.savez_compressed(content, **layers)  # type: ignore[arg-type]
         with replacing(folder / noises) as path:
             path.write_bytes(content.getbuffer())
-    made = {"model": latents.model, "step": instrument.step, "vocoder": instrument.vocoder}
+    made = {"model": latents.model, "step": instrument.step, "vocoder": instrument.decoder_digest}
     saved = {**made, **how, "noises": noises, "sounds": rows}
     with replacing(folder / LATENTS_NAME) as path:
         path.write_text(json.dumps(saved, indent=1))
 
 
-def read_latents(path: str, instrument: Instrument) -> tuple[Latents, dict[str, Any]]:
+def read_latents(path: str, instrument: Playable) -> tuple[Latents, dict[str, Any]]:
     """The latents of a latents.json, and how its sounds were made: `noise`, and what else was kept.
 
     Raises:
@@ -146,7 +156,7 @@ def read_latents(path: str, instrument: Instrument) -> tuple[Latents, dict[str, 
         latents = _latents(saved, Path(path).parent, instrument)
         how = {name: value for name, value in saved.items() if name not in _NOT_HOW}
         how["noise"] = saved["noise"]
-        if saved.get("vocoder") != instrument.vocoder:
+        if saved.get("vocoder") != instrument.decoder_digest:
             print(f"note: the sounds of {path} were made with another vocoder, or with none; these sound otherwise.")
     except DAMAGES as problem:
         if isinstance(problem, BadInput):
@@ -223,17 +233,16 @@ def parse_numbers(texts: Sequence[str], flag: str) -> list[float]:
     return numbers
 
 
-def _latents(saved: Mapping[str, Any], folder: Path, instrument: Instrument) -> Latents:
+def _latents(saved: Mapping[str, Any], folder: Path, instrument: Playable) -> Latents:
     rows, names = saved["sounds"], instrument.label_names
     noises = None
     if saved["noises"] is not None:
         with np.load(io.BytesIO((folder / saved["noises"]).read_bytes()), allow_pickle=False) as file:
             noises = tuple(file[name] for name in sorted(file.files))
-    generator = instrument.gan.generator
-    sizes = [(len(rows), *size, 1) for size in generator.noise_sizes]
+    sizes = [(len(rows), *size, 1) for size in instrument.noise_sizes]
     if noises is not None and [noise.shape for noise in noises] != sizes:
         raise BadInput(f"{folder / saved['noises']} does not fit this run's layers or the sounds; make it again.")
-    shape = (generator.num_ws, generator.w_dim)
+    shape = instrument.latent_shape
     labels = [row["labels"] for row in rows]
     z = [row["z"] for row in rows]
     return Latents(

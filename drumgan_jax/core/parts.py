@@ -47,7 +47,7 @@ class Representation(Protocol):
 
     @property
     def keeps_phase(self) -> bool:
-        """Whether `decode` needs no search for phases, so that it is quick to differentiate."""
+        """Whether examples determine waveforms: such a representation has `invert`, others have `magnitude`."""
 
     def with_normalization(self, mean: Any, std: Any) -> Self:
         """The same representation with fitted statistics (array-likes of `normalization_shape`)."""
@@ -61,9 +61,6 @@ class Representation(Protocol):
     def encode(self, waveform: Array) -> Array:
         """What the networks see [batch, freq, time, channels], of waveforms [batch, samples]."""
 
-    def decode(self, x: Array, key: Array) -> Array:
-        """Waveforms [batch, samples] of network output [batch, freq, time, channels]; `key` starts unknown phases."""
-
 
 class Generator(Protocol):
     """From latents to examples: a linen module, whose methods are applied with its variables.
@@ -73,6 +70,8 @@ class Generator(Protocol):
     """
 
     z_dim: int
+    # Whether w is a learned space; if not, w is z joined with labels, and `unmap` is the inverse of `map`.
+    learns_w: ClassVar[bool]
     # Whether there is an average w that `truncate` pulls towards.
     truncates: ClassVar[bool]
 
@@ -95,14 +94,14 @@ class Generator(Protocol):
     def map(self, z: Array, labels: Array | None) -> Array:
         """Layer latents ws [batch, num_ws, w_dim] of z [batch, z_dim] and labels [batch, labels]."""
 
-    def unmap(self, ws: Array) -> tuple[Array, Array] | None:
-        """z and labels that `map` makes ws of, where it has an inverse; else None. Needs no variables."""
+    def unmap(self, ws: Array) -> tuple[Array, Array]:
+        """z and labels that `map` makes ws of. Only if w is not learned; needs no variables."""
 
-    def first_layer_map(self, params: Any) -> Array | None:
-        """R [w_dim, w_dim] such that |dw R| is how far a step dw moves the first layer; None where w is learned.
+    def first_layer_map(self, params: Any) -> Array:
+        """R [w_dim, w_dim] such that |dw R| is how far a step dw moves the first layer. Only if w is not learned.
 
-        Where w is not learned, all its directions are alike but for what the first layer makes of them. R is zero for
-        the labels' part. Needs no variables but `params`.
+        If w is not learned, its directions differ only by the first layer's response. R is zero for the labels' part.
+        Needs no variables but `params`.
         """
 
     def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:

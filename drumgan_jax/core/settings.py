@@ -1,13 +1,118 @@
-"""How a section of a config becomes a part or a set of settings, checked."""
+"""How a section of a config becomes a part or a set of settings, checked field by field.
 
+A dataclass says what its fields may be: `batch_size: int = whole(1)`. `build_part` and `build_section` check the fields
+and name them by the section's path; a class that is also constructed directly calls `check_fields` in `__post_init__`.
+"""
+
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import jax
+import numpy as np
+
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.schedules import bounds, parse_schedule
 
 Part = TypeVar("Part")
 Section = TypeVar("Section")
+# From a value to what it must be; None if it is fit.
+Check = Callable[[Any], str | None]
+_CHECK, _SCHEDULED = "check", "scheduled"
+
+
+def checked(check: Check, default: Any = dataclasses.MISSING, **metadata: Any) -> Any:
+    """A dataclass field with a check: from a value to the end of a sentence "it must be ...", None if it is fit."""
+    return dataclasses.field(default=default, metadata={_CHECK: check, **metadata})
+
+
+def whole(least: int, default: Any = dataclasses.MISSING) -> Any:
+    """A field for a whole number of at least `least`; also for None, if that is the default."""
+
+    def check(value: Any) -> str | None:
+        fit = is_whole(value, least) or (value is None and default is None)
+        return None if fit else f"a whole number of at least {least}"
+
+    return checked(check, default)
+
+
+def real(
+    low: float,
+    high: float,
+    default: Any = dataclasses.MISSING,
+    *,
+    above: bool = False,
+    below: bool = False,
+    scheduled: bool = False,
+) -> Any:
+    """A field for a number from `low` to `high`.
+
+    Args:
+        low: the least.
+        high: the greatest.
+        default: of the field; None allows None.
+        above: whether `low` itself is refused.
+        below: whether `high` itself is refused.
+        scheduled: whether the value may be a schedule (core.schedules), all of whose values are checked.
+    """
+    least = f"above {low:g}" if above else f"from {low:g}"
+    most = f"below {high:g}" if below else f"{high:g}"
+    joined = f"{least} and {most if below else 'at most ' + most}" if above or below else f"{least} to {most}"
+    joined = least if high == math.inf else joined
+    joined = "" if low == -math.inf else f" {joined}"
+
+    def check(value: Any) -> str | None:
+        fit = all(_within(one, low, high, above, below) for one in (bounds(value) if scheduled else (value,)))
+        return None if fit or (value is None and default is None) else f"a number{joined}"
+
+    return checked(check, default, **{_SCHEDULED: scheduled})
+
+
+def text(default: Any = dataclasses.MISSING, *, choices: tuple[str, ...] = ()) -> Any:
+    """A field for a text, one of `choices` if there are any."""
+
+    def check(value: Any) -> str | None:
+        if isinstance(value, str) and (not choices or value in choices):
+            return None
+        return "one of " + ", ".join(choices) if choices else "a text"
+
+    return checked(check, default)
+
+
+def texts(default: Any = dataclasses.MISSING) -> Any:
+    """A field for a tuple of different texts."""
+
+    def check(value: Any) -> str | None:
+        fit = isinstance(value, tuple) and all(isinstance(one, str) for one in value) and len(set(value)) == len(value)
+        return None if fit else "a tuple of different names"
+
+    return checked(check, default)
+
+
+def flag(default: Any = dataclasses.MISSING) -> Any:
+    """A field for True or False."""
+    return checked(lambda value: None if isinstance(value, bool) else "True or False", default)
+
+
+def is_whole(value: Any, least: int) -> bool:
+    """Whether a value is a whole number of at least `least`; True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
+
+
+def check_fields(part: Any, section: str) -> None:
+    """Refuse values that do not pass their fields' checks.
+
+    Args:
+        part: a dataclass.
+        section: its path in a config, for the message; empty for a dataclass that is no section.
+
+    Raises:
+        BadInput: names the first such field.
+    """
+    for f in dataclasses.fields(part):
+        _check_value(f, getattr(part, f.name), section)
 
 
 def build_part(
@@ -18,24 +123,24 @@ def build_part(
     Args:
         kinds: registry from the section's `kind` to the part's class, a dataclass.
         settings: the config section: `kind` and the class's fields; lists become tuples.
-        section: the section's name, for messages.
+        section: the section's path, for messages.
         given: fields that come from elsewhere than the section (a shape, a number of labels).
 
     Raises:
-        BadInput: the kind or a field is unknown, a field without default is missing, or the part has no use for what
-            is given.
+        BadInput: the kind or a field is unknown, a field without default is missing, a value does not pass its check,
+            or the part has no use for what is given.
     """
-    fields = {key: _frozen(value) for key, value in settings.items()}
-    kind = fields.pop("kind", None)
+    kind: Any = settings.get("kind")
     if kind not in kinds:
         raise BadInput(f"config.{section}.kind is {kind!r}; it must be one of {', '.join(sorted(kinds))}.")
-    return _construct(kinds[kind], fields, section, given)
+    fields = {name: value for name, value in settings.items() if name != "kind"}
+    return build_section(kinds[kind], fields, section, **given)
 
 
-def _construct(part: Callable[..., Part], fields: dict[str, Any], section: str, given: dict[str, Any]) -> Part:
+def build_section(part: Callable[..., Part], settings: Mapping[str, Any], section: str, **given: Any) -> Part:
+    """As `build_part`, of a section without a kind."""
     known = {f.name: f for f in dataclasses.fields(part) if f.init}  # type: ignore[arg-type]
-    unknown = sorted(set(fields) - set(known))
-    if unknown:
+    if unknown := sorted(set(settings) - set(known)):
         raise BadInput(f"config.{section} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
     if useless := sorted(set(given) - set(known)):
         raise BadInput(
@@ -46,58 +151,97 @@ def _construct(part: Callable[..., Part], fields: dict[str, Any], section: str, 
         for name, f in known.items()
         if f.default is dataclasses.MISSING
         and f.default_factory is dataclasses.MISSING
-        and name not in fields
+        and name not in settings
         and name not in given
     )
     if missing:
         raise BadInput(f"config.{section} lacks {', '.join(missing)}; give it a value.")
+    fields = {name: _value(known[name], value, section) for name, value in settings.items()}
+    for name, value in fields.items():
+        _check_value(known[name], value, section)
     return part(**fields, **given)
+
+
+def read_section(config: Mapping[str, Any], path: str, section: type[Section]) -> Section:
+    """The settings of one section of a config.
+
+    Args:
+        config: all sections.
+        path: of the section; may have dots.
+        section: its dataclass.
+
+    Raises:
+        BadInput: the section or one of its settings is missing, unknown, of the wrong type or out of range.
+    """
+    settings: Any = config
+    for part in path.split("."):
+        if part not in settings:
+            raise BadInput(f"the config has no section {path}; add it (`drumgan configs` lists examples).")
+        settings = settings[part]
+    return build_section(section, settings, path)
+
+
+def read_seed(config: Mapping[str, Any]) -> int:
+    """The run's seed, from 0 to 2**31 - 1."""
+    seed = config.get("seed", 0)
+    if not is_whole(seed, 0) or seed >= 2**31:
+        raise BadInput(f"config.seed is {seed!r}; it must be a whole number from 0 to {2**31 - 1}.")
+    return seed
+
+
+def check_shapes(section: str, init: Callable[..., Any], *inputs: Any, hint: str = "") -> Any:
+    """The shapes of a network's variables; refuses sizes that a network cannot be built with.
+
+    Args:
+        section: whose values they are, for the message.
+        init: of the network; traced only.
+        inputs: of `init`, after a key.
+        hint: ends the message.
+
+    Raises:
+        BadInput: names the section, and the first line of what the network raised.
+    """
+    with _refused_sizes(section, hint):
+        return jax.eval_shape(init, jax.random.key(0), *inputs)
+
+
+@contextlib.contextmanager
+def _refused_sizes(section: str, hint: str) -> Iterator[None]:
+    try:
+        yield
+    except BadInput:
+        raise
+    # Sizes of zero, or too small for the input, raise one of these inside a network.
+    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
+        first = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise BadInput(f"config.{section} cannot be built with these values ({first}){hint}.") from problem
+
+
+def _value(field: "dataclasses.Field[Any]", value: Any, section: str) -> Any:
+    if field.metadata.get(_SCHEDULED):
+        try:
+            value = parse_schedule(value)
+        except ValueError as problem:
+            raise BadInput(f"config.{section}.{field.name} is {value!r}; it must be {problem}.") from problem
+    return _frozen(value)
+
+
+def _check_value(field: "dataclasses.Field[Any]", value: Any, section: str) -> None:
+    wanted = field.metadata[_CHECK](value) if _CHECK in field.metadata else None
+    if wanted is not None:
+        path = f"config.{section}.{field.name}" if section else field.name
+        raise BadInput(f"{path} is {value!r}; it must be {wanted}.")
+
+
+def _within(value: Any, low: float, high: float, above: bool, below: bool) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return (
+        math.isfinite(value) and low <= value <= high and not (above and value == low) and not (below and value == high)
+    )
 
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(item) for item in value)
     return value
-
-
-def require_whole(section: str, settings: Any, least: int, *names: str) -> None:
-    """Refuse settings of a config's section that are no whole numbers, or below the least; BadInput names the first."""
-    for name in names:
-        value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise BadInput(f"config.{section}.{name} is {value!r}; it must be a whole number of at least {least}.")
-
-
-def require_real(section: str, settings: Any, low: float, high: float, *names: str, open_low: bool = False) -> None:
-    """Refuse settings of a config's section that are no numbers from `low`, or above it if `open_low`, to `high`."""
-    for name in names:
-        value = getattr(settings, name)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not low <= value <= high or (open_low and value == low):
-            bounds = f"above {low} and at most {high}" if open_low else f"from {low} to {high}"
-            raise BadInput(f"config.{section}.{name} is {value!r}; it must be a number {bounds}.")
-
-
-def read_section(config: Mapping[str, Any], name: str, section: type[Section]) -> Section:
-    """The settings of one section; `name` may have dots.
-
-    Raises:
-        BadInput: the section or one of its settings is missing, unknown, of the wrong type or out of range.
-    """
-    settings: Any = config
-    for part in name.split("."):
-        if part not in settings:
-            raise BadInput(f"the config has no section {name}; add it (see the configs folder for examples).")
-        settings = settings[part]
-    try:
-        return build_part({name: section}, {**settings, "kind": name}, name)
-    except BadInput as problem:
-        raise BadInput(str(problem).replace("optimizer.*", name)) from None
-
-
-def read_seed(config: Mapping[str, Any]) -> int:
-    """The run's seed, from 0 to 2**31 - 1."""
-    seed = config.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-        raise BadInput(f"config.seed is {seed!r}; it must be a whole number from 0 to {2**31 - 1}.")
-    return seed

@@ -31,15 +31,29 @@ DAMAGES = (
 )
 
 
+class FileFormat(NamedTuple):
+    """A kind of file and its version, written as "drumgan vocoder 2".
+
+    Attributes:
+        name: of the kind.
+        version: that is written; this version and all before it are read.
+    """
+
+    name: str
+    version: int
+
+
 class WeightFile(NamedTuple):
     """What a file holds.
 
     Attributes:
-        header: as JSON can hold it; `format` says what it is.
+        version: of its format.
+        header: as JSON can hold it.
         arrays: by name.
         sha256: of the file, in hex.
     """
 
+    version: int
     header: dict[str, Any]
     arrays: dict[str, np.ndarray]
     sha256: str
@@ -52,14 +66,17 @@ def weight_path(path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def write_weights(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+def write_weights(
+    path: str | os.PathLike[str], form: FileFormat, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
     """Write a header and arrays by name; the same ones give the same bytes.
 
     Raises:
         BadInput: the path does not end in .npz or cannot be written.
     """
     path = weight_path(path)
-    everything = {_HEADER: np.frombuffer(json.dumps(header, indent=1).encode(), np.uint8), **arrays}
+    text = json.dumps({"format": f"{form.name} {form.version}", **header}, indent=1)
+    everything = {_HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
     content = io.BytesIO()
     np.savez_compressed(content, **everything)  # type: ignore[arg-type]
     try:
@@ -69,12 +86,12 @@ def write_weights(path: str | os.PathLike[str], header: Mapping[str, Any], array
         raise BadInput(f"{path} cannot be written ({error.strerror}); check folder and free space.") from error
 
 
-def read_weights(path: str | os.PathLike[str], form: str, owner: str) -> WeightFile:
-    """Read a file that `write_weights` wrote; nothing in it is run.
+def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> WeightFile:
+    """Read a file that `write_weights` wrote, of this version or an earlier one; nothing in it is run.
 
     Args:
         path: the file.
-        form: what `format` in its header must be.
+        form: the kind of file that is expected, and the newest version that can be read.
         owner: whose file it is, for messages ("a classifier").
 
     Raises:
@@ -91,12 +108,15 @@ def read_weights(path: str | os.PathLike[str], form: str, owner: str) -> WeightF
         found = header["format"]
     except DAMAGES as error:
         raise not_one(path, owner, error) from error
-    if found != form:
-        kind, wanted = (str(one).rpartition(" ")[0] for one in (found, form))
-        if kind != wanted:
-            raise BadInput(f"{path} is the file of a {kind}; give that of a {wanted}.")
-        raise BadInput(f"{path} is of format {found!r}, not {form!r}; write it again with `drumgan pack`.")
-    return WeightFile(header, arrays, hashlib.sha256(content).hexdigest())
+    kind, _, number = str(found).rpartition(" ")
+    if kind != form.name:
+        raise BadInput(f"{path} is the file of a {kind or found}; give that of a {form.name}.")
+    if not number.isdecimal() or not 1 <= int(number) <= form.version:
+        raise BadInput(
+            f"{path} is of format {found!r}, which this version does not read (it reads up to {form.version}); update"
+            " drumgan_jax, or write the file again with `drumgan pack`."
+        )
+    return WeightFile(int(number), header, arrays, hashlib.sha256(content).hexdigest())
 
 
 def not_one(path: str | os.PathLike[str], owner: str, error: Exception) -> BadInput:
@@ -154,3 +174,13 @@ def fitted(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dic
         if not np.isfinite(have).all():
             raise BadInput(f"{name} holds NaN or infinite values; pack another checkpoint.")
     return unflatten_dict(dict(arrays), sep="/")
+
+
+def variables_digest(variables: Mapping[str, Any]) -> str:
+    """SHA-256, in hex, of the names, shapes and values of "params": what tells a trained network from all others."""
+    digest = hashlib.sha256()
+    for name, leaf in sorted(flatten_dict(dict(variables["params"]), sep="/").items()):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{name}{array.shape}{array.dtype}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.audio.representations import build_representation, current_settings
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.data.records import RecordSource
@@ -164,7 +164,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     directory = _find(Path(path))
     described = directory / "representation.json"
     try:
-        representation = build_representation(json.loads(described.read_text()))
+        representation = build_representation(current_settings(json.loads(described.read_text())))
     except (OSError, ValueError) as error:
         if isinstance(error, BadInput):
             raise

@@ -145,7 +145,7 @@ def components_of(generator: Any, variables: Mapping[str, Any], num_labels: int,
         BadInput: there are fewer than two samples.
     """
     chunks = _sampled(generator, variables, num_labels, num_samples)
-    return principal_components(chunks, generator.first_layer_map(variables["params"]))
+    return principal_components(chunks, None if generator.learns_w else generator.first_layer_map(variables["params"]))
 
 
 def save_components(path: str | os.PathLike[str], components: Components, model: str) -> None:

@@ -12,6 +12,7 @@ import optax
 
 from drumgan_jax.audio.spectral_distance import multi_scale_spectral_loss
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.keys import Purpose, sound_keys
 from drumgan_jax.latents.seeds import noise_of, sample_of
 from drumgan_jax.systems.gan import Gan
 
@@ -79,7 +80,7 @@ def invert(
     """
     if steps < 1 or not 1 <= starts <= CANDIDATES:
         raise BadInput(f"invert takes 1 step or more and 1 to {CANDIDATES} starts, not {steps}, {starts}.")
-    target = waveforms if gan.representation.keeps_phase else gan.representation.encode(jnp.asarray(waveforms))
+    target = waveforms if gan.decoder.differentiable else gan.representation.encode(jnp.asarray(waveforms))
     found = []
     for index in range(len(waveforms)):
         one = _invert(gan, num_labels, steps, starts, per_layer, noise, variables, target[index : index + 1])
@@ -89,15 +90,15 @@ def invert(
 
 
 def distance(gan: Gan, target: Array, x: Array) -> Array:
-    """How far what is made of examples x is from a target [batch]; differentiable.
+    """Distance [batch] of whole examples x [batch, freq, time, channels] from a target; differentiable.
 
-    The multi-scale spectral distance of waveforms [batch, samples]. Where decoding has to search for phases, which have
-    no part in the example, the mean squared difference of whole examples [batch, freq, time, channels] instead.
+    The multi-scale spectral distance of waveforms [batch, samples]. If decoding has to search for phases, which have no
+    part in the example, the mean squared difference of examples [batch, freq, time, channels] instead.
     """
-    whole = gan.upsample(x)
-    if not gan.representation.keeps_phase:
-        return jnp.mean(jnp.square(whole - target), axis=(1, 2, 3))
-    return multi_scale_spectral_loss(target, gan.representation.decode(whole, jax.random.key(0)))
+    if not gan.decoder.differentiable:
+        return jnp.mean(jnp.square(x - target), axis=(1, 2, 3))
+    keys = sound_keys(jnp.zeros(len(x), jnp.uint32), Purpose.PHASE)
+    return multi_scale_spectral_loss(target, gan.decoder.decode(x, keys))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
@@ -113,14 +114,14 @@ def _invert(
 ) -> tuple[Array, tuple[Array, ...], Array]:
     """ws [layers, w_dim], noises [freq, time, 1] and distances [steps] for a target [1, ...]."""
     generator = gan.generator
-    apply = functools.partial(generator.apply, variables)
+    map_to_ws = functools.partial(gan.map, variables)
     noises = noise_of(jnp.zeros(1, jnp.uint32), generator.noise_sizes)
-    ball, candidates = _measure(generator, apply, num_labels)
+    ball, candidates = _measure(generator, map_to_ws, num_labels)
 
     def distances(ws: Array, noises: tuple[Array, ...]) -> Array:
         ws = jnp.broadcast_to(ws, (len(ws), generator.num_ws, generator.w_dim))
         everyones = tuple(jnp.broadcast_to(one, (len(ws), *one.shape[1:])) for one in noises)
-        return distance(gan, target, apply(ws, everyones, method="synthesize"))
+        return distance(gan, target, gan.synthesize(variables, ws, everyones))
 
     heard = jax.lax.map(lambda ws: distances(ws, noises), candidates.reshape(-1, _GROUP, *candidates.shape[1:]))
     nearest = candidates[jnp.argsort(heard.reshape(-1))[:starts]]
@@ -128,7 +129,7 @@ def _invert(
     begin = (ws, tuple(jnp.repeat(one, starts, axis=0) for one in noises))
 
     def project(point: Any) -> Any:
-        return _projected(generator, apply, ball, point[0]), tuple(map(_quiet, point[1])) if noise else point[1]
+        return _projected(generator, map_to_ws, ball, point[0]), tuple(map(_quiet, point[1])) if noise else point[1]
 
     rates = (LEARNING_RATE * ball.deviation, LEARNING_RATE if noise else 0.0)
     best, least, path = _descend(lambda point: distances(*point), project, begin, rates, steps)
@@ -174,25 +175,23 @@ def _descend(
     return best, least, path
 
 
-def _measure(generator: Any, apply: Callable[..., Any], num_labels: int) -> tuple[_Ball, Array]:
+def _measure(generator: Any, map_to_ws: Callable[..., Any], num_labels: int) -> tuple[_Ball, Array]:
     """The ball of random latents, and the candidates' ws [candidates, 1, w_dim]."""
     z, labels = sample_of(jnp.uint32(0), SAMPLES, generator.z_dim, num_labels)
-    ws = apply(z, labels if num_labels else None, method="map")[:, :1]
-    known = generator.unmap(ws)
-    points = ws[:, 0] if known is None else known[0]
-    # Of z the mean is known.
-    centre = points.mean(axis=0) if known is None else jnp.zeros(points.shape[1])
+    ws = map_to_ws(z, labels if num_labels else None)[:, :1]
+    points = ws[:, 0] if generator.learns_w else generator.unmap(ws)[0]
+    # The mean of z is known.
+    centre = points.mean(axis=0) if generator.learns_w else jnp.zeros(points.shape[1])
     deviation = jnp.sqrt(jnp.mean(jnp.square(points - centre)))
     radius = jnp.linalg.norm(points - centre, axis=1).max()
     return _Ball(centre, radius, deviation), ws[:CANDIDATES]
 
 
-def _projected(generator: Any, apply: Callable[..., Any], ball: _Ball, ws: Array) -> Array:
-    known = generator.unmap(ws)
-    if known is None:
+def _projected(generator: Any, map_to_ws: Callable[..., Any], ball: _Ball, ws: Array) -> Array:
+    if generator.learns_w:
         return _into(ball, ws)
-    z, labels = known
-    ws = apply(_into(ball, z), onto_simplex(labels) if labels.shape[1] else None, method="map")
+    z, labels = generator.unmap(ws)
+    ws = map_to_ws(_into(ball, z), onto_simplex(labels) if labels.shape[1] else None)
     return jnp.asarray(ws)
 
 

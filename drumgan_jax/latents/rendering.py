@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.keys import Purpose, sound_keys
 from drumgan_jax.latents import seeds
 from drumgan_jax.systems.encoder import Encoder
 from drumgan_jax.systems.gan import Gan
@@ -20,21 +21,24 @@ Array = jax.Array
 BATCH = 16
 
 
-def in_groups(sharding: NamedSharding | None, function: Callable[..., Array], *rows: Any) -> np.ndarray:
-    """What a function gives for all rows of arrays, group by group, the last filled up with its last row.
+def in_groups(
+    sharding: NamedSharding | None, function: Callable[..., Array], *rows: Any, group: int = BATCH
+) -> np.ndarray:
+    """Apply a function to all rows of arrays, group by group, the last group filled up with its last row.
 
     Args:
         sharding: of a group over several devices; None for one.
         function: from groups of rows to a group of results.
         rows: arrays, tuples of arrays, or None, which is handed on.
+        group: rows of a group a device.
     """
     count = len(rows[0])
-    size = BATCH * sharding.mesh.size if sharding else BATCH if count > 1 else 1
+    size = group * sharding.mesh.size if sharding else group if count > 1 else 1
     results = []
     for start in range(0, count, size):
         index = np.minimum(np.arange(start, start + size), count - 1)
-        group = jax.tree.map(lambda array, index=index: array[index], rows)
-        results.append(_fetch(function(*(jax.device_put(group, sharding) if sharding else group))))
+        of_group: Any = jax.tree.map(lambda array, index=index: array[index], rows)
+        results.append(_fetch(function(*(jax.device_put(of_group, sharding) if sharding else of_group))))
     return np.concatenate(results)[:count]
 
 
@@ -62,13 +66,9 @@ def check_waveforms(gan: Gan, waveforms: np.ndarray) -> None:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def map_to_ws(
-    generator: Any, variables: Mapping[str, Any], truncation: Array | np.float32, z: Array, labels: Array
-) -> Array:
+def map_to_ws(gan: Gan, variables: Mapping[str, Any], truncation: Any, z: Array, labels: Array) -> Array:
     """ws [batch, layers, w_dim], truncated, of z [batch, z_dim] and labels [batch, labels], of width 0 for none."""
-    ws = generator.apply(variables, z, labels if labels.shape[1] else None, method="map")
-    truncated: Array = generator.apply(variables, ws, truncation, method="truncate")
-    return truncated
+    return gan.map(variables, z, labels if labels.shape[1] else None, truncation)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -94,10 +94,7 @@ def render(
     if gains is not None:
         drawn = seeds.noise_of(numbers, gan.generator.noise_sizes) if noises is None else noises
         noise = [gain * layer for gain, layer in zip(gains, drawn, strict=True)]
-    x = gan.upsample(gan.generator.apply(variables, ws, noise, method="synthesize"))
-    # One key a sound: the phases a sound starts from must not depend on its neighbours in the batch.
-    decode_one = lambda one, key: gan.representation.decode(one[None], key)[0]  # noqa: E731
-    return jax.vmap(decode_one)(x, seeds.keys(numbers, seeds.PHASE))
+    return gan.decoder.decode(gan.synthesize(variables, ws, noise), sound_keys(numbers, Purpose.PHASE))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -1,4 +1,4 @@
-"""What is drawn from a seed, each for a purpose of its own: the same seed gives the same in any batch."""
+"""Random z, labels, noise and directions of seeds; a seed gives the same in any batch."""
 
 import functools
 from collections.abc import Sequence
@@ -6,23 +6,16 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from drumgan_jax.core.keys import Purpose, sound_key, sound_keys
 from drumgan_jax.networks.noise import draw_noise
 
 Array = jax.Array
-
-# The first four decide how a seed sounds; numbers are only ever added.
-Z, LABEL, NOISE, PHASE, DIRECTION, SAMPLES = range(6)
-
-
-def keys(seeds: Array, purpose: int) -> Array:
-    """A random key [batch] of each seed [batch] for a purpose."""
-    return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), purpose))(seeds)
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def z_of(seeds: Array, z_dim: int) -> Array:
     """Normal z [batch, z_dim] of seeds [batch] uint32."""
-    return jax.vmap(lambda key: jax.random.normal(key, (z_dim,)))(keys(seeds, Z))
+    return jax.vmap(lambda key: jax.random.normal(key, (z_dim,)))(sound_keys(seeds, Purpose.Z))
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -30,25 +23,27 @@ def labels_of(seeds: Array, count: int) -> Array:
     """One-hot labels [batch, count], all classes alike often, of seeds [batch] uint32."""
     if not count:
         return jnp.zeros((len(seeds), 0))
-    return jax.vmap(lambda key: jax.nn.one_hot(jax.random.randint(key, (), 0, count), count))(keys(seeds, LABEL))
+    return jax.vmap(lambda key: jax.nn.one_hot(jax.random.randint(key, (), 0, count), count))(
+        sound_keys(seeds, Purpose.LABEL)
+    )
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def noise_of(seeds: Array, sizes: Sequence[tuple[int, int]]) -> tuple[Array, ...]:
     """Normal noise [batch, freq, time, 1] of each layer, of seeds [batch] uint32; `sizes` has (freq, time) of each."""
-    return tuple(draw_noise(keys(seeds, NOISE), sizes)) if sizes else ()
+    return tuple(draw_noise(sound_keys(seeds, Purpose.NOISE), sizes)) if sizes else ()
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def direction_of(seed: Array, z_dim: int) -> Array:
     """Two normal z [2, z_dim] of a seed [] uint32, whose difference is a direction."""
-    return jax.random.normal(jax.random.fold_in(jax.random.key(seed), DIRECTION), (2, z_dim))
+    return jax.random.normal(sound_key(seed, Purpose.DIRECTION), (2, z_dim))
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def sample_of(chunk: Array, rows: int, z_dim: int, count: int) -> tuple[Array, Array]:
     """Chunk number `chunk` [] of an endless sample: normal z [rows, z_dim] and one-hot labels [rows, count]."""
-    normal, uniform = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), SAMPLES), chunk))
+    normal, uniform = jax.random.split(jax.random.fold_in(sound_key(0, Purpose.COMPONENT_SAMPLES), chunk))
     z = jax.random.normal(normal, (rows, z_dim))
     if not count:
         return z, jnp.zeros((rows, 0))

@@ -1,6 +1,6 @@
 """From z and labels to w, and the ways to change w that need no training."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -128,6 +128,7 @@ class StyleGenerator(nn.Module):
     style_mixing: float = 0.9
     compute_dtype: jnp.dtype = jnp.float32
 
+    learns_w: ClassVar[bool] = True
     truncates: ClassVar[bool] = True
 
     @property
@@ -161,9 +162,3 @@ class StyleGenerator(nn.Module):
     def truncate(self, ws: Array, psi: float | Array) -> Array:
         """ws [batch, num_ws, w_dim] pulled towards the average w by `psi`; see `mapping.truncate`."""
         return truncate(ws, self.get_variable("statistics", "w_average"), psi)
-
-    def unmap(self, ws: Array) -> None:
-        """None: the mapping has no inverse."""
-
-    def first_layer_map(self, params: Any) -> None:
-        """None: w is a learned space."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
-from drumgan_jax.core.settings import require_whole
+from drumgan_jax.core.settings import check_fields, whole
 from drumgan_jax.networks.weight_normalized import Convolution, UpConvolution, reflect, zeros_around
 
 _SLOPE = 0.2
@@ -27,10 +27,10 @@ class Generator(nn.Module):
 
     ratios: tuple[int, ...] = (5, 4, 4, 2)
     width: int = 32
-    residual_blocks: int = 3
+    residual_blocks: int = whole(0, 3)
 
     def __post_init__(self) -> None:
-        require_whole("vocoder", self, 0, "residual_blocks")
+        check_fields(self, "vocoder")
         super().__post_init__()
 
     @nn.compact
@@ -72,12 +72,11 @@ class Discriminator(nn.Module):
 
     width: int = 16
     width_max: int = 1024
-    strided: int = 4
-    scales: int = 3
+    strided: int = whole(0, 4)
+    scales: int = whole(1, 3)
 
     def __post_init__(self) -> None:
-        require_whole("discriminator", self, 0, "strided")
-        require_whole("discriminator", self, 1, "scales")
+        check_fields(self, "discriminator")
         super().__post_init__()
 
     @nn.compact

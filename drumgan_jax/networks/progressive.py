@@ -184,6 +184,7 @@ class Generator(_Stages, nn.Module):
         self.check()
         super().__post_init__()
 
+    learns_w: ClassVar[bool] = False
     truncates: ClassVar[bool] = False
 
     @property

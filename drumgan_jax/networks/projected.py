@@ -17,7 +17,7 @@ from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
-from drumgan_jax.core.settings import require_whole
+from drumgan_jax.core.settings import check_fields, whole
 from drumgan_jax.networks import mixing
 from drumgan_jax.networks.convolution import DIMENSIONS
 from drumgan_jax.networks.depthwise import depthwise
@@ -71,9 +71,9 @@ class Discriminator(nn.Module):
     shape: tuple[int, int, int]
     features: tuple[FeatureNetwork, ...] = ()
     num_labels: int = 0
-    chunks: int = 2
-    mixing_channels: int = 64
-    stddev_group: int = 4
+    chunks: int = whole(1, 2)
+    mixing_channels: int = whole(1, 64)
+    stddev_group: int = whole(1, 4)
     separable: bool = True
     compute_dtype: jnp.dtype = jnp.float32
 
@@ -83,7 +83,7 @@ class Discriminator(nn.Module):
                 f"the projected discriminator scores without labels, of which there are {self.num_labels}; set"
                 " config.task.conditional to false."
             )
-        require_whole("discriminator", self, 1, "chunks", "mixing_channels", "stddev_group")
+        check_fields(self, "discriminator")
         if not self.features:
             raise BadInput("config.feature_networks is empty; name at least one feature network.")
         for network in self.features:

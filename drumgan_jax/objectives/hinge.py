@@ -1,20 +1,19 @@
-"""The hinge objective of a discriminator that is held in bounds by its layers, without regularisers."""
+"""The hinge objective, for a discriminator that its layers keep bounded (spectral norm); it has no regularisers."""
 
 import dataclasses
 
 import jax
 
-from drumgan_jax.core.parts import Array, DiscriminatorOutput
-from drumgan_jax.objectives.logistic import all_logits
-from drumgan_jax.objectives.regularizer import Metrics, ObjectiveState, Regularizer
+from drumgan_jax.core.parts import Array
+from drumgan_jax.objectives.objective import LossContext, Metrics, ObjectiveState, Regularizer, all_logits
 
 
 @dataclasses.dataclass(frozen=True)
 class Hinge:
-    """Hinge losses (Lim and Ye 2017, "Geometric GAN"), as projected GANs have them.
+    """Hinge losses (Lim and Ye 2017, "Geometric GAN"), as in projected GANs.
 
-    Every score of every map counts alike, as in the release; the paper's sum over discriminators is that, up to a
-    factor, where all maps have as many scores.
+    Every logit of every map counts alike, as in the release. The paper sums over discriminators, which is the same up
+    to a factor if all maps have the same number of logits.
     """
 
     @property
@@ -23,18 +22,16 @@ class Hinge:
         return ()
 
     def initial_state(self) -> ObjectiveState:
-        """Nothing is carried from step to step."""
+        """Empty."""
         return {}
 
-    def discriminator_loss(
-        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, labels: Array | None
-    ) -> tuple[Array, Metrics]:
-        """Mean of relu(1 - real) plus mean of relu(1 + fake); mean scores as metrics. Labels are not used."""
-        real_scores, fake_scores = all_logits(real), all_logits(fake)
-        loss = jax.nn.relu(1 - real_scores).mean() + jax.nn.relu(1 + fake_scores).mean()
-        return loss, {"score/real": real_scores.mean(), "score/fake": fake_scores.mean()}
+    def discriminator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
+        """Mean of relu(1 - real) plus mean of relu(1 + fake), a scalar; mean logits as metrics."""
+        real, fake = all_logits(context.real_output), all_logits(context.fake_output)
+        loss = jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean()
+        return loss, {"score/real": real.mean(), "score/fake": fake.mean()}
 
-    def generator_loss(self, fake: DiscriminatorOutput, labels: Array | None) -> tuple[Array, Metrics]:
-        """Minus the mean score, and the mean score as a metric. Labels are not used."""
-        score = all_logits(fake).mean()
+    def generator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
+        """Minus the mean logit of the fakes, a scalar; the mean logit as a metric."""
+        score = all_logits(context.fake_output).mean()
         return -score, {"score/fake": score}

@@ -8,9 +8,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.parts import Array, DiscriminatorOutput
-from drumgan_jax.objectives.regularizer import Match, Metrics, ObjectiveState, Regularizer
+from drumgan_jax.core.parts import Array
+from drumgan_jax.core.schedules import Scheduled, is_zero, traced_value
+from drumgan_jax.core.settings import check_fields, real, whole
+from drumgan_jax.objectives.gradient_penalties import r1_regularizer
+from drumgan_jax.objectives.objective import LossContext, Metrics, ObjectiveState, Regularizer, all_logits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +20,9 @@ class Logistic:
     """Logistic losses (Goodfellow et al. 2014), R1 (Mescheder et al. 2018), path length (Karras et al. 2020).
 
     Attributes:
-        r1_gamma: weight of R1, halved in the loss as in its equation; 0 for none.
+        r1_gamma: weight of R1, halved in the loss as in its equation; 0 for none; may be a schedule.
         r1_interval: discriminator steps between evaluations of R1.
-        path_length_weight: weight of the path-length penalty; 0 for none.
+        path_length_weight: weight of the path-length penalty; 0 for none; may be a schedule.
         path_length_interval: generator steps between its evaluations.
         path_length_decay: how fast the mean path length follows, per evaluation.
         path_length_batch_shrink: its batch is the training batch divided by this.
@@ -29,24 +31,15 @@ class Logistic:
         BadInput: a value is out of range.
     """
 
-    r1_gamma: float
-    r1_interval: int = 16
-    path_length_weight: float = 2.0
-    path_length_interval: int = 4
-    path_length_decay: float = 0.01
-    path_length_batch_shrink: int = 2
+    r1_gamma: Scheduled = real(0.0, 1e9, scheduled=True)
+    r1_interval: int = whole(1, 16)
+    path_length_weight: Scheduled = real(0.0, 1e9, 2.0, scheduled=True)
+    path_length_interval: int = whole(1, 4)
+    path_length_decay: float = real(0.0, 1.0, 0.01, above=True)
+    path_length_batch_shrink: int = whole(1, 2)
 
     def __post_init__(self) -> None:
-        for name in ("r1_gamma", "path_length_weight"):
-            if getattr(self, name) < 0:
-                raise BadInput(f"config.objective.{name} is {getattr(self, name)}; it must be 0 or more.")
-        for name in ("r1_interval", "path_length_interval", "path_length_batch_shrink"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"config.objective.{name} is {getattr(self, name)}; it must be 1 or more.")
-        if not 0 < self.path_length_decay <= 1:
-            raise BadInput(
-                f"config.objective.path_length_decay is {self.path_length_decay}; it must be above 0 and at most 1."
-            )
+        check_fields(self, "objective")
 
     @property
     def regularizers(self) -> tuple[Regularizer, ...]:
@@ -63,43 +56,22 @@ class Logistic:
                 self.path_length_batch_shrink,
             ),
         )
-        return (r1,) * (self.r1_gamma > 0) + (path_length,) * (self.path_length_weight > 0)
+        return (r1,) * (not is_zero(self.r1_gamma)) + (path_length,) * (not is_zero(self.path_length_weight))
 
     def initial_state(self) -> ObjectiveState:
         """The mean path length, which starts at 0."""
         return {"path_length_mean": jnp.zeros((), jnp.float32)}
 
-    def discriminator_loss(
-        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, labels: Array | None
-    ) -> tuple[Array, Metrics]:
-        """softplus(fake) + softplus(-real), averaged over the batch; mean scores as metrics. Labels are not used."""
-        real_scores, fake_scores = all_logits(real), all_logits(fake)
-        loss = jax.nn.softplus(fake_scores).mean() + jax.nn.softplus(-real_scores).mean()
-        return loss, {"score/real": real_scores.mean(), "score/fake": fake_scores.mean()}
+    def discriminator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
+        """softplus(fake) + softplus(-real), averaged over the batch, a scalar; mean logits as metrics."""
+        real_logits, fake_logits = all_logits(context.real_output), all_logits(context.fake_output)
+        loss = jax.nn.softplus(fake_logits).mean() + jax.nn.softplus(-real_logits).mean()
+        return loss, {"score/real": real_logits.mean(), "score/fake": fake_logits.mean()}
 
-    def generator_loss(self, fake: DiscriminatorOutput, labels: Array | None) -> tuple[Array, Metrics]:
-        """softplus(-fake), averaged over the batch; the mean score as a metric. Labels are not used."""
-        scores = all_logits(fake)
-        return jax.nn.softplus(-scores).mean(), {"score/fake": scores.mean()}
-
-
-def all_logits(output: DiscriminatorOutput) -> Array:
-    """All scores of all maps of a output in one row [scores]."""
-    return jnp.concatenate([scores.ravel() for scores in output.logits])
-
-
-def r1_penalty(discriminate: Callable[[Array], DiscriminatorOutput], real: Array) -> Array:
-    """Squared gradient norm of the score at real examples (Mescheder et al. 2018, equation 9).
-
-    Args:
-        discriminate: output of examples [batch, freq, time, channels].
-        real: examples [batch, freq, time, channels].
-
-    Returns:
-        Penalty of each example [batch], before the factor gamma / 2.
-    """
-    gradient = jax.grad(lambda x: all_logits(discriminate(x)).sum())(real)
-    return jnp.sum(jnp.square(gradient), axis=(1, 2, 3))
+    def generator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
+        """softplus(-fake), averaged over the batch, a scalar; the mean logit as a metric."""
+        logits = all_logits(context.fake_output)
+        return jax.nn.softplus(-logits).mean(), {"score/fake": logits.mean()}
 
 
 def path_lengths(synthesize: Callable[[Array], Array], ws: Array, key: Array) -> Array:
@@ -119,16 +91,8 @@ def path_lengths(synthesize: Callable[[Array], Array], ws: Array, key: Array) ->
     return jnp.sqrt(jnp.square(gradient).sum(axis=2).mean(axis=1))
 
 
-def r1_regularizer(
-    gamma: float, match: Match, statistics: ObjectiveState, key: Array
-) -> tuple[Array, ObjectiveState, Metrics]:
-    """gamma / 2 times the mean R1 penalty of the real examples; statistics and key are not used."""
-    penalty = r1_penalty(match.discriminate, match.real).mean()
-    return penalty * (gamma / 2), statistics, {"r1/penalty": penalty}
-
-
 def path_length_regularizer(
-    weight: float, decay: float, batch_shrink: int, match: Match, statistics: ObjectiveState, key: Array
+    weight: Scheduled, decay: float, batch_shrink: int, context: LossContext, state: ObjectiveState, key: Array
 ) -> tuple[Array, ObjectiveState, Metrics]:
     """`weight` times the mean squared deviation of path lengths from their running mean.
 
@@ -136,11 +100,11 @@ def path_length_regularizer(
     new mean; the one that is kept is not.
     """
     ws_key, noise_key, direction_key = jax.random.split(key, 3)
-    ws = match.draw_ws(ws_key, max(1, match.real.shape[0] // batch_shrink))
-    lengths = path_lengths(lambda ws: match.synthesize(ws, noise_key), ws, direction_key)
-    old = statistics["path_length_mean"]
+    ws = context.draw_ws(ws_key, max(1, context.real.shape[0] // batch_shrink))
+    lengths = path_lengths(lambda ws: context.synthesize(ws, noise_key), ws, direction_key)
+    old = state["path_length_mean"]
     mean = old + decay * (lengths.mean() - old)
     penalty = jnp.square(lengths - mean).mean()
     kept = jax.lax.stop_gradient(mean)
     metrics = {"path_length/penalty": penalty, "path_length/mean": kept, "path_length/length": lengths.mean()}
-    return penalty * weight, {**statistics, "path_length_mean": kept}, metrics
+    return penalty * traced_value(weight, context.images), {**state, "path_length_mean": kept}, metrics

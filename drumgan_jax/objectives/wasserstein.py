@@ -8,13 +8,16 @@ import jax.numpy as jnp
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
-from drumgan_jax.objectives.logistic import all_logits
-from drumgan_jax.objectives.regularizer import Match, Metrics, ObjectiveState, Regularizer
+from drumgan_jax.core.schedules import Scheduled, is_zero, traced_value
+from drumgan_jax.core.settings import check_fields, real
+from drumgan_jax.objectives.objective import LossContext, Metrics, ObjectiveState, Regularizer, all_logits
 
 
 @dataclasses.dataclass(frozen=True)
 class Wasserstein:
     """WGAN-GP (Gulrajani et al. 2017), drift (Karras et al. 2018), and the error of labels that a critic predicts.
+
+    All weights may be schedules.
 
     Attributes:
         penalty_weight: weight of the gradient penalty (lambda); 0 for none.
@@ -25,53 +28,52 @@ class Wasserstein:
         BadInput: a weight is negative.
     """
 
-    penalty_weight: float = 10.0
-    drift_weight: float = 0.0
-    label_weight: float = 0.0
+    penalty_weight: Scheduled = real(0.0, 1e9, 10.0, scheduled=True)
+    drift_weight: Scheduled = real(0.0, 1e9, 0.0, scheduled=True)
+    label_weight: Scheduled = real(0.0, 1e9, 0.0, scheduled=True)
 
     def __post_init__(self) -> None:
-        for name in ("penalty_weight", "drift_weight", "label_weight"):
-            if getattr(self, name) < 0:
-                raise BadInput(f"config.objective.{name} is {getattr(self, name)}; it must be 0 or more.")
+        check_fields(self, "objective")
 
     @property
     def regularizers(self) -> tuple[Regularizer, ...]:
         """The gradient penalty in the critic's main loss, unless its weight is 0."""
         function = functools.partial(gradient_penalty_regularizer, self.penalty_weight)
-        return (Regularizer("gradient_penalty", "discriminator", 1, function),) * (self.penalty_weight > 0)
+        return (Regularizer("gradient_penalty", "discriminator", 1, function),) * (not is_zero(self.penalty_weight))
 
     def initial_state(self) -> ObjectiveState:
         """Nothing is carried from step to step."""
         return {}
 
-    def discriminator_loss(
-        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, labels: Array | None
-    ) -> tuple[Array, Metrics]:
+    def discriminator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
         """Mean fake minus mean real score, plus drift and the label errors of both batches; a scalar, and metrics.
 
         Raises:
             BadInput: `label_weight` is above 0 and the labels, or the critic's predictions of them, are missing.
         """
-        real_scores, fake_scores = all_logits(real), all_logits(fake)
-        loss = fake_scores.mean() - real_scores.mean() + self.drift_weight * jnp.square(real_scores).mean()
+        real_scores, fake_scores = all_logits(context.real_output), all_logits(context.fake_output)
+        drift = traced_value(self.drift_weight, context.images) * jnp.square(real_scores).mean()
+        loss = fake_scores.mean() - real_scores.mean() + drift
         metrics = {"score/real": real_scores.mean(), "score/fake": fake_scores.mean()}
-        if self.label_weight:
-            metrics["loss/labels_real"] = label_error(real, labels)
-            metrics["loss/labels_fake"] = label_error(fake, labels)
-            loss += self.label_weight * (metrics["loss/labels_real"] + metrics["loss/labels_fake"])
+        if not is_zero(self.label_weight):
+            metrics["loss/labels_real"] = label_error(context.real_output, context.labels)
+            metrics["loss/labels_fake"] = label_error(context.fake_output, context.labels)
+            errors = metrics["loss/labels_real"] + metrics["loss/labels_fake"]
+            loss += traced_value(self.label_weight, context.images) * errors
         return loss, metrics
 
-    def generator_loss(self, fake: DiscriminatorOutput, labels: Array | None) -> tuple[Array, Metrics]:
+    def generator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
         """Minus the mean score, plus the label error; a scalar, and metrics.
 
         Raises:
             BadInput: `label_weight` is above 0 and the labels, or the critic's predictions of them, are missing.
         """
-        score = all_logits(fake).mean()
-        if not self.label_weight:
+        score = all_logits(context.fake_output).mean()
+        if is_zero(self.label_weight):
             return -score, {"score/fake": score}
-        error = label_error(fake, labels)
-        return self.label_weight * error - score, {"score/fake": score, "loss/labels_fake": error}
+        error = label_error(context.fake_output, context.labels)
+        loss = traced_value(self.label_weight, context.images) * error - score
+        return loss, {"score/fake": score, "loss/labels_fake": error}
 
 
 def label_error(output: DiscriminatorOutput, labels: Array | None) -> Array:
@@ -92,33 +94,29 @@ def label_error(output: DiscriminatorOutput, labels: Array | None) -> Array:
     return jnp.square(output.labels.astype(jnp.float32) - labels).mean()
 
 
-def gradient_norms(match: Match, key: Array) -> Array:
+def gradient_norms(context: LossContext, key: Array) -> Array:
     """Norm of the score's gradient between real and generated examples [batch], at a uniform place for each pair.
 
-    Nothing is differentiated through the examples, only through the critic; at a gradient of exactly 0 the derivative
-    of the norm is taken as 0.
-
-    Raises:
-        BadInput: the match has no generated examples.
+    The gradient flows through the critic only, not through the examples; at a gradient of exactly 0 the derivative of
+    the norm is taken as 0.
     """
-    if match.fake is None:
-        raise BadInput("the gradient penalty needs generated examples; evaluate it where the critic's loss is.")
-    real, fake = jax.lax.stop_gradient((match.real, match.fake))
+    real, fake = jax.lax.stop_gradient((context.real, context.fake))
     alpha = jax.random.uniform(key, (real.shape[0], 1, 1, 1))
-    gradient = jax.grad(lambda x: all_logits(match.discriminate(x)).sum())(real + alpha * (fake - real))
+    gradient = jax.grad(lambda x: all_logits(context.discriminate(x)).sum())(real + alpha * (fake - real))
     squares = jnp.sum(jnp.square(gradient), axis=(1, 2, 3))
     # The inner choice keeps the root's infinite derivative at 0 out of the graph, the outer one gives its value there.
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
 
 
 def gradient_penalty_regularizer(
-    weight: float, match: Match, statistics: ObjectiveState, key: Array
+    weight: Scheduled, context: LossContext, state: ObjectiveState, key: Array
 ) -> tuple[Array, ObjectiveState, Metrics]:
     """`weight` times the mean over the batch of (gradient norm - 1)^2 (Gulrajani et al. 2017, equation 3).
 
     DrumGAN's release sums over the batch while it averages the scores, so that its weight grows with the batch size;
     this one does not.
     """
-    norms = gradient_norms(match, key)
+    norms = gradient_norms(context, key)
     penalty = jnp.square(norms - 1).mean()
-    return penalty * weight, statistics, {"gradient_penalty/penalty": penalty, "gradient_penalty/norm": norms.mean()}
+    metrics = {"gradient_penalty/penalty": penalty, "gradient_penalty/norm": norms.mean()}
+    return penalty * traced_value(weight, context.images), state, metrics

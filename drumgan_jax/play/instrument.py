@@ -1,10 +1,10 @@
-"""Load a trained system and play it."""
+"""A trained GAN as an instrument: draw, render, encode, invert, edit, vary and interpolate."""
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -18,34 +18,34 @@ from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings, as_trained
 from drumgan_jax.latents.rendering import BATCH
 from drumgan_jax.latents.seeds import direction_of, labels_of, z_of
-from drumgan_jax.play.packed import read_instrument
+from drumgan_jax.play.finish import finish
+from drumgan_jax.play.packed_gan import pack_gan
 from drumgan_jax.runs.config import CONFIG_NAME
-from drumgan_jax.runs.load import load_encoder, load_gan, with_vocoder
 from drumgan_jax.systems.encoder import Encoding
-from drumgan_jax.systems.gan import Gan, variables_digest
-from drumgan_jax.systems.vocoder import Vocoded
+from drumgan_jax.systems.gan import Gan
 
-__all__ = ["BATCH", "Instrument", "Latents", "Sounds", "load"]
+__all__ = ["BATCH", "Instrument", "Latents", "Sounds"]
 
-SHIPPED = Path(__file__).parent.parent / "models" / "one_shots.npz"
 # Folder of a run with the run of its encoder.
 ENCODER = "encoder"
 
 
 @dataclasses.dataclass(frozen=True)
 class Instrument:
-    """A trained system that can be played. All methods that take latents refuse those of another run or step.
+    """A trained GAN that can be played. All methods that take latents refuse those of another run or step.
 
     Attributes:
-        gan: its parts, as far grown as at the step.
+        gan: its parts, at the stage of growth of the step.
         variables: the EMA generator's collections.
         label_names: class names, in the order of the labels.
-        step: the training step it is from.
+        step: the training step that it is from.
         config: the run's.
-        run: the run directory, where its encoder is and its components are kept; None without.
-        packed: the encoder that came with it; None to look for one in the run.
+        model: digest of the generator's parameters, by which its latents are known; see `variables_digest`.
+        run: the run directory, which holds its encoder and keeps its components; None without.
+        own_encoding: the encoder that came with it; None to look for one in the run.
         kept: principal components that are at hand, by the model and their number of samples.
         sharding: of batches over several devices; None for one.
+        group: sounds that are made at once a device.
     """
 
     gan: Gan
@@ -53,26 +53,40 @@ class Instrument:
     label_names: tuple[str, ...]
     step: int
     config: Mapping[str, Any]
+    model: str
     run: Path | None = None
-    packed: Encoding | None = None
+    own_encoding: Encoding | None = None
     kept: dict[tuple[str, int], Components] = dataclasses.field(default_factory=dict)
     sharding: NamedSharding | None = None
+    group: int = BATCH
+
+    kind: ClassVar[str] = "gan"
 
     @property
     def sample_rate(self) -> int:
         """Of every sound, in Hz."""
         return self.gan.representation.sample_rate
 
-    @functools.cached_property
-    def model(self) -> str:
-        """Digest of the generator's parameters, by which its latents are known."""
-        return variables_digest(self.variables)
+    @property
+    def num_samples(self) -> int:
+        """Length of every sound."""
+        return self.gan.representation.num_samples
 
     @property
-    def vocoder(self) -> str | None:
-        """Digest of the weights of the vocoder that it sounds by; None without one."""
-        representation = self.gan.representation
-        return representation.digest if isinstance(representation, Vocoded) else None
+    def latent_shape(self) -> tuple[int, int]:
+        """(layers, w_dim) of a sound's ws."""
+        return self.gan.generator.num_ws, self.gan.generator.w_dim
+
+    @property
+    def noise_sizes(self) -> tuple[tuple[int, int], ...]:
+        """(freq, time) of each layer's noise; empty without noise."""
+        sizes: tuple[tuple[int, int], ...] = self.gan.generator.noise_sizes
+        return sizes
+
+    @property
+    def decoder_digest(self) -> str | None:
+        """Digest of the decoder's weights; None if it has none."""
+        return self.gan.decoder.digest
 
     @functools.cached_property
     def encoding(self) -> Encoding | None:
@@ -81,8 +95,10 @@ class Instrument:
         Raises:
             BadInput: there is one, but it is of another generator, or it cannot be read.
         """
-        if self.packed is not None or self.run is None or not (self.run / ENCODER / CONFIG_NAME).exists():
-            return self.packed
+        if self.own_encoding is not None or self.run is None or not (self.run / ENCODER / CONFIG_NAME).exists():
+            return self.own_encoding
+        from drumgan_jax.runs.load import load_encoder
+
         return load_encoder(self.run / ENCODER, self.gan, len(self.label_names), self.model)
 
     def on_devices(self, sharding: NamedSharding) -> "Instrument":
@@ -127,27 +143,24 @@ class Instrument:
         ws = self._map(z, weights, truncation)
         return self._latents(array, ws, z if truncation == 1.0 else None, weights)
 
-    def render(self, latents: Latents, noise: bool | float | Sequence[float] = True) -> Sounds:
+    def render(self, latents: Latents, noise: bool | float | Sequence[float] = True, finished: bool = True) -> Sounds:
         """Make the sounds of latents.
 
         Args:
             latents: of this instrument.
             noise: whether the layers' noise is added, or a gain on it, of all layers or one a layer.
+            finished: whether the last step is `play.finish.finish`; not for round trips, which compare with recordings.
 
         Raises:
             BadInput: the latents are of another run or step, or there are more or fewer gains than layers with noise.
         """
         self._check(latents)
-        gains = rendering.noise_gains(noise, len(self.gan.generator.noise_sizes))
+        gains = rendering.noise_gains(noise, len(self.noise_sizes))
         noises = None if gains is None else latents.noises
-        waveforms = rendering.in_groups(
-            self.sharding,
-            lambda *rows: rendering.render(self.gan, self.variables, gains, *rows),
-            latents.ws,
-            latents.seeds,
-            noises,
+        waveforms = self._in_groups(
+            lambda *rows: rendering.render(self.gan, self.variables, gains, *rows), latents.ws, latents.seeds, noises
         )
-        return Sounds(waveforms, self.sample_rate, latents)
+        return Sounds(finish(waveforms, self.sample_rate) if finished else waveforms, self.sample_rate, latents)
 
     def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
         """Waveforms [batch, samples] of recordings, as the training data were; see `recordings.as_trained`."""
@@ -181,10 +194,8 @@ class Instrument:
                 f" {ENCODER} with a config such as configs/drumgan_vst_encoder.py."
             )
         rendering.check_waveforms(self.gan, waveforms)
-        w = rendering.in_groups(
-            self.sharding,
-            lambda rows: rendering.encode(self.gan, encoding.encoder, encoding.variables, rows),
-            waveforms,
+        w = self._in_groups(
+            lambda rows: rendering.encode(self.gan, encoding.encoder, encoding.variables, rows), waveforms
         )
         ws = np.repeat(w[:, None], self.gan.generator.num_ws, axis=1)
         return self._latents(np.zeros(len(ws), np.uint32), ws, None, None)
@@ -278,7 +289,7 @@ class Instrument:
         z = labels = None
         if a.labels is not None and b.labels is not None:
             labels = movement.linear(a.labels[0], b.labels[0], t)
-        if a.z is not None and b.z is not None and (space == "z" or self._joined):
+        if a.z is not None and b.z is not None and (space == "z" or not self.gan.generator.learns_w):
             z = way(a.z[0], b.z[0], t)
             ws = self._map(z, np.asarray(labels))
             ws[0], ws[-1] = a.ws[0], b.ws[0]
@@ -292,7 +303,7 @@ class Instrument:
             ws = movement.on_layers(np.repeat(a.ws, n, axis=0), ws, layers)
             noises = None if a.noises is None else tuple(np.repeat(noise, n, axis=0) for noise in a.noises)
             return self._latents(np.repeat(a.seeds, n), ws, None, None, noises)
-        noises = movement.noises_between(a, b, self.gan.generator.noise_sizes, t)
+        noises = movement.noises_between(a, b, self.noise_sizes, t)
         return self._latents(np.append(np.repeat(a.seeds, n - 1), b.seeds), ws, z, labels, noises)
 
     def components(self, count: int | None = None, num_samples: int = NUM_SAMPLES) -> Components:
@@ -334,11 +345,9 @@ class Instrument:
         ws = movement.step_along(latents.ws, step, amount, layers)
         return self._latents(latents.seeds, ws, None, latents.labels, latents.noises)
 
-    @property
-    def _joined(self) -> bool:
-        """Whether w is z joined with labels."""
-        generator = self.gan.generator
-        return generator.unmap(np.zeros((1, generator.num_ws, generator.w_dim), np.float32)) is not None
+    def packed(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """See Playable."""
+        return pack_gan(self)
 
     def _latents(
         self,
@@ -348,10 +357,9 @@ class Instrument:
         labels: np.ndarray | None,
         noises: tuple[np.ndarray, ...] | None = None,
     ) -> Latents:
-        """Latents of this model, with z and labels by the map's inverse where it has one."""
-        known = self.gan.generator.unmap(ws)
-        if known is not None:
-            z, labels = map(np.asarray, known)
+        """Latents of this model, with z and labels by the map's inverse if it has one."""
+        if not self.gan.generator.learns_w:
+            z, labels = map(np.asarray, self.gan.generator.unmap(ws))
         return Latents(seeds, ws, z, labels, noises, self.model)
 
     def _check(self, *all_latents: Latents) -> None:
@@ -360,48 +368,14 @@ class Instrument:
 
     def _map(self, z: np.ndarray, labels: np.ndarray, truncation: float = 1.0) -> np.ndarray:
         """ws [batch, layers, w_dim] of z and labels."""
-        generator, psi = self.gan.generator, np.float32(truncation)
-        return rendering.in_groups(
-            self.sharding, lambda *rows: rendering.map_to_ws(generator, self.variables, psi, *rows), z, labels
-        )
+        psi = np.float32(truncation)
+        return self._in_groups(lambda *rows: rendering.map_to_ws(self.gan, self.variables, psi, *rows), z, labels)
+
+    def _in_groups(self, function: Callable[..., Any], *rows: Any) -> np.ndarray:
+        return rendering.in_groups(self.sharding, function, *rows, group=self.group)
 
     @property
     def _average(self) -> np.ndarray:
         """The average of w [layers, w_dim], of a generator with a mapping."""
         z = np.zeros((1, self.gan.generator.z_dim), np.float32)
         return self._map(z, np.zeros((1, len(self.label_names)), np.float32), 0.0)[0]
-
-
-def load(run: str | Path | None = None, step: int | str | None = None, vocoder: str | Path | None = None) -> Instrument:
-    """Load an instrument, ready to play.
-
-    Args:
-        run: a run directory, of which `config.json` and one checkpoint's EMA item are read; or a file that
-            `drumgan pack` wrote; None for the model that comes with this package.
-        step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`.
-        vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
-            names or its file holds, empty for none.
-
-    Raises:
-        BadInput: it is neither, has no such checkpoint, or is of a task without a generator; or the vocoder cannot be
-            read, or is of another mel scale.
-    """
-    if run is None and not SHIPPED.is_file():
-        raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
-    path = SHIPPED if run is None else Path(run)
-    if path.suffix == ".npz":
-        return _load_packed(path, step, vocoder)
-    trained = load_gan(path, "last" if step is None else step, vocoder)
-    variables = jax.device_put(trained.variables)
-    return Instrument(trained.gan, variables, trained.label_names, trained.step, trained.config, run=path)
-
-
-def _load_packed(path: Path, step: int | str | None, vocoder: str | Path | None) -> Instrument:
-    packed = read_instrument(path)
-    if step not in (None, "last", "best", packed.step, str(packed.step)):
-        raise BadInput(f"{path} has no step {step}; it is of step {packed.step} alone.")
-    gan = with_vocoder(packed.gan, vocoder)
-    of_run = (gan, jax.device_put(packed.variables), packed.label_names, packed.step, packed.config)
-    instrument = Instrument(*of_run, packed=packed.encoding)
-    instrument.kept[instrument.model, packed.components.num_samples] = packed.components
-    return instrument

@@ -1,4 +1,4 @@
-"""The generator of a run that was trained, the encoder that was trained on it, and the vocoder that it sounds by."""
+"""Networks of run directories: a generator, its encoder, a vocoder, a classifier."""
 
 import dataclasses
 import hashlib
@@ -10,25 +10,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.weight_file import variables_digest
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
-from drumgan_jax.systems.classifier import build_classifier
-from drumgan_jax.systems.encoder import Encoding, build_encoder
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.systems.gan import Gan, gan_at, variables_digest
-from drumgan_jax.core import distributed
 from drumgan_jax.runs.checkpoints import load_ema
-from drumgan_jax.runs.config import CONFIG_NAME, VOCODER_NAME, find_step, read_config, vocoder_of, with_vocoder_at
-from drumgan_jax.systems.vocoder import (
-    TrainedVocoder,
-    build_vocoder,
-    by_itself,
-    check_fits,
-    read_vocoder,
-    save_vocoder,
-    vocoded,
-)
+from drumgan_jax.runs.config import CONFIG_NAME, find_step, read_config
+from drumgan_jax.systems.classifier import build_classifier
+from drumgan_jax.systems.decoders import anywhere, choose_decoder
+from drumgan_jax.systems.encoder import Encoding, build_encoder
+from drumgan_jax.systems.gan import Gan, gan_at
+from drumgan_jax.systems.vocoder import TrainedVocoder, build_vocoder, read_vocoder
 
 PACKAGED = "drums"
 
@@ -76,10 +68,12 @@ def load_gan(
     conditional = bool(config["task"].get("conditional"))
     label_names = tuple(config["labels"]) if conditional else ()
     variables, at = load_ema(run, find_step(run, step) if isinstance(step, str) else step)
-    gan, growth = gan_at(config, len(label_names), at)
+    # Another vocoder is wanted, perhaps since the config's own is lost: it is not read.
+    built = config if vocoder is None else {**config, "decoder": anywhere(config.get("decoder", {}))}
+    gan, growth = gan_at(built, len(label_names), at)
     return TrainedGan(
         run=os.fspath(run),
-        gan=with_vocoder(gan, vocoder),
+        gan=with_vocoder(gan, built, vocoder),
         variables={**variables, **growth},
         config=config,
         label_names=label_names,
@@ -155,66 +149,19 @@ def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
     return TrainedVocoder(build_vocoder(config), variables, {})
 
 
-def keep_vocoder(config: Mapping[str, Any], run_dir: Path, write: bool) -> dict[str, Any]:
-    """A config that names the run's own copy of the vocoder that it named.
-
-    So the run sounds the same wherever it lies, whatever becomes of the original. A copy that was made of the same
-    path is not made again.
-
-    Args:
-        config: from `run.freeze`.
-        run_dir: the run directory.
-        write: whether this process writes; the others wait for it.
-
-    Raises:
-        BadInput: the vocoder cannot be read, or is of another mel scale, or the copy cannot be written.
-    """
-    source, copy = vocoder_of(config), run_dir / VOCODER_NAME
-    if not source:
-        return dict(config)
-    if not _is_copy(copy, source):
-        try:
-            trained = load_vocoder(source)
-            check_fits(build_representation(config["representation"]), trained.vocoder, source)
-        except BadInput as problem:
-            raise BadInput(f"config.representation.vocoder cannot be used: {problem}") from problem
-        if write:
-            try:
-                run_dir.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise BadInput(f"{run_dir} cannot be made ({error.strerror}); give another --workdir.") from error
-            save_vocoder(copy, trained._replace(card={**trained.card, "source": source}))
-    distributed.meet("vocoder")
-    return with_vocoder_at(config, os.fspath(copy))
-
-
-def with_vocoder(gan: Gan, vocoder: str | os.PathLike[str] | None = None) -> Gan:
-    """The parts of a GAN that sounds by a vocoder.
+def with_vocoder(gan: Gan, config: Mapping[str, Any], vocoder: str | os.PathLike[str] | None) -> Gan:
+    """The parts of a GAN with another vocoder.
 
     Args:
         gan: the parts.
-        vocoder: its run or file; None for that of the representation's setting `vocoder`, empty for none.
+        config: of its run.
+        vocoder: a run or file; empty for the decoder without one; None for the present decoder.
 
     Raises:
-        BadInput: it cannot be read, or is of another mel scale.
+        BadInput: it cannot be read, or has another mel scale.
     """
-    path = getattr(gan.representation, "vocoder", "") if vocoder is None else os.fspath(vocoder)
-    if not path:
-        return gan if vocoder is None else dataclasses.replace(gan, representation=by_itself(gan.representation))
-    try:
-        representation = vocoded(gan.representation, load_vocoder(path), path)
-    except BadInput as problem:
-        named = "the vocoder that the config names" if vocoder is None else "this vocoder"
-        raise BadInput(f"{named} cannot be used; give another, or an empty name for none: {problem}") from problem
-    return dataclasses.replace(gan, representation=representation)
-
-
-def _is_copy(path: Path, source: str) -> bool:
-    """Whether a file is a vocoder that was copied from a source."""
-    try:
-        return path.exists() and read_vocoder(path).card.get("source") == source
-    except BadInput:
-        return False
+    choice = None if vocoder is None else os.fspath(vocoder)
+    return gan.with_decoder(choose_decoder(gan.decoder, config.get("decoder", {}), choice, load_vocoder))
 
 
 def _digest(variables: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 import dataclasses
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import require_real, require_whole
+from drumgan_jax.core.schedules import Scheduled
+from drumgan_jax.core.settings import real, text, texts, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,21 +16,18 @@ class TrainSettings:
         total_images: real examples after which training ends.
         accumulation: micro-batches a step; memory for time.
         compute_dtype: dtype of the convolutions, see drumgan_jax.systems.gan.
-        ema_half_life_images: examples after which a weight's share in the moving average has halved.
+        ema_half_life_images: examples after which a weight's share in the moving average has halved; may be a schedule.
         ema_rampup: upper bound of the half-life as a fraction of the examples seen so far.
     """
 
-    batch_size: int
-    total_images: int
-    accumulation: int = 1
-    compute_dtype: str = "auto"
-    ema_half_life_images: float = 10_000
-    ema_rampup: float = 0.05
+    batch_size: int = whole(1)
+    total_images: int = whole(1)
+    accumulation: int = whole(1, 1)
+    compute_dtype: str = text("auto")
+    ema_half_life_images: Scheduled = real(0.0, 1e12, 10_000, scheduled=True)
+    ema_rampup: float = real(0.0, 1e6, 0.05, above=True)
 
     def __post_init__(self) -> None:
-        require_whole("train", self, 1, "batch_size", "total_images", "accumulation")
-        require_real("train", self, 0.0, 1e12, "ema_half_life_images")
-        require_real("train", self, 0.0, 1e6, "ema_rampup", open_low=True)
         if self.batch_size % self.accumulation:
             raise BadInput(
                 f"config.train.batch_size is {self.batch_size}, which config.train.accumulation "
@@ -51,11 +49,10 @@ class DataSettings:
         prefetch: batches that wait on the devices ahead of the step.
     """
 
-    dir: str
-    prefetch: int = 2
+    dir: str = text()
+    prefetch: int = whole(1, 2)
 
     def __post_init__(self) -> None:
-        require_whole("data", self, 1, "prefetch")
         if not self.dir:
             raise BadInput("config.data.dir is empty; give the folder that `drumgan prepare` wrote.")
 
@@ -78,24 +75,17 @@ class LoggingSettings:
         num_samples: how many of them.
     """
 
-    every: int = 50
-    samples_every: int = 1000
-    num_samples: int = 16
-
-    def __post_init__(self) -> None:
-        require_whole("logging", self, 1, "every", "num_samples")
-        require_whole("logging", self, 0, "samples_every")
+    every: int = whole(1, 50)
+    samples_every: int = whole(0, 1000)
+    num_samples: int = whole(1, 16)
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointSettings:
     """Section `checkpoint`: steps between checkpoints, and how many are kept besides the best."""
 
-    every: int = 1000
-    keep: int = 3
-
-    def __post_init__(self) -> None:
-        require_whole("checkpoint", self, 1, "every", "keep")
+    every: int = whole(1, 1000)
+    keep: int = whole(1, 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,32 +100,18 @@ class EvaluationSettings:
         metric: the figure, one of those, by which the best checkpoint is kept.
     """
 
-    every: int = 0
-    num_samples: int = 256
-    patience: int = 0
-    metrics: tuple[str, ...] = ("fid:log_mel",)
-    metric: str = "fid/log_mel"
-
-    def __post_init__(self) -> None:
-        require_whole("evaluation", self, 0, "every", "patience")
-        require_whole("evaluation", self, 2, "num_samples")
-        if isinstance(self.metrics, str) or not all(isinstance(name, str) for name in self.metrics):
-            raise BadInput(f"config.evaluation.metrics is {self.metrics!r}; it must be a tuple of names.")
+    every: int = whole(0, 0)
+    num_samples: int = whole(2, 256)
+    patience: int = whole(0, 0)
+    metrics: tuple[str, ...] = texts(("fid:log_mel",))
+    metric: str = text("fid/log_mel")
 
 
 @dataclasses.dataclass(frozen=True)
 class AdamSettings:
-    """One player's part of section `optimizer`."""
+    """One player's part of section `optimizer`; the learning rate and the betas may be schedules."""
 
-    learning_rate: float
-    beta1: float = 0.0
-    beta2: float = 0.99
-    epsilon: float = 1e-8
-
-    def __post_init__(self) -> None:
-        require_real("optimizer.*", self, 0.0, 10.0, "learning_rate", open_low=True)
-        require_real("optimizer.*", self, 0.0, 1.0, "epsilon", open_low=True)
-        for name in ("beta1", "beta2"):
-            require_real("optimizer.*", self, 0.0, 1.0, name)
-            if getattr(self, name) == 1.0:
-                raise BadInput(f"config.optimizer.*.{name} is 1.0; it must be below 1.")
+    learning_rate: Scheduled = real(0.0, 10.0, above=True, scheduled=True)
+    beta1: Scheduled = real(0.0, 1.0, 0.0, below=True, scheduled=True)
+    beta2: Scheduled = real(0.0, 1.0, 0.99, below=True, scheduled=True)
+    epsilon: float = real(0.0, 1.0, 1e-8, above=True)

@@ -11,8 +11,8 @@ from flax import linen as nn
 from drumgan_jax.audio.front_end import FRONT_ENDS, FrontEnd, settings_of
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_part
-from drumgan_jax.core.weight_file import fitted, flat, not_one, read_weights, write_weights
+from drumgan_jax.core.settings import build_part, check_shapes
+from drumgan_jax.core.weight_file import FileFormat, fitted, flat, not_one, read_weights, write_weights
 from drumgan_jax.networks.mel_inception import MelInception
 from drumgan_jax.networks.short_chunk import ShortChunk
 
@@ -21,7 +21,7 @@ Array = jax.Array
 # Modules from (mel [batch, mel, frames, 1], train) to (logits [batch, labels], embedding [batch, d]).
 CLASSIFIERS: dict[str, type[nn.Module]] = {"mel_inception": MelInception, "short_chunk": ShortChunk}
 
-FORMAT = "drumgan classifier 1"
+FORMAT = FileFormat("drumgan classifier", 1)
 _OWNER = "a classifier"
 
 
@@ -96,7 +96,6 @@ def save_classifier(
     """
     kind = next(kind for kind, network in CLASSIFIERS.items() if network is type(classifier.network))
     header = {
-        "format": FORMAT,
         "front_end": settings_of(classifier.front_end),
         "network": {"kind": kind, **_settings(classifier.network)},
         "labels": list(classifier.label_names),
@@ -104,7 +103,7 @@ def save_classifier(
     }
     weights = flat(variables)
     fitted(weights, _shapes(classifier))
-    write_weights(path, header, weights)
+    write_weights(path, FORMAT, header, weights)
 
 
 def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
@@ -113,7 +112,7 @@ def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
     Raises:
         BadInput: the file cannot be read, is damaged or of another kind, or its arrays do not fit its header.
     """
-    header, arrays, sha256 = read_weights(path, FORMAT, _OWNER)
+    _, header, arrays, sha256 = read_weights(path, FORMAT, _OWNER)
     try:
         front_end, network, labels, card = (header[key] for key in ("front_end", "network", "labels", "card"))
         if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(card) is not dict:
@@ -139,13 +138,7 @@ def _build(front_end: Mapping[str, Any], network: Mapping[str, Any], label_names
     dropout = getattr(classifier.network, "dropout", 0.0)
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout < 1.0:
         raise BadInput(f"config.network.dropout is {dropout!r}; it must be a number from 0 to below 1.")
-    try:
-        jax.eval_shape(classifier.init, jax.random.key(0))
-    # What sizes that are none, or too small for the front end's bands and frames, come to inside the network.
-    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
-        raise BadInput(
-            f"config.network cannot be built with these values ({str(problem).splitlines()[0]})."
-        ) from problem
+    check_shapes("network", classifier.init)
     return classifier
 
 

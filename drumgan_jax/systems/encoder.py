@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from drumgan_jax.audio.views import VIEWS
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_part
+from drumgan_jax.core.settings import build_part, check_shapes
 from drumgan_jax.networks.encoders import ConvolutionEncoder, WaveformEncoder
 from drumgan_jax.systems.gan import Gan
 
@@ -81,23 +81,14 @@ def build_encoder(config: Mapping[str, Any], gan: Gan, num_labels: int) -> Encod
         BadInput: the section names an unknown part or setting, or a value is out of range.
     """
     if "encoder" not in config:
-        raise BadInput("the config has no section encoder; add it (see the configs folder for examples).")
+        raise BadInput("the config has no section encoder; add it (`drumgan configs` lists examples).")
     network = {name: value for name, value in config["encoder"].items() if name != "view"}
     generator = gan.generator
-    joined = generator.unmap(jnp.zeros((1, generator.num_ws, generator.w_dim))) is not None
-    given = {"w_dim": generator.w_dim, "num_labels": num_labels if joined else 0}
+    given = {"w_dim": generator.w_dim, "num_labels": 0 if generator.learns_w else num_labels}
     encoder = Encoder(
         view=build_part(VIEWS, config["encoder"].get("view", {}), "encoder.view"),
         network=build_part(ENCODERS, network, "encoder", **given),
         shape=gan.representation.shape,
     )
-    try:
-        jax.eval_shape(encoder.init, jax.random.key(0))
-    # What sizes that are none, or too small for the example's, come to inside the network.
-    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
-        if isinstance(problem, BadInput):
-            raise
-        raise BadInput(
-            f"config.encoder cannot be built with these values ({str(problem).splitlines()[0]})."
-        ) from problem
+    check_shapes("encoder", encoder.init)
     return encoder

@@ -15,7 +15,7 @@ from drumgan_jax.audio.conversion import SHORT_CHUNK, VGGISH, Conversion, MelSca
 from drumgan_jax.audio.front_end import FRONT_ENDS, settings_of
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
-from drumgan_jax.core.settings import build_part
+from drumgan_jax.core.settings import build_part, check_shapes
 from drumgan_jax.networks import short_chunk, vggish
 from drumgan_jax.networks.projected import FeatureNetwork
 from drumgan_jax.systems.classifier import load_classifier
@@ -246,14 +246,9 @@ def _completed(name: str, section: Section) -> Section:
 def _taps(name: str, section: Section) -> tuple[nn.Module, dict[tuple[str, ...], Any]]:
     """The taps of a completed section, and the shapes of their variables by path."""
     taps = build_part(TAPS, {"kind": section.kind, **section.network}, f"feature_networks.{name}.network")
-    try:
-        shapes = jax.eval_shape(taps.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 64, 96, 1), "float32"))
-    # What sizes that are none, or too few blocks for four maps, come to inside the network.
-    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
-        raise BadInput(
-            f"the network of {_SECTION}.{name} cannot be looked into ({str(problem).splitlines()[0]}); it needs"
-            f" four blocks or more, of whole widths, but has {dict(section.network)}."
-        ) from problem
+    hint = f"; it needs four blocks or more, of whole widths, but has {dict(section.network)}"
+    spectrogram = jax.ShapeDtypeStruct((1, 64, 96, 1), "float32")
+    shapes = check_shapes(f"feature_networks.{name}.network", taps.init, spectrogram, hint=hint)
     return taps, flatten_dict(shapes)
 
 

@@ -1,7 +1,6 @@
-"""From a config to a Gan: the representation, the two networks, the objective and the growth of one system."""
+"""From a config to a Gan: representation, decoder, both networks, objective and growth of one system."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,17 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
 
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import build_part
 from drumgan_jax.networks import growing, progressive, projected, style_waveform, stylegan2
+from drumgan_jax.objectives.augmentation import Augmentation, NoAugmentation, Translation
 from drumgan_jax.objectives.hinge import Hinge
 from drumgan_jax.objectives.logistic import Logistic
-from drumgan_jax.objectives.regularizer import Objective
+from drumgan_jax.objectives.objective import Objective
+from drumgan_jax.objectives.relativistic import Relativistic
 from drumgan_jax.objectives.wasserstein import Wasserstein
+from drumgan_jax.systems.decoders import Decoder, build_decoder
 from drumgan_jax.systems.feature_networks import build_feature_networks
 from drumgan_jax.systems.growth import Constant, Growth, Progressive
 
@@ -36,7 +37,13 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "style_waveform": style_waveform.Discriminator,
     "projected": projected.Discriminator,
 }
-OBJECTIVES: dict[str, type[Objective]] = {"logistic": Logistic, "wasserstein": Wasserstein, "hinge": Hinge}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "logistic": Logistic,
+    "wasserstein": Wasserstein,
+    "hinge": Hinge,
+    "relativistic": Relativistic,
+}
+AUGMENTATIONS: dict[str, type[Augmentation]] = {"none": NoAugmentation, "translation": Translation}
 GROWTHS: dict[str, type[Growth]] = {"constant": Constant, "progressive": Progressive}
 COMPUTE_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -46,18 +53,22 @@ class Gan:
     """The parts of one system, ready to initialise.
 
     Attributes:
-        representation: from waveforms to examples and back.
+        representation: from waveforms to examples.
+        decoder: from examples to waveforms.
         generator: a linen module that is a parts.Generator.
         discriminator: a linen module from examples and labels to a DiscriminatorOutput.
-        objective: what they minimise.
-        growth: when they grow.
-        stage: how far they have grown; None for wholly.
+        objective: the losses of both.
+        augmentation: of the examples that the discriminator sees.
+        growth: when both networks grow.
+        stage: the stage of growth that they are built for; None for the last.
     """
 
     representation: Representation
+    decoder: Decoder
     generator: Any
     discriminator: Any
     objective: Objective
+    augmentation: Augmentation = dataclasses.field(default_factory=NoAugmentation)
     growth: Growth = dataclasses.field(default_factory=Constant)
     stage: int | None = None
 
@@ -68,6 +79,10 @@ class Gan:
         grown = {player: getattr(self, player).clone(stage=stage) for player in ("generator", "discriminator")}
         return dataclasses.replace(self, stage=stage, **grown)
 
+    def with_decoder(self, decoder: Decoder) -> "Gan":
+        """The same parts with another decoder."""
+        return dataclasses.replace(self, decoder=decoder)
+
     def in_use(self, player: str, params: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the top-level parameters of `player` that this stage uses."""
         return tuple(params) if self.stage is None else getattr(self, player).in_use
@@ -76,8 +91,22 @@ class Gan:
         """Whole examples as this stage's generator would write them; [batch, freq, time, channels]."""
         return x if self.stage is None else growing.fit(x, self.generator.sizes, self.stage, alpha)
 
-    def upsample(self, x: Array) -> Array:
-        """This stage's examples at the size that the representation decodes; [batch, freq, time, channels]."""
+    def map(
+        self, variables: Mapping[str, Any], z: Array, labels: Array | None, truncation: float | Array | None = None
+    ) -> Array:
+        """ws [batch, layers, w_dim] of z [batch, z_dim] and labels [batch, labels]; truncated unless None."""
+        ws = apply(self.generator, variables, z, labels, method="map")
+        return ws if truncation is None else apply(self.generator, variables, ws, truncation, method="truncate")
+
+    def synthesize(self, variables: Mapping[str, Any], ws: Array, noise: Any) -> Array:
+        """Examples [batch, freq, time, channels] of ws, at the size that the decoder takes whatever the stage.
+
+        Args:
+            variables: the generator's collections.
+            ws: [batch, layers, w_dim].
+            noise: as of parts.Generator.synthesize.
+        """
+        x = apply(self.generator, variables, ws, noise, method="synthesize")
         return growing.upsample_nearest(x, self.representation.shape[:2])
 
 
@@ -85,8 +114,8 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
     """Build the parts that a config asks for.
 
     Args:
-        config: sections `representation`, `generator`, `discriminator`, `objective`, `train` and, where the networks
-            grow, `growth`, and where the discriminator looks through frozen networks, `features`.
+        config: sections `representation`, `generator`, `discriminator`, `objective` and `train`; if there are any also
+            `decoder`, `augmentation`, `growth`, and `feature_networks` of a projected discriminator.
         num_labels: classes that condition both networks; 0 for none.
 
     Raises:
@@ -99,12 +128,14 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
         "compute_dtype": resolve_compute_dtype(config["train"]["compute_dtype"]),
     }
     features = build_feature_networks(config.get("feature_networks", {}), representation)
-    looking = {"features": features} if features else {}
+    projected_on = {"features": features} if features else {}
     gan = Gan(
         representation=representation,
+        decoder=build_decoder(config.get("decoder", {}), representation),
         generator=build_part(GENERATORS, config["generator"], "generator", **given),
-        discriminator=build_part(DISCRIMINATORS, config["discriminator"], "discriminator", **given, **looking),
+        discriminator=build_part(DISCRIMINATORS, config["discriminator"], "discriminator", **given, **projected_on),
         objective=build_part(OBJECTIVES, config["objective"], "objective"),
+        augmentation=build_part(AUGMENTATIONS, config.get("augmentation", {"kind": "none"}), "augmentation"),
         growth=build_part(GROWTHS, config.get("growth", {"kind": "constant"}), "growth"),
     )
     for player in ("generator", "discriminator"):
@@ -131,16 +162,6 @@ def gan_at(config: Mapping[str, Any], num_labels: int, step: int) -> tuple[Gan, 
     return gan.at(stage), {"growth": {"alpha": np.float32(alpha)}}
 
 
-def variables_digest(variables: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, of the names, shapes and values of "params": what tells a trained network from all others."""
-    digest = hashlib.sha256()
-    for name, leaf in sorted(flatten_dict(dict(variables["params"]), sep="/").items()):
-        array = np.ascontiguousarray(leaf)
-        digest.update(f"{name}{array.shape}{array.dtype}".encode())
-        digest.update(array.data)
-    return digest.hexdigest()
-
-
 def resolve_compute_dtype(name: str) -> Any:
     """The dtype convolutions run in; "auto" is bfloat16 on TPU and GPU and float32 on CPU, where bfloat16 is slow.
 
@@ -153,3 +174,11 @@ def resolve_compute_dtype(name: str) -> Any:
         known = ", ".join(["auto", *COMPUTE_DTYPES])
         raise BadInput(f"config.train.compute_dtype is {name!r}; it must be one of {known}.")
     return COMPUTE_DTYPES[name]
+
+
+def apply(
+    module: nn.Module, variables: Any, *inputs: Any, method: str | None = None, rngs: dict[str, Array] | None = None
+) -> Any:
+    """`module.apply`, of a module that changes no collection."""
+    # Linen's own return type is a union with the collections that were changed, of which there are none here.
+    return module.apply(variables, *inputs, method=method, rngs=rngs)

@@ -3,12 +3,13 @@
 import bisect
 import dataclasses
 import itertools
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import check_fields, checked, is_whole, real
 
 Array = jax.Array
 
@@ -48,6 +49,11 @@ class Constant:
         """Nothing can be left out."""
 
 
+def _check_images(value: Any) -> str | None:
+    fit = isinstance(value, tuple) and len(value) > 0 and all(is_whole(n, 1) for n in value)
+    return None if fit else "a whole number above 0 for each stage"
+
+
 @dataclasses.dataclass(frozen=True)
 class Progressive:
     """Stages one after another; each but the first fades in, then stays (Karras et al. 2018, section 2).
@@ -57,15 +63,11 @@ class Progressive:
         fade: share of a stage's examples in which it fades in.
     """
 
-    images: tuple[int, ...]
-    fade: float = 0.5
+    images: tuple[int, ...] = checked(_check_images)
+    fade: float = real(0.0, 1.0, 0.5)
 
     def __post_init__(self) -> None:
-        whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in self.images)
-        if not self.images or not whole:
-            raise BadInput(f"config.growth.images is {self.images}; give a whole number above 0 for each stage.")
-        if not 0.0 <= self.fade <= 1.0:
-            raise BadInput(f"config.growth.fade is {self.fade}; it must be from 0 to 1.")
+        check_fields(self, "growth")
 
     @property
     def num_stages(self) -> int:

@@ -4,26 +4,34 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from drumgan_jax.audio.representations import build_representation, settings_of
-from drumgan_jax.audio.spectrograms import LogMel, check_example
+from drumgan_jax.audio.representations import build_representation, current_settings, settings_of
+from drumgan_jax.audio.spectrograms import LogMel
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, Representation
-from drumgan_jax.core.settings import build_part
-from drumgan_jax.core.weight_file import fitted, flat, halved, not_one, read_weights, restored, write_weights
+from drumgan_jax.core.settings import build_part, check_shapes
+from drumgan_jax.core.weight_file import (
+    FileFormat,
+    fitted,
+    flat,
+    halved,
+    not_one,
+    read_weights,
+    restored,
+    write_weights,
+)
 from drumgan_jax.networks.hifigan import HifiGan
 from drumgan_jax.networks.melgan import Generator
-from drumgan_jax.systems.gan import variables_digest
 
 # Modules from mel bands [batch, bands, frames, 1] to waveforms [batch, frames * product of `ratios`].
 VOCODERS: dict[str, type[nn.Module]] = {"melgan": Generator, "hifigan": HifiGan}
 
-FORMAT = "drumgan vocoder 1"
+FORMAT = FileFormat("drumgan vocoder", 2)
 _OWNER = "a vocoder"
 # Of log10: more than rounding makes of the floor.
 _ABOVE = 1e-4
@@ -79,33 +87,6 @@ class TrainedVocoder(NamedTuple):
     card: Mapping[str, Any]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Vocoded(LogMel):
-    """A LogMel whose sounds are made by a vocoder.
-
-    Attributes:
-        maker: the vocoder's parts.
-        digest: `variables_digest` of its weights.
-        weights: its variables; left out of comparisons, where the digest stands for them.
-    """
-
-    maker: Vocoder
-    digest: str
-    weights: Any = dataclasses.field(compare=False, repr=False)
-
-    keeps_phase: ClassVar[bool] = True
-
-    def decode(self, x: Array, key: Array) -> Array:
-        """Waveforms [batch, samples] of network output [batch, num_mels, frames, 1]; the key is not needed."""
-        check_example(self, x)
-        # Behind the barrier, XLA does not fold what is computed of the weights alone, which takes it long.
-        weights = jax.lax.optimization_barrier(jax.tree.map(jnp.asarray, self.weights))
-        # No recording has less than the floor or more than the loudest, so the vocoder has never heard such.
-        loudest = self.loudest_bands[:, None, None]
-        features = jnp.clip(self.denormalize(x), math.log10(self.floor), loudest)
-        return self.maker.render(weights, features)
-
-
 def build_vocoder(config: Mapping[str, Any]) -> Vocoder:
     """The vocoder that a config asks for.
 
@@ -122,15 +103,9 @@ def build_vocoder(config: Mapping[str, Any]) -> Vocoder:
     if "vocoder" not in config:
         raise BadInput("the config has no section vocoder; add it (see configs/melgan.py).")
     network: Any = build_part(VOCODERS, config["vocoder"], "vocoder")
-    try:
-        hop = math.prod(network.ratios)
-        vocoder = Vocoder(dataclasses.replace(representation, vocoder=""), network)
-        jax.eval_shape(vocoder.init, jax.random.key(0))
-    # What sizes that are none come to inside the network.
-    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
-        raise BadInput(
-            f"config.vocoder cannot be built with these values ({str(problem).splitlines()[0]})."
-        ) from problem
+    vocoder = Vocoder(representation, network)
+    check_shapes("vocoder", vocoder.init)
+    hop = math.prod(network.ratios)
     if hop != representation.hop_length:
         raise BadInput(
             f"config.vocoder.ratios are {network.ratios}, which make {hop} samples of a frame, where"
@@ -152,26 +127,6 @@ def check_fits(representation: Representation, vocoder: Vocoder, path: str | os.
         )
 
 
-def vocoded(representation: Representation, trained: TrainedVocoder, path: str | os.PathLike[str]) -> Vocoded:
-    """The representation, with sounds made by a vocoder; BadInput if it does not fit, see `check_fits`."""
-    check_fits(representation, trained.vocoder, path)
-    fields = {f.name: getattr(representation, f.name) for f in dataclasses.fields(LogMel)}
-    return Vocoded(
-        **fields,
-        maker=trained.vocoder,
-        digest=variables_digest(trained.variables),
-        # On no device, so that a program for any of them can hold it.
-        weights=jax.device_get(trained.variables),
-    )
-
-
-def by_itself(representation: Representation) -> Representation:
-    """The representation without a vocoder, if it has any."""
-    if not isinstance(representation, Vocoded):
-        return representation
-    return LogMel(**{f.name: getattr(representation, f.name) for f in dataclasses.fields(LogMel)})
-
-
 def save_vocoder(path: str | os.PathLike[str], trained: TrainedVocoder) -> None:
     """Write a vocoder as one .npz, parameters in half precision, and a header in JSON; whole or not at all.
 
@@ -180,9 +135,9 @@ def save_vocoder(path: str | os.PathLike[str], trained: TrainedVocoder) -> None:
     Raises:
         BadInput: the path does not end in .npz or cannot be written, or a weight is not finite.
     """
-    header = {"format": FORMAT, **section_of(trained.vocoder), "card": dict(trained.card)}
+    header = {**section_of(trained.vocoder), "card": dict(trained.card)}
     fitted(flat(trained.variables), shapes_of(trained.vocoder))
-    write_weights(path, header, halved(flat(trained.variables)))
+    write_weights(path, FORMAT, header, halved(flat(trained.variables)))
 
 
 def read_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
@@ -191,9 +146,10 @@ def read_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
     Raises:
         BadInput: the file cannot be read, is damaged or of another kind, or its arrays do not fit its header.
     """
-    header, arrays, _ = read_weights(path, FORMAT, _OWNER)
+    _, header, arrays, _ = read_weights(path, FORMAT, _OWNER)
     try:
-        section, card = {name: header[name] for name in ("representation", "vocoder")}, header["card"]
+        representation, card = current_settings(header["representation"]), header["card"]
+        section = {"representation": representation, "vocoder": header["vocoder"]}
         if type(card) is not dict:
             raise ValueError("the card is of another type")
     except (KeyError, ValueError) as error:
@@ -207,7 +163,7 @@ def read_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
 
 
 def section_of(vocoder: Vocoder) -> dict[str, Any]:
-    """The sections `representation` and `vocoder` that build it again; as JSON can hold them."""
+    """The sections `representation` and `vocoder` that build it again; can be written as JSON."""
     kind = next(kind for kind, network in VOCODERS.items() if network is type(vocoder.network))
     fields = [f.name for f in dataclasses.fields(vocoder.network) if f.name not in ("parent", "name")]
     settings = {name: getattr(vocoder.network, name) for name in fields}

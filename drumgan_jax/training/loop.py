@@ -19,7 +19,6 @@ from drumgan_jax.data.batches import DevicePrefetch, batches
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.runs import settings as sections
 from drumgan_jax.runs.checkpoints import Checkpoints
-from drumgan_jax.runs.load import keep_vocoder
 from drumgan_jax.runs.metrics import hours_run, read_metrics, training_clock
 from drumgan_jax.runs.settings import EvaluationSettings
 from drumgan_jax.training import run
@@ -81,7 +80,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
     run_dir = Path(workdir).absolute()
     frozen = run.freeze(config, dataset, run_dir)
     run.check(run_dir, frozen)
-    frozen = keep_vocoder(frozen, run_dir, write=first)
+    frozen = run.keep_files(frozen, run_dir, write=first)
     if first:
         run.claim(run_dir, frozen)
 

@@ -1,32 +1,27 @@
 """The run directory's config: frozen, complete, and what may change when a run goes on."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
+from drumgan_jax.core import distributed
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import Dataset
-from drumgan_jax.runs.config import (
-    CHECKPOINTS,
-    CONFIG_NAME,
-    VOCODER_NAME,
-    complete_steps,
-    read_config,
-    vocoder_of,
-    with_vocoder_at,
-)
+from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, complete_steps, read_config
+from drumgan_jax.runs.load import load_vocoder
+from drumgan_jax.systems.decoders import keep_decoder, relative
 from drumgan_jax.systems.feature_networks import described
+from drumgan_jax.systems.formats import current_config
 
-# What a run may be resumed with other values of; everything else is its identity. Of what a task.step names a run
-# keeps its own copy, and that is what it goes on with.
+# A run may be resumed with other values of these; everything else is its identity. Of a generator's checkpoint
+# (task.step), a run keeps its own copy and goes on with that.
 FREE = (
     "train.total_images",
     "task.step",
-    "representation.vocoder",
+    "decoder",
     "logging",
     "checkpoint",
     "evaluation",
@@ -38,19 +33,20 @@ FREE = (
 def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = None) -> dict[str, Any]:
     """The config as the run directory keeps it.
 
-    The representation has the data set's statistics, `labels` are the data set's classes, in order, and `features` the
-    layouts and hashes of the frozen networks.
+    The representation has the data set's mean and std, `labels` are the data set's classes in order, and
+    `feature_networks` has the layouts and hashes of the frozen networks.
 
     Args:
         config: all sections.
-        dataset: that it is trained on.
-        run_dir: the run directory; what its config says of frozen networks needs no file of theirs any more.
+        dataset: the training data.
+        run_dir: the run directory; the frozen networks that its config describes need no file any more.
 
     Raises:
         BadInput: the data set has another representation than the config, or the weights of a frozen network are not
             here or not those that the config names.
     """
-    frozen: dict[str, Any] = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
+    plain = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
+    frozen = current_config(plain)
     representation, stored = build_representation(frozen["representation"]), settings_of(dataset.representation)
     others = differences(representation, dataset.representation)
     if others:
@@ -58,7 +54,6 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
             f"{dataset.directory} was prepared with another representation: the config's differs in "
             f"{', '.join(others)}; prepare it with this config, or train with that one's."
         )
-    # How phases are found in decoding is the config's to say; only the statistics are the data set's.
     statistics = {name: stored[name] for name in ("mean", "std") if name in stored}
     frozen["representation"] = settings_of(representation) | statistics
     frozen["labels"] = list(dataset.label_names)
@@ -67,6 +62,25 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
         before = read_config(run_dir).get("feature_networks") if run_dir is not None and begun else None
         frozen["feature_networks"] = described(frozen["feature_networks"], before)
     return frozen
+
+
+def keep_files(frozen: Mapping[str, Any], run_dir: Path, write: bool) -> dict[str, Any]:
+    """A frozen config whose decoder needs no file outside the run directory: its vocoder is copied there.
+
+    Args:
+        frozen: from `freeze`.
+        run_dir: the run directory.
+        write: whether this process writes; the others wait for it.
+
+    Raises:
+        BadInput: the vocoder cannot be read, or has another mel scale, or the copy cannot be written.
+    """
+    if not frozen.get("decoder"):
+        return dict(frozen)
+    representation = build_representation(frozen["representation"])
+    kept = keep_decoder(frozen["decoder"], representation, run_dir, load_vocoder, write)
+    distributed.meet("decoder")
+    return {**frozen, "decoder": kept}
 
 
 def check(run_dir: Path, frozen: dict[str, Any]) -> None:
@@ -91,8 +105,8 @@ def claim(run_dir: Path, frozen: dict[str, Any]) -> None:
         BadInput: it cannot be written.
     """
     path = run_dir / CONFIG_NAME
-    if vocoder_of(frozen) == os.fspath(run_dir / VOCODER_NAME):
-        frozen = with_vocoder_at(frozen, VOCODER_NAME)
+    if "decoder" in frozen:
+        frozen = {**frozen, "decoder": relative(frozen["decoder"], run_dir)}
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

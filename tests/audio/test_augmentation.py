@@ -22,7 +22,8 @@ def augmented(
 ) -> np.ndarray:
     chosen = Augmentation(**{name: getattr(NOTHING, name) for name in FIELDS} | changes)
     # Not compiled as a whole: every choice would be compiled anew.
-    return np.asarray(chosen(jnp.asarray(waveforms), front_end, jax.random.key(seed)))
+    keys = jax.vmap(lambda row: jax.random.fold_in(jax.random.key(seed), row))(jnp.arange(len(waveforms)))
+    return np.asarray(chosen(jnp.asarray(waveforms), front_end, keys))
 
 
 FIELDS = ("gain_db", "shift", "band_limit", "lowest_band_limit", "equalizer_db", "mask_bands", "mask_frames")
@@ -105,5 +106,5 @@ def test_decibels_are_the_same_where_bands_are_log10_of_magnitudes() -> None:
 def test_unfit_values_are_told_in_a_sentence() -> None:
     with pytest.raises(BadInput, match=r"augmentation.gain_db is -1"):
         Augmentation(gain_db=-1)
-    with pytest.raises(BadInput, match="a probability, at most 1"):
+    with pytest.raises(BadInput, match="it must be a number from 0 to 1"):
         Augmentation(band_limit=1.5)

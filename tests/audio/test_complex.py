@@ -28,8 +28,8 @@ def as_complex(x) -> np.ndarray:
 @pytest.mark.parametrize("settings", [{}, {"compression": 0.4}, {"centred": True}, BOTH])
 def test_the_round_trip_is_exact(settings: dict) -> None:
     representation, waveform = built(**settings), noise()
-    plain = built().decode(built().encode(waveform), jax.random.key(0))
-    decoded = representation.decode(representation.encode(waveform), jax.random.key(0))
+    plain = built().invert(built().encode(waveform))
+    decoded = representation.invert(representation.encode(waveform))
     np.testing.assert_allclose(decoded, plain, atol=2e-5)
 
 
@@ -52,7 +52,7 @@ def test_silence_is_silence_and_has_a_gradient() -> None:
     representation = built(**BOTH)
     silence = jnp.zeros((1, representation.num_samples))
     np.testing.assert_array_equal(representation.encode(silence), 0.0)
-    gradient = jax.grad(lambda x: jnp.sum(jnp.square(representation.decode(x, jax.random.key(0)))))
+    gradient = jax.grad(lambda x: jnp.sum(jnp.square(representation.invert(x))))
     assert np.isfinite(gradient(jnp.zeros((1, *representation.shape)))).all()
 
 

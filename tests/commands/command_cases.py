@@ -20,9 +20,10 @@ from absl import flags
 
 from drumgan_jax import cli
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.weight_file import variables_digest
 from drumgan_jax.runs.checkpoints import Checkpoints
 from drumgan_jax.systems.encoder import build_encoder
-from drumgan_jax.systems.gan import build_gan, variables_digest
+from drumgan_jax.systems.gan import build_gan
 
 # Whose modules define a verb's flags.
 ROOMS = ("drumgan_jax.commands.", "drumgan_jax.data_pipelines.")
@@ -38,10 +39,10 @@ CONFIG: dict[str, Any] = {
         "n_fft": 32,
         "hop_length": 32,
         "num_frames": 32,
-        "griffin_lim_iterations": 2,
         "mean": -2.0,
         "std": 1.5,
     },
+    "decoder": {"kind": "griffin_lim", "iterations": 2},
     "generator": {
         "kind": "stylegan2",
         "base": (8, 16),

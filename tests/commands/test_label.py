@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import pytest
 from command_cases import drumgan, write_run
-from drumgan_jax.configs import splice_loops
-from drumgan_jax.data_pipelines.prepare import prepare
 
+from drumgan_jax.configs import splice_loops
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.soft_labels import read_soft_labels, write_soft_labels
+from drumgan_jax.data_pipelines.prepare import prepare
 from drumgan_jax.systems.classifier import build_classifier
 
 

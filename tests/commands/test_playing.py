@@ -11,8 +11,9 @@ from command_cases import CLASSES, drumgan, verb_alone
 from PIL import Image
 
 from drumgan_jax.commands.sounds import cuts
-from drumgan_jax.play.instrument import Instrument, load
-from drumgan_jax.play.packed import read_instrument
+from drumgan_jax.core.weight_file import read_weights
+from drumgan_jax.play.instrument import Instrument
+from drumgan_jax.play.load import FORMAT, load
 
 SAMPLES = 992
 RATE = 8000
@@ -74,11 +75,12 @@ def test_generate_with_soft_labels_and_noise_gain_and_again_from_w(run: Path, tm
 
 
 def test_pack_makes_one_file_that_plays(packed: Path, tmp_path: Path) -> None:
-    instrument = read_instrument(packed)
+    instrument = load(packed)
     assert instrument.label_names == CLASSES
     assert instrument.encoding is not None
-    assert instrument.card["encoder"] is True
-    assert (instrument.card["step"], instrument.card["images"]) == (6, 48)
+    card = read_weights(packed, FORMAT, "an instrument").header["card"]
+    assert (card["encoder"], card["vocoder"]) == (True, False)
+    assert (card["step"], card["images"]) == (6, 48)
     assert "1 sounds" in drumgan("generate", f"--run={packed}", f"--out={tmp_path}", "--count=1", "--nonoise")
     said = drumgan("evaluate", f"--run={packed}", status=2)
     assert "give a data set with --data" in said

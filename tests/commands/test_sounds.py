@@ -20,7 +20,8 @@ from drumgan_jax.commands.sounds import (
 )
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents.recordings import CutWarning
-from drumgan_jax.play.instrument import Instrument, Latents, load
+from drumgan_jax.play.instrument import Instrument, Latents
+from drumgan_jax.play.load import load
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from types import ModuleType
 
 import jax
 import pytest
-from drumgan_jax.data_pipelines.conditioning import build_preparation
-from drumgan_jax.data_pipelines.slicing import build_slicing
 from ml_collections import ConfigDict
 
 from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.data_pipelines.conditioning import build_preparation
+from drumgan_jax.data_pipelines.slicing import build_slicing
 from drumgan_jax.systems.gan import build_gan
 from drumgan_jax.training.tasks import build_task
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import jax
 import pytest
-from drumgan_jax.configs import drum_classifier
-from drumgan_jax.data_pipelines.conditioning import build_preparation
-from drumgan_jax.data_pipelines.slicing import build_slicing
 
+from drumgan_jax.configs import drum_classifier
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.core.settings import read_section
+from drumgan_jax.data_pipelines.conditioning import build_preparation
+from drumgan_jax.data_pipelines.slicing import build_slicing
 from drumgan_jax.runs.settings import CheckpointSettings, EvaluationSettings, LoggingSettings
 from drumgan_jax.training.tasks import build_task
 
@@ -23,7 +23,7 @@ def test_every_section_becomes_its_part(variant: str) -> None:
     shape, least, most = VARIANTS[variant]
     values: dict[str, Any] = {**config.to_dict(), "labels": list(config.preparation.labels)}
     task: Any = build_task(values, make_mesh())
-    assert task._classifier.front_end.shape == shape
+    assert task.classifier.front_end.shape == shape
     assert least < sum(leaf.size for leaf in jax.tree.leaves(task.shapes.ema["params"])) / 1000 < most
     build_slicing(config.slicing)
     assert build_preparation(config.preparation).labels == ("kick", "snare", "cymbal")

@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 import pytest
-from drumgan_jax.configs import drumgan_vst, drumgan_vst_encoder, style_drumsynth, style_drumsynth_encoder
 
+from drumgan_jax.configs import drumgan_vst, drumgan_vst_encoder, style_drumsynth, style_drumsynth_encoder
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.runs.settings import (
     AdamSettings,

@@ -8,16 +8,16 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from drumgan_jax.configs import loop_classifier, pjloopgan
-from drumgan_jax.data_pipelines.conditioning import build_preparation
-from drumgan_jax.data_pipelines.prepare import prepare
-from drumgan_jax.data_pipelines.slicing import Bar, build_slicing
 
 from drumgan_jax.audio.representations import build_representation, differences
 from drumgan_jax.commands.pack import pack
+from drumgan_jax.configs import loop_classifier, pjloopgan
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.data.patterns import GENRES
+from drumgan_jax.data_pipelines.conditioning import build_preparation
+from drumgan_jax.data_pipelines.prepare import prepare
+from drumgan_jax.data_pipelines.slicing import Bar, build_slicing
 from drumgan_jax.runs.settings import CheckpointSettings, EvaluationSettings, LoggingSettings
 from drumgan_jax.systems.classifier import load_classifier
 from drumgan_jax.training.loop import train
@@ -33,7 +33,7 @@ def test_every_section_becomes_its_part(variant: str) -> None:
     shape, least, most = VARIANTS[variant]
     values: dict[str, Any] = {**config.to_dict(), "labels": list(GENRES)}
     task: Any = build_task(values, make_mesh())
-    front_end = task._classifier.front_end
+    front_end = task.classifier.front_end
     assert front_end.shape == shape
     assert least < sum(leaf.size for leaf in jax.tree.leaves(task.shapes.ema["params"])) / 1000 < most
     assert build_slicing(config.slicing) == Bar(tempo=120.0)

@@ -2,12 +2,12 @@
 
 import jax
 import pytest
-from drumgan_jax.configs import melgan, pjloopgan
-from drumgan_jax.data_pipelines.conditioning import build_preparation
-from drumgan_jax.data_pipelines.slicing import build_slicing
 
 from drumgan_jax.audio.representations import build_representation, differences
+from drumgan_jax.configs import melgan, pjloopgan
 from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.data_pipelines.conditioning import build_preparation
+from drumgan_jax.data_pipelines.slicing import build_slicing
 from drumgan_jax.systems.vocoder import build_vocoder, check_fits
 from drumgan_jax.training.tasks import build_task
 

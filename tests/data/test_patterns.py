@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from drumgan_jax.data_pipelines import synthetic
 
 from drumgan_jax.data import patterns as sequencing
 from drumgan_jax.data.patterns import GENRES, SAMPLE_RATE, VOICES, Stroke, mix, play, strokes, tempo_of
+from drumgan_jax.data_pipelines import synthetic
 
 # By genre: steps that every bar has a kick on, steps that none has one on; the same of snares and claps struck hard.
 PLACES = {

@@ -5,11 +5,11 @@
 
 import numpy as np
 import pytest
-from drumgan_jax.data_pipelines import stretch, synthetic
-from drumgan_jax.data_pipelines.beats import find_beats, loop_grid
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.patterns import GENRES
+from drumgan_jax.data_pipelines import stretch, synthetic
+from drumgan_jax.data_pipelines.beats import find_beats, loop_grid
 
 RATE = synthetic.SAMPLE_RATE
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from drumgan_jax.data_pipelines.conditioning import Preparation, build_preparation, condition, to_mono
-from drumgan_jax.data_pipelines.moments import Moments, merge_all
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumgan_jax.audio.files import Audio
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data_pipelines.conditioning import Preparation, build_preparation, condition, to_mono
+from drumgan_jax.data_pipelines.moments import Moments, merge_all
 
 RATE = 22050
 

@@ -6,13 +6,13 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
-from drumgan_jax.data_pipelines import kits, sources, synthetic
-from drumgan_jax.data_pipelines.prepare import prepare
-from drumgan_jax.data_pipelines.sources import list_items, read_item
 from ml_collections import ConfigDict
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.patterns import GENRES
+from drumgan_jax.data_pipelines import kits, sources, synthetic
+from drumgan_jax.data_pipelines.prepare import prepare
+from drumgan_jax.data_pipelines.sources import list_items, read_item
 
 # TFDS asks protobuf for a field's label when it reads what it wrote.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")

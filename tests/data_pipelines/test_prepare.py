@@ -16,15 +16,15 @@ import psutil
 import pytest
 import soundfile
 import tensorflow_datasets as tfds
-from drumgan_jax.data_pipelines import prepare as prepare_module
-from drumgan_jax.data_pipelines import synthetic
-from drumgan_jax.data_pipelines.prepare import prepare, summary
 from ml_collections import ConfigDict
 
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.records import RecordSource, frame_record
+from drumgan_jax.data_pipelines import prepare as prepare_module
+from drumgan_jax.data_pipelines import synthetic
+from drumgan_jax.data_pipelines.prepare import prepare, summary
 
 # TFDS asks protobuf for a field's label when it reads what it wrote.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")

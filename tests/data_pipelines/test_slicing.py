@@ -4,14 +4,14 @@ import re
 
 import numpy as np
 import pytest
-from drumgan_jax.data_pipelines import synthetic
-from drumgan_jax.data_pipelines.conditioning import to_mono
-from drumgan_jax.data_pipelines.slicing import SLICINGS, Bar, Loop, Mix, OneShot, Skip, Slice, build_slicing
-from drumgan_jax.data_pipelines.sources import list_items, read_item
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data_pipelines import synthetic
+from drumgan_jax.data_pipelines.conditioning import to_mono
+from drumgan_jax.data_pipelines.slicing import SLICINGS, Bar, Loop, Mix, OneShot, Skip, Slice, build_slicing
+from drumgan_jax.data_pipelines.sources import list_items, read_item
 
 RATE = 8000
 

@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
+
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines import synthetic
 from drumgan_jax.data_pipelines.conditioning import Preparation
 from drumgan_jax.data_pipelines.sources import Item, list_items, read_item
 from drumgan_jax.data_pipelines.splits import assign_splits, group_of
-
-from drumgan_jax.core.errors import BadInput
 
 
 def write(path, seconds=0.1, rate=22050, channels=1):

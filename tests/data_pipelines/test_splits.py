@@ -1,11 +1,11 @@
 """Splits given by the names of sources."""
 
 import pytest
+
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines.conditioning import Preparation
 from drumgan_jax.data_pipelines.sources import Item
 from drumgan_jax.data_pipelines.splits import assign_splits
-
-from drumgan_jax.core.errors import BadInput
 
 ITEMS = [Item(f"{i}.wav", f"{i}.wav", f"source {i % 3}", "kick") for i in range(9)]
 

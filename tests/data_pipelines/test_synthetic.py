@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from drumgan_jax.data_pipelines import synthetic
 
 

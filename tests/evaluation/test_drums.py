@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+
+from drumgan_jax.audio.files import read_audio
 from drumgan_jax.configs import drum_classifier
 from drumgan_jax.data_pipelines import synthetic
 from drumgan_jax.data_pipelines.conditioning import build_preparation, condition, to_mono
 from drumgan_jax.data_pipelines.slicing import Slice, build_slicing
-
-from drumgan_jax.audio.files import read_audio
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier
 from drumgan_jax.systems.classifier import load_classifier

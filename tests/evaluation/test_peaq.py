@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drumgan_jax.data_pipelines.synthetic import bars, one_shot
 
 from drumgan_jax.audio.files import read_audio
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data_pipelines.synthetic import bars, one_shot
 from drumgan_jax.evaluation.peaq import peaq
 from drumgan_jax.evaluation.peaq.model import LEAD_IN
 from drumgan_jax.evaluation.peaq.network import LOWEST, VARIABLES, grade

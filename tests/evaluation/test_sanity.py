@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from drumgan_jax.data_pipelines.sources import list_items, read_item
 
 from drumgan_jax.audio.files import read_audio, resample
+from drumgan_jax.data_pipelines.sources import list_items, read_item
 from drumgan_jax.evaluation.collecting import Embeddings, Sound, Stream
 from drumgan_jax.evaluation.suite import Suite
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drumgan_jax.data_pipelines.conditioning import build_preparation, condition, to_mono
-from drumgan_jax.data_pipelines.slicing import build_slicing
 from instrument_cases import RATE, drum
 
 from drumgan_jax.audio.files import Audio
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data_pipelines.conditioning import build_preparation, condition, to_mono
+from drumgan_jax.data_pipelines.slicing import build_slicing
 from drumgan_jax.latents import recordings
 from drumgan_jax.latents.recordings import CutWarning, as_trained
 

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from drumgan_jax.launch import sweep
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.launch import sweep
 
 GRID = sweep.Grid("configs/x.py", {"a": {"seed": 1}, "b": {"seed": 2}, "c": {"seed": 3}})
 # A run that writes what a training would, and ends as the file `ends` in its folder says.

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from loss_contexts import judged, loss_context
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import DiscriminatorOutput
 from drumgan_jax.networks.stylegan2 import Discriminator, Generator
-from drumgan_jax.objectives.logistic import Logistic, path_length_regularizer, path_lengths, r1_regularizer
-from drumgan_jax.objectives.regularizer import Match
+from drumgan_jax.objectives.gradient_penalties import r1_regularizer
+from drumgan_jax.objectives.logistic import Logistic, path_length_regularizer, path_lengths
 
 
 def normal(seed, *shape):
@@ -18,12 +19,6 @@ def normal(seed, *shape):
 
 def float32(array):
     return jnp.asarray(array, jnp.float32)
-
-
-def match(**parts):
-    """A match of which only the given parts are used."""
-    unused = dict.fromkeys(("discriminate", "draw_ws", "synthesize", "real"))
-    return Match(**{**unused, **parts})
 
 
 def quadratic_critic(matrix):
@@ -38,7 +33,7 @@ def test_parity_19_r1():
     gradient = 2 * np.einsum("ftcd,bftd->bftc", matrix, x)
     expected = (gradient**2).sum(axis=(1, 2, 3)).mean()
     r1, _ = Logistic(r1_gamma=8.0).regularizers
-    given = match(discriminate=quadratic_critic(float32(matrix)), real=float32(x))
+    given = loss_context(discriminate=quadratic_critic(float32(matrix)), real=float32(x))
     loss, statistics, metrics = r1.function(given, {"path_length_mean": jnp.zeros(())}, jax.random.key(0))
     np.testing.assert_allclose(metrics["r1/penalty"], expected, rtol=1e-5)
     np.testing.assert_allclose(loss, expected * 8 / 2, rtol=1e-5)
@@ -50,7 +45,9 @@ def test_parity_19_r1_is_differentiable_by_the_critic():
     x, a = float32(normal(0, 3, 2, 4, 2)), 0.7
 
     def loss(a):
-        given = match(discriminate=lambda x: DiscriminatorOutput(logits=(a * jnp.sum(x**2, axis=(1, 2, 3)),)), real=x)
+        given = loss_context(
+            discriminate=lambda x: DiscriminatorOutput(logits=(a * jnp.sum(x**2, axis=(1, 2, 3)),)), real=x
+        )
         return r1_regularizer(2.0, given, {}, jax.random.key(0))[0]
 
     # The penalty is mean sum (2 a x)^2, so its derivative is 8 a mean sum x^2.
@@ -94,7 +91,7 @@ def test_parity_22_penalty_and_mean():
         def synthesize(ws, key):
             return scale * linear_generator(float32(jacobian))(ws, key)
 
-        given = match(draw_ws=draw_ws, synthesize=synthesize, real=jnp.zeros((6, 4, 6, 1)))
+        given = loss_context(draw_ws=draw_ws, synthesize=synthesize, real=jnp.zeros((6, 4, 6, 1)))
         loss, statistics, metrics = path_length_regularizer(
             2.0, 0.01, 2, given, {"path_length_mean": float32(old)}, key
         )
@@ -118,7 +115,7 @@ def test_parity_22_penalty_and_mean():
 
 def test_parity_22_the_kept_mean_is_detached():
     def kept(scale):
-        given = match(
+        given = loss_context(
             draw_ws=lambda key, number: jnp.ones((number, 2, 5)),
             synthesize=lambda ws, key: scale * ws[:, :, :, None].sum(axis=1, keepdims=True),
             real=jnp.zeros((4, 1, 5, 1)),
@@ -133,11 +130,11 @@ def test_parity_23_losses():
     real, fake = normal(0, 8), normal(1, 8)
     objective = Logistic(r1_gamma=1.0)
     given_real, given_fake = DiscriminatorOutput(logits=(float32(real),)), DiscriminatorOutput(logits=(float32(fake),))
-    loss, metrics = objective.discriminator_loss(given_real, given_fake, None)
+    loss, metrics = objective.discriminator_loss(judged(given_real, given_fake))
     np.testing.assert_allclose(loss, (np.log1p(np.exp(fake)) + np.log1p(np.exp(-real))).mean(), rtol=1e-6)
     np.testing.assert_allclose(metrics["score/real"], real.mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["score/fake"], fake.mean(), rtol=1e-5)
-    loss, metrics = objective.generator_loss(given_fake, None)
+    loss, metrics = objective.generator_loss(judged(None, given_fake))
     np.testing.assert_allclose(loss, np.log1p(np.exp(-fake)).mean(), rtol=1e-6)
     assert set(metrics) == {"score/fake"}
 
@@ -145,8 +142,8 @@ def test_parity_23_losses():
 def test_losses_are_finite_at_scores_that_overflow():
     far = DiscriminatorOutput(logits=(jnp.array([1e4, -1e4]),))
     objective = Logistic(r1_gamma=1.0)
-    np.testing.assert_allclose(objective.discriminator_loss(far, far, None)[0], 1e4)
-    np.testing.assert_allclose(objective.generator_loss(far, None)[0], 5e3)
+    np.testing.assert_allclose(objective.discriminator_loss(judged(far, far))[0], 1e4)
+    np.testing.assert_allclose(objective.generator_loss(judged(None, far))[0], 5e3)
 
 
 def test_weight_zero_leaves_a_regularizer_out():
@@ -185,7 +182,7 @@ def test_regularizers_through_the_networks_in_bfloat16():
         def draw_ws(key, number):
             return generator.apply(players["generator"], jax.random.normal(key, (number, 4)), None, method="map")
 
-        given = Match(
+        given = loss_context(
             discriminate=lambda x: discriminator.apply(players["discriminator"], x, None),
             draw_ws=draw_ws,
             synthesize=lambda ws, key: generator.apply(players["generator"], ws, key, method="synthesize"),

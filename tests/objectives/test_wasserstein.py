@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from loss_contexts import judged, loss_context
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import DiscriminatorOutput
-from drumgan_jax.objectives.regularizer import Match
+from drumgan_jax.core.settings import build_section
 from drumgan_jax.objectives.wasserstein import Wasserstein
 
 
@@ -19,16 +20,16 @@ def float32(array):
     return jnp.asarray(array, jnp.float32)
 
 
-def critique(scores, labels=None):
+def outputs(scores, labels=None):
     return DiscriminatorOutput(logits=(float32(scores),), labels=None if labels is None else float32(labels))
 
 
 def penalize(discriminate, real, fake, weight=10.0):
     """Loss and metrics of the gradient penalty, with a fixed key."""
     (penalty,) = Wasserstein(weight).regularizers
-    match = Match(discriminate, draw_ws=None, synthesize=None, real=float32(real), fake=float32(fake))
-    loss, statistics, metrics = penalty.function(match, {}, jax.random.key(3))
-    assert statistics == {}
+    context = loss_context(discriminate=discriminate, real=float32(real), fake=float32(fake))
+    loss, state, metrics = penalty.function(context, {}, jax.random.key(3))
+    assert state == {}
     return loss, metrics
 
 
@@ -110,11 +111,11 @@ def test_the_penalty_does_not_reach_the_generator():
 
 def test_losses_and_drift():
     real, fake = normal(0, 8), normal(1, 8)
-    loss, metrics = Wasserstein(drift_weight=0.1).discriminator_loss(critique(real), critique(fake), None)
+    loss, metrics = Wasserstein(drift_weight=0.1).discriminator_loss(judged(outputs(real), outputs(fake)))
     np.testing.assert_allclose(loss, fake.mean() - real.mean() + 0.1 * (real**2).mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["score/real"], real.mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["score/fake"], fake.mean(), rtol=1e-5)
-    loss, metrics = Wasserstein().generator_loss(critique(fake), None)
+    loss, metrics = Wasserstein().generator_loss(judged(None, outputs(fake)))
     np.testing.assert_allclose(loss, -fake.mean(), rtol=1e-5)
     assert set(metrics) == {"score/fake"}
     assert Wasserstein().initial_state() == {}
@@ -125,23 +126,23 @@ def test_label_errors_are_in_both_players_losses():
     real, fake, labels = normal(0, 4), normal(1, 4), np.random.default_rng(2).dirichlet(np.ones(3), 4)
     said_real, said_fake = normal(3, 4, 3), normal(4, 4, 3)
     objective, bare = Wasserstein(label_weight=2.0), Wasserstein()
-    given = critique(real, said_real), critique(fake, said_fake), float32(labels)
+    given = outputs(real, said_real), outputs(fake, said_fake), float32(labels)
     errors = ((said_real - labels) ** 2).mean(), ((said_fake - labels) ** 2).mean()
-    loss, metrics = objective.discriminator_loss(*given)
-    np.testing.assert_allclose(loss - bare.discriminator_loss(*given)[0], 2 * sum(errors), rtol=1e-5)
+    loss, metrics = objective.discriminator_loss(judged(*given))
+    np.testing.assert_allclose(loss - bare.discriminator_loss(judged(*given))[0], 2 * sum(errors), rtol=1e-5)
     np.testing.assert_allclose(metrics["loss/labels_real"], errors[0], rtol=1e-5)
     np.testing.assert_allclose(metrics["loss/labels_fake"], errors[1], rtol=1e-5)
-    loss, metrics = objective.generator_loss(*given[1:])
-    np.testing.assert_allclose(loss - bare.generator_loss(*given[1:])[0], 2 * errors[1], rtol=1e-5)
+    loss, metrics = objective.generator_loss(judged(*given))
+    np.testing.assert_allclose(loss - bare.generator_loss(judged(*given))[0], 2 * errors[1], rtol=1e-5)
     np.testing.assert_allclose(metrics["loss/labels_fake"], errors[1], rtol=1e-5)
 
 
 def test_labels_must_be_there_and_predicted():
-    scores = critique(normal(0, 4))
+    scores = outputs(normal(0, 4))
     with pytest.raises(BadInput, match="not conditional"):
-        Wasserstein(label_weight=1.0).generator_loss(scores, None)
+        Wasserstein(label_weight=1.0).generator_loss(judged(scores, scores))
     with pytest.raises(BadInput, match="predicts no labels"):
-        Wasserstein(label_weight=1.0).discriminator_loss(scores, scores, jnp.zeros((4, 3)))
+        Wasserstein(label_weight=1.0).discriminator_loss(judged(scores, scores, jnp.zeros((4, 3))))
 
 
 def test_weight_zero_leaves_the_penalty_out():
@@ -150,10 +151,15 @@ def test_weight_zero_leaves_the_penalty_out():
     assert Wasserstein(penalty_weight=0.0).regularizers == ()
 
 
-def test_the_penalty_without_generated_examples_is_refused():
-    (penalty,) = Wasserstein().regularizers
-    with pytest.raises(BadInput, match="needs generated examples"):
-        penalty.function(Match(critique, None, None, real=float32(REAL)), {}, jax.random.key(0))
+def test_weights_may_be_schedules():
+    objective = build_section(
+        Wasserstein, {"drift_weight": {"kind": "linear", "start": 0.1, "end": 0.3, "images": 100}}, "objective"
+    )
+    real, fake = normal(0, 8), normal(1, 8)
+    for images, weight in ((0, 0.1), (50, 0.2), (500, 0.3)):
+        context = judged(outputs(real), outputs(fake), images=jnp.int32(images))
+        loss, _ = objective.discriminator_loss(context)
+        np.testing.assert_allclose(loss, fake.mean() - real.mean() + weight * (real**2).mean(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["penalty_weight", "drift_weight", "label_weight"])

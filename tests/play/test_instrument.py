@@ -14,7 +14,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents.inversion import Inversion
-from drumgan_jax.play.instrument import BATCH, Instrument, Latents, load
+from drumgan_jax.play.instrument import BATCH, Instrument, Latents
+from drumgan_jax.play.load import load
 from drumgan_jax.systems.encoder import Encoder, Encoding, build_encoder
 
 
@@ -194,7 +195,7 @@ def test_components_are_kept_in_the_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert absent.components(num_samples=300).num_samples == 300
     # With other parameters it has other components, though what is at hand is shared.
     params = jax.tree.map(lambda leaf: 2 * leaf, absent.variables["params"])
-    other = dataclasses.replace(absent, variables={**absent.variables, "params": params})
+    other = dataclasses.replace(absent, variables={**absent.variables, "params": params}, model="other")
     assert not np.array_equal(other.components(num_samples=300).mean, first.mean)
 
 
@@ -212,7 +213,7 @@ class Pooled(nn.Module):
 def test_encode_brings_a_recording_to_latents(parts: dict) -> None:
     made = make_instrument(parts)
     encoder = Encoder(view=jnp.abs, network=Pooled(made.gan.generator.w_dim), shape=made.gan.representation.shape)
-    instrument = dataclasses.replace(made, packed=Encoding(encoder, {}, encoder.init(jax.random.key(2))))
+    instrument = dataclasses.replace(made, own_encoding=Encoding(encoder, {}, encoder.init(jax.random.key(2))))
     latents = instrument.encode(drum(), RATE)
     assert latents.ws.shape == (1, made.gan.generator.num_ws, made.gan.generator.w_dim)
     assert (latents.z is None) == (parts is STYLED)

@@ -11,8 +11,9 @@ import pytest
 from instrument_cases import CLASSES, GROWING, RATE, STYLED, drum, make_instrument
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.play.instrument import Instrument, load
-from drumgan_jax.play.packed import read_instrument, save_instrument
+from drumgan_jax.core.weight_file import read_weights
+from drumgan_jax.play.instrument import Instrument
+from drumgan_jax.play.load import FORMAT, load, save_instrument
 from drumgan_jax.systems.encoder import Encoding, build_encoder
 
 SECTION = {"kind": "convolution", "view": {"kind": "thresholded"}, "channels": [4, 4], "dense": [8]}
@@ -23,7 +24,7 @@ def with_encoder(instrument: Instrument) -> Instrument:
     """The instrument with a random encoder, and few components to find."""
     encoder = build_encoder({"encoder": SECTION}, instrument.gan, len(CLASSES))
     encoding = Encoding(encoder, SECTION, jax.jit(encoder.init)(jax.random.key(1)))
-    return dataclasses.replace(instrument, packed=encoding)
+    return dataclasses.replace(instrument, own_encoding=encoding)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_a_packed_instrument_plays_encodes_and_edits(instrument: Instrument, pat
     packed = load(path)
     assert (packed.step, packed.label_names, packed.gan.stage) == (15, CLASSES, 1)
     assert packed.model != instrument.model
-    assert read_instrument(path).card == CARD
+    assert read_weights(path, FORMAT, "an instrument").header["card"] == CARD
     assert "data" not in packed.config
     np.testing.assert_array_equal(packed.components(3).directions, instrument.components(3).directions)
     assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(packed.variables))
@@ -82,10 +83,10 @@ def test_steps_that_a_packed_instrument_has_not_are_told(path: Path) -> None:
 
 
 def test_without_a_packaged_model_that_is_told(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drumgan_jax.play.instrument.SHIPPED", tmp_path / "absent.npz")
+    monkeypatch.setattr("drumgan_jax.play.load.SHIPPED", tmp_path / "absent.npz")
     with pytest.raises(BadInput, match="no packaged model"):
         load()
-    monkeypatch.setattr("drumgan_jax.play.instrument.SHIPPED", path)
+    monkeypatch.setattr("drumgan_jax.play.load.SHIPPED", path)
     assert load().step == 15
 
 
@@ -106,13 +107,13 @@ def test_files_that_are_no_instrument_are_refused(path: Path, tmp_path: Path) ->
         load(out)
     with pytest.raises(BadInput, match="cannot be opened"):
         load(tmp_path / "absent.npz")
-    config = read_instrument(path).config
+    config = read_weights(path, FORMAT, "an instrument").header["config"]
     for header, arrays, match in (
         ({"format": "drumgan classifier 1"}, {}, "the file of a drumgan classifier; give that of a drumgan instrument"),
         ({"format": "drumgan instrument 0"}, {}, "is of format 'drumgan instrument 0'"),
         ({"step": "x"}, {}, "is no instrument's file"),
-        ({}, {"components__mean": None}, "is no instrument's file"),
-        ({}, {"components__mean": np.zeros(3)}, "is no instrument's file"),
+        ({}, {"components__mean": None}, "its principal components are damaged"),
+        ({}, {"components__mean": np.zeros(3)}, "its principal components are damaged"),
         ({"labels": ["kick"]}, {}, "does not fit this version"),
         ({"config": {**config, "generator": {"kind": "other"}}}, {}, "config.generator.kind is 'other'"),
         ({"config": {}}, {}, "does not fit this version"),
@@ -131,7 +132,7 @@ def test_weights_that_are_not_finite_are_not_written(instrument: Instrument, tmp
         save_instrument(tmp_path / "broken.npz", broken, {})
     encoding = instrument.encoding
     odd = jax.tree.map(lambda leaf: leaf[..., None], encoding.variables)
-    other = dataclasses.replace(instrument, packed=encoding._replace(variables=odd))
+    other = dataclasses.replace(instrument, own_encoding=encoding._replace(variables=odd))
     with pytest.raises(BadInput, match=r"encoder/\S+ is float32.*, where the network has"):
         save_instrument(tmp_path / "broken.npz", other, {})
     components = instrument.components()

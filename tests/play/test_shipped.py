@@ -10,7 +10,8 @@ from scipy.special import softmax
 
 from drumgan_jax.audio.files import resample
 from drumgan_jax.evaluation.embedders import build_embedder
-from drumgan_jax.play.instrument import SHIPPED, Instrument, load
+from drumgan_jax.play.instrument import Instrument
+from drumgan_jax.play.load import SHIPPED, load
 
 SOUNDS = 48
 

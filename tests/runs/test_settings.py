@@ -4,8 +4,8 @@ import pytest
 from training_cases import tiny_config
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.runs import settings
 from drumgan_jax.core.settings import read_section, read_seed
+from drumgan_jax.runs import settings
 
 SECTIONS = {
     "train": settings.TrainSettings,
@@ -43,7 +43,12 @@ def test_sections_are_read(tmp_path):
         ("evaluation", "patience", -1, r"config\.evaluation\.patience is -1"),
         ("evaluation", "num_samples", True, r"config\.evaluation\.num_samples is True"),
         ("optimizer.generator", "learning_rate", 0.0, r"config\.optimizer\.generator\.learning_rate is 0\.0"),
-        ("optimizer.generator", "beta1", 1.0, r"config\.optimizer\.generator\.beta1 is 1\.0; it must be below 1"),
+        (
+            "optimizer.generator",
+            "beta1",
+            1.0,
+            r"\.beta1 is 1\.0; it must be a number from 0 and below 1",
+        ),
         ("optimizer.generator", "beta2", -0.1, r"config\.optimizer\.generator\.beta2 is -0\.1"),
         ("optimizer.generator", "momentum", 0.9, r"config\.optimizer\.generator has no setting momentum; it has"),
     ],

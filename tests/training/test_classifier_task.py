@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from drumgan_jax.configs import drum_classifier
 from jax.sharding import Mesh
 from training_cases import LABELS, mesh_of, write_dataset
 
 from drumgan_jax.commands.pack import describe, pack
+from drumgan_jax.configs import drum_classifier
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset

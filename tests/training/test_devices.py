@@ -33,7 +33,7 @@ def recording(config, devices):
             rows = multihost_utils.process_allgather(batch["x"], tiled=True)
             seen.append(rows.astype(np.float64).sum((1, 2, 3)).tolist())
         return step(state, batch, number)
-    task.step = recorded
+    object.__setattr__(task, "step", recorded)  # tasks are frozen
     return task
 
 loop.build_task = recording

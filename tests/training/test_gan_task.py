@@ -11,11 +11,14 @@ from training_cases import LABELS, REPRESENTATION, tiny_config
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
+from drumgan_jax.latents.latents import Sounds
+from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.training.tasks.gan import build_gan_task
 
 BATCH = 8
 STEPS = 7
 HALF_LIFE, RAMPUP = 100, 0.5
+SOUNDS = Sounds(np.zeros((5, 8), np.float32), 8000, None)
 
 
 class Adam:
@@ -150,24 +153,27 @@ def test_conditional_needs_labels(tmp_path):
         build_gan_task(config, make_mesh())
 
 
-def test_sampled_sounds_have_the_labels_that_are_given(tmp_path):
-    """Row by row, beginning again after the last, whatever chunks the sounds are made in."""
+def test_the_moving_average_plays_as_an_instrument(tmp_path):
+    """The sounds of a seed are the same in any batch; a summary has those of the first seeds."""
+    task = build_toy_task(toy_config(tmp_path, gain=1.0), make_mesh())
+    state = task.init()
+    instrument = task.instrument(state)
+    sounds = instrument.sample(range(13)).waveforms
+    assert sounds.shape == (13, build_representation(REPRESENTATION).num_samples)
+    np.testing.assert_allclose(instrument.sample(range(8, 13)).waveforms, sounds[8:], atol=1e-6)
+    np.testing.assert_allclose(
+        task.summarize(state).waveforms, sounds[: len(task.summarize(state).waveforms)], atol=1e-6
+    )
+
+
+def test_summaries_have_labels_in_turns(tmp_path, monkeypatch):
     config = tiny_config(tmp_path).to_dict()
     config["representation"].update(mean=-4.0, std=2.0)
     config["labels"] = list(LABELS)
+    config["logging"]["num_samples"] = 5
     task = build_gan_task(config, make_mesh())
-    seen = []
-    task._render = lambda ema, start, labels, *_: seen.extend(labels.argmax(axis=1)) or np.zeros((len(labels), 1))
-    task.sample(dataclasses.replace(task.shapes, step=np.int32(0)), 5, 20, np.eye(3, dtype=np.float32)[[0, 0, 1, 2, 1]])
-    assert seen[:20] == [[0, 0, 1, 2, 1][item % 5] for item in range(5, 25)]
-
-
-def test_samples_are_the_same_at_each_call(tmp_path):
-    task = build_toy_task(toy_config(tmp_path, gain=1.0), make_mesh())
-    state = task.init()
-    labels = np.zeros((1, 0), np.float32)
-    sounds = task.sample(state, 0, 13, labels)
-    assert sounds.shape == (13, build_representation(REPRESENTATION).num_samples)
-    np.testing.assert_array_equal(sounds, task.sample(state, 0, 13, labels))
-    np.testing.assert_array_equal(sounds[BATCH:], task.sample(state, BATCH, 13 - BATCH, labels))
-    assert np.abs(sounds[:BATCH] - task.summarize(state).waveforms[:1]).max() > 0
+    asked = []
+    monkeypatch.setattr(Instrument, "sample", lambda self, seeds, labels: asked.append((list(seeds), labels)) or SOUNDS)
+    task.summarize(dataclasses.replace(task.shapes, step=np.int32(0), ema={}))
+    assert asked[0][0] == [0, 1, 2, 3, 4]
+    assert asked[0][1].argmax(axis=1).tolist() == [0, 1, 2, 0, 1]

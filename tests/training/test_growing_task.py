@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from drumgan_jax.configs import drumgan_vst
 from test_gan_task import toy_config
 from toy_gan import build_toy_task
 
+from drumgan_jax.configs import drumgan_vst
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.runs.settings import AdamSettings
-from drumgan_jax.training.averages import lazy_adam, modulewise
-from drumgan_jax.training.tasks.gan import GanTask, build_gan_task
+from drumgan_jax.training.optimization import Player
+from drumgan_jax.training.tasks.gan import GanTask, GanTaskSettings, build_gan_task
 
 BATCH, LABELS = 8, 3
 # Stages of 2 and 4 steps, then the last; each fades in over its first half.
@@ -40,7 +40,7 @@ def task() -> GanTask:
 
 def batch(task: GanTask, seed: int) -> Mapping[str, jax.Array]:
     keys = jax.random.split(jax.random.key(seed))
-    x = jax.random.normal(keys[0], (BATCH, *task._gan.representation.shape))
+    x = jax.random.normal(keys[0], (BATCH, *task.gan.representation.shape))
     return {"x": x, "soft_labels": jax.nn.softmax(jax.random.normal(keys[1], (BATCH, LABELS)))}
 
 
@@ -93,32 +93,30 @@ def test_a_stage_trains_its_own_modules_and_leaves_the_others(task: GanTask) -> 
     state, _ = run(task, state, 2, 4)
     assert changed(at_2.generator, state.generator) == {"blocks_0", "outputs_0", "blocks_1", "outputs_1"}
     assert changed(at_2.discriminator, state.discriminator) == {"inputs_0", "inputs_1", "blocks_1", *base}
-    assert task.sample(state, 0, 3, np.eye(3, dtype=np.float32)).shape == (3, task._gan.representation.num_samples)
+    sounds = task.instrument(state).sample(range(3), labels=np.eye(3))
+    assert sounds.waveforms.shape == (3, task.gan.representation.num_samples)
 
 
 def test_new_modules_begin_with_a_fresh_adam() -> None:
-    """Against one Adam for each module, begun when the module has its first gradient."""
-    adam = lazy_adam(AdamSettings(0.1, 0.5, 0.9), ())
-    ours = modulewise(adam)
+    """The first step of Adam is the learning rate, whatever the gradient; the second of a growing gradient is not."""
+    player = Player("toy", AdamSettings(0.1, 0.5, 0.9))
     params = {"old": jnp.ones(2), "new": {"a": jnp.ones(3)}}
-    state = ours.init(params)
-    _, state = ours.update({"old": jnp.ones(2)}, state, params)
+    moments, images = player.init(params), jnp.int32(0)
+    after, moments, _ = player.descend(params, moments, {"old": jnp.ones(2)}, images)
+    np.testing.assert_array_equal(after["new"]["a"], 1.0)
     gradient = {"old": 3 * jnp.ones(2), "new": {"a": 2 * jnp.ones(3)}}
-    updates, state = ours.update(gradient, state, params)
-    fresh, _ = adam.update({"a": 2 * jnp.ones(3)}, adam.init({"a": jnp.ones(3)}), {"a": jnp.ones(3)})
-    np.testing.assert_allclose(updates["new"]["a"], fresh["a"])
-    # The first step of Adam is the learning rate, whatever the gradient; the second of a growing gradient is not.
-    np.testing.assert_allclose(updates["new"]["a"], -0.1, rtol=1e-5)
-    assert np.abs(updates["old"] + 0.1).min() > 1e-3
+    last, _, _ = player.descend(after, moments, gradient, images)
+    np.testing.assert_allclose(last["new"]["a"], 1.0 - 0.1, rtol=1e-5)
+    assert np.abs(last["old"] - after["old"] + 0.1).min() > 1e-3
 
 
 def test_the_generator_waits_for_its_critic(tmp_path: Path) -> None:
     task = build_toy_task(toy_config(tmp_path, gain=0.0), make_mesh())
-    task._task = dataclasses.replace(task._task, critic_steps=3)
+    task = dataclasses.replace(task, task=GanTaskSettings(critic_steps=3))
     state = task.init()
     seen = []
     for step in range(7):
-        x = jnp.ones((BATCH, *task._gan.representation.shape))
+        x = jnp.ones((BATCH, *task.gan.representation.shape))
         state, metrics = task.step(state, {"x": x}, step)
         seen.append(("loss/generator" in metrics, "toy/generator" in metrics, "loss/discriminator" in metrics))
     assert [generator for generator, _, _ in seen] == [True, False, False, True, False, False, True]

@@ -300,8 +300,9 @@ def test_a_run_that_saved_nothing_may_change_its_config(tmp_path):
 
 def test_phases_are_the_configs_and_statistics_the_data_sets(data_dir):
     changed = tiny_config(data_dir)
-    changed.representation.griffin_lim_iterations = 7
+    changed.decoder.iterations = 7
     dataset = open_dataset(data_dir)
-    representation = run.freeze(changed, dataset)["representation"]
-    assert representation["griffin_lim_iterations"] == 7
+    frozen = run.freeze(changed, dataset)
+    representation = frozen["representation"]
+    assert (frozen["decoder"]["iterations"], frozen["format"]) == (7, 2)
     assert representation["mean"] == settings_of(dataset.representation)["mean"]

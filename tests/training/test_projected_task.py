@@ -114,10 +114,10 @@ def test_the_generator_learns_from_both_chunks(data: Path) -> None:
     task = build_task(config, make_mesh())
     state = task.init()
     variables = {"params": state.discriminator, "statistics": state.discriminator_statistics, "frozen": state.frozen}
-    x = np.random.default_rng(0).standard_normal((4, *task._gan.representation.shape)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((4, *task.gan.representation.shape)).astype(np.float32)
 
     def score(x: Array) -> Array:
-        return sum(part.mean() for part in task._gan.discriminator.apply(variables, x, None).logits)
+        return sum(part.mean() for part in task.gan.discriminator.apply(variables, x, None).logits)
 
     gradient = np.asarray(jax.jit(jax.grad(score))(x))
     frames = gradient.shape[2] // 2

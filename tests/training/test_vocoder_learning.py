@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from drumgan_jax.configs import melgan
 from drumgan_jax.data_pipelines.prepare import prepare
-
 from drumgan_jax.training.loop import train
 
 FILES = (

@@ -17,6 +17,7 @@ from vocoder_task_cases import BATCH, MEL, frozen_config, vocoder_config
 
 from drumgan_jax.audio.spectral_distance import bass_distance, multi_scale_spectral_loss
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.keys import Purpose, run_key
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.reconstruction import log_spectral_distance
@@ -26,7 +27,6 @@ from drumgan_jax.runs.load import load_vocoder
 from drumgan_jax.runs.metrics import METRICS_NAME, read_metrics
 from drumgan_jax.training.loop import TrainResult, train
 from drumgan_jax.training.tasks import build_task
-from drumgan_jax.training.tasks.vocoder import CROP
 
 SCORE = "evaluation/vocoder/multi_scale_spectral"
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -78,9 +78,9 @@ def steps(data_dir: Path) -> Steps:
 
 def crops(task: Any, state: Any, waveforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features and samples of the crops of a step, cut one by one."""
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(state.seed), CROP), state.step)
+    key = run_key(state.seed, Purpose.CROP, state.step)
     starts = np.asarray(jax.random.randint(key, (BATCH,), 0, 16 - 8 + 1))
-    features = np.asarray(task._vocoder.representation.transform(jnp.asarray(waveforms)))
+    features = np.asarray(task.vocoder.representation.transform(jnp.asarray(waveforms)))
     return (
         np.stack([one[:, start : start + 8] for one, start in zip(features, starts, strict=True)]),
         np.stack([one[16 * start : 16 * (start + 8)] for one, start in zip(waveforms, starts, strict=True)]),
@@ -89,8 +89,8 @@ def crops(task: Any, state: Any, waveforms: np.ndarray) -> tuple[np.ndarray, np.
 
 def test_losses_are_those_of_numpy(steps: Steps, data_dir: Path) -> None:
     task = steps.task
-    judge = jax.jit(lambda params, x: task._discriminator.apply({"params": params}, x))
-    make = jax.jit(lambda params, x: task._vocoder.synthesize({"params": params}, x))
+    judge = jax.jit(lambda params, x: task.discriminator.apply({"params": params}, x))
+    make = jax.jit(lambda params, x: task.vocoder.synthesize({"params": params}, x))
     for number in (20, 30):
         before, after, line = steps.states[number], steps.states[number + 1], steps.metrics[number]
         features, real = crops(task, before, waveforms_of(data_dir))
@@ -177,8 +177,8 @@ def test_scores_are_those_of_the_sounds_beside_griffin_lims(steps: Steps, data_d
     evaluate = task.evaluator(dataset)
     evaluation, untrained = evaluate(steps.states[-1]), evaluate(steps.states[0])
     real = next(dataset.waveforms("train", 6, 6))
-    shown = task._vocoder.representation
-    made = jax.jit(task._vocoder.synthesize)(steps.states[-1].ema, shown.transform(real))
+    shown = task.vocoder.representation
+    made = jax.jit(task.vocoder.synthesize)(steps.states[-1].ema, shown.transform(real))
     for name, formula in (
         ("multi_scale_spectral", multi_scale_spectral_loss),
         ("log_spectral_distance", log_spectral_distance),
@@ -196,7 +196,7 @@ def test_a_summary_has_each_recording_before_what_is_made_of_it(steps: Steps, da
     assert (summary.waveforms.shape, summary.sample_rate) == ((4, 256), 8000)
     real = next(open_dataset(data_dir).waveforms("train", 2, 2))
     np.testing.assert_array_equal(summary.waveforms[::2], real)
-    made = task._vocoder.render(state.ema, task._vocoder.representation.transform(real))
+    made = task.vocoder.render(state.ema, task.vocoder.representation.transform(real))
     np.testing.assert_allclose(summary.waveforms[1::2], made, atol=1e-5)
 
 

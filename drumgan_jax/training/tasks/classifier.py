@@ -1,8 +1,9 @@
 """The task of a classifier of sounds on the labels of a data set."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.struct
 import jax
@@ -13,20 +14,19 @@ from jax.sharding import Mesh
 
 from drumgan_jax.audio.augmentation import Augmentation
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.mesh import StateLayout, batch_sharding, local_rows, replicated
-from drumgan_jax.core.settings import build_part, read_section, read_seed
+from drumgan_jax.core.keys import Purpose, run_key, run_keys
+from drumgan_jax.core.mesh import batch_sharding, local_rows, replicated
+from drumgan_jax.core.settings import build_section, flag
 from drumgan_jax.data.dataset import Batch, Dataset
 from drumgan_jax.evaluation.classification import classification_report, confusion_picture, tally
-from drumgan_jax.runs.settings import AdamSettings, TrainSettings
 from drumgan_jax.systems.classifier import Classifier, build_classifier
-from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
+from drumgan_jax.training.optimization import Player, moving_average
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics
+from drumgan_jax.training.tasks.skeleton import TaskContext, TaskSkeleton
 
 Array = jax.Array
 KEYS = ("waveforms", "labels")
 SPLIT = "test"
-# Purposes of random keys.
-INIT, AUGMENT, DROPOUT = range(3)
 
 
 @flax.struct.dataclass
@@ -58,7 +58,7 @@ class ClassifierTaskSettings:
         balanced: whether every class in a batch weighs the same in its loss, however many examples it has.
     """
 
-    balanced: bool = True
+    balanced: bool = flag(True)
 
 
 def build_classifier_task(config: Mapping[str, Any], mesh: Mesh) -> "ClassifierTask":
@@ -67,81 +67,45 @@ def build_classifier_task(config: Mapping[str, Any], mesh: Mesh) -> "ClassifierT
     Raises:
         BadInput: a section is unfit, or the data set has no labels.
     """
-    section = {name: value for name, value in config["task"].items() if name != "kind"}
-    settings = read_section(config, "train", TrainSettings)
-    if settings.accumulation != 1:
-        raise BadInput(f"config.train.accumulation is {settings.accumulation}; a classifier takes 1 only.")
-    if settings.compute_dtype not in ("auto", "float32"):
-        raise BadInput(f"config.train.compute_dtype is {settings.compute_dtype!r}; a classifier takes float32 only.")
+    context = TaskContext.of(config, mesh)
+    context.require_whole_float32_batches("a classifier")
     return ClassifierTask(
+        context=context,
         classifier=build_classifier(config, config["labels"]),
-        augmentation=build_part({"": Augmentation}, {"kind": "", **config.get("augmentation", {})}, "augmentation"),
-        balanced=read_section({"task": section}, "task", ClassifierTaskSettings).balanced,
-        settings=settings,
-        adam=read_section(config, "optimizer.classifier", AdamSettings),
-        seed=read_seed(config),
-        mesh=mesh,
+        augmentation=build_section(Augmentation, config.get("augmentation", {}), "augmentation"),
+        task=context.task_settings(ClassifierTaskSettings),
+        player=context.player("classifier"),
     )
 
 
-class ClassifierTask:
-    """Cross-entropy by Adam on randomly changed sounds; the split "test" says how good the moving average is.
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClassifierTask(TaskSkeleton):
+    """Cross-entropy by Adam on augmented sounds; the split "test" measures the moving average.
 
-    Args:
+    Attributes:
+        context: see TaskContext.
         classifier: the parts.
         augmentation: how sounds are changed in training.
-        balanced: see ClassifierTaskSettings.
-        settings: section `train`.
-        adam: the optimiser's settings.
-        seed: the run's seed.
-        mesh: the devices.
+        task: section `task`.
+        player: the network's optimiser.
     """
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        augmentation: Augmentation,
-        balanced: bool,
-        settings: TrainSettings,
-        adam: AdamSettings,
-        seed: int,
-        mesh: Mesh,
-    ):
-        self._classifier = classifier
-        self._augmentation = augmentation
-        self._balanced = balanced
-        self._settings = settings
-        self._rate = adam.learning_rate
-        self._seed = seed
-        self._mesh = mesh
-        self._optimizer = lazy_adam(adam, ())
+    classifier: Classifier
+    augmentation: Augmentation
+    task: ClassifierTaskSettings
+    player: Player
 
-        self._layout = StateLayout(mesh, self._init)
-        self._advance = self._layout.compile_step(self._stepped)
-        self._tally = jax.jit(
-            lambda ema, batch: tally(classifier, ema, batch["waveforms"], batch["labels"], batch["valid"]),
-            in_shardings=(self._layout.shardings.ema, batch_sharding(mesh)),
-            out_shardings=replicated(mesh),
-        )
+    keys: ClassVar[tuple[str, ...]] = KEYS
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The parts of a batch that a step reads."""
-        return KEYS
-
-    @property
-    def shapes(self) -> ClassifierState:
-        """The state as jax.ShapeDtypeStruct with shardings."""
-        return self._layout.shapes
-
-    def init(self) -> ClassifierState:
-        """The state before the first step."""
-        return self._layout.make()
+    @functools.cached_property
+    def compiled_steps(self) -> dict[str, Any]:
+        """The only step."""
+        return {"classifier": self.layout.compile_step(self._stepped)}
 
     def step(self, state: ClassifierState, batch: Mapping[str, Array], step: int) -> tuple[ClassifierState, Metrics]:
         """One iteration; see drumgan_jax.training.task."""
-        state, metrics = self._advance(state, dict(batch))
-        return state, metrics | {"learning_rate/classifier": self._rate}
+        state, metrics = self.compiled_steps["classifier"](state, dict(batch))
+        return state, metrics | self.player.learning_rate(step * self.context.settings.batch_size)
 
     def summarize(self, state: ClassifierState) -> None:
         """Nothing: a classifier makes no sounds."""
@@ -159,9 +123,9 @@ class ClassifierTask:
                 f"{dataset.directory} has no split {SPLIT!r} to evaluate on; prepare it with"
                 " config.preparation.test_fraction or test_sources, or set config.evaluation.every to 0."
             ) from problem
-        size, where = self._settings.batch_size, batch_sharding(self._mesh)
-        rows = local_rows(self._mesh, size)
-        names = self._classifier.label_names
+        size, where = self.context.settings.batch_size, batch_sharding(self.context.mesh)
+        rows = local_rows(self.context.mesh, size)
+        names = self.classifier.label_names
 
         def evaluate(state: ClassifierState) -> Evaluation:
             confusion, loss = np.zeros((len(names), len(names)), np.int64), 0.0
@@ -179,54 +143,52 @@ class ClassifierTask:
 
         return evaluate
 
-    # Compiled parts
-
-    def _init(self) -> ClassifierState:
-        variables = self._classifier.init(self._key(jnp.asarray(self._seed, jnp.uint32), 0, INIT))
+    def initial_state(self) -> ClassifierState:
+        """See TaskSkeleton."""
+        variables = self.classifier.init(run_key(self.context.seed, Purpose.NETWORK_INIT))
         params, batch_stats = variables["params"], variables.get("batch_stats", {})
         return ClassifierState(
             step=jnp.zeros((), jnp.int32),
-            seed=jnp.asarray(self._seed, jnp.uint32),
+            seed=jnp.asarray(self.context.seed, jnp.uint32),
             params=params,
             batch_stats=batch_stats,
-            optimizer=self._optimizer.init(params),
+            optimizer=self.player.init(params),
             ema={"params": params, "batch_stats": batch_stats},
         )
 
-    def _stepped(self, state: ClassifierState, batch: dict[str, Array]) -> tuple[ClassifierState, Metrics]:
-        bands = self._augmentation(
-            batch["waveforms"], self._classifier.front_end, self._key(state.seed, state.step, AUGMENT)
+    @functools.cached_property
+    def _tally(self) -> Any:
+        classifier = self.classifier
+        return jax.jit(
+            lambda ema, batch: tally(classifier, ema, batch["waveforms"], batch["labels"], batch["valid"]),
+            in_shardings=(self.layout.shardings.ema, batch_sharding(self.context.mesh)),
+            out_shardings=replicated(self.context.mesh),
         )
 
+    def _stepped(self, state: ClassifierState, batch: dict[str, Array]) -> tuple[ClassifierState, Metrics]:
+        augmentation_keys = run_keys(state.seed, Purpose.AUGMENTATION, state.step, jnp.arange(len(batch["waveforms"])))
+        bands = self.augmentation(batch["waveforms"], self.classifier.front_end, augmentation_keys)
+
         def loss(params: Any) -> tuple[Array, tuple[Array, Any]]:
-            (logits, _), changed = self._classifier.network.apply(
+            (logits, _), changed = self.classifier.network.apply(
                 {"params": params, "batch_stats": state.batch_stats},
                 bands,
                 train=True,
                 mutable=["batch_stats"],
-                rngs={"dropout": self._key(state.seed, state.step, DROPOUT)},
+                rngs={"dropout": run_key(state.seed, Purpose.DROPOUT, state.step)},
             )
-            value = weighted_cross_entropy(logits, batch["labels"], self._balanced)
+            value = weighted_cross_entropy(logits, batch["labels"], self.task.balanced)
             return value, (logits, changed.get("batch_stats", {}))
 
         (value, (logits, batch_stats)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-        updates, optimizer = self._optimizer.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        s = self._settings
-        keep = ema_decay(state.step, s.batch_size, s.ema_half_life_images, s.ema_rampup)
-        ema = lerp(state.ema, {"params": params, "batch_stats": batch_stats}, keep)
+        settings = self.context.settings
+        params, optimizer, norms = self.player.descend(
+            state.params, state.optimizer, gradient, state.step * settings.batch_size
+        )
+        ema = moving_average(settings, state.step, state.ema, {"params": params, "batch_stats": batch_stats})
         right = jnp.argmax(logits, axis=-1) == jnp.argmax(batch["labels"], axis=-1)
-        metrics = {
-            "loss/classifier": value,
-            "accuracy/train": jnp.mean(right.astype(jnp.float32)),
-            "norm/classifier_gradient": tree_norm(gradient),
-            "norm/classifier_update": tree_norm(updates),
-        }
-        state = ClassifierState(state.step + 1, state.seed, params, batch_stats, optimizer, ema)
-        return state, metrics
-
-    def _key(self, seed: Array, step: Array | int, purpose: int) -> Array:
-        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), step), purpose)
+        metrics = {"loss/classifier": value, "accuracy/train": jnp.mean(right.astype(jnp.float32)), **norms}
+        return ClassifierState(state.step + 1, state.seed, params, batch_stats, optimizer, ema), metrics
 
 
 def weighted_cross_entropy(logits: Array, labels: Array, balanced: bool) -> Array:

@@ -1,6 +1,7 @@
 """The task of an encoder into the latent space of a trained generator, on that generator's sounds alone."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -8,25 +9,24 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh
 
 from drumgan_jax.audio.representations import build_representation, differences
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.mesh import StateLayout, replicated, shard_batch
-from drumgan_jax.core.settings import read_section, read_seed, require_real, require_whole
+from drumgan_jax.core.keys import Purpose, run_key, run_keys, sound_keys
+from drumgan_jax.core.mesh import replicated, shard_batch
+from drumgan_jax.core.settings import real, text, whole
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.encoding import FIGURES, latent_scores, sound_figures
-from drumgan_jax.runs.config import vocoder_of
+from drumgan_jax.latents.seeds import noise_of, z_of
 from drumgan_jax.runs.load import TrainedGan, load_gan
-from drumgan_jax.runs.settings import AdamSettings, EvaluationSettings, TrainSettings
 from drumgan_jax.systems.encoder import Encoder, build_encoder
-from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
+from drumgan_jax.systems.gan import Gan
+from drumgan_jax.training.optimization import Player, moving_average
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
+from drumgan_jax.training.tasks.skeleton import TaskContext, TaskSkeleton
 
 Array = jax.Array
-# Purposes of random keys.
-INIT, TRAIN, SUMMARY, SAMPLE, REAL = range(5)
 
 
 @flax.struct.dataclass
@@ -67,17 +67,15 @@ class EncoderTaskSettings:
             make; 0 makes only the former.
     """
 
-    run: str
-    step: str = "last"
-    num_latents: int = 0
-    latent_weight: float = 1.0
-    spectral_weight: float = 0.0
+    run: str = text()
+    step: str = text("last")
+    num_latents: int = whole(0, 0)
+    latent_weight: float = real(0.0, 1_000_000, 1.0)
+    spectral_weight: float = real(0.0, 1_000_000, 0.0)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.run, str) or not self.run:
+        if not self.run:
             raise BadInput("config.task.run is empty; give the run directory of a trained GAN.")
-        require_whole("task", self, 0, "num_latents")
-        require_real("task", self, 0, 1_000_000, "latent_weight", "spectral_weight")
         if not (self.latent_weight or self.spectral_weight):
             raise BadInput("config.task.latent_weight and spectral_weight are both 0; give one of them.")
 
@@ -89,14 +87,10 @@ def build_encoder_task(config: Mapping[str, Any], mesh: Mesh) -> "EncoderTask":
         BadInput: a section is unfit, or the generator's run is missing, of another task, or of another representation
             or other labels than the data set.
     """
-    section = {name: value for name, value in config["task"].items() if name != "kind"}
-    task = read_section({"task": section}, "task", EncoderTaskSettings)
-    settings = read_section(config, "train", TrainSettings)
-    if settings.accumulation != 1:
-        raise BadInput(f"config.train.accumulation is {settings.accumulation}; an encoder takes 1 only.")
-    if settings.compute_dtype not in ("auto", "float32"):
-        raise BadInput(f"config.train.compute_dtype is {settings.compute_dtype!r}; an encoder takes float32 only.")
-    trained = load_gan(task.run, task.step, vocoder_of(config) or None)
+    context = TaskContext.of(config, mesh)
+    task = context.task_settings(EncoderTaskSettings)
+    context.require_whole_float32_batches("an encoder")
+    trained = load_gan(task.run, task.step, config.get("decoder", {}).get("path") or None)
     representation = build_representation(config["representation"])
     others = differences(representation, trained.gan.representation, seen=True)
     if others:
@@ -109,98 +103,68 @@ def build_encoder_task(config: Mapping[str, Any], mesh: Mesh) -> "EncoderTask":
             f"{task.run} knows the classes {', '.join(trained.label_names)}, and the data set has "
             f"{', '.join(config['labels']) or 'none'}; give a data set of the generator's classes."
         )
-    return EncoderTask(
-        trained=trained,
-        encoder=build_encoder(config, trained.gan, len(trained.label_names)),
-        task=task,
-        settings=settings,
-        adam=read_section(config, "optimizer.encoder", AdamSettings),
-        num_summary=config["logging"]["num_samples"],
-        evaluation=read_section(config, "evaluation", EvaluationSettings),
-        seed=read_seed(config),
-        mesh=mesh,
-    )
+    encoder = build_encoder(config, trained.gan, len(trained.label_names))
+    return EncoderTask(context, trained, encoder, task, context.player("encoder"))
 
 
-class EncoderTask:
-    """Adam on what an encoder's w is off, and on what the sounds made of it are; the generator does not change.
+@dataclasses.dataclass(frozen=True, eq=False)
+class EncoderTask(TaskSkeleton):
+    """Adam on the error of an encoder's w, and on that of the sounds made of it; the generator does not change.
 
-    Args:
+    Attributes:
+        context: see TaskContext.
         trained: the generator.
         encoder: the parts.
         task: section `task`.
-        settings: section `train`.
-        adam: the optimiser's settings.
-        num_summary: sounds in a summary.
-        evaluation: section `evaluation`.
-        seed: the run's seed.
-        mesh: the devices.
+        player: the encoder's optimiser.
     """
 
-    def __init__(
-        self,
-        trained: TrainedGan,
-        encoder: Encoder,
-        task: EncoderTaskSettings,
-        settings: TrainSettings,
-        adam: AdamSettings,
-        num_summary: int,
-        evaluation: EvaluationSettings,
-        seed: int,
-        mesh: Mesh,
-    ):
-        self._trained = trained
-        self._gan = trained.gan
-        self._stage = 0 if trained.gan.stage is None else trained.gan.stage
-        self._encoder = encoder
-        self._task = task
-        self._settings = settings
-        self._rate = adam.learning_rate
-        self._num_summary = num_summary
-        self._evaluation = evaluation
-        self._seed = seed
-        self._mesh = mesh
-        self._optimizer = lazy_adam(adam, ())
-        self._same_stage = False
+    trained: TrainedGan
+    encoder: Encoder
+    task: EncoderTaskSettings
+    player: Player
 
-        self._layout = StateLayout(mesh, self._init)
-        self._advance = self._layout.compile_step(self._stepped)
-        whole = replicated(mesh)
-        self._remake = jax.jit(self._remade, out_shardings=whole)
-        self._resynthesize = jax.jit(self._resynthesized, out_shardings=whole)
+    @property
+    def gan(self) -> Gan:
+        """The generator's parts."""
+        return self.trained.gan
+
+    @property
+    def _stage(self) -> int:
+        return 0 if self.gan.stage is None else self.gan.stage
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The parts of a batch that a step reads: the labels; of a generator without any, examples that it ignores."""
-        return (self._trained.label_key or "x",)
+        return (self.trained.label_key or "x",)
 
-    @property
-    def shapes(self) -> EncoderState:
-        """The state as jax.ShapeDtypeStruct with shardings."""
-        return self._layout.shapes
+    @functools.cached_property
+    def compiled_steps(self) -> dict[str, Any]:
+        """The only step."""
+        return {"encoder": self.layout.compile_step(self._stepped)}
 
     def init(self) -> EncoderState:
         """The state before the first step."""
-        frozen = {"variables": self._trained.variables, "stage": np.int32(self._stage)}
-        state = self._layout.make()
-        digest = jax.device_put(self._trained.digest, self._layout.shardings.ema["generator"])
+        frozen = {"variables": self.trained.variables, "stage": np.int32(self._stage)}
+        state = self.layout.make()
+        digest = jax.device_put(self.trained.digest, self.layout.shardings.ema["generator"])
         return dataclasses.replace(
-            state, frozen=jax.device_put(frozen, self._layout.shardings.frozen), ema={**state.ema, "generator": digest}
+            state, frozen=jax.device_put(frozen, self.layout.shardings.frozen), ema={**state.ema, "generator": digest}
         )
 
     def step(self, state: EncoderState, batch: Mapping[str, Array], step: int) -> tuple[EncoderState, Metrics]:
         """One iteration; see drumgan_jax.training.task."""
         self._check_stage(state)
-        state, metrics = self._advance(state, dict(batch))
-        return state, metrics | {"learning_rate/encoder": self._rate}
+        state, metrics = self.compiled_steps["encoder"](state, dict(batch))
+        return state, metrics | self.player.learning_rate(step * self.context.settings.batch_size)
 
     def summarize(self, state: EncoderState) -> Summary:
         """Sounds of fixed latents, their labels taking turns, each followed by what is made of its encoding."""
-        count = max(1, self._num_summary // 2)
-        labels = np.eye(max(len(self._trained.label_names), 1), len(self._trained.label_names), dtype=np.float32)
-        made = list(self._generated(state, labels, count, SUMMARY))
+        count = max(1, self.context.num_summary // 2)
+        labels = np.eye(max(len(self.trained.label_names), 1), len(self.trained.label_names), dtype=np.float32)
+        made = list(self._generated(state, labels, count))
         pairs = np.concatenate([np.stack([one["original"], one["decoded"]], axis=1) for one in made])[:count]
-        return Summary(pairs.reshape(-1, pairs.shape[-1]), self._gan.representation.sample_rate)
+        return Summary(pairs.reshape(-1, pairs.shape[-1]), self.gan.representation.sample_rate)
 
     def evaluator(self, dataset: Dataset) -> Evaluator:
         """Scores the moving average: its latents and sounds of fresh generated sounds, and its sounds of real ones.
@@ -209,14 +173,14 @@ class EncoderTask:
         "generated/...", and with the split's name those of evaluation.encoding.FIGURES.
         """
         split = dataset.held_out
-        count, key = self._evaluation.num_samples, self._trained.label_key
+        count, key = self.context.evaluation.num_samples, self.trained.label_key
         labels = dataset.labels(split, count, key) if key else np.zeros((1, 0), np.float32)
 
         def evaluate(state: EncoderState) -> Evaluation:
             wanted, found = [], []
 
             def generated() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-                for made in self._generated(state, labels, count, SAMPLE):
+                for made in self._generated(state, labels, count):
                     wanted.append(made["w"])
                     found.append(made["predicted"])
                     yield made["original"], made["decoded"]
@@ -232,50 +196,52 @@ class EncoderTask:
 
         return evaluate
 
-    # Compiled parts
-
-    def _init(self) -> EncoderState:
-        variables = self._encoder.init(jax.random.fold_in(jax.random.key(self._seed), INIT))
+    def initial_state(self) -> EncoderState:
+        """See TaskSkeleton."""
+        variables = self.encoder.init(run_key(self.context.seed, Purpose.NETWORK_INIT))
         params, batch_stats = variables["params"], variables.get("batch_stats", {})
-        # Stand-ins for what `init` puts there: traced as arrays, they would be constants of the program.
-        frozen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._trained.variables)
+        # Stand-ins for the variables that `init` puts there: traced as arrays, they would be constants of the program.
+        frozen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.trained.variables)
         return EncoderState(
             step=jnp.zeros((), jnp.int32),
-            seed=jnp.asarray(self._seed, jnp.uint32),
+            seed=jnp.asarray(self.context.seed, jnp.uint32),
             params=params,
             batch_stats=batch_stats,
-            optimizer=self._optimizer.init(params),
+            optimizer=self.player.init(params),
             frozen={"variables": frozen, "stage": jnp.zeros((), jnp.int32)},
             ema={"params": params, "batch_stats": batch_stats, "generator": jnp.zeros((32,), jnp.uint8)},
         )
 
+    # Compiled parts
+
     def _stepped(self, state: EncoderState, batch: dict[str, Array]) -> tuple[EncoderState, Metrics]:
-        s, task, generator = self._settings, self._task, state.frozen["variables"]
-        items = state.step.astype(jnp.uint32) * s.batch_size + jnp.arange(s.batch_size, dtype=jnp.uint32)
+        settings, task, generator = self.context.settings, self.task, state.frozen["variables"]
+        size = settings.batch_size
+        items = state.step.astype(jnp.uint32) * size + jnp.arange(size, dtype=jnp.uint32)
         items = items % task.num_latents if task.num_latents else items
-        w, noise, x = self._make(generator, state.seed, TRAIN, items, batch.get(self._trained.label_key or ""))
-        seen = self._encoder.view(x)
+        z_keys, noise = (
+            run_keys(state.seed, purpose, 0, items) for purpose in (Purpose.ENCODER_LATENTS, Purpose.ENCODER_NOISE)
+        )
+        z = jax.vmap(lambda key: jax.random.normal(key, (self.gan.generator.z_dim,)))(z_keys)
+        w = self._map(generator, z, batch.get(self.trained.label_key or ""))
+        seen = self.encoder.view(self._synthesize(generator, w, noise))
 
         def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
-            predicted, changed = self._encoder.network.apply(
+            predicted, changed = self.encoder.network.apply(
                 {"params": params, "batch_stats": state.batch_stats}, seen, train=True, mutable=["batch_stats"]
             )
             latent = jnp.mean(jnp.square(predicted - w))
             metrics = {"loss/encoder": task.latent_weight * latent, "loss/latent": latent}
             if task.spectral_weight:
-                again = self._encoder.view(self._synthesize(generator, predicted, noise))
+                again = self.encoder.view(self._synthesize(generator, predicted, noise))
                 metrics["loss/spectral"] = jnp.mean(jnp.square(again - seen))
                 metrics["loss/encoder"] += task.spectral_weight * metrics["loss/spectral"]
             return metrics["loss/encoder"], (metrics, changed.get("batch_stats", {}))
 
         gradient, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(state.params)
-        updates, optimizer = self._optimizer.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        keep = ema_decay(state.step, s.batch_size, s.ema_half_life_images, s.ema_rampup)
+        params, optimizer, norms = self.player.descend(state.params, state.optimizer, gradient, state.step * size)
         old = {name: state.ema[name] for name in ("params", "batch_stats")}
-        ema = lerp(old, {"params": params, "batch_stats": batch_stats}, keep)
-        metrics["norm/encoder_gradient"] = tree_norm(gradient)
-        metrics["norm/encoder_update"] = tree_norm(updates)
+        ema = moving_average(settings, state.step, old, {"params": params, "batch_stats": batch_stats})
         state = dataclasses.replace(
             state,
             step=state.step + 1,
@@ -284,92 +250,91 @@ class EncoderTask:
             optimizer=optimizer,
             ema={**ema, "generator": state.ema["generator"]},
         )
-        return state, metrics
+        return state, metrics | norms
 
-    def _remade(self, state: EncoderState, start: Array, labels: Array, purpose: Array) -> dict[str, Array]:
-        """Latents `start` and following of a fixed sequence, their sounds, and what the encoder makes of these.
+    def _remade(self, state: EncoderState, seeds: Array, labels: Array) -> dict[str, Array]:
+        """The sounds of seeds as an instrument makes them, and those of their encodings.
 
         "w" and "predicted" [size, w_dim]; waveforms "original" and "decoded" [size, samples].
         """
-        generator = state.frozen["variables"]
-        items = start + jnp.arange(len(labels), dtype=jnp.uint32)
-        w, noise, x = self._make(generator, state.seed, purpose, items, labels if self._trained.label_key else None)
-        predicted = self._encoder.predict(state.ema, x)
-        phases = jax.random.fold_in(_key_of(state.seed, purpose), start)
+        generator, network = state.frozen["variables"], self.gan.generator
+        noise = tuple(noise_of(seeds, network.noise_sizes))
+        w = self._map(generator, z_of(seeds, network.z_dim), labels if self.trained.label_key else None)
+        x = self._synthesize(generator, w, noise)
+        predicted = self.encoder.predict(state.ema, x)
+        phases = sound_keys(seeds, Purpose.PHASE)
         original, decoded = (
-            self._gan.representation.decode(one, phases) for one in (x, self._synthesize(generator, predicted, noise))
+            self.gan.decoder.decode(one, phases) for one in (x, self._synthesize(generator, predicted, noise))
         )
         return {"w": w, "predicted": predicted, "original": original, "decoded": decoded}
 
-    def _resynthesized(self, state: EncoderState, start: Array, waveforms: Array) -> Array:
-        """Waveforms [size, samples] of the encodings of others, which are number `start` and following."""
-        key, size = _key_of(state.seed, REAL), len(waveforms)
-        noise = jax.vmap(lambda item: jax.random.fold_in(key, item))(start + jnp.arange(size, dtype=jnp.uint32))
-        x = shard_batch(self._gan.representation.encode(waveforms), self._mesh)
-        again = self._synthesize(state.frozen["variables"], self._encoder.predict(state.ema, x), noise)
-        return self._gan.representation.decode(again, jax.random.fold_in(key, start))
+    def _resynthesized(self, state: EncoderState, seeds: Array, waveforms: Array) -> Array:
+        """Waveforms [size, samples] of the encodings of others, with noise and phases of seeds [size]."""
+        x = shard_batch(self.gan.representation.encode(waveforms), self.context.mesh)
+        noise = tuple(noise_of(seeds, self.gan.generator.noise_sizes))
+        again = self._synthesize(state.frozen["variables"], self.encoder.predict(state.ema, x), noise)
+        return self.gan.decoder.decode(again, sound_keys(seeds, Purpose.PHASE))
 
-    # What they are made of
+    @functools.cached_property
+    def _remake(self) -> Any:
+        return jax.jit(self._remade, out_shardings=replicated(self.context.mesh))
 
-    def _make(
-        self, generator: Any, seed: Array, purpose: Array | int, items: Array, labels: Array | None
-    ) -> tuple[Array, Array, Array]:
-        """w [batch, w_dim], noise keys [batch] and examples [batch, freq, time, channels] of numbers [batch]."""
-        key = _key_of(seed, purpose)
-        keys = jax.vmap(lambda item: jax.random.split(jax.random.fold_in(key, item)))(items)
-        network = self._gan.generator
-        z = shard_batch(jax.vmap(lambda k: jax.random.normal(k, (network.z_dim,)))(keys[:, 0]), self._mesh)
-        w = network.apply(generator, z, labels, method="map")[:, 0]
-        return w, keys[:, 1], self._synthesize(generator, w, keys[:, 1])
+    @functools.cached_property
+    def _resynthesize(self) -> Any:
+        return jax.jit(self._resynthesized, out_shardings=replicated(self.context.mesh))
 
-    def _synthesize(self, generator: Any, w: Array, noise: Array) -> Array:
+    def _map(self, generator: Any, z: Array, labels: Array | None) -> Array:
+        """w [batch, w_dim] of z [batch, z_dim] and labels [batch, labels]."""
+        return self.gan.map(generator, shard_batch(z, self.context.mesh), labels)[:, 0]
+
+    def _synthesize(self, generator: Any, w: Array, noise: Any) -> Array:
         """Whole examples [batch, freq, time, channels] of w [batch, w_dim], the same in all layers."""
-        network = self._gan.generator
+        network = self.gan.generator
         ws = jnp.broadcast_to(w[:, None], (len(w), network.num_ws, network.w_dim))
-        return shard_batch(self._gan.upsample(network.apply(generator, ws, noise, method="synthesize")), self._mesh)
+        return shard_batch(self.gan.synthesize(generator, ws, noise), self.context.mesh)
 
     # On the host
 
     @property
     def _num_z(self) -> int:
-        """Leading dimensions of w that are compared by direction: those of z where labels are joined with it."""
-        return self._gan.generator.w_dim - getattr(self._encoder.network, "num_labels", 0)
+        """Leading dimensions of w that are compared by direction: those of z if labels are joined with it."""
+        generator = self.gan.generator
+        return generator.w_dim if generator.learns_w else generator.z_dim
+
+    @functools.cached_property
+    def _checked(self) -> list[bool]:
+        """Not empty once the stage of a state was found to be right."""
+        return []
 
     def _check_stage(self, state: EncoderState) -> None:
         """Refuse a state whose generator was less far grown, once a process; the compiled programs are of one stage."""
-        if self._same_stage:
+        if self._checked:
             return
         stage = int(jax.device_get(state.frozen["stage"]))
         if stage != self._stage:
             raise BadInput(
-                f"{self._trained.run} has grown from stage {stage} to {self._stage} since this encoder's training"
+                f"{self.trained.run} has grown from stage {stage} to {self._stage} since this encoder's training"
                 " began; give another --workdir, or as config.task.step one of that stage."
             )
-        self._same_stage = True
+        self._checked.append(True)
 
-    def _generated(
-        self, state: EncoderState, labels: np.ndarray, count: int, purpose: int
-    ) -> Iterator[dict[str, np.ndarray]]:
-        """What `_remade` makes, in groups of one compiled size, until there are `count`; labels are used in turns."""
-        size = self._settings.batch_size
+    def _generated(self, state: EncoderState, labels: np.ndarray, count: int) -> Iterator[dict[str, np.ndarray]]:
+        """Results of `_remade` for the first `count` seeds, in groups of one compiled size; labels take turns."""
+        size = self.context.settings.batch_size
         for start in range(0, count, size):
             rows = labels[(start + np.arange(size)) % len(labels)]
-            made = self._remake(state, np.uint32(start), rows, np.uint32(purpose))
+            made = self._remake(state, np.arange(start, start + size, dtype=np.uint32), rows)
             yield {name: np.asarray(value) for name, value in made.items()}
 
     def _real(
         self, state: EncoderState, dataset: Dataset, split: str, count: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Recordings [size, samples] of a split and what is made of their encodings, in groups of one size."""
-        size, start = self._settings.batch_size, 0
+        size, start = self.context.settings.batch_size, 0
         for waveforms in dataset.waveforms(split, count, size):
             whole = waveforms[np.arange(size) % len(waveforms)]
-            yield whole, np.asarray(self._resynthesize(state, np.uint32(start), whole))
+            yield whole, np.asarray(self._resynthesize(state, np.arange(start, start + size, dtype=np.uint32), whole))
             start += size
-
-
-def _key_of(seed: Array, purpose: Array | int) -> Array:
-    return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
 def _means(pairs: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> dict[str, float]:

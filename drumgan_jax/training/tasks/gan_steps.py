@@ -8,17 +8,16 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
-import optax
-from flax import linen as nn
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
-from drumgan_jax.core.mesh import AXES, shard_batch
+from drumgan_jax.core.keys import Purpose, run_key
+from drumgan_jax.core.mesh import shard_batch
 from drumgan_jax.networks import spectral
 from drumgan_jax.networks.mapping import mix_styles
-from drumgan_jax.objectives.regularizer import Match, Regularizer
+from drumgan_jax.objectives.objective import LossContext, Regularizer
 from drumgan_jax.runs.settings import TrainSettings
-from drumgan_jax.systems.gan import Gan
-from drumgan_jax.training.averages import ema_decay, lerp, tree_norm
+from drumgan_jax.systems.gan import Gan, apply
+from drumgan_jax.training.optimization import Player, lerp, mean_over_micro_batches, moving_average
 from drumgan_jax.training.task import Metrics
 
 Array = jax.Array
@@ -26,10 +25,6 @@ Batch = dict[str, Array]
 PLAYERS = ("generator", "discriminator")
 # Decay of the running mean of w, once a generator step (PARITY 28).
 W_AVERAGE_DECAY = 0.995
-# Purposes of random keys; regularisers have the numbers from REGULARIZER on.
-INIT, GENERATOR, DISCRIMINATOR, SUMMARY, SAMPLE, REGULARIZER = range(6)
-# Folded into a step's key, apart from its micro-batches' and regularisers' numbers.
-PHASE = 2**20
 
 
 @flax.struct.dataclass
@@ -69,10 +64,10 @@ class Steps:
     """The pure functions of one stage, from state and batch to state and metrics.
 
     Attributes:
-        gan: the parts, as far grown as `stage` says.
+        gan: the parts, at `stage`.
         stage: of the growth.
         settings: section `train`.
-        optimizers: of each player, by module (averages.modulewise).
+        players: by name.
         critic_steps: discriminator steps for one of the generator.
         mesh: the devices.
     """
@@ -80,7 +75,7 @@ class Steps:
     gan: Gan
     stage: int
     settings: TrainSettings
-    optimizers: Mapping[str, optax.GradientTransformation]
+    players: Mapping[str, Player]
     critic_steps: int
     mesh: Mesh
 
@@ -99,22 +94,21 @@ class Steps:
 
     def averaged(self, state: GanState) -> GanState:
         """The end of an iteration: one step more, and the generator's moving average."""
-        s = self.settings
-        keep = ema_decay(state.step, s.batch_size, s.ema_half_life_images, s.ema_rampup)
-        params = lerp(state.ema["params"], state.generator, keep)
+        params = moving_average(self.settings, state.step, state.ema["params"], state.generator)
         return dataclasses.replace(state, step=state.step + 1, ema={"params": params, "statistics": state.statistics})
 
     def _generator_step(self, state: GanState, batch: Batch) -> tuple[GanState, Metrics]:
-        def loss(params: Any, objective: Any, micro: Batch, key: Array) -> Any:
-            match = self._match(state, "generator", params, micro, key)
-            keys = jax.random.split(key)
-            ws, w_mean = self._draw_ws(self._generator(state, params), match.labels, keys[0], len(micro["x"]))
-            critique = match.discriminate(match.synthesize(ws, keys[1]))
-            value, metrics = self.gan.objective.generator_loss(critique, match.labels)
-            metrics = {"loss/generator": value, **metrics}
-            return self._add_regularizers("generator", value, metrics, match, objective, key, w_mean)
+        def loss(params: Any, objective: Any, micro: Batch, index: Array) -> Any:
+            key, latents_key, noise_key = jax.random.split(self._key(state, Purpose.GENERATOR_STEP, index), 3)
+            context = self._context(state, "generator", params, micro, key)
+            generator = self._generator(state, params)
+            ws, w_mean = self._draw_ws(generator, context.labels, latents_key, len(micro["x"]))
+            context = dataclasses.replace(context, make_fake=lambda: context.synthesize(ws, noise_key))
+            value, metrics = self.gan.objective.generator_loss(context)
+            result = value, {"loss/generator": value, **metrics}, objective
+            return *self._with_regularizers("generator", state, context, index, *result), w_mean
 
-        state, metrics, w_mean = self._descend(state, "generator", loss, batch, GENERATOR)
+        state, metrics, w_mean = self._descend(state, "generator", loss, batch)
         if "w_average" in state.statistics:
             average = lerp(state.statistics["w_average"], w_mean, W_AVERAGE_DECAY)
             state = dataclasses.replace(state, statistics={**state.statistics, "w_average": average})
@@ -124,92 +118,77 @@ class Steps:
         advanced = spectral.advance(state.discriminator, state.discriminator_statistics)
         state = dataclasses.replace(state, discriminator_statistics=advanced)
 
-        def loss(params: Any, objective: Any, micro: Batch, key: Array) -> Any:
-            match = self._match(state, "discriminator", params, micro, key)
-            keys = jax.random.split(key)
-            ws = match.draw_ws(keys[0], len(micro["x"]))
-            fake = match.synthesize(ws, keys[1])
-            match = dataclasses.replace(match, fake=fake)
-            value, metrics = self.gan.objective.discriminator_loss(
-                match.discriminate(match.real), match.discriminate(fake), match.labels
-            )
-            metrics = {"loss/discriminator": value, **metrics}
-            return self._add_regularizers("discriminator", value, metrics, match, objective, key, None)
+        def loss(params: Any, objective: Any, micro: Batch, index: Array) -> Any:
+            key = self._key(state, Purpose.DISCRIMINATOR_STEP, index)
+            context = self._context(state, "discriminator", params, micro, key)
+            value, metrics = self.gan.objective.discriminator_loss(context)
+            result = value, {"loss/discriminator": value, **metrics}, objective
+            return *self._with_regularizers("discriminator", state, context, index, *result), None
 
-        state, metrics, _ = self._descend(state, "discriminator", loss, batch, DISCRIMINATOR)
+        state, metrics, _ = self._descend(state, "discriminator", loss, batch)
         return state, metrics
 
     def _lazy_step(self, r: Regularizer, purpose: int, state: GanState, batch: Batch) -> tuple[GanState, Metrics]:
-        def loss(params: Any, objective: Any, micro: Batch, key: Array) -> Any:
-            value, objective, metrics = r.function(self._match(state, r.player, params, micro, key), objective, key)
-            return value * r.interval, (objective, metrics, None)
+        def loss(params: Any, objective: Any, micro: Batch, index: Array) -> Any:
+            context_key, key = jax.random.split(self._key(state, purpose, index))
+            context = self._context(state, r.player, params, micro, context_key)
+            value, objective, metrics = r.function(context, objective, key)
+            return value * r.interval, metrics, objective, None
 
-        state, metrics, _ = self._descend(state, r.player, loss, batch, purpose, name=r.name)
+        state, metrics, _ = self._descend(state, r.player, loss, batch, term=r.name)
         return state, metrics
 
     # What they are made of
 
     def _descend(
-        self, state: GanState, player: str, loss: Callable[..., Any], batch: Batch, purpose: int, name: str = ""
+        self, state: GanState, player: str, loss: Callable[..., Any], batch: Batch, term: str = ""
     ) -> tuple[GanState, Metrics, Any]:
         """One Adam step of the modules that the stage uses, down the mean gradient of the micro-batches.
 
-        `loss(params, objective, micro, key) -> (value, (objective, metrics, extra))`; the objective's running
-        values go from one micro-batch to the next, metrics and extra are averaged.
+        `loss(params, objective, micro, index) -> (value, metrics, objective, extra)`; the objective's state goes from
+        one micro-batch to the next, metrics and extra are averaged.
         """
         params = getattr(state, player)
         used = {module: params[module] for module in self.gan.in_use(player, params)}
-        gradient_of = jax.grad(lambda used, *rest: loss({**params, **used}, *rest), has_aux=True)
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(state.seed), state.step), purpose)
 
-        def one(objective: Any, item: tuple[Array, Batch]) -> tuple[Any, Any]:
-            index, micro = item
-            gradient, (objective, metrics, extra) = gradient_of(used, objective, micro, jax.random.fold_in(key, index))
+        def value_of(used: Any, *rest: Any) -> Any:
+            value, *auxiliary = loss({**params, **used}, *rest)
+            return value, auxiliary
+
+        def one(objective: Any, index: Array, micro: Batch) -> tuple[Any, Any]:
+            gradient, (metrics, objective, extra) = jax.grad(value_of, has_aux=True)(used, objective, micro, index)
             return objective, (gradient, metrics, extra)
 
-        accumulation = self.settings.accumulation
-        if accumulation == 1:
-            objective, means = one(state.objective, (jnp.zeros((), jnp.int32), batch))
-        else:
-            objective, stacked = jax.lax.scan(
-                one, state.objective, (jnp.arange(accumulation), self._micro_batches(batch, accumulation))
-            )
-            means = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), stacked)
-        gradient, metrics, extra = means
+        objective, (gradient, metrics, extra) = mean_over_micro_batches(
+            one, state.objective, batch, self.settings.accumulation, self.mesh
+        )
         optimizer = f"{player}_optimizer"
-        updates, moments = self.optimizers[player].update(gradient, getattr(state, optimizer), used)
-        metrics[f"norm/{name or player}_gradient"] = tree_norm(gradient)
-        metrics[f"norm/{name or player}_update"] = tree_norm(updates)
-        params = {**params, **optax.apply_updates(used, updates)}
+        params, moments, norms = self.players[player].descend(
+            params, getattr(state, optimizer), gradient, self._images(state), term
+        )
         state = dataclasses.replace(state, **{player: params, optimizer: moments, "objective": objective})
-        return state, metrics, extra
+        return state, metrics | norms, extra
 
-    def _micro_batches(self, batch: Batch, count: int) -> Batch:
-        """Batches [count, batch / count, ...] of every count-th row, so that each device keeps its own rows."""
-
-        def split(leaf: Array) -> Array:
-            rows = leaf.reshape(len(leaf) // count, count, *leaf.shape[1:])
-            where = NamedSharding(self.mesh, PartitionSpec(None, AXES))
-            return jax.lax.with_sharding_constraint(jnp.swapaxes(rows, 0, 1), where)
-
-        return jax.tree.map(split, batch)
-
-    def _add_regularizers(
-        self, player: str, value: Array, metrics: Metrics, match: Match, objective: Any, key: Array, extra: Any
-    ) -> Any:
-        """The result of a main loss: with the regularisers of interval 1 added."""
+    def _with_regularizers(
+        self,
+        player: str,
+        state: GanState,
+        context: LossContext,
+        index: Array,
+        value: Array,
+        metrics: Metrics,
+        objective: Any,
+    ) -> tuple[Array, Metrics, Any]:
+        """A main loss with its metrics and the objective's state, the regularisers of interval 1 added."""
         for r, purpose in self._regularizers(player):
-            if r.interval > 1:
-                continue
-            term, objective, of_term = r.function(match, objective, jax.random.fold_in(key, purpose))
-            value, metrics = value + term, metrics | of_term
-        return value, (objective, metrics, extra)
+            if r.interval == 1:
+                term, objective, of_term = r.function(context, objective, self._key(state, purpose, index))
+                value, metrics = value + term, metrics | of_term
+        return value, metrics, objective
 
-    def _match(self, state: GanState, player: str, params: Any, micro: Batch, key: Array) -> Match:
-        """What a loss of `player` is made of, with that player's parameters being `params`.
-
-        All critiques of one step use the same random numbers, of which `key` is the origin.
-        """
+    def _context(self, state: GanState, player: str, params: Any, micro: Batch, key: Array) -> LossContext:
+        """The loss context of a player's step, that player's parameters being `params`."""
+        network_key, augmentation_key, latents_key, noise_key = jax.random.split(key, 4)
         generator = self._generator(state, params if player == "generator" else state.generator)
         discriminator = {
             "params": params if player == "discriminator" else state.discriminator,
@@ -218,16 +197,27 @@ class Steps:
             "growth": self._growth(state),
         }
         labels = micro.get("labels")
-        rngs = {"phase": jax.random.fold_in(key, PHASE)}
-        real = self.gan.fit(self.gan.representation.normalize(micro["x"]), self._growth(state)["alpha"])
-        return Match(
-            discriminate=lambda x: apply(self.gan.discriminator, discriminator, x, labels, rngs=rngs),
-            draw_ws=lambda key, count: self._draw_ws(generator, labels, key, count)[0],
-            synthesize=lambda ws, key: shard_batch(
-                apply(self.gan.generator, generator, ws, key, method="synthesize"), self.mesh
-            ),
-            real=real,
+
+        def discriminate(x: Array) -> Any:
+            # All examples of a step meet the same random numbers.
+            x = self.gan.augmentation(x, augmentation_key)
+            return apply(self.gan.discriminator, discriminator, x, labels, rngs={"phase": network_key})
+
+        def draw_ws(key: Array, count: int) -> Array:
+            return self._draw_ws(generator, labels, key, count)[0]
+
+        def synthesize(ws: Array, key: Array) -> Array:
+            # At the stage's own size, which the discriminator takes.
+            return shard_batch(apply(self.gan.generator, generator, ws, key, method="synthesize"), self.mesh)
+
+        return LossContext(
+            discriminate=discriminate,
+            draw_ws=draw_ws,
+            synthesize=synthesize,
+            real=self.gan.fit(self.gan.representation.normalize(micro["x"]), self._growth(state)["alpha"]),
+            make_fake=lambda: synthesize(draw_ws(latents_key, len(micro["x"])), noise_key),
             labels=labels,
+            images=self._images(state),
         )
 
     def _generator(self, state: GanState, params: Any) -> dict[str, Any]:
@@ -235,7 +225,7 @@ class Steps:
         return {"params": params, "statistics": state.statistics, "growth": self._growth(state)}
 
     def _draw_ws(self, variables: Any, labels: Array | None, key: Array, count: int) -> tuple[Array, Array]:
-        """Fresh style inputs [count, layers, w_dim], styles mixed, and the mean w [w_dim] before mixing."""
+        """Fresh ws [count, layers, w_dim], styles mixed, and the mean w [w_dim] before mixing."""
         keys = jax.random.split(key, 3)
         generator = self.gan.generator
         # Every n-th label for a smaller batch, so that each device keeps its own rows.
@@ -243,7 +233,7 @@ class Steps:
 
         def draw(key: Array) -> Array:
             z = shard_batch(jax.random.normal(key, (count, generator.z_dim)), self.mesh)
-            return apply(generator, variables, z, labels, method="map")
+            return self.gan.map(variables, z, labels)
 
         ws = draw(keys[0])
         mean = jnp.mean(ws[:, 0], axis=0)
@@ -253,17 +243,16 @@ class Steps:
 
     def _regularizers(self, player: str) -> list[tuple[Regularizer, int]]:
         """The regularisers of a player, with the purposes of their keys."""
-        numbered = enumerate(self.gan.objective.regularizers, start=REGULARIZER)
+        numbered = enumerate(self.gan.objective.regularizers, start=Purpose.REGULARIZER)
         return [(r, purpose) for purpose, r in numbered if r.player == player]
 
+    def _key(self, state: GanState, purpose: int, micro_batch: Array) -> Array:
+        return run_key(state.seed, purpose, state.step, micro_batch)
+
+    def _images(self, state: GanState) -> Array:
+        """Real examples seen before this step []."""
+        return state.step * self.settings.batch_size
+
     def _growth(self, state: GanState) -> dict[str, Array]:
-        """What networks that grow read beside their parameters."""
-        return {"alpha": self.gan.growth.alpha_of(self.stage, state.step * self.settings.batch_size)}
-
-
-def apply(
-    module: nn.Module, variables: Any, *inputs: Any, method: str | None = None, rngs: dict[str, Array] | None = None
-) -> Any:
-    """`module.apply`, of a module that changes no collection."""
-    # Linen's own return type is a union with the collections that were changed, of which there are none here.
-    return module.apply(variables, *inputs, method=method, rngs=rngs)
+        """Variables of networks that grow, beside their parameters."""
+        return {"alpha": self.gan.growth.alpha_of(self.stage, self._images(state))}

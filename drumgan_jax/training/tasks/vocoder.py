@@ -3,34 +3,33 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
 from drumgan_jax.audio.spectral_distance import bass_distance, multi_scale_spectral_loss
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.mesh import StateLayout, replicated, shard_batch
-from drumgan_jax.core.settings import build_part, read_section, read_seed, require_real, require_whole
+from drumgan_jax.core.keys import Purpose, run_key, sound_keys
+from drumgan_jax.core.mesh import replicated, shard_batch
+from drumgan_jax.core.settings import build_part, check_shapes, real, whole
 from drumgan_jax.data.dataset import Dataset, open_dataset
 from drumgan_jax.evaluation.reconstruction import log_spectral_distance, spectral_convergence
 from drumgan_jax.networks.melgan import Discriminator
 from drumgan_jax.objectives.feature_matching import discriminator_loss, feature_matching_loss, generator_loss
-from drumgan_jax.runs.settings import AdamSettings, EvaluationSettings, TrainSettings
+from drumgan_jax.systems.decoders import build_decoder
 from drumgan_jax.systems.vocoder import Vocoder, build_vocoder
-from drumgan_jax.training.averages import ema_decay, lazy_adam, lerp, tree_norm
+from drumgan_jax.training.optimization import Player, moving_average
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
+from drumgan_jax.training.tasks.skeleton import TaskContext, TaskSkeleton
 
 Array = jax.Array
 KEYS = ("waveforms",)
 PLAYERS = ("generator", "discriminator")
-# Purposes of random keys.
-INIT, CROP, PHASES = range(3)
 
 # Modules from waveforms [batch, samples] to what objectives.feature_matching judges by.
 DISCRIMINATORS: dict[str, type[nn.Module]] = {"multi_scale": Discriminator}
@@ -81,16 +80,13 @@ class VocoderTaskSettings:
             distances alone, in a third of the time.
     """
 
-    crop_frames: int
-    matching_weight: float = 10.0
-    spectral_weight: float = 0.0
-    bass_weight: float = 0.0
-    warmup_images: int = 0
+    crop_frames: int = whole(1)
+    matching_weight: float = real(0.0, 1_000_000, 10.0)
+    spectral_weight: float = real(0.0, 1_000_000, 0.0)
+    bass_weight: float = real(0.0, 1_000_000, 0.0)
+    warmup_images: int = whole(0, 0)
 
     def __post_init__(self) -> None:
-        require_whole("task", self, 1, "crop_frames")
-        require_whole("task", self, 0, "warmup_images")
-        require_real("task", self, 0, 1_000_000, "matching_weight", "spectral_weight", "bass_weight")
         if self.warmup_images and not self.spectral_weight:
             raise BadInput("config.task.warmup_images needs config.task.spectral_weight above 0; set both or neither.")
 
@@ -101,13 +97,9 @@ def build_vocoder_task(config: Mapping[str, Any], mesh: Mesh) -> "VocoderTask":
     Raises:
         BadInput: a section is unfit, or crops are longer than examples.
     """
-    section = {name: value for name, value in config["task"].items() if name != "kind"}
-    task = read_section({"task": section}, "task", VocoderTaskSettings)
-    settings = read_section(config, "train", TrainSettings)
-    if settings.accumulation != 1:
-        raise BadInput(f"config.train.accumulation is {settings.accumulation}; a vocoder takes 1 only.")
-    if settings.compute_dtype not in ("auto", "float32"):
-        raise BadInput(f"config.train.compute_dtype is {settings.compute_dtype!r}; a vocoder takes float32 only.")
+    context = TaskContext.of(config, mesh)
+    task = context.task_settings(VocoderTaskSettings)
+    context.require_whole_float32_batches("a vocoder")
     vocoder = build_vocoder(config)
     if task.crop_frames > vocoder.representation.num_frames:
         raise BadInput(
@@ -116,118 +108,67 @@ def build_vocoder_task(config: Mapping[str, Any], mesh: Mesh) -> "VocoderTask":
         )
     discriminator: Any = build_part(DISCRIMINATORS, config.get("discriminator", {}), "discriminator")
     crop = jax.ShapeDtypeStruct((1, task.crop_frames * vocoder.representation.hop_length), jnp.float32)
-    try:
-        jax.eval_shape(discriminator.init, jax.random.key(0), crop)
-    # What sizes that are none come to inside the network.
-    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
-        raise BadInput(
-            f"config.discriminator cannot be built with these values ({str(problem).splitlines()[0]})."
-        ) from problem
-    return VocoderTask(
-        vocoder=vocoder,
-        discriminator=discriminator,
-        task=task,
-        settings=settings,
-        adam={player: read_section(config, f"optimizer.{player}", AdamSettings) for player in PLAYERS},
-        data_dir=config["data"]["dir"],
-        num_summary=config["logging"]["num_samples"],
-        evaluation=read_section(config, "evaluation", EvaluationSettings),
-        seed=read_seed(config),
-        mesh=mesh,
-    )
+    check_shapes("discriminator", discriminator.init, crop)
+    return VocoderTask(context, vocoder, discriminator, task)
 
 
-class VocoderTask:
-    """Steps of a discriminator on recordings and what the vocoder makes of their mel bands, then of the vocoder.
+@dataclasses.dataclass(frozen=True, eq=False)
+class VocoderTask(TaskSkeleton):
+    """Steps of a discriminator on recordings and the vocoder's versions of them, then of the vocoder.
 
-    One iteration, as in MelGAN's release: crops at random places; the discriminator's step; the vocoder's, judged by
-    the new discriminator, whose features of its sounds are compared with those that the old one had of the recordings.
+    One iteration, as in MelGAN's release: crops at random places; the discriminator's step; the vocoder's, against the
+    new discriminator, whose features of its sounds are compared with those that the old one had of the recordings.
 
-    Args:
+    Attributes:
+        context: see TaskContext.
         vocoder: the parts.
         discriminator: a linen module, see DISCRIMINATORS.
         task: section `task`.
-        settings: section `train`.
-        adam: each player's optimiser settings.
-        data_dir: the data set that summaries are of.
-        num_summary: sounds in a summary.
-        evaluation: section `evaluation`.
-        seed: the run's seed.
-        mesh: the devices.
     """
 
-    def __init__(
-        self,
-        vocoder: Vocoder,
-        discriminator: nn.Module,
-        task: VocoderTaskSettings,
-        settings: TrainSettings,
-        adam: Mapping[str, AdamSettings],
-        data_dir: str,
-        num_summary: int,
-        evaluation: EvaluationSettings,
-        seed: int,
-        mesh: Mesh,
-    ):
-        self._vocoder = vocoder
-        self._discriminator = discriminator
-        self._task = task
-        self._settings = settings
-        self._rates = {f"learning_rate/{player}": adam[player].learning_rate for player in PLAYERS}
-        self._optimizers = {player: lazy_adam(adam[player], ()) for player in PLAYERS}
-        self._data_dir = data_dir
-        self._num_summary = num_summary
-        self._evaluation = evaluation
-        self._seed = seed
-        self._mesh = mesh
+    vocoder: Vocoder
+    discriminator: nn.Module
+    task: VocoderTaskSettings
 
-        self._layout = StateLayout(mesh, self._init)
-        self._advance = self._layout.compile_step(self._stepped)
-        self._warm_up = self._layout.compile_step(self._warmed)
-        whole = replicated(mesh)
-        self._remake = jax.jit(self._remade, out_shardings=whole)
-        self._invert = jax.jit(self._inverted, out_shardings=whole)
+    keys: ClassVar[tuple[str, ...]] = KEYS
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The parts of a batch that a step reads."""
-        return KEYS
+    @functools.cached_property
+    def players(self) -> dict[str, Player]:
+        """Both networks' optimisers, by name."""
+        return {player: self.context.player(player) for player in PLAYERS}
 
-    @property
-    def shapes(self) -> VocoderState:
-        """The state as jax.ShapeDtypeStruct with shardings."""
-        return self._layout.shapes
-
-    def init(self) -> VocoderState:
-        """The state before the first step."""
-        return self._layout.make()
+    @functools.cached_property
+    def compiled_steps(self) -> dict[str, Any]:
+        """The step without the discriminator, and the one with it."""
+        return {
+            "warmup": self.layout.compile_step(self._warmed),
+            "adversarial": self.layout.compile_step(self._stepped),
+        }
 
     def step(self, state: VocoderState, batch: Mapping[str, Array], step: int) -> tuple[VocoderState, Metrics]:
         """One iteration; see drumgan_jax.training.task."""
-        warm = step * self._settings.batch_size < self._task.warmup_images
-        state, metrics = (self._warm_up if warm else self._advance)(state, dict(batch))
-        return state, metrics | self._rates
-
-    def lower(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Lowered]:
-        """Both steps by name, lowered for the mesh from the batch's shapes alone; nothing is allocated or compiled."""
-        phases = {"warmup": self._warm_up, "adversarial": self._advance}
-        return {name: phase.lower(self._layout.shapes, dict(batch)) for name, phase in phases.items()}
+        images = step * self.context.settings.batch_size
+        name = "warmup" if images < self.task.warmup_images else "adversarial"
+        state, metrics = self.compiled_steps[name](state, dict(batch))
+        for player in self.players.values():
+            metrics |= player.learning_rate(images)
+        return state, metrics
 
     def summarize(self, state: VocoderState) -> Summary:
-        """Recordings of the data set, each followed by what the moving average makes of its mel bands."""
-        dataset = open_dataset(self._data_dir)
-        count = max(1, self._num_summary // 2)
+        """Recordings of the data set, each followed by the moving average's version of its mel bands."""
+        dataset = open_dataset(self.context.config["data"]["dir"])
+        count = max(1, self.context.num_summary // 2)
         made = list(self._pairs(functools.partial(self._remake, state.ema), dataset, dataset.held_out, count))
         pairs = np.concatenate([np.stack([original, again], axis=1) for original, again, _ in made])
-        return Summary(pairs.reshape(-1, pairs.shape[-1]), self._vocoder.representation.sample_rate)
+        return Summary(pairs.reshape(-1, pairs.shape[-1]), self.vocoder.representation.sample_rate)
 
     def evaluator(self, dataset: Dataset) -> Evaluator:
-        """Scores what the moving average makes of recordings' mel bands by FIGURES, under "vocoder/".
+        """Scores the moving average's versions of recordings' mel bands by FIGURES, under "vocoder/".
 
-        Beside them, under "griffin_lim/", what mel inversion and Griffin-Lim make of the same, which does not change.
-        Recordings are of the split "test", or of "train" where there is none.
+        Beside them, under "griffin_lim/", those of mel inversion and Griffin-Lim, which do not change. Recordings are
+        of the split "test", or of "train" if there is none.
         """
-        split, count = dataset.held_out, self._evaluation.num_samples
+        split, count = dataset.held_out, self.context.evaluation.num_samples
         count = min(count, dataset.num_examples(split))
         constant = _means(self._pairs(self._invert, dataset, split, count))
 
@@ -239,38 +180,36 @@ class VocoderTask:
 
         return evaluate
 
-    # Compiled parts
-
-    def _init(self) -> VocoderState:
-        keys = [jax.random.fold_in(self._key(jnp.asarray(self._seed, jnp.uint32), INIT), i) for i in range(2)]
-        params = self._vocoder.init(keys[0])["params"]
-        crop = self._task.crop_frames * self._vocoder.representation.hop_length
-        critic = self._discriminator.init(keys[1], jnp.zeros((1, crop)))["params"]
+    def initial_state(self) -> VocoderState:
+        """See TaskSkeleton."""
+        seed = self.context.seed
+        params = self.vocoder.init(run_key(seed, Purpose.GENERATOR_INIT))["params"]
+        crop = self.task.crop_frames * self.vocoder.representation.hop_length
+        critic = self.discriminator.init(run_key(seed, Purpose.DISCRIMINATOR_INIT), jnp.zeros((1, crop)))["params"]
         return VocoderState(
             step=jnp.zeros((), jnp.int32),
-            seed=jnp.asarray(self._seed, jnp.uint32),
+            seed=jnp.asarray(seed, jnp.uint32),
             generator=params,
             discriminator=critic,
-            generator_optimizer=self._optimizers["generator"].init(params),
-            discriminator_optimizer=self._optimizers["discriminator"].init(critic),
+            generator_optimizer=self.players["generator"].init(params),
+            discriminator_optimizer=self.players["discriminator"].init(critic),
             ema={"params": params},
         )
 
     def _stepped(self, state: VocoderState, batch: dict[str, Array]) -> tuple[VocoderState, Metrics]:
         features, real = self._crops(state, batch)
-        fake, back = jax.vjp(lambda params: self._vocoder.synthesize({"params": params}, features), state.generator)
+        fake, back = jax.vjp(lambda params: self.vocoder.synthesize({"params": params}, features), state.generator)
 
         (loss, (judged, scores)), gradient = jax.value_and_grad(self._discriminator_loss, has_aux=True)(
             state.discriminator, real, fake
         )
         metrics = {"loss/discriminator": loss, **scores}
-        critic, critic_optimizer, norms = self._improve("discriminator", state, gradient)
+        state, norms = self._descend("discriminator", state, gradient)
         metrics |= norms
 
-        by_fake, losses = jax.grad(self._generator_loss, has_aux=True)(fake, real, judged, critic)
+        by_fake, losses = jax.grad(self._generator_loss, has_aux=True)(fake, real, judged, state.discriminator)
         metrics |= losses
         (gradient,) = back(by_fake)
-        state = dataclasses.replace(state, discriminator=critic, discriminator_optimizer=critic_optimizer)
         state, norms = self._with_generator(state, gradient)
         return state, metrics | norms
 
@@ -279,25 +218,22 @@ class VocoderTask:
         features, real = self._crops(state, batch)
 
         def loss(params: Any) -> tuple[Array, Metrics]:
-            return self._distance(real, self._vocoder.synthesize({"params": params}, features))
+            return self._distance(real, self.vocoder.synthesize({"params": params}, features))
 
         gradient, losses = jax.grad(loss, has_aux=True)(state.generator)
         state, norms = self._with_generator(state, gradient)
         return state, losses | norms
 
     def _with_generator(self, state: VocoderState, gradient: Any) -> tuple[VocoderState, Metrics]:
-        """The next state once the generator's gradient is known, and the norms of its step."""
-        params, optimizer, norms = self._improve("generator", state, gradient)
-        s = self._settings
-        keep = ema_decay(state.step, s.batch_size, s.ema_half_life_images, s.ema_rampup)
-        ema = lerp(state.ema, {"params": params}, keep)
-        changed = {"generator": params, "generator_optimizer": optimizer, "ema": ema}
-        return dataclasses.replace(state, step=state.step + 1, **changed), norms
+        """The next state of the whole step, by the generator's gradient, and norms."""
+        state, norms = self._descend("generator", state, gradient)
+        ema = moving_average(self.context.settings, state.step, state.ema, {"params": state.generator})
+        return dataclasses.replace(state, step=state.step + 1, ema=ema), norms
 
     def _crops(self, state: VocoderState, batch: Mapping[str, Array]) -> tuple[Array, Array]:
         """Features [batch, bands, crop, 1] at random places of waveforms, and the samples [batch, ...] they are of."""
-        waveforms, key = batch["waveforms"], jax.random.fold_in(self._key(state.seed, CROP), state.step)
-        shown, crop = self._vocoder.representation, self._task.crop_frames
+        waveforms, key = batch["waveforms"], run_key(state.seed, Purpose.CROP, state.step)
+        shown, crop = self.vocoder.representation, self.task.crop_frames
         starts = jax.random.randint(key, (len(waveforms),), 0, shown.num_frames - crop + 1)
         # Of the whole, not of the crop: no crop but those at the ends has mirrored samples in its frames.
         features = jax.vmap(lambda row, start: jax.lax.dynamic_slice_in_dim(row, start, crop, 1))(
@@ -310,7 +246,7 @@ class VocoderTask:
         return features, samples
 
     def _discriminator_loss(self, params: Any, real: Array, fake: Array) -> tuple[Array, tuple[Any, Metrics]]:
-        both = self._discriminator.apply({"params": params}, jnp.concatenate([real, fake]))
+        both = self.discriminator.apply({"params": params}, jnp.concatenate([real, fake]))
         of_real, of_fake = (jax.tree.map(lambda layer, half=half: jnp.split(layer, 2)[half], both) for half in range(2))
         scores = {
             f"score/{name}": jnp.mean(jnp.concatenate([scale[-1].ravel() for scale in judged]))
@@ -319,49 +255,56 @@ class VocoderTask:
         return discriminator_loss(of_real, of_fake), (of_real, scores)
 
     def _generator_loss(self, fake: Array, real: Array, judged: Any, critic: Any) -> tuple[Array, Metrics]:
-        of_fake: Any = self._discriminator.apply({"params": critic}, fake)
+        of_fake: Any = self.discriminator.apply({"params": critic}, fake)
         losses = {
             "loss/adversarial": generator_loss(of_fake),
             "loss/matching": feature_matching_loss(judged, of_fake),
         }
         distance, distances = self._distance(real, fake)
-        total = losses["loss/adversarial"] + self._task.matching_weight * losses["loss/matching"] + distance
+        total = losses["loss/adversarial"] + self.task.matching_weight * losses["loss/matching"] + distance
         return total, {"loss/generator": total, **losses, **distances}
 
     def _distance(self, real: Array, fake: Array) -> tuple[Array, Metrics]:
         """The weighted sum of what leads without a discriminator, and each."""
-        rate = self._vocoder.representation.sample_rate
+        rate = self.vocoder.representation.sample_rate
         losses = {
             "loss/spectral": jnp.mean(multi_scale_spectral_loss(real, fake)),
             "loss/bass": jnp.mean(bass_distance(real, fake, rate)),
         }
-        weights = (self._task.spectral_weight, self._task.bass_weight)
+        weights = (self.task.spectral_weight, self.task.bass_weight)
         # A distance that weighs nothing has no gradient to compute.
         weighed = [weight * loss for weight, loss in zip(weights, losses.values(), strict=True) if weight]
         return sum(weighed, jnp.zeros(())), losses
 
-    def _improve(self, player: str, state: VocoderState, gradient: Any) -> tuple[Any, Any, Metrics]:
-        """A player's parameters and optimiser after one step, and the norms of it."""
-        params = getattr(state, player)
-        updates, optimizer = self._optimizers[player].update(gradient, getattr(state, f"{player}_optimizer"), params)
-        norms = {f"norm/{player}_gradient": tree_norm(gradient), f"norm/{player}_update": tree_norm(updates)}
-        return optax.apply_updates(params, updates), optimizer, norms
+    def _descend(self, player: str, state: VocoderState, gradient: Any) -> tuple[VocoderState, Metrics]:
+        """The state after one step of a player, and norms."""
+        optimizer = f"{player}_optimizer"
+        images = state.step * self.context.settings.batch_size
+        params, moments, norms = self.players[player].descend(
+            getattr(state, player), getattr(state, optimizer), gradient, images
+        )
+        return dataclasses.replace(state, **{player: params, optimizer: moments}), norms
+
+    @functools.cached_property
+    def _remake(self) -> Any:
+        return jax.jit(self._remade, out_shardings=replicated(self.context.mesh))
+
+    @functools.cached_property
+    def _invert(self) -> Any:
+        return jax.jit(self._inverted, out_shardings=replicated(self.context.mesh))
 
     def _remade(self, variables: Any, waveforms: Array) -> tuple[Array, Array]:
         """What a vocoder makes of waveforms' mel bands [batch, samples], and its FIGURES [figures, batch]."""
-        waveforms = shard_batch(waveforms, self._mesh)
-        made = self._vocoder.render(variables, self._vocoder.representation.transform(waveforms))
+        waveforms = shard_batch(waveforms, self.context.mesh)
+        made = self.vocoder.render(variables, self.vocoder.representation.transform(waveforms))
         return made, _figures(waveforms, made)
 
     def _inverted(self, waveforms: Array) -> tuple[Array, Array]:
         """As `_remade`, by mel inversion and Griffin-Lim."""
-        waveforms, shown = shard_batch(waveforms, self._mesh), self._vocoder.representation
-        key = self._key(jnp.asarray(self._seed, jnp.uint32), PHASES)
-        made = shown.decode(shown.encode(waveforms), key)
+        waveforms, shown = shard_batch(waveforms, self.context.mesh), self.vocoder.representation
+        keys = sound_keys(jnp.arange(len(waveforms), dtype=jnp.uint32), Purpose.PHASE)
+        made = build_decoder({}, shown).decode(shown.encode(waveforms), keys)
         return made, _figures(waveforms, made)
-
-    def _key(self, seed: Array, purpose: int) -> Array:
-        return jax.random.fold_in(jax.random.key(seed), purpose)
 
     # On the host
 
@@ -369,7 +312,7 @@ class VocoderTask:
         self, remake: Callable[[np.ndarray], tuple[Array, Array]], dataset: Dataset, split: str, count: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """`count` recordings, what is made of them [sounds, samples], and FIGURES [figures, sounds]; group by group."""
-        size = self._settings.batch_size
+        size = self.context.settings.batch_size
         for waveforms in dataset.waveforms(split, count, size):
             made, figures = remake(waveforms[np.arange(size) % len(waveforms)])
             yield waveforms, np.asarray(made)[: len(waveforms)], np.asarray(figures)[:, : len(waveforms)]

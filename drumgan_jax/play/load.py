@@ -1,0 +1,156 @@
+"""Load whatever can be played: a run directory, a packed file, or the model that comes with the package."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.weight_file import FileFormat, not_one, read_weights, variables_digest, write_weights
+from drumgan_jax.play.instrument import Instrument
+from drumgan_jax.play.packed_gan import unpack_gan
+from drumgan_jax.play.playable import Playable
+from drumgan_jax.systems.formats import current_config, portable_config
+
+__all__ = ["SHIPPED", "load", "save_instrument"]
+
+SHIPPED = Path(__file__).parent.parent / "models" / "one_shots.npz"
+FORMAT = FileFormat("drumgan instrument", 2)
+_OWNER = "an instrument"
+
+
+@dataclasses.dataclass(frozen=True)
+class PackedFile:
+    """An instrument's file, checked as far as all kinds share it.
+
+    Attributes:
+        path: of the file.
+        header: its kind's part.
+        arrays: by path.
+        config: of the run, in the present form, without paths of one machine.
+        label_names: classes that condition the generator, in order.
+        step: of training.
+    """
+
+    path: str
+    header: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    config: dict[str, Any]
+    label_names: tuple[str, ...]
+    step: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """How a kind of playable is opened.
+
+    Attributes:
+        open_run: from run directory, step ("last", "best" or a number) and vocoder (see `load`).
+        unpack: from a file and a vocoder.
+    """
+
+    open_run: Callable[[Path, int | str, str | os.PathLike[str] | None], Playable]
+    unpack: Callable[[PackedFile, str | os.PathLike[str] | None], Playable]
+
+
+def open_gan_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | None) -> Instrument:
+    """The instrument of a GAN's run."""
+    # Checkpoints need Orbax, which a packed instrument does not.
+    from drumgan_jax.runs.load import load_gan
+
+    trained = load_gan(run, step, vocoder)
+    model = variables_digest(trained.variables)
+    variables = jax.device_put(trained.variables)
+    return Instrument(trained.gan, variables, trained.label_names, trained.step, trained.config, model, run=run)
+
+
+def unpack_gan_file(file: PackedFile, vocoder: str | os.PathLike[str] | None) -> Instrument:
+    """The instrument of a GAN's file."""
+    unpacked = unpack_gan(file.header, file.arrays, file.config, len(file.label_names), file.step, file.path)
+    gan = unpacked.gan
+    if vocoder is not None:
+        from drumgan_jax.runs.load import with_vocoder
+
+        gan = with_vocoder(gan, file.config, vocoder)
+    model = variables_digest(unpacked.variables)
+    of_run = (gan, jax.device_put(unpacked.variables), file.label_names, file.step, file.config, model)
+    components = unpacked.components
+    kept = {(model, components.num_samples): components}
+    return Instrument(*of_run, own_encoding=unpacked.encoding, kept=kept)
+
+
+# By the kind of the task that trained it.
+KINDS: dict[str, Kind] = {"gan": Kind(open_gan_run, unpack_gan_file)}
+
+
+def load(run: str | Path | None = None, step: int | str | None = None, vocoder: str | Path | None = None) -> Any:
+    """Load an instrument, ready to play.
+
+    Args:
+        run: a run directory, of which `config.json` and one checkpoint's EMA item are read; or a file that
+            `drumgan pack` wrote; None for the model that comes with this package.
+        step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`.
+        vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
+            names or its file holds, empty for none.
+
+    Returns:
+        A play.playable.Playable: of a GAN's run, a play.instrument.Instrument.
+
+    Raises:
+        BadInput: it is neither, has no such checkpoint, or is of a task without a generator; or the vocoder cannot be
+            read, or is of another mel scale.
+    """
+    if run is None and not SHIPPED.is_file():
+        raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
+    path = SHIPPED if run is None else Path(run).expanduser()
+    if path.suffix == ".npz":
+        return _load_file(path, step, vocoder)
+    from drumgan_jax.runs.config import read_config
+
+    kind = read_config(path).get("task", {}).get("kind")
+    if kind not in KINDS:
+        raise BadInput(f"{path} is a run of task {kind!r}; give the run of a GAN.")
+    return KINDS[kind].open_run(path, "last" if step is None else step, vocoder)
+
+
+def save_instrument(path: str | os.PathLike[str], playable: Playable, card: Mapping[str, Any]) -> None:
+    """Write a playable as one .npz; whole or not at all. The same playable and card give the same bytes.
+
+    Raises:
+        BadInput: the path does not end in .npz or cannot be written, or a weight is not finite.
+    """
+    own, arrays = playable.packed()
+    header = {
+        "kind": playable.kind,
+        "config": portable_config(current_config(playable.config)),
+        "labels": list(playable.label_names),
+        "step": playable.step,
+        "card": dict(card),
+        **own,
+    }
+    write_weights(path, FORMAT, json.loads(json.dumps(header)), arrays)
+
+
+def _load_file(path: Path, step: int | str | None, vocoder: str | Path | None) -> Playable:
+    _, header, arrays, _ = read_weights(path, FORMAT, _OWNER)
+    try:
+        config, labels, at = (header[key] for key in ("config", "labels", "step"))
+        if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(at) is not int:
+            raise ValueError("labels or step are of another type")
+        kind = header.get("kind", "gan")
+        file = PackedFile(os.fspath(path), header, arrays, current_config(config), tuple(labels), at)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise not_one(path, _OWNER, error) from error
+    if step not in (None, "last", "best", at, str(at)):
+        raise BadInput(f"{path} has no step {step}; it is of step {at} alone.")
+    if kind not in KINDS:
+        raise BadInput(f"{path} is an instrument of kind {kind!r}, which this version does not know; update it.")
+    try:
+        return KINDS[kind].unpack(file, vocoder)
+    except (BadInput, KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise BadInput(f"{path} does not fit this version: {problem}") from problem

@@ -1,0 +1,76 @@
+"""The sounds of a playable as one side of an evaluation: the same in training as in `drumgan evaluate`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data.dataset import Dataset
+from drumgan_jax.evaluation.collecting import Embeddings, sampled
+from drumgan_jax.evaluation.suite import Suite
+from drumgan_jax.play.playable import Playable
+
+# Sounds that are asked for at once.
+_SOUNDS = 256
+
+
+def embed_generated(
+    playable: Playable,
+    suite: Suite,
+    labels: np.ndarray,
+    count: int,
+    seed: int = 0,
+    truncation: float = 1.0,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Embeddings]:
+    """Embeddings of the sounds of consecutive seeds, by embedder.
+
+    Args:
+        playable: makes the sounds.
+        suite: the metrics.
+        labels: class weights [rows, labels]; sound n has row n, beginning again after the last.
+        count: sounds.
+        seed: of the first sound.
+        truncation: 1 for the whole variety.
+        progress: called with the number of sounds done, now and then.
+    """
+
+    def sample(start: int, size: int) -> np.ndarray:
+        rows = labels[(start + np.arange(size)) % len(labels)]
+        latents = playable.draw(range(seed + start, seed + start + size), rows, truncation)
+        return playable.render(latents).waveforms
+
+    return suite.embed(sampled(sample, count, playable.sample_rate, _SOUNDS, seed), progress)
+
+
+def reference_labels(
+    dataset: Dataset, label_names: Sequence[str], config: Mapping[str, Any], split: str, count: int
+) -> np.ndarray:
+    """Labels [sounds, labels] of the reference's sounds, for the generated ones; of width 0 without any.
+
+    Both sides must have the same mix of classes: else a perfect generator of an unbalanced set would be scored down.
+
+    Args:
+        dataset: the reference.
+        label_names: classes of the generator; empty without any.
+        config: of its run.
+        split: of the data set.
+        count: sounds, at most.
+
+    Raises:
+        BadInput: the data set has other classes.
+    """
+    if not label_names:
+        return np.zeros((1, 0), np.float32)
+    if tuple(label_names) != dataset.label_names:
+        raise BadInput(
+            f"{dataset.directory} has the classes {', '.join(dataset.label_names) or 'none'} and the run"
+            f" {', '.join(label_names)}; give a data set with the run's classes."
+        )
+    return dataset.labels(split, count, label_key(config))
+
+
+def label_key(config: Mapping[str, Any]) -> str:
+    """The part of a batch that conditions a generator of this config: "labels", or "soft_labels"."""
+    return "soft_labels" if config["task"].get("soft_labels") else "labels"

@@ -1,0 +1,50 @@
+"""The versions of configs: what older ones said, in the present form."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from drumgan_jax.audio.representations import current_settings
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.systems import decoders
+
+# Written into config.json as `format`. 1 (without the key) had the decoder's settings in section `representation`, and
+# `features` for `feature_networks`.
+CONFIG_FORMAT = 2
+
+
+def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config of any version in the present form, with `format`.
+
+    Raises:
+        BadInput: it is of a later version than this one.
+    """
+    version = config.get("format", 1)
+    if not isinstance(version, int) or version > CONFIG_FORMAT:
+        raise BadInput(f"its config is of format {version}, and this version reads up to {CONFIG_FORMAT}; update it.")
+    current = {**config, "format": CONFIG_FORMAT}
+    if version < 2:
+        if "features" in current:
+            current["feature_networks"] = current.pop("features")
+        if "representation" in current:
+            # A config that was just written by hand has a decoder, and no format yet.
+            current.setdefault("decoder", _decoder_of(current["representation"]))
+            current["representation"] = current_settings(current["representation"])
+    return current
+
+
+def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's config without paths of one machine: where its data and its vocoder are says nothing to anyone else."""
+    kept = {name: value for name, value in config.items() if name != "data"}
+    return {**kept, "decoder": decoders.anywhere(kept["decoder"])} if "decoder" in kept else kept
+
+
+def _decoder_of(representation: Mapping[str, Any]) -> dict[str, Any]:
+    """Section `decoder`, of a representation's section of format 1."""
+    settings = {
+        name: representation[f"griffin_lim_{name}"]
+        for name in ("iterations", "momentum")
+        if f"griffin_lim_{name}" in representation
+    }
+    if representation.get("kind") == "log_mel":
+        return {"kind": "vocoder", "path": representation.get("vocoder", ""), **settings}
+    return {"kind": "griffin_lim", **settings} if settings else {}
