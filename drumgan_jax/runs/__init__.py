@@ -1,0 +1,1 @@
+"""A run directory: its config, checkpoints and metrics, and how its networks are loaded."""

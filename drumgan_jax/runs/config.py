@@ -1,0 +1,79 @@
+"""What a run directory says of itself: its config, and which checkpoint a name means."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import read_section
+from drumgan_jax.evaluation.names import is_higher_better
+from drumgan_jax.runs.metrics import read_metrics
+from drumgan_jax.runs.settings import EvaluationSettings
+
+CONFIG_NAME = "config.json"
+CHECKPOINTS = "checkpoints"
+# The run's own copy of the vocoder that its representation names.
+VOCODER_NAME = "vocoder.npz"
+_COMPLETE = "_CHECKPOINT_METADATA"
+
+
+def vocoder_of(config: Mapping[str, Any]) -> str:
+    """The vocoder that a config's representation names; empty for none."""
+    vocoder: str = config.get("representation", {}).get("vocoder", "")
+    return vocoder
+
+
+def with_vocoder_at(config: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The config, its representation naming the vocoder of a path."""
+    return {**config, "representation": {**config["representation"], "vocoder": path}}
+
+
+def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """The frozen config of a run; its own copy of a vocoder is named by the path where the run lies now.
+
+    Raises:
+        BadInput: there is none, or it is damaged.
+    """
+    path = Path(run_dir) / CONFIG_NAME
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}); give a run directory.") from error
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged ({error}); restore it, or use another run directory.") from error
+    copied = vocoder_of(config) == VOCODER_NAME
+    return with_vocoder_at(config, os.path.join(run_dir, VOCODER_NAME)) if copied else config
+
+
+def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
+    """The checkpoint's step that "last", "best" or a number means; None for the last.
+
+    "best" is the checkpoint whose evaluation in training had the best `evaluation.metric`.
+
+    Raises:
+        BadInput: it is none of these, or no checkpoint that is kept was evaluated.
+    """
+    if step.isdecimal():
+        return int(step)
+    if step == "last":
+        return None
+    if step != "best":
+        raise BadInput(f"the step {step!r} is neither a number nor last or best.")
+    metric = read_section(read_config(run_dir), "evaluation", EvaluationSettings).metric
+    name, sign = f"evaluation/{metric}", -1.0 if is_higher_better(metric) else 1.0
+    kept = complete_steps(Path(run_dir).absolute() / CHECKPOINTS)
+    scored = [(sign * line[name], int(line["step"])) for line in read_metrics(run_dir) if name in line]
+    scored = [(score, at) for score, at in scored if at in kept and math.isfinite(score)]
+    if not scored:
+        raise BadInput(f"{run_dir} has no checkpoint with an evaluation of {metric}; give a step's number, or last.")
+    return min(scored)[1]
+
+
+def complete_steps(directory: Path) -> list[int]:
+    """Steps of the complete checkpoints in a folder, ascending; half-written ones are not seen."""
+    if not directory.is_dir():
+        return []
+    return sorted(int(one.name) for one in directory.iterdir() if one.name.isdecimal() and (one / _COMPLETE).is_file())

@@ -1,0 +1,44 @@
+"""A run's metrics.jsonl: a line of figures for every log step."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from drumgan_jax.core.atomic import replacing
+
+METRICS_NAME = "metrics.jsonl"
+
+
+def keep_until(path: Path, step: int) -> None:
+    """Drop the lines of metrics beyond `step` (at 0, all of them), and a last line that was cut short, atomically."""
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step and step > 0]
+    with replacing(path) as temporary:
+        temporary.write_text("".join(line + "\n" for line in kept))
+
+
+def _step_of(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):
+        return float("inf")
+
+
+def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl, in order; a line being written is left out."""
+    path = Path(run_dir) / METRICS_NAME
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
+
+
+def hours_run(run_dir: str | os.PathLike[str]) -> float:
+    """Hours that a run's lines of metrics tell of, with all that was done in them."""
+    return max((line.get("time/hours", 0.0) for line in read_metrics(run_dir)), default=0.0)
+
+
+def training_clock(lines: Sequence[Mapping[str, float]]) -> list[tuple[int, float]]:
+    """Steps and the hours spent on steps until then, of lines of metrics; of older runs, hours with all in them."""
+    hours = [(line["step"], line.get("time/training_hours", line.get("time/hours"))) for line in lines]
+    return [(int(step), value) for step, value in hours if value is not None]
