@@ -11,15 +11,15 @@ import jax
 import numpy as np
 
 from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.core import distributed
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
-from drumgan_jax.systems.classifier import build_classifier
-from drumgan_jax.systems.encoder import Encoding, build_encoder
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.systems.gan import Gan, gan_at, variables_digest
-from drumgan_jax.core import distributed
 from drumgan_jax.runs.checkpoints import load_ema
 from drumgan_jax.runs.config import CONFIG_NAME, VOCODER_NAME, find_step, read_config, vocoder_of, with_vocoder_at
+from drumgan_jax.systems.classifier import build_classifier
+from drumgan_jax.systems.encoder import Encoding, build_encoder
+from drumgan_jax.systems.gan import Gan, gan_at, variables_digest
 from drumgan_jax.systems.vocoder import (
     TrainedVocoder,
     build_vocoder,

@@ -17,10 +17,10 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.runs import checkpoints as module
 from drumgan_jax.runs.checkpoints import Checkpoints, is_disk_full, load_ema
 from drumgan_jax.runs.config import complete_steps
-from drumgan_jax.core.mesh import make_mesh
 
 METRIC = "log_mel/frechet"
 

@@ -4,8 +4,8 @@ import pytest
 from training_cases import tiny_config
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.runs import settings
 from drumgan_jax.core.settings import read_section, read_seed
+from drumgan_jax.runs import settings
 
 SECTIONS = {
     "train": settings.TrainSettings,
