@@ -1,11 +1,4 @@
-"""drumgan prepare: turn folders of audio into a data set of TFRecord shards.
-
-    drumgan prepare --config=configs/splice_loops.py:small --audio=FOLDER --audio=MORE --data_dir=data
-    drumgan prepare --config=configs/splice_loops.py:tiny --audio='synthetic:drums?count=600' --data_dir=data
-
-The data set goes to DATA_DIR/<config.name>/1.0.0, whole or not at all; report.json there tells what became of each
-file.
-"""
+"""From folders of audio to a data set of TFRecord shards, whole or not at all."""
 
 import contextlib
 import ctypes
@@ -23,27 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-from ml_collections import config_flags
-
 from drumgan_jax.core.errors import BadInput
-
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The system and variant, as configs/NAME.py:VARIANT.", lock_config=True
-)
-AUDIO = flags.DEFINE_multi_string(
-    "audio",
-    [],
-    "A folder, a manifest .csv, tfds:NAME, synthetic:drums, synthetic:bars or sequenced:FOLDER; may be repeated.",
-)
-DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where data sets go.")
-WHERE = flags.DEFINE_multi_string("where", [], "Only rows of manifests with column=value (or value|value).")
-OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
-WORKERS = flags.DEFINE_integer("workers", 0, "Local processes; 0 for as many as useful.", lower_bound=0)
-BEAM_RUNNER = flags.DEFINE_string(
-    "beam_runner", "", "A Beam runner (FlinkRunner, DataflowRunner, ...); empty is local."
-)
-BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "Options of the Beam runner, as name=value.")
 
 _VERSION = "1.0.0"
 _STAGING = ".preparing-"
@@ -67,25 +40,6 @@ class PrepareResult:
     counts: Any
     representation: Any
     seconds: float
-
-
-def main(argv: Sequence[str]) -> None:
-    """Prepare what the flags say, and print what came out."""
-    del argv
-    if CONFIG.value is None:
-        raise BadInput("no config was given; name one with --config=configs/splice_loops.py:small.")
-    result = prepare(
-        CONFIG.value,
-        AUDIO.value,
-        DATA_DIR.value,
-        where=WHERE.value,
-        overwrite=OVERWRITE.value,
-        workers=WORKERS.value,
-        beam_runner=BEAM_RUNNER.value,
-        beam_options=BEAM_OPTIONS.value,
-        show_progress=True,
-    )
-    print(summary(result))
 
 
 def prepare(

@@ -13,7 +13,7 @@ from drumgan_jax.core.errors import BadInput
 # A verb's module defines its flags when it is imported and has a `main(argv)`, which gets words that are no flags
 # where the module says POSITIONAL. Modules are named, not imported: only the verb that runs pays for what it imports.
 VERBS = {
-    "prepare": ("drumgan_jax.data_pipelines.prepare", "turn folders of audio into a data set of TFRecord shards"),
+    "prepare": ("drumgan_jax.commands.prepare", "turn folders of audio into a data set of TFRecord shards"),
     "label": ("drumgan_jax.commands.label", "write class probabilities beside the examples of a data set"),
     "train": ("drumgan_jax.commands.train", "train a config on a data set, or go on where it stopped"),
     "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run, or the packaged model"),

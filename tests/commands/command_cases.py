@@ -25,7 +25,7 @@ from drumgan_jax.systems.encoder import build_encoder
 from drumgan_jax.systems.gan import build_gan, variables_digest
 
 # Whose modules define a verb's flags.
-ROOMS = ("drumgan_jax.commands.", "drumgan_jax.data_pipelines.")
+ROOM = "drumgan_jax.commands."
 
 CLASSES = ("kick", "snare")
 STEP = 6
@@ -85,7 +85,7 @@ def verb_alone(name: str) -> Iterator[ModuleType]:
     before = {part: _copied(value) for part, value in registry.items() if isinstance(value, dict)}
     module = sys.modules.pop(path, None)
     held = flags.FLAGS.flags_by_module_dict()
-    for flag in [flag.name for room in held if room.startswith(ROOMS) for flag in held[room]]:
+    for flag in [flag.name for room in held if room.startswith(ROOM) for flag in held[room]]:
         delattr(flags.FLAGS, flag)
     try:
         yield importlib.import_module(path)
