@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -70,3 +70,12 @@ def tiny() -> ConfigDict:
     config.logging.every = 10
     config.evaluation.every = 50
     return config
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "one GPU"),
+    "small": defaults.Variant(
+        small, "two CPU cores, minutes", "accuracy 0.953 of 106 held-out sounds (evaluation/embedders/drums.md)"
+    ),
+    "tiny": defaults.Variant(tiny, "CPU"),
+}

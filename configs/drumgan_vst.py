@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small, packaged or tiny."""
-    return defaults.pick({"full": full, "small": small, "packaged": packaged, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -109,3 +109,13 @@ def narrow(config: ConfigDict, base: tuple[int, int], channels: tuple[int, ...])
     """Give both networks another first size (freq, time) and feature maps at each stage, in place."""
     for network in (config.generator, config.discriminator):
         network.update(base=base, channels=channels)
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "GPU or TPU"),
+    "small": defaults.Variant(small, "one GPU"),
+    "packaged": defaults.Variant(
+        packaged, "two CPU cores, an hour or two", "fid/drums 13.6, IS 2.33 after 108,280 images (docs/one_shots.md)"
+    ),
+    "tiny": defaults.Variant(tiny, "CPU"),
+}

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -69,3 +69,10 @@ def tiny() -> ConfigDict:
     stylegan2.make_tiny(config)
     config.train.batch_size = 8
     return config
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "GPU or TPU"),
+    "small": defaults.Variant(small, "one GPU"),
+    "tiny": defaults.Variant(tiny, "CPU"),
+}

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -81,3 +81,12 @@ def _hear_the_representation(config: ConfigDict) -> None:
         "mean": -2.9,  # O; of sequenced bars
         "std": 1.1,  # O
     }
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "one GPU"),
+    "small": defaults.Variant(small, "one GPU"),
+    "tiny": defaults.Variant(
+        tiny, "a CPU core, minutes", "accuracy 0.991 of 1,197 bars of other libraries (docs/loops.md)"
+    ),
+}

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -63,3 +63,10 @@ def tiny() -> ConfigDict:
     config.objective.r1_gamma = 0.1
     stylegan2.make_tiny(config)
     return config
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "GPU or TPU"),
+    "small": defaults.Variant(small, "one GPU"),
+    "tiny": defaults.Variant(tiny, "CPU, minutes", "fid/log_mel 18.0 on procedural drums (README.md)"),
+}

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small, packaged or tiny."""
-    return defaults.pick({"full": full, "small": small, "packaged": packaged, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -101,3 +101,13 @@ def narrow(config: ConfigDict, base: int, channel_base: int, channel_min: int, c
     """Give both networks another width, in place: channels are halved at each doubling, within bounds."""
     for network in (config.generator, config.discriminator):
         network.update(base=base, channel_base=channel_base, channel_min=channel_min, channel_max=channel_max)
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "GPU or TPU"),
+    "small": defaults.Variant(small, "one GPU"),
+    "packaged": defaults.Variant(
+        packaged, "a CPU core, an hour", "fid/drums 22.7, IS 1.82 after 71,360 images (docs/one_shots.md)"
+    ),
+    "tiny": defaults.Variant(tiny, "CPU"),
+}

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small, packaged or tiny."""
-    return defaults.pick({"full": full, "small": small, "packaged": packaged, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -59,3 +59,13 @@ def _encoder(system: ConfigDict) -> ConfigDict:
     config.optimizer.encoder.learning_rate = 2e-4  # O
     config.train.update(batch_size=64, total_images=3_200_000)  # O
     return config
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "GPU or TPU"),
+    "small": defaults.Variant(small, "one GPU"),
+    "packaged": defaults.Variant(
+        packaged, "a CPU core, minutes", "held-out sounds decoded: ODG -3.87, LSD 2.43 (docs/one_shots.md)"
+    ),
+    "tiny": defaults.Variant(tiny, "CPU"),
+}

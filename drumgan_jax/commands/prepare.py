@@ -1,7 +1,7 @@
 """drumgan prepare: turn folders of audio into a data set of TFRecord shards.
 
-    drumgan prepare --config=configs/splice_loops.py:small --audio=FOLDER --audio=MORE --data_dir=data
-    drumgan prepare --config=configs/splice_loops.py:tiny --audio='synthetic:drums?count=600' --data_dir=data
+    drumgan prepare --config=splice_loops:small --audio=FOLDER --audio=MORE --data_dir=data
+    drumgan prepare --config=splice_loops:tiny --audio='synthetic:drums?count=600' --data_dir=data
 
 The data set goes to DATA_DIR/<config.name>/1.0.0, whole or not at all; report.json there tells what became of each
 file.
@@ -10,13 +10,11 @@ file.
 from collections.abc import Sequence
 
 from absl import flags
-from ml_collections import config_flags
 
+from drumgan_jax.commands.config_flag import define_config, with_paths
 from drumgan_jax.core.errors import BadInput
 
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The system and variant, as configs/NAME.py:VARIANT.", lock_config=True
-)
+CONFIG = define_config()
 AUDIO = flags.DEFINE_multi_string(
     "audio",
     [],
@@ -36,11 +34,11 @@ def main(argv: Sequence[str]) -> None:
     """Prepare what the flags say, and print what came out."""
     del argv
     if CONFIG.value is None:
-        raise BadInput("no config was given; name one with --config=configs/splice_loops.py:small.")
+        raise BadInput("no config was given; name one with --config=splice_loops:small.")
     from drumgan_jax.data_pipelines.prepare import prepare, summary
 
     result = prepare(
-        CONFIG.value,
+        with_paths(CONFIG.value),
         AUDIO.value,
         DATA_DIR.value,
         where=WHERE.value,

@@ -5,11 +5,11 @@ import importlib
 import io
 import json
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import flax.struct
 import jax
@@ -117,9 +117,9 @@ def drumgan(name: str, *arguments: str | Path, status: int = 0) -> str:
     """Runs a verb; returns what it prints, or with status 2 the sentence that it ends with."""
     printed = io.StringIO()
     refused = pytest.raises(BadInput) if status == 2 else contextlib.nullcontext()
-    with verb_alone(name) as module, warnings.catch_warnings(), contextlib.redirect_stdout(printed):
-        # How config files are imported by the library of flags.
-        warnings.filterwarnings("ignore", "the load_module", DeprecationWarning)
-        with refused as problem:
-            module.main(cli._parser(module)([f"drumgan {name}", *map(str, arguments)]))
+    command = [f"drumgan {name}", *map(str, arguments)]
+    # Overrides of a config are looked for in the process's own command line.
+    process = mock.patch.object(sys, "argv", command)
+    with verb_alone(name) as module, process, contextlib.redirect_stdout(printed), refused as problem:
+        module.main(cli._parser(module)(command))
     return printed.getvalue() if problem is None else str(problem.value)
