@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.paths import expand
 
 _VERSION = "1.0.0"
 _STAGING = ".preparing-"
@@ -181,7 +182,7 @@ def _version_directory(config: Mapping[str, Any], data_dir: str | os.PathLike[st
     name = config["name"]
     if not _NAME.fullmatch(name):
         raise BadInput(f"config.name is {name!r}; a data set's name is lower case letters, digits and underscores.")
-    return Path(data_dir).expanduser().resolve() / name / _VERSION
+    return Path(expand(os.fspath(data_dir))).resolve() / name / _VERSION
 
 
 @contextlib.contextmanager

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from absl import flags
 
 from drumgan_jax.commands.config_flag import define_config, with_paths
+from drumgan_jax.commands.path_flags import define_path, define_paths
 from drumgan_jax.core.errors import BadInput
 
 CONFIG = define_config()
-AUDIO = flags.DEFINE_multi_string(
+AUDIO = define_paths(
     "audio",
-    [],
     "A folder, a manifest .csv, tfds:NAME, synthetic:drums, synthetic:bars or sequenced:FOLDER; may be repeated.",
 )
-DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where data sets go.")
+DATA_DIR = define_path("data_dir", "data", "Where data sets go.")
 WHERE = flags.DEFINE_multi_string("where", [], "Only rows of manifests with column=value (or value|value).")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
 WORKERS = flags.DEFINE_integer("workers", 0, "Local processes; 0 for as many as useful.", lower_bound=0)

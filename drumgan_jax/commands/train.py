@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from drumgan_jax.commands.config_flag import define_config, with_paths
+from drumgan_jax.commands.path_flags import define_path
 
 CONFIG = define_config()
-WORKDIR = flags.DEFINE_string("workdir", None, "the run directory to make or to go on with.", required=True)
+WORKDIR = define_path("workdir", None, "the run directory to make or to go on with.", required=True)
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the run's other processes, as TPU pods and Slurm allow.")
 flags.mark_flag_as_required("config")
 
