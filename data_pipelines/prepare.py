@@ -5,7 +5,6 @@ import ctypes
 import dataclasses
 import fcntl
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -71,17 +70,16 @@ def prepare(
         BadInput: a setting, a source or the disk cannot be used, nothing was kept, or a library is missing.
     """
     started = time.monotonic()
-    _require_libraries()
     from drumgan_jax.data_pipelines import builder
     from drumgan_jax.data_pipelines.sources import list_items
 
     job = _job(config)
+    pipeline = builder.Pipeline(beam_runner, beam_options, workers, show_progress)
     items = list_items(sources, where, job.preparation.label_pattern)
     job, items, others = _with_labels(job, items)
     final = _version_directory(config, data_dir)
     with _staging(final, overwrite) as staging:
         job = dataclasses.replace(job, directory=str(staging / "parts"))
-        pipeline = builder.Pipeline(beam_runner, beam_options, workers, show_progress)
         chunks = _chunks(items, job)
         directory = builder.build(job, chunks, pipeline, config["name"], staging)
         settings = {"config": _plain(config), "sources": list(sources), "where": list(where)}
@@ -106,19 +104,9 @@ def summary(result: PrepareResult) -> str:
     return "\n".join(lines)
 
 
-def _require_libraries() -> None:
-    """The libraries of the extra `prepare`; looked for, not imported."""
-    for module in ("apache_beam", "librosa", "pyloudnorm"):
-        if importlib.util.find_spec(module) is None:
-            raise BadInput(
-                f"`drumgan prepare` needs {module}, which is not installed; "
-                "install the extra with: pip install 'drumgan-jax[prepare]'."
-            )
-
-
 def _job(config: Mapping[str, Any]) -> Any:
     """The config's parts, checked, before any file is read."""
-    from drumgan_jax.data_pipelines import stretch
+    from drumgan_jax.data_pipelines import missing, stretch
     from drumgan_jax.data_pipelines.chunks import Job
     from drumgan_jax.data_pipelines.conditioning import build_preparation
     from drumgan_jax.data_pipelines.slicing import build_slicing
@@ -130,6 +118,11 @@ def _job(config: Mapping[str, Any]) -> Any:
     preparation = build_preparation(config["preparation"])
     if slicing.stretches or any(preparation.pitch_shifts):
         stretch.require()
+    # The kinds that stretch are those that find beats.
+    if slicing.stretches:
+        missing.require("librosa", f"config.slicing.kind={config['slicing']['kind']}")
+    if preparation.normalization == "loudness":
+        missing.require("pyloudnorm", "config.preparation.normalization=loudness")
     return Job(representation, slicing, preparation, (), "")
 
 
