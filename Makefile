@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-parity smoke setup lint types bench clean
+.PHONY: demo test test-slow test-install test-parity smoke setup lint types bench clean
 
 setup: $(READY)
 
@@ -22,6 +22,10 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# Built, installed without extras in an environment of its own, and used from a folder elsewhere.
+test-install: setup
+	$(BIN)/python -m pytest tests/test_install.py
 
 # Against torch-fidelity, pytorch-fid and prdc, which bring torch; in an environment of their own.
 test-parity:
