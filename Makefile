@@ -50,7 +50,7 @@ types: setup
 # AUDIO=FOLDER takes one's own recordings in place of the procedural drums.
 AUDIO ?=
 DEMO ?= runs/$(if $(AUDIO),demo-audio,demo)
-DEMO_CONFIG ?= configs/splice_loops.py:tiny
+DEMO_CONFIG ?= splice_loops:tiny
 
 demo: setup
 	test -d $(DEMO)/data || $(BIN)/drumgan prepare --config=$(DEMO_CONFIG) \

@@ -1,7 +1,7 @@
 """An Inception-style classifier of drum sounds on 128 mel bands (Nistal et al. 2022, drumgan_vst, section 3).
 
-    drumgan prepare --config=configs/drum_classifier.py:small --audio=ONE_SHOTS --data_dir=data
-    drumgan train --config=configs/drum_classifier.py:small --config.data.dir=data/drum_classifier --workdir=runs/drums
+    drumgan prepare --config=drum_classifier:small --audio=ONE_SHOTS --data_dir=data
+    drumgan train --config=drum_classifier:small --config.data.dir=data/drum_classifier --workdir=runs/drums
     drumgan pack --run=runs/drums --out=drums.npz
 
 (P) marks the paper's values, (O) ours where it is silent. `small` is the packaged classifier, whose data, commands,

@@ -1,9 +1,9 @@
 """DrumGAN VST: a progressive GAN on complex spectrograms of drum sounds, with soft labels (Nistal et al. 2022).
 
-    drumgan prepare --config=configs/drumgan_vst.py --audio=ONE_SHOTS --data_dir=data
+    drumgan prepare --config=drumgan_vst --audio=ONE_SHOTS --data_dir=data
     drumgan label --data_dir=data/drumgan_vst --classifier=drums
-    drumgan train --config=configs/drumgan_vst.py --config.data.dir=data/drumgan_vst --workdir=runs/vst
-    drumgan train --config=configs/drumgan_vst_encoder.py --config.task.run=runs/vst \
+    drumgan train --config=drumgan_vst --config.data.dir=data/drumgan_vst --workdir=runs/vst
+    drumgan train --config=drumgan_vst_encoder --config.task.run=runs/vst \
         --config.data.dir=data/drumgan_vst --workdir=runs/vst/encoder
 
 (P) marks the paper's values, (R) those of the DrumGAN release, (O) ours where both are silent. The paper reports IS

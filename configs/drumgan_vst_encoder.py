@@ -1,6 +1,6 @@
 """The encoder of DrumGAN VST, from a sound to z and class probabilities (Nistal et al. 2022, section 3.3, appendix B).
 
-    drumgan train --config=configs/drumgan_vst_encoder.py:small --config.task.run=runs/vst \
+    drumgan train --config=drumgan_vst_encoder:small --config.task.run=runs/vst \
         --config.data.dir=data/drumgan_vst --workdir=runs/vst/encoder
 
 The variant must be that of the generator's run. It is trained on generated sounds only, with the soft labels of the

@@ -1,7 +1,7 @@
 """A short-chunk CNN that tells the genre of a bar of drums (Won et al. 2020; the size of Yeh, Chen and Yang 2022).
 
-    drumgan prepare --config=configs/loop_classifier.py:small --audio='sequenced:ONE_SHOTS?count=10000' --data_dir=data
-    drumgan train --config=configs/loop_classifier.py:small --config.data.dir=data/loop_classifier --workdir=runs/loops
+    drumgan prepare --config=loop_classifier:small --audio='sequenced:ONE_SHOTS?count=10000' --data_dir=data
+    drumgan train --config=loop_classifier:small --config.data.dir=data/loop_classifier --workdir=runs/loops
     drumgan pack --run=runs/loops --out=loops.npz
 
 Its features are what the projected discriminators of configs/pjloopgan.py can look through, so each variant hears the

@@ -1,8 +1,8 @@
 """MelGAN: a vocoder from log-mel bands to waveforms (Kumar et al. 2019), for the mel scales of configs/pjloopgan.py.
 
-    drumgan prepare --config=configs/melgan.py:packaged --audio=RECORDINGS --data_dir=data
-    drumgan train --config=configs/melgan.py:packaged --config.data.dir=data/melgan --workdir=runs/melgan
-    drumgan train --config=configs/pjloopgan.py --config.representation.vocoder=runs/melgan ...
+    drumgan prepare --config=melgan:packaged --audio=RECORDINGS --data_dir=data
+    drumgan train --config=melgan:packaged --config.data.dir=data/melgan --workdir=runs/melgan
+    drumgan train --config=pjloopgan --config.representation.vocoder=runs/melgan ...
 
 It is trained on the waveforms of any data set of the same mel scale, also of pjloopgan's own. (P) marks the paper's
 values, (R) those of the loop generator's release, (O) ours. `packaged` is measured in docs/loops.md, where it does not

@@ -1,7 +1,7 @@
 """Projected GAN on mel-spectrograms of one-bar loops (Yeh, Chen and Yang 2022).
 
-    drumgan prepare --config=configs/pjloopgan.py --audio=LOOPS --data_dir=data
-    drumgan train --config=configs/pjloopgan.py --config.data.dir=data/pjloopgan --workdir=runs/pjloopgan
+    drumgan prepare --config=pjloopgan --audio=LOOPS --data_dir=data
+    drumgan train --config=pjloopgan --config.data.dir=data/pjloopgan --workdir=runs/pjloopgan
 
 (P) marks the paper's values, (R) those of its authors' release, (O) ours. A variant is a size (full: the paper; small:
 one GPU; tiny: a CPU), and may name a row of the paper's Table 1 after a dash, such as `small-stylegan2`:

@@ -1,7 +1,7 @@
 """StyleGAN2 on drum-loop spectrograms (Koretzky and Rajashekharappa 2021).
 
-    drumgan prepare --config=configs/splice_loops.py --audio=LOOPS --data_dir=data
-    drumgan train --config=configs/splice_loops.py --config.data.dir=data --workdir=runs/splice_loops
+    drumgan prepare --config=splice_loops --audio=LOOPS --data_dir=data
+    drumgan train --config=splice_loops --config.data.dir=data --workdir=runs/splice_loops
 
 (P) marks the paper's values, (O) ours where it is silent; `configs/stylegan2.py` has the rest.
 Hardware, time and score of `full` (3 s loops) and `small` (one GPU, one-shots): not yet trained.

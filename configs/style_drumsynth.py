@@ -1,8 +1,8 @@
 """Style-DrumSynth: a style-based GAN on waveforms of drum sounds (Drysdale et al. 2021).
 
-    drumgan prepare --config=configs/style_drumsynth.py --audio=ONE_SHOTS --data_dir=data
-    drumgan train --config=configs/style_drumsynth.py --config.data.dir=data/style_drumsynth --workdir=runs/style
-    drumgan train --config=configs/style_drumsynth_encoder.py --config.task.run=runs/style \
+    drumgan prepare --config=style_drumsynth --audio=ONE_SHOTS --data_dir=data
+    drumgan train --config=style_drumsynth --config.data.dir=data/style_drumsynth --workdir=runs/style
+    drumgan train --config=style_drumsynth_encoder --config.task.run=runs/style \
         --config.data.dir=data/style_drumsynth --workdir=runs/style/encoder
 
 (P) marks the paper's values, (R) those of the authors' release, (O) ours where both are silent. The paper's learning

@@ -1,6 +1,6 @@
 """The encoder of style-based drum synthesis, from a sound to w (Drysdale et al. 2021, section 2.1).
 
-    drumgan train --config=configs/style_drumsynth_encoder.py:small --config.task.run=runs/style \
+    drumgan train --config=style_drumsynth_encoder:small --config.task.run=runs/style \
         --config.data.dir=data/style_drumsynth --workdir=runs/style/encoder
 
 The variant must be that of the generator's run. It is the discriminator's architecture without labels, trained on

@@ -14,7 +14,7 @@ from PIL import Image
 
 from drumgan_jax.cli import VERBS
 
-CONFIG = "configs/splice_loops.py:tiny"
+CONFIG = "splice_loops:tiny"
 # Narrow and few: the same code, and seconds to compile.
 SMALLER = [
     "--config.generator.base=(16,16)",

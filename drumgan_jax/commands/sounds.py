@@ -44,7 +44,7 @@ def check_encoder(instrument: Instrument) -> None:
     if instrument.encoding is None:
         raise BadInput(
             "this run has no encoder; drumgan encode --invert needs none, or train one into the run's folder encoder"
-            " with a config such as configs/drumgan_vst_encoder.py."
+            " with a config such as drumgan_vst_encoder."
         )
 
 

@@ -1,9 +1,11 @@
 """Configs by name from any folder, their list, and wrong configs and overrides as one plain sentence."""
 
+import re
 from pathlib import Path
 
 import pytest
 from command_cases import drumgan
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from drumgan_jax.commands import config_files
@@ -153,6 +155,19 @@ def test_the_list_tells_every_config_and_its_variants() -> None:
     assert "small-z512 " in one
     assert "did you mean melgan?" in drumgan("configs", "mellgan", status=2)
     assert "the name of one" in drumgan("configs", "melgan", "electrogan", status=2)
+
+
+def test_documented_commands_name_configs_and_settings_that_there_are(repository: Path) -> None:
+    checked = 0
+    for path in [repository / "README.md", *(repository / "docs").glob("*.md"), *(repository / "configs").glob("*.py")]:
+        # A command goes on over a line that ends with a backslash.
+        for command in path.read_text().replace("\\\n", " ").splitlines():
+            for named in re.findall(r"drumgan (?:prepare|train) .*--config=([\w:-]+)", command):
+                known = flatten_dict(config_files.load(named).to_dict(), sep=".")
+                unknown = set(re.findall(r"--config\.([\w.]+)=", command)) - known.keys()
+                assert not unknown, f"{path}: {command}"
+                checked += 1
+    assert checked > 30
 
 
 @pytest.mark.parametrize("name", KNOWN)
