@@ -5,6 +5,7 @@ import functools
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -85,10 +86,12 @@ def _of_the_package(name: str) -> ModuleType:
 
 
 def _of_a_file(path: Path, having: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"{path.stem}_{_WHAT[having]}", path)
+    spec = importlib.util.spec_from_file_location(f"drumgan_{_WHAT[having]}_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise BadInput(f"{path} is no Python file; give a {_WHAT[having]}, whose name ends in .py.")
     module = importlib.util.module_from_spec(spec)
+    # As an import does: dataclasses look their module up.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as problem:
