@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-parity smoke setup lint bench clean
+.PHONY: demo test test-slow test-install test-parity smoke setup lint types bench clean
 
 setup: $(READY)
 
@@ -23,6 +23,10 @@ test: setup
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
+# Built, installed without extras in an environment of its own, and used from a folder elsewhere.
+test-install: setup
+	$(BIN)/python -m pytest tests/test_install.py
+
 # Against torch-fidelity, pytorch-fid and prdc, which bring torch; in an environment of their own.
 test-parity:
 	$(MAKE) setup VENV=.venv-parity
@@ -32,15 +36,21 @@ test-parity:
 smoke: setup
 	$(BIN)/python -m pytest $(PARALLEL) -m "smoke and not slow"
 
-lint: setup
+lint: types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The package as it is installed, from the wheel of the source archive, so that a fault in how folders are mapped shows.
+types: setup
+	rm -rf .cache/package
+	$(BIN)/uv build --quiet --build-constraints constraints.txt --out-dir .cache/package
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target .cache/package/installed .cache/package/*.whl
 	$(BIN)/mypy
 
 # AUDIO=FOLDER takes one's own recordings in place of the procedural drums.
 AUDIO ?=
 DEMO ?= runs/$(if $(AUDIO),demo-audio,demo)
-DEMO_CONFIG ?= configs/splice_loops.py:tiny
+DEMO_CONFIG ?= splice_loops:tiny
 
 demo: setup
 	test -d $(DEMO)/data || $(BIN)/drumgan prepare --config=$(DEMO_CONFIG) \

@@ -3,20 +3,40 @@
 (P) marks a value of a paper, (R) of its authors' release, (O) one of ours.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
 from ml_collections import ConfigDict
 
+from drumgan_jax.core.errors import BadInput
 
-def pick(variants: Mapping[str, Callable[[], ConfigDict]], variant: str) -> ConfigDict:
+UNTRAINED = "not yet trained"
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A variant of a config.
+
+    Attributes:
+        make: its values.
+        hardware: what it is sized for.
+        score: what was measured of it, and where that is told in full.
+    """
+
+    make: Callable[[], ConfigDict]
+    hardware: str
+    score: str = UNTRAINED
+
+
+def pick(variants: Mapping[str, Variant], variant: str) -> ConfigDict:
     """The config of a variant.
 
     Raises:
-        ValueError: there is no such variant.
+        BadInput: there is no such variant.
     """
     if variant not in variants:
-        raise ValueError(f"there is no variant {variant!r} of this config; there are {', '.join(variants)}.")
-    return variants[variant]()
+        raise BadInput(f"there is no variant {variant!r} of this config; there are {', '.join(variants)}.")
+    return variants[variant].make()
 
 
 PREPARATION = {

@@ -1,7 +1,7 @@
 """An Inception-style classifier of drum sounds on 128 mel bands (Nistal et al. 2022, drumgan_vst, section 3).
 
-    drumgan prepare --config=configs/drum_classifier.py:small --audio=ONE_SHOTS --data_dir=data
-    drumgan train --config=configs/drum_classifier.py:small --config.data.dir=data/drum_classifier --workdir=runs/drums
+    drumgan prepare --config=drum_classifier:small --audio=ONE_SHOTS --data_dir=data
+    drumgan train --config=drum_classifier:small --config.data.dir=data/drum_classifier --workdir=runs/drums
     drumgan pack --run=runs/drums --out=drums.npz
 
 (P) marks the paper's values, (O) ours where it is silent. `small` is the packaged classifier, whose data, commands,
@@ -15,7 +15,7 @@ from drumgan_jax.configs import defaults
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -71,3 +71,12 @@ def tiny() -> ConfigDict:
     config.logging.every = 10
     config.evaluation.every = 50
     return config
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "one GPU"),
+    "small": defaults.Variant(
+        small, "two CPU cores, minutes", "accuracy 0.953 of 106 held-out sounds (evaluation/embedders/drums.md)"
+    ),
+    "tiny": defaults.Variant(tiny, "CPU"),
+}

@@ -1,7 +1,7 @@
 """StyleGAN2 on 24 s of electronic music (Havenaar 2023).
 
-    drumgan prepare --config=configs/electrogan.py --audio=MIXES --data_dir=data
-    drumgan train --config=configs/electrogan.py --config.data.dir=data --workdir=runs/electrogan
+    drumgan prepare --config=electrogan --audio=MIXES --data_dir=data
+    drumgan train --config=electrogan --config.data.dir=data --workdir=runs/electrogan
 
 (P) marks the paper's values, (O) ours where it is silent; `configs/stylegan2.py` has the rest. The paper reports FID
 3.21 at learning rate 0.001 and R1 gamma 10 after 2,200 thousand images; `configs/electrogan_grid.py` lists its grid.
@@ -15,7 +15,7 @@ from drumgan_jax.configs import defaults, stylegan2
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -69,3 +69,10 @@ def tiny() -> ConfigDict:
     stylegan2.make_tiny(config)
     config.train.batch_size = 8
     return config
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "GPU or TPU"),
+    "small": defaults.Variant(small, "one GPU"),
+    "tiny": defaults.Variant(tiny, "CPU"),
+}

@@ -3,7 +3,7 @@
 Each entry is one run: its name, and the overrides that `drumgan train` takes as --config.KEY=VALUE.
 """
 
-CONFIG = "configs/electrogan.py"
+CONFIG = "electrogan"
 
 RUNS = {
     f"lr{learning_rate}_gamma{gamma}": {

@@ -1,7 +1,7 @@
 """A short-chunk CNN that tells the genre of a bar of drums (Won et al. 2020; the size of Yeh, Chen and Yang 2022).
 
-    drumgan prepare --config=configs/loop_classifier.py:small --audio='sequenced:ONE_SHOTS?count=10000' --data_dir=data
-    drumgan train --config=configs/loop_classifier.py:small --config.data.dir=data/loop_classifier --workdir=runs/loops
+    drumgan prepare --config=loop_classifier:small --audio='sequenced:ONE_SHOTS?count=10000' --data_dir=data
+    drumgan train --config=loop_classifier:small --config.data.dir=data/loop_classifier --workdir=runs/loops
     drumgan pack --run=runs/loops --out=loops.npz
 
 Its features are what the projected discriminators of configs/pjloopgan.py can look through, so each variant hears the
@@ -21,7 +21,7 @@ from drumgan_jax.configs import defaults
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -82,3 +82,12 @@ def _hear_the_representation(config: ConfigDict) -> None:
         "mean": -2.9,  # O; of sequenced bars
         "std": 1.1,  # O
     }
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "one GPU"),
+    "small": defaults.Variant(small, "one GPU"),
+    "tiny": defaults.Variant(
+        tiny, "a CPU core, minutes", "accuracy 0.991 of 1,197 bars of other libraries (docs/loops.md)"
+    ),
+}

@@ -1,7 +1,7 @@
 """StyleGAN2 on drum-loop spectrograms (Koretzky and Rajashekharappa 2021).
 
-    drumgan prepare --config=configs/splice_loops.py --audio=LOOPS --data_dir=data
-    drumgan train --config=configs/splice_loops.py --config.data.dir=data --workdir=runs/splice_loops
+    drumgan prepare --config=splice_loops --audio=LOOPS --data_dir=data
+    drumgan train --config=splice_loops --config.data.dir=data --workdir=runs/splice_loops
 
 (P) marks the paper's values, (O) ours where it is silent; `configs/stylegan2.py` has the rest.
 Hardware, time and score of `full` (3 s loops) and `small` (one GPU, one-shots): not yet trained.
@@ -15,7 +15,7 @@ from drumgan_jax.configs import defaults, stylegan2
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The config of a variant: full, small or tiny."""
-    return defaults.pick({"full": full, "small": small, "tiny": tiny}, variant)
+    return defaults.pick(VARIANTS, variant)
 
 
 def full() -> ConfigDict:
@@ -64,3 +64,10 @@ def tiny() -> ConfigDict:
     config.objective.r1_gamma = 0.1
     stylegan2.make_tiny(config)
     return config
+
+
+VARIANTS = {
+    "full": defaults.Variant(full, "GPU or TPU"),
+    "small": defaults.Variant(small, "one GPU"),
+    "tiny": defaults.Variant(tiny, "CPU, minutes", "fid/log_mel 18.0 on procedural drums (README.md)"),
+}

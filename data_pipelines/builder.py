@@ -1,15 +1,10 @@
-"""The TFDS builder: a Beam pipeline over chunks of recordings, whose parts become the shards of a data set."""
+"""The TFDS builder: chunks of recordings are processed, and their parts become the shards of a data set."""
 
 import contextlib
-import logging
 import os
-import shlex
 import shutil
-import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +13,7 @@ from tensorflow_datasets.core import dataset_builder
 from tqdm import tqdm
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.data_pipelines import report
+from drumgan_jax.data_pipelines import missing, report
 from drumgan_jax.data_pipelines.chunks import PROGRESS_NAME, Chunk, Job, features_of, process_chunk
 
 # Neighbouring parts are joined up to this size; most parts of a large set reach it by themselves and are just renamed.
@@ -30,23 +25,12 @@ _SECONDS_A_FILE = 0.002
 _SECONDS_A_MEGABYTE = 0.02
 _SECONDS_A_STRETCHED_MEGABYTE = 0.4
 
-# Beam warns of an optional Google package when it is imported.
-_root_level = logging.getLogger().level
-logging.getLogger().setLevel(logging.ERROR)
-try:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner import fn_runner
-    from apache_beam.transforms.environments import SubprocessSDKEnvironment
-finally:
-    logging.getLogger().setLevel(_root_level)
-
 
 class AudioBuilder(dataset_builder.FileReaderBuilder):
     """Writes a data set of sliced recordings; `build` makes one of a given name.
 
     TFDS's own BeamBasedBuilder groups all serialised examples by shard before it writes them, which Beam's local runner
-    does in memory. Here the pipeline's elements are lists of paths, and each writes its own part of a shard; features,
+    does in memory. Here what is handed around are lists of paths, and each writes its own part of a shard; features,
     names of shards and metadata are TFDS's.
     """
 
@@ -100,16 +84,21 @@ class AudioBuilder(dataset_builder.FileReaderBuilder):
 
 
 class Pipeline:
-    """How a Beam run is made: where, with how many processes, and how its progress is shown.
+    """Where the chunks of a run are processed: in this process, in others of this machine, or by a Beam runner.
 
     Args:
-        runner: name of a Beam runner; empty for local processes.
+        runner: name of a Beam runner; empty for this machine.
         options: `name=value` options of that runner.
-        workers: local processes; 0 for one a core, or this process alone where there is little to do.
+        workers: local processes; 0 for one a core, or this process alone where there is little to do or no Beam.
         show_progress: whether to draw a bar on stderr.
+
+    Raises:
+        BadInput: this needs Beam, which is not installed.
     """
 
     def __init__(self, runner: str = "", options: Sequence[str] = (), workers: int = 0, show_progress: bool = True):
+        if runner or workers > 1:
+            missing.require("apache_beam", "a named runner" if runner else "more than one worker")
         self._runner = runner
         self._options = [f"--{option.removeprefix('--')}" for option in options]
         self._workers = workers
@@ -122,35 +111,22 @@ class Pipeline:
             BadInput: a worker could not write, or the run failed as a whole.
         """
         files = sum(len(chunk.items) for chunk in chunks)
-        runner, options = self._named() if self._runner else self._local(job, chunks)
-        progress = _progress(Path(job.directory) / PROGRESS_NAME, files, self._show_progress)
-        with _quiet_beam(), progress, _watched_workers():
-            try:
-                with beam.Pipeline(runner=runner, options=options) as pipeline:
-                    _ = (
-                        pipeline
-                        | "Chunks" >> beam.Create(chunks)
-                        | "Spread" >> beam.Reshuffle()
-                        | "Process" >> beam.Map(partial(process_chunk, job))
-                    )
-            except Exception as error:
-                raise _as_bad_input(error) from error
+        workers = 0 if self._runner else self._local_workers(job, chunks)
+        with _progress(Path(job.directory) / PROGRESS_NAME, files, self._show_progress):
+            if workers == 1:
+                for chunk in chunks:
+                    process_chunk(job, chunk)
+            else:
+                from drumgan_jax.data_pipelines import beam_run
 
-    def _local(self, job: Job, chunks: Sequence[Chunk]) -> tuple[Any, PipelineOptions]:
-        """Beam's Python runner: the default one would download another, written in Go."""
+                beam_run.run(job, chunks, self._runner, self._options, workers)
+
+    def _local_workers(self, job: Job, chunks: Sequence[Chunk]) -> int:
         workers = self._workers
         if not workers:
-            workers = _cores() if _estimated_seconds(job, chunks, _SECONDS_FOR_WORKERS) >= _SECONDS_FOR_WORKERS else 1
-        workers = min(workers, len(chunks))
-        if workers == 1:
-            return fn_runner.FnApiRunner(), PipelineOptions([])
-        # `exec`, so that the worker itself is this process's child, not a shell between them.
-        command = f"exec {shlex.quote(sys.executable)} -m drumgan_jax.data_pipelines.worker"
-        runner = fn_runner.FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
-        return runner, PipelineOptions([f"--direct_num_workers={workers}"])
-
-    def _named(self) -> tuple[str, PipelineOptions]:
-        return self._runner, PipelineOptions(self._options)
+            enough = _estimated_seconds(job, chunks, _SECONDS_FOR_WORKERS) >= _SECONDS_FOR_WORKERS
+            workers = _cores() if enough and missing.is_installed("apache_beam") else 1
+        return min(workers, len(chunks))
 
 
 def _estimated_seconds(job: Job, chunks: Sequence[Chunk], enough: float) -> float:
@@ -201,47 +177,6 @@ def _join(parts: list[Path], shard: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_beam() -> Iterator[None]:
-    """Beam's loggers kept to errors."""
-    logger = logging.getLogger("apache_beam")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _watched_workers() -> Iterator[None]:
-    """Ends the run when a worker process has died, for which Beam would wait for ever."""
-    died: list[str] = []
-    previous = threading.excepthook
-
-    def hook(arguments: threading.ExceptHookArgs) -> None:
-        name = arguments.thread.name if arguments.thread else ""
-        if name == "run_worker":  # Beam's name for the thread that waits for the process.
-            died.append(str(arguments.exc_value))
-            # A true signal: nothing less wakes the main thread, which waits for a lock.
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        elif name != "beam_control_read":  # The thread that hears from the worker, and fails with it.
-            previous(arguments)
-
-    threading.excepthook = hook
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not died:
-            raise
-        raise BadInput(
-            f"a worker process was ended from outside ({died[0]}), most likely for want of memory; "
-            "use fewer of them with --workers."
-        ) from None
-    finally:
-        threading.excepthook = previous
-
-
-@contextlib.contextmanager
 def _progress(path: Path, total: int, show: bool) -> Iterator[None]:
     """A bar on stderr that follows the size of the progress file, whichever processes or machines write it."""
     done = threading.Event()
@@ -260,13 +195,3 @@ def _progress(path: Path, total: int, show: bool) -> Iterator[None]:
         finally:
             done.set()
             thread.join()
-
-
-def _as_bad_input(error: Exception) -> Exception:
-    """The BadInput of a worker, which Beam hands on as text in an exception of its own; else the error itself."""
-    text = str(error)
-    _, found, sentence = text.rpartition("drumgan_jax.core.errors.BadInput: ")
-    if not found and not isinstance(error, BadInput):
-        return error
-    sentence = (sentence or text).splitlines()[0]
-    return BadInput(sentence.partition(" [while running")[0])

@@ -1,4 +1,4 @@
-"""The work of one Beam element: a chunk of recordings becomes a part of a shard, with its report and statistics.
+"""The work on one chunk: some recordings become a part of a shard, with its report and statistics.
 
 A chunk writes its examples to a file of its own as they are made, so no runner ever holds examples: what goes through
 Beam is lists of paths. TFDS's own Beam writers group serialised examples by key, which the local runner does in memory.

@@ -1,18 +1,10 @@
-"""drumgan prepare: turn folders of audio into a data set of TFRecord shards.
-
-    drumgan prepare --config=configs/splice_loops.py:small --audio=FOLDER --audio=MORE --data_dir=data
-    drumgan prepare --config=configs/splice_loops.py:tiny --audio='synthetic:drums?count=600' --data_dir=data
-
-The data set goes to DATA_DIR/<config.name>/1.0.0, whole or not at all; report.json there tells what became of each
-file.
-"""
+"""From folders of audio to a data set of TFRecord shards, whole or not at all."""
 
 import contextlib
 import ctypes
 import dataclasses
 import fcntl
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -23,27 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-from ml_collections import config_flags
-
 from drumgan_jax.core.errors import BadInput
-
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The system and variant, as configs/NAME.py:VARIANT.", lock_config=True
-)
-AUDIO = flags.DEFINE_multi_string(
-    "audio",
-    [],
-    "A folder, a manifest .csv, tfds:NAME, synthetic:drums, synthetic:bars or sequenced:FOLDER; may be repeated.",
-)
-DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where data sets go.")
-WHERE = flags.DEFINE_multi_string("where", [], "Only rows of manifests with column=value (or value|value).")
-OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
-WORKERS = flags.DEFINE_integer("workers", 0, "Local processes; 0 for as many as useful.", lower_bound=0)
-BEAM_RUNNER = flags.DEFINE_string(
-    "beam_runner", "", "A Beam runner (FlinkRunner, DataflowRunner, ...); empty is local."
-)
-BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "Options of the Beam runner, as name=value.")
+from drumgan_jax.core.paths import expand
 
 _VERSION = "1.0.0"
 _STAGING = ".preparing-"
@@ -67,25 +40,6 @@ class PrepareResult:
     counts: Any
     representation: Any
     seconds: float
-
-
-def main(argv: Sequence[str]) -> None:
-    """Prepare what the flags say, and print what came out."""
-    del argv
-    if CONFIG.value is None:
-        raise BadInput("no config was given; name one with --config=configs/splice_loops.py:small.")
-    result = prepare(
-        CONFIG.value,
-        AUDIO.value,
-        DATA_DIR.value,
-        where=WHERE.value,
-        overwrite=OVERWRITE.value,
-        workers=WORKERS.value,
-        beam_runner=BEAM_RUNNER.value,
-        beam_options=BEAM_OPTIONS.value,
-        show_progress=True,
-    )
-    print(summary(result))
 
 
 def prepare(
@@ -116,17 +70,16 @@ def prepare(
         BadInput: a setting, a source or the disk cannot be used, nothing was kept, or a library is missing.
     """
     started = time.monotonic()
-    _require_libraries()
     from drumgan_jax.data_pipelines import builder
     from drumgan_jax.data_pipelines.sources import list_items
 
     job = _job(config)
+    pipeline = builder.Pipeline(beam_runner, beam_options, workers, show_progress)
     items = list_items(sources, where, job.preparation.label_pattern)
     job, items, others = _with_labels(job, items)
     final = _version_directory(config, data_dir)
     with _staging(final, overwrite) as staging:
         job = dataclasses.replace(job, directory=str(staging / "parts"))
-        pipeline = builder.Pipeline(beam_runner, beam_options, workers, show_progress)
         chunks = _chunks(items, job)
         directory = builder.build(job, chunks, pipeline, config["name"], staging)
         settings = {"config": _plain(config), "sources": list(sources), "where": list(where)}
@@ -151,20 +104,10 @@ def summary(result: PrepareResult) -> str:
     return "\n".join(lines)
 
 
-def _require_libraries() -> None:
-    """The libraries of the extra `prepare`; looked for, not imported."""
-    for module in ("apache_beam", "librosa", "pyloudnorm"):
-        if importlib.util.find_spec(module) is None:
-            raise BadInput(
-                f"`drumgan prepare` needs {module}, which is not installed; "
-                "install the extra with: pip install 'drumgan-jax[prepare]'."
-            )
-
-
 def _job(config: Mapping[str, Any]) -> Any:
     """The config's parts, checked, before any file is read."""
     from drumgan_jax.audio.representations import build_representation
-    from drumgan_jax.data_pipelines import stretch
+    from drumgan_jax.data_pipelines import missing, stretch
     from drumgan_jax.data_pipelines.chunks import Job
     from drumgan_jax.data_pipelines.conditioning import build_preparation
     from drumgan_jax.data_pipelines.slicing import build_slicing
@@ -174,6 +117,11 @@ def _job(config: Mapping[str, Any]) -> Any:
     preparation = build_preparation(config["preparation"])
     if slicing.stretches or any(preparation.pitch_shifts):
         stretch.require()
+    # The kinds that stretch are those that find beats.
+    if slicing.stretches:
+        missing.require("librosa", f"config.slicing.kind={config['slicing']['kind']}")
+    if preparation.normalization == "loudness":
+        missing.require("pyloudnorm", "config.preparation.normalization=loudness")
     return Job(representation, slicing, preparation, (), "")
 
 
@@ -225,7 +173,7 @@ def _version_directory(config: Mapping[str, Any], data_dir: str | os.PathLike[st
     name = config["name"]
     if not _NAME.fullmatch(name):
         raise BadInput(f"config.name is {name!r}; a data set's name is lower case letters, digits and underscores.")
-    return Path(data_dir).expanduser().resolve() / name / _VERSION
+    return Path(expand(os.fspath(data_dir))).resolve() / name / _VERSION
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ import numpy as np
 
 from drumgan_jax.audio.files import AUDIO_SUFFIXES, Audio, read_audio
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.paths import expand
 from drumgan_jax.data import patterns as sequencing
 from drumgan_jax.data_pipelines import kits, synthetic
 
@@ -100,7 +101,7 @@ def _list_source(
 
 
 def _list_files(source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None) -> Iterator[Item]:
-    path = Path(source).expanduser()
+    path = Path(expand(source))
     if path.suffix.lower() == ".csv":
         return _list_manifest(path, conditions, pattern)
     if not path.exists():
@@ -310,7 +311,7 @@ def _open_tfds(name: str) -> tuple[Path, Any]:
     import tensorflow_datasets as tfds
 
     try:
-        path = Path(name).expanduser()
+        path = Path(expand(name))
         builder = tfds.builder_from_directory(path) if path.is_dir() else tfds.builder(name)
         ready = bool(builder.info.splits)
     except Exception as error:  # TFDS raises of many kinds here; all mean the same.

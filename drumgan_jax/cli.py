@@ -1,7 +1,6 @@
 """The `drumgan` command: one verb, one line."""
 
 import importlib
-import re
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -13,7 +12,8 @@ from drumgan_jax.core.errors import BadInput
 # A verb's module defines its flags when it is imported and has a `main(argv)`, which gets words that are no flags
 # where the module says POSITIONAL. Modules are named, not imported: only the verb that runs pays for what it imports.
 VERBS = {
-    "prepare": ("drumgan_jax.data_pipelines.prepare", "turn folders of audio into a data set of TFRecord shards"),
+    "configs": ("drumgan_jax.commands.configs", "list the configs: their variants, hardware and scores"),
+    "prepare": ("drumgan_jax.commands.prepare", "turn folders of audio into a data set of TFRecord shards"),
     "label": ("drumgan_jax.commands.label", "write class probabilities beside the examples of a data set"),
     "train": ("drumgan_jax.commands.train", "train a config on a data set, or go on where it stopped"),
     "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run, or the packaged model"),
@@ -59,11 +59,8 @@ def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
             sys.exit(0)
         try:
             rest = flags.FLAGS(list(argv))
-            if "config" in flags.FLAGS and flags.FLAGS["config"].value is not None:
-                # A config file that is not there is only told of when a value of it is read.
-                flags.FLAGS["config"].value.get("name")
-        except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError) as problem:
-            raise BadInput(f"{_sentence(problem)} (drumgan VERB --help tells the flags.)") from problem
+        except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError, SyntaxError) as problem:
+            raise _explained(argv, problem) from problem
         if not flags.FLAGS["verbosity"].present:
             # The libraries underneath tell every step of every checkpoint at absl's default.
             logging.set_verbosity(logging.WARNING)
@@ -74,14 +71,14 @@ def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
     return parse
 
 
-def _sentence(problem: Exception) -> str:
-    # A KeyError's str is the repr of its message.
-    text = str(problem.args[0]) if isinstance(problem, KeyError) and problem.args else str(problem)
-    lines = text.strip().splitlines()
-    if (len(lines) > 1 and lines[-1].strip().startswith("[Errno")) or "Traceback" in text:
-        # What a config file raised comes with its traceback; its last line says what is wrong.
-        return re.sub(r"^(\[Errno \d+\]|\w+Error:) ", "", lines[-1].strip())
-    return " ".join(text.split())
+def _explained(argv: Sequence[str], problem: Exception) -> BadInput:
+    """What is wrong with a command line that did not parse."""
+    if "config" in flags.FLAGS:
+        from drumgan_jax.commands import config_flag
+
+        if explained := config_flag.explain(argv, problem):
+            return explained
+    return BadInput(f"{' '.join(str(problem).split())} (drumgan VERB --help tells the flags.)")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""python -m drumgan_jax.launch.sweep --grid=configs/electrogan_grid.py --variant=small --data_dir=data --workdir=grid
+"""python -m drumgan_jax.launch.sweep --grid=electrogan_grid --variant=small --data_dir=data --workdir=grid
 
 Trains every run of a grid file on this machine, one after another, each in a process of its own and a folder below
 --workdir; then writes the table and the plot that set them beside each other (`drumgan compare`). The same command
 goes on where a stopped sweep left off: finished runs are left alone, an unfinished one is resumed.
 
-A grid file is Python with two names: CONFIG, a config file, and RUNS, from each run's name to its overrides, as
-{"optimizer.generator.learning_rate": 0.001}. --set=train.total_images=100000 overrides a value in all of them.
+A grid is one of the package's by its name, or a file of one's own by its path: Python with two names, CONFIG, a config
+by its name or path, and RUNS, from each run's name to its overrides, as {"optimizer.generator.learning_rate": 0.001}.
+--set=train.total_images=100000 overrides a value in all of them.
 """
 
 import argparse
 import dataclasses
 import json
-import runpy
 import signal
 import subprocess
 import sys
@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from drumgan_jax.commands import compare
+from drumgan_jax.commands.config_files import GRID, find_module
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.paths import expand
 
 STATUS_NAME = "sweep.json"
 COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
@@ -31,7 +33,7 @@ _PREEMPTED = 75
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """A grid file: a config, and overrides by the run's name."""
+    """A config by its name or path, and overrides by the run's name."""
 
     config: str
     runs: Mapping[str, Mapping[str, Any]]
@@ -40,34 +42,35 @@ class Grid:
 def main() -> None:
     """Sweep; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--grid", required=True, help="the grid file")
+    parser.add_argument("--grid", required=True, help="the grid's name, or its file")
     parser.add_argument("--variant", default="full", help="the variant of its config")
-    parser.add_argument("--data_dir", required=True, help="the data set of all runs")
-    parser.add_argument("--workdir", required=True, type=Path, help="the folder that the run directories go to")
+    parser.add_argument("--data_dir", required=True, type=expand, help="the data set of all runs")
+    parser.add_argument("--workdir", required=True, type=expand, help="the folder that the run directories go to")
     parser.add_argument("--set", action="append", default=[], help="an override for all runs, as seed=3")
     given = parser.parse_args()
-    failed = sweep(read_grid(given.grid), given.variant, given.data_dir, given.workdir, given.set)
+    workdir = Path(given.workdir)
+    failed = sweep(read_grid(given.grid), given.variant, given.data_dir, workdir, given.set)
     if failed:
-        sys.exit(f"{len(failed)} run(s) failed: {', '.join(failed)}; see {given.workdir / STATUS_NAME}.")
+        sys.exit(f"{len(failed)} run(s) failed: {', '.join(failed)}; see {workdir / STATUS_NAME}.")
 
 
-def read_grid(path: str) -> Grid:
-    """A grid file.
+def read_grid(text: str) -> Grid:
+    """A grid by its name or path.
 
     Raises:
         BadInput: it cannot be run, or lacks CONFIG or RUNS.
     """
+    module = find_module(text, GRID)
     try:
-        names = runpy.run_path(path)
-        grid = Grid(str(names["CONFIG"]), dict(names["RUNS"]))
-    # A grid file is a program: whatever it raises is its fault, told in one sentence.
+        grid = Grid(str(module.CONFIG), dict(module.RUNS))
+    # A grid file is a program: whatever it has in place of these is its fault, told in one sentence.
     except Exception as problem:
         raise BadInput(
-            f"{path} is no grid file ({type(problem).__name__}: {problem}); see launch/sweep.py."
+            f"{text} is no grid ({type(problem).__name__}: {problem}); see drumgan_jax/launch/sweep.py."
         ) from problem
     bad = [name for name in grid.runs if not name or Path(name).name != name]
     if bad or not grid.runs:
-        raise BadInput(f"{path} names its runs badly ({bad}); RUNS needs names that can be folders.")
+        raise BadInput(f"{text} names its runs badly ({bad}); RUNS needs names that can be folders.")
     return grid
 
 

@@ -33,16 +33,18 @@ from drumgan_jax.commands.curves import (
     read_runs,
     spread,
 )
+from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.paths import expand
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import number, table
 
 FIGURES = flags.DEFINE_list("figures", [], "the figures to show, such as fid/drums; all if not given.")
 AT_KIMG = flags.DEFINE_list("at_kimg", [], "thousands of images at which runs are compared, such as 20,40.")
 AT_HOURS = flags.DEFINE_list("at_hours", [], "hours of training at which runs are compared, such as 0.1,0.2.")
-PLOT = flags.DEFINE_string("plot", "compare.png", "where the plot goes; empty for none.")
-CSV = flags.DEFINE_string("csv", "", "where to write every point of every curve; empty for nowhere.")
+PLOT = define_path("plot", "compare.png", "where the plot goes; empty for none.")
+CSV = define_path("csv", "", "where to write every point of every curve; empty for nowhere.")
 
 # The command line hands over words that are no flags: the runs.
 POSITIONAL = True
@@ -51,7 +53,7 @@ POSITIONAL = True
 def main(argv: Sequence[str]) -> None:
     """Compare; see the module's docstring."""
     moments = [*moments_of("at_kimg", "kimg", AT_KIMG.value), *moments_of("at_hours", "h", AT_HOURS.value)]
-    runs = read_runs(argv[1:])
+    runs = read_runs([expand(folder) for folder in argv[1:]])
     figures = figures_of(runs, FIGURES.value)
     notes = notes_on(runs, figures)
     print(comparison(runs, figures))

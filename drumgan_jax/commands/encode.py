@@ -14,6 +14,7 @@ from absl import flags
 
 from drumgan_jax.audio.files import read_audio, write_audio
 from drumgan_jax.audio.pictures import save_grid
+from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.progress import progress
 from drumgan_jax.commands.sounds import (
     check_editable,
@@ -30,13 +31,13 @@ from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, meas
 from drumgan_jax.evaluation.report import number, save_json, table
 from drumgan_jax.play.instrument import Instrument, Latents
 
-RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument; the packaged one if not given.")
+RUN = define_path("run", None, "the run directory or packed instrument; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
-VOCODER = flags.DEFINE_string(
+VOCODER = define_path(
     "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
 )
-AUDIO = flags.DEFINE_string("audio", None, "an audio file, or a folder of them.", required=True)
-OUT = flags.DEFINE_string("out", None, "folder for what is made; made if absent.", required=True)
+AUDIO = define_path("audio", None, "an audio file, or a folder of them.", required=True)
+OUT = define_path("out", None, "folder for what is made; made if absent.", required=True)
 INVERT = flags.DEFINE_bool("invert", False, "find the latents by optimisation.")
 VARY = flags.DEFINE_float("vary", None, "how far variations go; 1 is as far as any other sound.", lower_bound=0.0)
 COUNT = flags.DEFINE_integer("count", 8, "how many variations of each recording.", lower_bound=1)

@@ -16,25 +16,27 @@ from typing import Any
 
 from absl import flags
 
+from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.progress import progress
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.paths import expand
 
-RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to measure.")
+RUN = define_path("run", None, "the run directory or packed instrument to measure.")
 STEP = flags.DEFINE_string("step", "last", "its checkpoint: a step's number, last, or best by evaluation.metric.")
-VOCODER = flags.DEFINE_string(
+VOCODER = define_path(
     "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
 )
-DATA = flags.DEFINE_string("data", None, "the data set to measure against; the run's own if not given.")
+DATA = define_path("data", None, "the data set to measure against; the run's own if not given.")
 SPLIT = flags.DEFINE_string("split", "train", "the data set's split.")
-WAVS = flags.DEFINE_string("wavs", None, "a folder of audio to measure, in place of a run.")
-REFERENCE = flags.DEFINE_string("reference", None, "the folder of audio to measure it against.")
+WAVS = define_path("wavs", None, "a folder of audio to measure, in place of a run.")
+REFERENCE = define_path("reference", None, "the folder of audio to measure it against.")
 METRICS = flags.DEFINE_list(
     "metrics", ["fid", "fad", "kid", "is", "prdc"], "what to measure: fid, fad, fad_inf, kid, is, prdc, reconstruction."
 )
 SAMPLES = flags.DEFINE_integer("samples", 10_000, "sounds of each side, at most.", lower_bound=2)
 SEED = flags.DEFINE_integer("seed", 0, "the first generated sound's seed.", lower_bound=0)
 TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 is the whole variety, towards 0 the average sound.")
-OUT = flags.DEFINE_string("out", None, "a JSON file for the results of two folders, or of a packed instrument.")
+OUT = define_path("out", None, "a JSON file for the results of two folders, or of a packed instrument.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the other processes, as TPU pods and Slurm allow.")
 
 RECONSTRUCTION = "reconstruction"
@@ -157,7 +159,7 @@ def evaluate_pairs(wavs: str, reference: str) -> None:
 def _suite(sharding: Any) -> Any:
     from drumgan_jax.evaluation.suite import Suite
 
-    return Suite.of(METRICS.value, sharding)
+    return Suite.of([expand(name) for name in METRICS.value], sharding)
 
 
 def _write_events(run_dir: str, step: int, scores: dict[str, float]) -> None:

@@ -15,6 +15,7 @@ from absl import flags
 from drumgan_jax.audio.descriptors import UNITS, describe
 from drumgan_jax.audio.files import write_audio
 from drumgan_jax.audio.pictures import spectrogram_grid
+from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.sounds import (
     check_editable,
     make_folder,
@@ -29,12 +30,12 @@ from drumgan_jax.evaluation.correlation import spearman
 from drumgan_jax.evaluation.report import save_json, table
 from drumgan_jax.play.instrument import Instrument, Latents
 
-RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
+RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
-VOCODER = flags.DEFINE_string(
+VOCODER = define_path(
     "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
 )
-OUT = flags.DEFINE_string("out", None, "folder for what is made; made if absent.", required=True)
+OUT = define_path("out", None, "folder for what is made; made if absent.", required=True)
 COMPONENTS = flags.DEFINE_integer("components", 8, "how many components, the greatest first.", lower_bound=1)
 AMOUNTS = flags.DEFINE_list("amounts", ["-3", "-1.5", "0", "1.5", "3"], "how far, in standard deviations.")
 SEED = flags.DEFINE_integer("seed", 0, "the sound that the grid is of, and the first of the table's.", lower_bound=0)

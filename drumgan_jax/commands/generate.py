@@ -11,6 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
+from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.sounds import (
     Noise,
     open_instrument,
@@ -21,12 +22,10 @@ from drumgan_jax.commands.sounds import (
 )
 from drumgan_jax.core.errors import BadInput
 
-RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
-OUT = flags.DEFINE_string(
-    "out", None, "folder for the sounds, grid.png and latents.json; made if absent.", required=True
-)
+RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
+OUT = define_path("out", None, "folder for the sounds, grid.png and latents.json; made if absent.", required=True)
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
-VOCODER = flags.DEFINE_string(
+VOCODER = define_path(
     "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
 )
 COUNT = flags.DEFINE_integer("count", 16, "how many sounds.", lower_bound=1)
@@ -38,7 +37,7 @@ LABEL = flags.DEFINE_string(
 NOISE = flags.DEFINE_bool("noise", True, "draw the layers' noise from the seed, or leave it out.")
 NOISE_GAIN = flags.DEFINE_list("noise_gain", [], "how strong the noise is: one number, or one for each layer; 1 as is.")
 FORMAT = flags.DEFINE_enum("format", "wav", ["wav", "flac"], "the files' format.")
-LATENTS = flags.DEFINE_string("latents", None, "a latents.json whose sounds to make again.")
+LATENTS = define_path("latents", None, "a latents.json whose sounds to make again.")
 
 
 def main(argv: Sequence[str]) -> None:

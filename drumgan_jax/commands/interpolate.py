@@ -12,6 +12,7 @@ from pathlib import Path
 from absl import flags
 
 from drumgan_jax.audio.files import read_audio
+from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.sounds import (
     Noise,
     check_editable,
@@ -27,16 +28,16 @@ from drumgan_jax.commands.sounds import (
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.play.instrument import Instrument, Latents
 
-RUN = flags.DEFINE_string("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
+RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
-VOCODER = flags.DEFINE_string(
+VOCODER = define_path(
     "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
 )
-A = flags.DEFINE_string("a", None, "where the way begins: a seed, an audio file, or a latents.json.", required=True)
-B = flags.DEFINE_string("b", None, "where it ends.", required=True)
+A = define_path("a", None, "where the way begins: a seed, an audio file, or a latents.json.", required=True)
+B = define_path("b", None, "where it ends.", required=True)
 LABEL_A = flags.DEFINE_string("label_a", None, "the class, or weights, of a seed a; drawn from it if not given.")
 LABEL_B = flags.DEFINE_string("label_b", None, "likewise of b.")
-OUT = flags.DEFINE_string("out", None, "folder for what is made; made if absent.", required=True)
+OUT = define_path("out", None, "folder for what is made; made if absent.", required=True)
 COUNT = flags.DEFINE_integer("count", 9, "how many sounds, the two ends included.", lower_bound=2)
 SPACE = flags.DEFINE_enum("space", "w", ["w", "z"], "the latents that the way is in.")
 HOW = flags.DEFINE_enum("how", "linear", ["linear", "spherical"], "a straight way, or one on a sphere.")

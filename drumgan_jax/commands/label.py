@@ -11,10 +11,11 @@ from typing import Any
 
 from absl import flags
 
+from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.progress import progress
 
-DATA_DIR = flags.DEFINE_string("data_dir", None, "the data set to label.", required=True)
-CLASSIFIER = flags.DEFINE_string(
+DATA_DIR = define_path("data_dir", None, "the data set to label.", required=True)
+CLASSIFIER = define_path(
     "classifier", None, "drums, a file that drumgan pack wrote, or a classifier's run directory.", required=True
 )
 STEP = flags.DEFINE_string("step", "best", "a run's checkpoint: a step's number, last, or best by evaluation.metric.")

@@ -16,17 +16,16 @@ import jax
 import numpy as np
 from absl import flags
 
+from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.errors import BadInput
 
-RUN = flags.DEFINE_string("run", None, "the run directory of a classifier, of a vocoder or of a GAN.", required=True)
-OUT = flags.DEFINE_string("out", None, "the file to write, ending in .npz.", required=True)
+RUN = define_path("run", None, "the run directory of a classifier, of a vocoder or of a GAN.", required=True)
+OUT = define_path("out", None, "the file to write, ending in .npz.", required=True)
 STEP = flags.DEFINE_string("step", "best", "the checkpoint: a step's number, last, or best by evaluation.metric.")
-VOCODER = flags.DEFINE_string(
+VOCODER = define_path(
     "vocoder", None, "of a GAN: a vocoder's run or file in place of the one that its config names; empty for none."
 )
-HELD_OUT = flags.DEFINE_string(
-    "held_out", None, "a data set to measure a classifier on, with its representation and labels."
-)
+HELD_OUT = define_path("held_out", None, "a data set to measure a classifier on, with its representation and labels.")
 
 BATCH = 32
 

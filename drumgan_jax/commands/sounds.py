@@ -54,7 +54,7 @@ def check_encoder(instrument: Any) -> None:
     if getattr(instrument, "encoding", True) is None:
         raise BadInput(
             "this run has no encoder; drumgan encode --invert needs none, or train one into the run's folder encoder"
-            " with a config such as configs/drumgan_vst_encoder.py."
+            " with a config such as drumgan_vst_encoder."
         )
 
 

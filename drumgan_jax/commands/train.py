@@ -1,4 +1,4 @@
-"""drumgan train --config=configs/NAME.py:VARIANT --workdir=RUN [--config.section.field=value ...]
+"""drumgan train --config=NAME:VARIANT --workdir=RUN [--config.section.field=value ...]
 
 Trains a config on the data set that config.data.dir names, and writes the run directory RUN. The same command goes on
 where a stopped or killed run left off. The exit status is 0 when the run is done, 75 when it was stopped before.
@@ -8,10 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from absl import flags
-from ml_collections import config_flags
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "the system and its variant, and overrides.", lock_config=True)
-WORKDIR = flags.DEFINE_string("workdir", None, "the run directory to make or to go on with.", required=True)
+from drumgan_jax.commands.config_flag import define_config, with_paths
+from drumgan_jax.commands.path_flags import define_path
+
+CONFIG = define_config()
+WORKDIR = define_path("workdir", None, "the run directory to make or to go on with.", required=True)
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the run's other processes, as TPU pods and Slurm allow.")
 flags.mark_flag_as_required("config")
 
@@ -23,6 +25,6 @@ def main(argv: Sequence[str]) -> None:
     from drumgan_jax.training.loop import train
 
     distributed.join(automatic=DISTRIBUTED.value)
-    if train(CONFIG.value, WORKDIR.value).stopped == "preempted":
+    if train(with_paths(CONFIG.value), WORKDIR.value).stopped == "preempted":
         # sysexits' EX_TEMPFAIL: launchers see that the same command is to be run again.
         sys.exit(75)

@@ -76,7 +76,7 @@ def check_batch(mesh: Mesh, batch_size: int, accumulation: int) -> None:
 def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
     """Indices of the rows of a global batch that this process's devices hold, ascending."""
     indices = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
-    rows = [np.arange(batch_size)[index] for index in indices.values()]  # type: ignore[index]
+    rows = [np.arange(batch_size)[index] for index in indices.values()]
     return np.unique(np.concatenate(rows))
 
 

@@ -191,7 +191,7 @@ class Instrument:
         if encoding is None:
             raise BadInput(
                 "this instrument has no encoder; use invert, which needs none, or train one into the run's folder"
-                f" {ENCODER} with a config such as configs/drumgan_vst_encoder.py."
+                f" {ENCODER} with a config such as drumgan_vst_encoder."
             )
         rendering.check_waveforms(self.gan, waveforms)
         w = self._in_groups(

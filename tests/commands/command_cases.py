@@ -5,11 +5,11 @@ import importlib
 import io
 import json
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import flax.struct
 import jax
@@ -26,7 +26,7 @@ from drumgan_jax.systems.encoder import build_encoder
 from drumgan_jax.systems.gan import build_gan
 
 # Whose modules define a verb's flags.
-ROOMS = ("drumgan_jax.commands.", "drumgan_jax.data_pipelines.")
+ROOM = "drumgan_jax.commands."
 
 CLASSES = ("kick", "snare")
 STEP = 6
@@ -86,7 +86,7 @@ def verb_alone(name: str) -> Iterator[ModuleType]:
     before = {part: _copied(value) for part, value in registry.items() if isinstance(value, dict)}
     module = sys.modules.pop(path, None)
     held = flags.FLAGS.flags_by_module_dict()
-    for flag in [flag.name for room in held if room.startswith(ROOMS) for flag in held[room]]:
+    for flag in [flag.name for room in held if room.startswith(ROOM) for flag in held[room]]:
         delattr(flags.FLAGS, flag)
     try:
         yield importlib.import_module(path)
@@ -118,9 +118,9 @@ def drumgan(name: str, *arguments: str | Path, status: int = 0) -> str:
     """Runs a verb; returns what it prints, or with status 2 the sentence that it ends with."""
     printed = io.StringIO()
     refused = pytest.raises(BadInput) if status == 2 else contextlib.nullcontext()
-    with verb_alone(name) as module, warnings.catch_warnings(), contextlib.redirect_stdout(printed):
-        # How config files are imported by the library of flags.
-        warnings.filterwarnings("ignore", "the load_module", DeprecationWarning)
-        with refused as problem:
-            module.main(cli._parser(module)([f"drumgan {name}", *map(str, arguments)]))
+    command = [f"drumgan {name}", *map(str, arguments)]
+    # Overrides of a config are looked for in the process's own command line.
+    process = mock.patch.object(sys, "argv", command)
+    with verb_alone(name) as module, process, contextlib.redirect_stdout(printed), refused as problem:
+        module.main(cli._parser(module)(command))
     return printed.getvalue() if problem is None else str(problem.value)

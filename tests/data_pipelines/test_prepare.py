@@ -1,7 +1,6 @@
 """`prepare` end to end: what is on disk, what is skipped, and that it is whole or absent."""
 
 import copy
-import importlib.util
 import json
 import os
 import resource
@@ -378,11 +377,47 @@ def test_bad_configs_are_told_before_any_work(tmp_path, change, word):
     assert not (tmp_path / "out").exists()
 
 
-def test_missing_libraries_are_told(tmp_path, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "apache_beam" else find(name))
-    with pytest.raises(BadInput, match=r"apache_beam.*drumgan-jax\[prepare\]"):
-        prepare(config(), ["synthetic:drums?count=6"], tmp_path)
+@pytest.mark.parametrize(
+    ("module", "changed", "options", "purpose"),
+    [
+        ("apache_beam", {}, {"workers": 2}, "more than one worker"),
+        ("apache_beam", {}, {"beam_runner": "FlinkRunner"}, "a named runner"),
+        ("librosa", {"slicing": {"kind": "bar"}}, {}, "config.slicing.kind=bar"),
+        ("pyloudnorm", {"normalization": "loudness", "level": -16.0}, {}, "config.preparation.normalization=loudness"),
+    ],
+)
+def test_a_missing_library_is_told_where_it_is_needed(tmp_path, monkeypatch, module, changed, options, purpose):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(BadInput, match=rf"{purpose} needs {module}.*drumgan-jax\[prepare\]"):
+        prepare(config(**changed), ["synthetic:bars?count=2"], tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+# Neither imported nor found, as where they are not installed.
+WITHOUT_EXTRAS = """
+from importlib.machinery import PathFinder
+absent, find = {"apache_beam", "librosa", "pyloudnorm", "pedalboard", "clu", "tensorflow"}, PathFinder.find_spec
+PathFinder.find_spec = lambda name, *where: None if name.split(".")[0] in absent else find(name, *where)
+from drumgan_jax.cli import main
+main()
+"""
+
+
+def test_without_extras_one_process_writes_the_same_shards(tmp_path):
+    """The estimate asks for more workers than one, and there is no Beam to have them by."""
+    source, whole = ["synthetic:drums?count=40"], config(LOG_MAGNITUDE)
+    (tmp_path / "own.py").write_text(
+        f"from ml_collections import ConfigDict\ndef get_config(): return ConfigDict({whole.to_dict()!r})"
+    )
+    few = "from drumgan_jax.data_pipelines import builder; builder._SECONDS_FOR_WORKERS = 0"
+    command = [sys.executable, "-c", WITHOUT_EXTRAS.replace("main()", f"{few}; main()"), "prepare"]
+    command += ["--config=own.py", f"--audio={source[0]}", "--data_dir=alone"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    alone = tmp_path / "alone" / "small" / "1.0.0"
+    together = prepare(whole, source, tmp_path / "together", workers=2).directory
+    for path in sorted(together.glob("*.tfrecord*")):
+        assert path.read_bytes() == (alone / path.name).read_bytes(), path.name
 
 
 @pytest.mark.usefixtures("no_pedalboard")

@@ -124,18 +124,23 @@ def test_the_command_has_every_override(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_grids_that_are_none(repository: Path, tmp_path: Path) -> None:
-    assert len(sweep.read_grid(str(repository / "configs" / "electrogan_grid.py")).runs) == 6
+    for grid in ("electrogan_grid", str(repository / "configs" / "electrogan_grid.py")):
+        assert len(sweep.read_grid(grid).runs) == 6
+        assert sweep.read_grid(grid).config == "electrogan"
     for text, match in (
-        ("CONFIG = 'x'", "is no grid file"),
-        ("1 /", "is no grid file"),
+        ("CONFIG = 'x'", "is no grid: it has no RUNS"),
+        ("RUNS = {}", "is no grid"),
+        ("1 /", "fails with SyntaxError"),
         ("CONFIG = 'x'; RUNS = {'a/b': {}}", "names its runs badly"),
         ("CONFIG = 'x'; RUNS = {}", "names its runs badly"),
     ):
         (tmp_path / "grid.py").write_text(text)
         with pytest.raises(BadInput, match=match):
             sweep.read_grid(str(tmp_path / "grid.py"))
-    with pytest.raises(BadInput, match="is no grid file"):
+    with pytest.raises(BadInput, match=f"there is no grid file {tmp_path}/nothing.py"):
         sweep.read_grid(str(tmp_path / "nothing.py"))
+    with pytest.raises(BadInput, match=r"did you mean electrogan_grid"):
+        sweep.read_grid("electrogan_gird")
     (tmp_path / "sweep.json").write_text("{")
     with pytest.raises(BadInput, match="is damaged"):
         sweep.read_status(tmp_path)

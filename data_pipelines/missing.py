@@ -1,0 +1,30 @@
+"""Libraries of the extra `prepare`, which only some configs need."""
+
+import importlib.util
+import sys
+
+from drumgan_jax.core.errors import BadInput
+
+
+def is_installed(module: str) -> bool:
+    """Whether a library is there; it is looked for, not imported."""
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return importlib.util.find_spec(module) is not None
+
+
+def require(module: str, purpose: str) -> None:
+    """Refuse to go on without a library.
+
+    Args:
+        module: its name.
+        purpose: what needs it, for the message.
+
+    Raises:
+        BadInput: it is not installed.
+    """
+    if not is_installed(module):
+        raise BadInput(
+            f"{purpose} needs {module}, which is not installed; "
+            "install the extra with: pip install 'drumgan-jax[prepare]'."
+        )

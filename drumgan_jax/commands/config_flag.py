@@ -1,0 +1,106 @@
+"""The flag --config of verbs that take a config, and its overrides, --config.section.field=value."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from drumgan_jax.commands.config_files import did_you_mean, load
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.paths import expand
+
+# Flags belong to the verb that calls, whose help shows them.
+flags.disclaim_key_flags()
+
+HELP = "the system and its variant, as splice_loops:tiny, or a file of one's own, as PATH:VARIANT."
+_CONFIG = re.compile(r"--?config(?:=(.*))?", re.DOTALL)
+_OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
+# Where configs have paths, besides the weights of feature networks; a metric may name an embedder's file.
+_PATHS = (("data", "dir"), ("task", "run"), ("decoder", "path"), ("evaluation", "metrics"))
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a tuple"}
+
+
+class _Parser(flags.ArgumentParser[ConfigDict]):
+    """Reads a config by its name or path, and locks it: overrides change what there is."""
+
+    def parse(self, argument: str) -> ConfigDict:
+        config = load(argument)
+        config.lock()
+        return config
+
+
+def define_config() -> flags.FlagHolder[ConfigDict]:
+    """Define --config."""
+    holder = config_flags.DEFINE_config_file("config", None, HELP)
+    flags.FLAGS["config"].parser = _Parser()
+    return holder
+
+
+def with_paths(config: ConfigDict) -> ConfigDict:
+    """The config, ~ made the home in all of its paths."""
+    config = config.copy_and_resolve_references()
+    places = [(config.get(section, {}), key) for section, key in _PATHS]
+    for section, key in [*places, *((feature, "weights") for feature in config.get("feature_networks", {}).values())]:
+        match section.get(key):
+            case str(path):
+                section[key] = expand(path)
+            case list() | tuple() as several:
+                section[key] = tuple(expand(one) if isinstance(one, str) else one for one in several)
+    return config
+
+
+def explain(argv: Sequence[str], problem: Exception) -> BadInput | None:
+    """What is wrong with a command line's overrides, in plain words, or None if they are not what is wrong.
+
+    Args:
+        argv: the command line.
+        problem: what parsing it raised.
+    """
+    following = [*argv[1:], ""]
+    given = [match[1] or after for match, after in zip(map(_CONFIG.fullmatch, argv), following, strict=True) if match]
+    overrides = [match[1] for match in map(_OVERRIDE.match, argv) if match]
+    if not given:
+        return BadInput(f"--config.{overrides[0]} needs a config: add --config=NAME before it.") if overrides else None
+    config = load(given[-1])
+    for key in overrides:
+        if key not in (known := dict(_entries(config))):
+            return BadInput(_unknown(key, known))
+        if str(problem).startswith(f"flag --config.{key}="):
+            value = str(problem).removeprefix(f"flag --config.{key}=").partition(": ")[0]
+            return BadInput(_wrong(key, value, known[key]))
+    return None
+
+
+def _entries(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Sections and values, by their names with dots."""
+    for name, value in config.items():
+        yield f"{prefix}{name}", value
+        if isinstance(value, ConfigDict):
+            yield from _entries(value, f"{prefix}{name}.")
+
+
+def _unknown(key: str, known: dict[str, Any]) -> str:
+    """The sentence for an override of what the config does not have."""
+    section = key.rpartition(".")[0]
+    while section and not isinstance(known.get(section), ConfigDict):
+        section = section.rpartition(".")[0]
+    prefix = f"{section}." if section else ""
+    inside = [name.removeprefix(prefix) for name in known if name.startswith(prefix)]
+    there = [name for name in inside if "." not in name]
+    leaves = [name for name, value in known.items() if not isinstance(value, ConfigDict)]
+    meant = did_you_mean(key.removeprefix(prefix), there, f"config.{prefix}")
+    # In another section, the same name, or nearly the same key.
+    namesakes = [name for name in leaves if name.rpartition(".")[2] == key.rpartition(".")[2]]
+    if meant := meant or did_you_mean(key, namesakes or leaves, "config.", 0.0 if namesakes else 0.75):
+        return f"the config has no config.{key}{meant}."
+    return f"the config has no config.{key}; {f'config.{prefix}'.rstrip('.')} has {', '.join(there)}."
+
+
+def _wrong(key: str, value: str, current: Any) -> str:
+    """The sentence for an override of another type than the value's own."""
+    if isinstance(current, ConfigDict):
+        return f"config.{key} is a section; give its settings one by one, as --config.{key}.{next(iter(current))}=..."
+    kind = _KINDS.get(type(current), f"of the type of {current!r}")
+    return f"config.{key} is {value!r}; it must be {kind}, as {current!r} is."
