@@ -98,3 +98,12 @@ def test_training_and_the_verbs_that_play_import_no_tensorflow() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_the_packaged_instrument_is_loaded_without_what_data_sets_and_checkpoints_need() -> None:
+    code = (
+        "import sys, drumgan_jax; drumgan_jax.load();"
+        "print([name for name in ('grain', 'tensorflow_datasets', 'orbax', 'tensorflow') if name in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"

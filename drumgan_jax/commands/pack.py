@@ -134,7 +134,7 @@ def _card(
     card = {
         "labels": list(labels),
         "step": step,
-        "images": step * config["train"]["batch_size"],
+        "images": step * config.get("train", {}).get("batch_size", 0),
         "config": portable_config(config),
     }
     return card, read_reports(run_dir).get(step, {})

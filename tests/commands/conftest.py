@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command_cases import write_toy
+from verbs import write_toy
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from command_cases import drumgan
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
+from verbs import drumgan
 
 from drumgan_jax.commands import config_files
 from drumgan_jax.commands.config_flag import with_paths

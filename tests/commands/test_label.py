@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import pytest
-from command_cases import drumgan, write_run
+from verbs import drumgan, write_run
 
 from drumgan_jax.configs import splice_loops
 from drumgan_jax.data.dataset import open_dataset

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from absl import flags
-from command_cases import drumgan, verb_alone
+from verbs import drumgan, verb_alone
 
 from drumgan_jax import cli
 from drumgan_jax.core.paths import expand

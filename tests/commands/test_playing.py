@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from command_cases import CLASSES, drumgan, verb_alone
 from PIL import Image
+from verbs import CLASSES, drumgan, verb_alone
 
 from drumgan_jax.commands.sounds import cuts
 from drumgan_jax.core.weight_file import read_weights

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_cases import drumgan
+from verbs import drumgan
 
 from drumgan_jax.commands.sounds import (
     cuts,

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import soundfile
-from command_cases import STEP, drumgan, write_run
 from instrument_cases import CLASSES, LOGISTIC, config_of, make_instrument
+from verbs import STEP, drumgan, write_run
 from vocoder_cases import REPRESENTATION, SECTIONS, make_vocoder
 
 from drumgan_jax.core.weight_file import read_weights
