@@ -18,6 +18,8 @@ from typing import Any
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.paths import expand
 
+__all__ = ["PrepareResult", "prepare"]
+
 _VERSION = "1.0.0"
 _STAGING = ".preparing-"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -156,6 +158,7 @@ def _chunks(items: list[Any], job: Any) -> list[Any]:
 def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[dict[str, Any]]) -> tuple[Any, Any]:
     """Fit the statistics and write what lies beside TFDS's files."""
     from drumgan_jax.audio.representations import settings_of
+    from drumgan_jax.data.dataset import DATASET_FORMAT
     from drumgan_jax.data.records import write_index
     from drumgan_jax.data_pipelines import report
 
@@ -163,7 +166,7 @@ def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[di
     moments = report.fitted_moments(parts, job.representation.normalization_shape)
     representation = job.representation.with_normalization(moments.mean, moments.std)
     fitted = settings_of(representation)
-    (directory / "representation.json").write_text(json.dumps(fitted, indent=1))
+    (directory / "representation.json").write_text(json.dumps({"format": DATASET_FORMAT, **fitted}, indent=1))
     counts = report.write(directory / report.REPORT_NAME, parts, {**settings, "representation": fitted}, others)
     write_index(directory)
     return counts, representation

@@ -27,8 +27,10 @@ from drumgan_jax.play.load import load
 from drumgan_jax.play.playable import CanEdit, CanEncode, Playable
 
 LATENTS_NAME = "latents.json"
+# Written as `format`; files without it are of format 1.
+LATENTS_FORMAT = 1
 _NOISES_NAME = "noises.npz"
-_NOT_HOW = ("model", "step", "vocoder", "noises", "sounds")
+_NOT_HOW = ("format", "model", "step", "vocoder", "noises", "sounds")
 # Sounds of a grid, at most.
 _GRID = 64
 
@@ -132,7 +134,12 @@ def write_latents(
         np.savez_compressed(content, **layers)  # type: ignore[arg-type]
         with replacing(folder / noises) as path:
             path.write_bytes(content.getbuffer())
-    made = {"model": latents.model, "step": instrument.step, "vocoder": instrument.decoder_digest}
+    made = {
+        "format": LATENTS_FORMAT,
+        "model": latents.model,
+        "step": instrument.step,
+        "vocoder": instrument.decoder_digest,
+    }
     saved = {**made, **how, "noises": noises, "sounds": rows}
     with replacing(folder / LATENTS_NAME) as path:
         path.write_text(json.dumps(saved, indent=1))
@@ -146,6 +153,10 @@ def read_latents(path: str, instrument: Playable) -> tuple[Latents, dict[str, An
     """
     try:
         saved = json.loads(Path(path).read_text())
+        if saved.get("format", 1) > LATENTS_FORMAT:
+            raise BadInput(
+                f"{path} is of format {saved['format']}, and this version reads up to {LATENTS_FORMAT}; update it."
+            )
         if "model" not in saved and "sounds" in saved:
             raise BadInput(f"{path} is of an earlier version, without w; make its sounds again by their seeds.")
         if saved["model"] != instrument.model:

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Protocol, Self
 import flax.struct
 import jax
 
+__all__ = ["DiscriminatorOutput", "Generator", "Representation"]
+
 Array = jax.Array
 
 

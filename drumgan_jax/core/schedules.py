@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
+__all__ = ["Schedule", "parse_schedule"]
+
 Array = jax.Array
 
 

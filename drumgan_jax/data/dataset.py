@@ -18,11 +18,15 @@ from drumgan_jax.core.parts import Representation
 from drumgan_jax.data.records import RecordSource
 from drumgan_jax.data.soft_labels import has_soft_labels, probabilities, read_soft_labels
 
+__all__ = ["Dataset", "open_dataset"]
+
 Batch = dict[str, np.ndarray]
 # The name of each part of a batch, and the stored feature it comes from.
 STORED = {"x": "x", "labels": "label", "waveforms": "audio"}
 SPLITS = ("train", "test")
 SOFT_LABELS = "soft_labels"
+# Written into representation.json as `format`. 1 (without the key) had the decoder's settings there.
+DATASET_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +168,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     directory = _find(Path(path))
     described = directory / "representation.json"
     try:
-        representation = build_representation(current_settings(json.loads(described.read_text())))
+        representation = _representation(json.loads(described.read_text()))
     except (OSError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
@@ -177,6 +181,16 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     if label_names is None:
         label_names = read_soft_labels(directory).names if has_soft_labels(directory) else ()
     return Dataset(directory, representation, label_names, features)
+
+
+def _representation(settings: dict[str, Any]) -> Representation:
+    """The representation of a representation.json of any version."""
+    version = settings.pop("format", 1)
+    if not isinstance(version, int) or version > DATASET_FORMAT:
+        raise BadInput(
+            f"the data set is of format {version}, and this version reads up to {DATASET_FORMAT}; update drumgan_jax."
+        )
+    return build_representation(current_settings(settings))
 
 
 def _find(path: Path) -> Path:

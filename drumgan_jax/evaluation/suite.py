@@ -19,6 +19,8 @@ from drumgan_jax.evaluation.kernel import kernel_distance
 from drumgan_jax.evaluation.neighbours import neighbour_metrics
 from drumgan_jax.weights import store
 
+__all__ = ["Results", "Suite"]
+
 # Of the published codes; their estimate is unbiased for any size, but its spread is not the same.
 KERNEL_SUBSET = 1000
 # Of the Inception Score's samples.

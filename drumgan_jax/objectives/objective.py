@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
 
+__all__ = ["LossContext", "Objective", "Regularizer"]
+
 Metrics = dict[str, Array]
 ObjectiveState = dict[str, Array]
 

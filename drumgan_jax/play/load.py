@@ -17,7 +17,7 @@ from drumgan_jax.play.packed_gan import unpack_gan
 from drumgan_jax.play.playable import Playable
 from drumgan_jax.systems.formats import current_config, portable_config
 
-__all__ = ["SHIPPED", "load", "save_instrument"]
+__all__ = ["KINDS", "SHIPPED", "Kind", "PackedFile", "load", "save_instrument"]
 
 SHIPPED = Path(__file__).parent.parent / "models" / "one_shots.npz"
 FORMAT = FileFormat("drumgan instrument", 2)

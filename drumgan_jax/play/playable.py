@@ -16,6 +16,8 @@ from drumgan_jax.latents.labels import Labels
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings
 
+__all__ = ["CanEdit", "CanEncode", "Playable"]
+
 Noise = bool | float | Sequence[float]
 
 

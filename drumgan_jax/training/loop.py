@@ -27,6 +27,8 @@ from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.window import MetricsWindow
 from drumgan_jax.training.writers import Writers
 
+__all__ = ["TrainResult", "train"]
+
 SPLIT = "train"
 
 

@@ -107,6 +107,9 @@ def test_latents_of_others_are_one_sentence(instrument: Instrument, tmp_path: Pa
     path.write_text(json.dumps({"step": 6, "truncation": 1.0, "noise": True, "sounds": []}))
     with pytest.raises(BadInput, match="is of an earlier version, without w"):
         read_latents(str(path), instrument)
+    path.write_text(json.dumps({"format": 2, "model": instrument.model, "sounds": []}))
+    with pytest.raises(BadInput, match="is of format 2, and this version reads up to 1"):
+        read_latents(str(path), instrument)
     for text in (
         "",
         "[]",

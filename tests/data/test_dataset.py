@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from training_cases import LABELS, write_dataset
 
+from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.batches import DevicePrefetch, batches
@@ -156,6 +157,12 @@ def test_damaged_descriptions(tmp_path):
     described = json.loads((directory / "representation.json").read_text())
     (directory / "representation.json").write_text("{")
     with pytest.raises(BadInput, match=r"representation\.json is missing or damaged"):
+        open_dataset(directory)
+    # Format 1 had the decoder's settings there; a later format than ours is refused.
+    (directory / "representation.json").write_text(json.dumps({**described, "griffin_lim_iterations": 3}))
+    assert open_dataset(directory).representation == build_representation(described)
+    (directory / "representation.json").write_text(json.dumps({**described, "format": 3}))
+    with pytest.raises(BadInput, match="is of format 3, and this version reads up to 2; update drumgan_jax"):
         open_dataset(directory)
     (directory / "representation.json").write_text(json.dumps(described))
     (directory / "features.json").write_text("{}")
