@@ -55,7 +55,8 @@ def real(
         default: of the field; None allows None.
         above: whether `low` itself is refused.
         below: whether `high` itself is refused.
-        scheduled: whether the value may be a schedule (core.schedules), all of whose values are checked.
+        scheduled: whether the value may be a schedule (core.schedules). All its values are checked, but it may reach
+            `low` even if `above`: a learning rate may fall to 0.
     """
     least = f"above {low:g}" if above else f"from {low:g}"
     most = f"below {high:g}" if below else f"{high:g}"
@@ -64,7 +65,9 @@ def real(
     joined = "" if low == -math.inf else f" {joined}"
 
     def check(value: Any) -> str | None:
-        fit = all(_within(one, low, high, above, below) for one in (bounds(value) if scheduled else (value,)))
+        values = bounds(value) if scheduled else (value,)
+        refused = above and values == (value,)
+        fit = all(_within(one, low, high, refused, below) for one in values)
         return None if fit or (value is None and default is None) else f"a number{joined}"
 
     return checked(check, default, **{_SCHEDULED: scheduled})

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from toy_gan import D_INTERVAL, D_WEIGHT, G_INTERVAL, G_WEIGHT, START_A, START_B, build_toy_task
@@ -12,6 +13,7 @@ from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.latents.latents import Sounds
+from drumgan_jax.objectives.relativistic import Relativistic
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.training.tasks.gan import build_gan_task
 
@@ -144,6 +146,57 @@ def test_latents_are_fresh_in_every_phase_step_and_micro_batch(tmp_path, feature
     drawn += [(line["loss/discriminator"] - lines[0]["loss/discriminator"]) for line in lines[1:]]
     drawn += [line["toy/generator"] for line in lines if "toy/generator" in line]
     assert len({round(float(value), 6) for value in drawn}) == len(drawn)
+
+
+def test_lazy_regularisers_see_fakes_and_generators_real_logits(tmp_path, features):
+    """R2 of the toy's critic is b^2 over the size of x at any example; relativistic losses compare both sides."""
+    config = toy_config(tmp_path)
+    # The critic stays as it is.
+    config["optimizer"]["discriminator"]["learning_rate"] = 1e-12
+    task = build_toy_task(config, make_mesh())
+    objective = Relativistic(r1_gamma=0.0, r2_gamma=2.0, interval=2)
+    task = dataclasses.replace(task, gan=dataclasses.replace(task.gan, objective=objective))
+    state = task.init()
+    (mean,) = normalised_means(features[:1])
+    state, metrics = task.step(state, {"x": jnp.asarray(features[0])}, 0)
+    difference = START_B * (mean - START_A)
+    assert metrics["loss/generator"] == pytest.approx(np.log1p(np.exp(difference)).mean(), rel=1e-5)
+    assert metrics["r2/penalty"] == pytest.approx(START_B**2 / np.prod(task.gan.representation.shape), rel=1e-5)
+    assert metrics["norm/r2_gradient"] > 0
+    _, after = task.step(state, {"x": jnp.asarray(features[1])}, 1)
+    assert "r2/penalty" not in after
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubled:
+    """In place of a random augmentation: everything that the discriminator sees is twice as large."""
+
+    def __call__(self, x, key):
+        return 2.0 * x
+
+
+def test_the_discriminator_sees_augmented_examples_of_both_sides(tmp_path, features):
+    task = build_toy_task(toy_config(tmp_path), make_mesh())
+    batch = {"x": jnp.asarray(features[0])}
+    _, plain = task.step(task.init(), batch, 0)
+    task = dataclasses.replace(task, gan=dataclasses.replace(task.gan, augmentation=Doubled()))
+    _, doubled = task.step(task.init(), batch, 0)
+    assert doubled["loss/generator"] == pytest.approx(2 * float(plain["loss/generator"]), rel=1e-5)
+    assert doubled["toy/discriminator"] > 2 * plain["toy/discriminator"]
+
+
+def test_learning_rates_follow_their_schedule(tmp_path, features):
+    config = toy_config(tmp_path)
+    falling = {"kind": "linear", "start": 0.02, "end": 0.0, "images": 2 * BATCH}
+    config["optimizer"]["generator"]["learning_rate"] = falling
+    config["optimizer"]["discriminator"]["learning_rate"] = {"kind": "constant", "value": 0.03}
+    _, lines = run_task(config, features[:4])
+    c = G_INTERVAL / (G_INTERVAL + 1)
+    rates = [line["learning_rate/generator"] for line in lines]
+    assert rates == pytest.approx([0.02 * c, 0.01 * c, 0.0, 0.0])
+    assert lines[1]["norm/generator_update"] > 0
+    assert lines[2]["norm/generator_update"] == 0
+    assert lines[3]["learning_rate/discriminator"] == pytest.approx(0.03 * D_INTERVAL / (D_INTERVAL + 1))
 
 
 def test_conditional_needs_labels(tmp_path):
