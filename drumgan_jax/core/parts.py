@@ -1,4 +1,4 @@
-"""The parts a system is made of: their protocols."""
+"""Protocols of a system's parts: representation, generator, and the output of a discriminator."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, Self
@@ -25,85 +25,85 @@ class DiscriminatorOutput:
 
 
 class Representation(Protocol):
-    """A way to write a waveform as the array a network sees; frozen, hashable, pure jnp functions in float32.
+    """From waveforms to examples, the arrays that networks take; frozen, hashable, pure jnp functions in float32.
 
-    `encode` is `normalize(features(waveform))`: data sets store `features`, so that statistics can be fitted after
-    them, and training normalises on the device.
+    `encode` is `normalize(transform(waveform))`. Data sets store the coefficients that `transform` returns, so mean and
+    std can be fitted to a whole data set, and training normalises on the device.
     """
 
     @property
     def sample_rate(self) -> int:
-        """Of the waveform, in Hz."""
+        """Sample rate of the waveform in Hz."""
 
     @property
     def num_samples(self) -> int:
-        """Length of the waveform that `encode` takes and `decode` returns, in samples."""
+        """Length of a waveform in samples."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape of one example: (freq, time, channels); freq is 1 where the waveform itself is the example."""
+        """(freq, time, channels) of one example; freq is 1 if the example is the waveform."""
 
     @property
     def normalization_shape(self) -> tuple[int, int, int]:
-        """Shape of the fitted mean and standard deviation, broadcastable to `shape`: sizes are 1 or the axis' own."""
+        """Shape of the fitted mean and std, which broadcast to `shape`."""
 
     @property
     def keeps_phase(self) -> bool:
-        """Whether examples determine waveforms: such a representation has `invert`, others have `magnitude`."""
+        """Whether an example determines its waveform. If so there is `invert(x)`, else `magnitude(x)`."""
 
     def with_normalization(self, mean: Any, std: Any) -> Self:
-        """The same representation with fitted statistics (array-likes of `normalization_shape`)."""
+        """The same representation with a fitted mean and std, array-likes of `normalization_shape`."""
 
     def transform(self, waveform: Array) -> Array:
-        """Features before normalisation [batch, freq, time, channels] of waveforms [batch, samples]."""
+        """Coefficients before normalisation [batch, freq, time, channels] of waveforms [batch, samples]."""
 
-    def normalize(self, features: Array) -> Array:
-        """What the networks see [batch, freq, time, channels], from features of the same shape."""
+    def normalize(self, coefficients: Array) -> Array:
+        """Examples [batch, freq, time, channels] of coefficients of the same shape."""
 
     def encode(self, waveform: Array) -> Array:
-        """What the networks see [batch, freq, time, channels], of waveforms [batch, samples]."""
+        """Examples [batch, freq, time, channels] of waveforms [batch, samples]."""
 
 
 class Generator(Protocol):
     """From latents to examples: a linen module, whose methods are applied with its variables.
 
-    Its variables are "params", "statistics" where it keeps running values, such as the mean of w, and, where it grows,
-    "growth" with `alpha` [], which whoever applies it gives (1 if it is absent).
+    Its collections are "params"; "statistics", if it keeps running values such as the mean of w; and "growth", if it
+    grows: the caller sets `alpha` [] there, the progress of the current fade (1 if absent).
     """
 
     z_dim: int
     # Whether w is a learned space; if not, w is z joined with labels, and `unmap` is the inverse of `map`.
     learns_w: ClassVar[bool]
-    # Whether there is an average w that `truncate` pulls towards.
+    # Whether there is an average w, towards which `truncate` pulls.
     truncates: ClassVar[bool]
 
     @property
     def w_dim(self) -> int:
-        """Size of a layer's latent w."""
+        """Size of w."""
 
     @property
     def num_ws(self) -> int:
-        """Layers that read a w of their own."""
+        """Number of layers that take a w of their own."""
 
     @property
     def noise_sizes(self) -> tuple[tuple[int, int], ...]:
-        """(freq, time) of the noise that each layer takes, in order; none where there is no noise."""
+        """(freq, time) of each layer's noise, in order; empty without noise."""
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
-        """(freq, time) of the output at each stage of growth; one where nothing grows."""
+        """(freq, time) of the output at each stage of growth; a single one if nothing grows."""
 
     def map(self, z: Array, labels: Array | None) -> Array:
         """Layer latents ws [batch, num_ws, w_dim] of z [batch, z_dim] and labels [batch, labels]."""
 
     def unmap(self, ws: Array) -> tuple[Array, Array]:
-        """z and labels that `map` makes ws of. Only if w is not learned; needs no variables."""
+        """z [batch, z_dim] and labels [batch, labels] of ws, the inverse of `map`. Only if w is not learned."""
 
     def first_layer_map(self, params: Any) -> Array:
-        """R [w_dim, w_dim] such that |dw R| is how far a step dw moves the first layer. Only if w is not learned.
+        """R [w_dim, w_dim] such that a step dw moves the first layer's output by |dw R|. Only if w is not learned.
 
-        If w is not learned, its directions differ only by the first layer's response. R is zero for the labels' part.
-        Needs no variables but `params`.
+        All directions of z are equally likely, so components of w are found by the first layer's response (see
+        latents.components). R is zero for the labels. Needs `params` only.
         """
 
     def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:
@@ -111,14 +111,14 @@ class Generator(Protocol):
 
         Args:
             ws: [batch, num_ws, w_dim].
-            noise: None for none; a random key for fresh noise; one key per example [batch], which makes an example the
-                same in any batch; or the noise itself, one array [batch, freq, time, 1] for each of `noise_sizes`.
+            noise: None for none; a random key for fresh noise; a key for each example [batch], so that an example is
+                the same in any batch; or the noise itself, an array [batch, freq, time, 1] for each of `noise_sizes`.
         """
 
     def truncate(self, ws: Array, psi: float | Array) -> Array:
-        """ws [batch, num_ws, w_dim] pulled towards the average: 1 leaves them, 0 gives the average.
+        """ws [batch, num_ws, w_dim] pulled towards the average w: psi 1 changes nothing, 0 gives the average.
 
-        Where nothing `truncates`, they are left.
+        Changes nothing if the generator does not truncate (`truncates`).
         """
 
     def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:

@@ -1,4 +1,4 @@
-"""What a run directory says of itself: its config, and which checkpoint a name means."""
+"""The config of a run directory, and the checkpoints that names such as "best" stand for."""
 
 import json
 import math
@@ -40,12 +40,12 @@ def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
-    """The checkpoint's step that "last", "best" or a number means; None for the last.
+    """The step of the checkpoint that "last", "best" or a number stands for; None for the last.
 
     "best" is the checkpoint whose evaluation in training had the best `evaluation.metric`.
 
     Raises:
-        BadInput: it is none of these, or no checkpoint that is kept was evaluated.
+        BadInput: the text is none of these, or no remaining checkpoint was evaluated.
     """
     if step.isdecimal():
         return int(step)
@@ -64,7 +64,7 @@ def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
 
 
 def complete_steps(directory: Path) -> list[int]:
-    """Steps of the complete checkpoints in a folder, ascending; half-written ones are not seen."""
+    """Steps of the complete checkpoints in a folder, ascending; half-written ones are skipped."""
     if not directory.is_dir():
         return []
     return sorted(int(one.name) for one in directory.iterdir() if one.name.isdecimal() and (one / _COMPLETE).is_file())

@@ -31,11 +31,11 @@ class TrainedGan:
 
     Attributes:
         run: the run directory.
-        gan: the parts, as far grown as they were at `step`.
-        variables: of the generator, NumPy arrays: "params", "statistics", and "growth" with `alpha`.
-        config: of the run.
-        label_names: classes that it is conditioned on.
-        label_key: the part of a batch that conditions it, "labels" or "soft_labels"; None for none.
+        gan: the parts, at the stage of growth of `step`.
+        variables: the generator's collections, NumPy arrays: "params", "statistics", and "growth" with `alpha`.
+        config: the run's config.
+        label_names: classes that condition the generator.
+        label_key: the part of a batch that conditions it, "labels" or "soft_labels"; None without labels.
         step: training steps done.
     """
 
@@ -56,10 +56,15 @@ class TrainedGan:
 def load_gan(
     run: str | os.PathLike[str], step: int | str = "last", vocoder: str | os.PathLike[str] | None = None
 ) -> TrainedGan:
-    """Read the generator of a run's checkpoint: the step "last", "best" or a number; `vocoder` is as of `with_vocoder`.
+    """Read the generator of a run's checkpoint.
+
+    Args:
+        run: the run directory.
+        step: "last", "best" or a number.
+        vocoder: see `with_vocoder`.
 
     Raises:
-        BadInput: the folder is no run directory, has no such checkpoint, or is of a task that makes no sounds.
+        BadInput: the folder is no run directory, has no such checkpoint, or its task trains no GAN.
     """
     config = read_config(run)
     kind = config.get("task", {}).get("kind")
@@ -68,7 +73,7 @@ def load_gan(
     conditional = bool(config["task"].get("conditional"))
     label_names = tuple(config["labels"]) if conditional else ()
     variables, at = load_ema(run, find_step(run, step) if isinstance(step, str) else step)
-    # Another vocoder is wanted, perhaps since the config's own is lost: it is not read.
+    # The config's own vocoder is not read if another one is wanted: it may be lost.
     built = config if vocoder is None else {**config, "decoder": anywhere(config.get("decoder", {}))}
     gan, growth = gan_at(built, len(label_names), at)
     return TrainedGan(
@@ -88,11 +93,11 @@ def load_encoder(run: str | os.PathLike[str], gan: Gan, num_labels: int, model: 
     Args:
         run: the encoder's run directory.
         gan: the generator's parts.
-        num_labels: classes that it is conditioned on.
+        num_labels: number of classes that condition the generator.
         model: `variables_digest` of the generator.
 
     Raises:
-        BadInput: it was trained on another generator, or cannot be read.
+        BadInput: the encoder was trained on another generator, or cannot be read.
     """
     config, (variables, _) = read_config(run), load_ema(run)
     if bytes(np.asarray(variables.pop("generator", ()), np.uint8)).hex() != model:
@@ -106,14 +111,14 @@ def load_encoder(run: str | os.PathLike[str], gan: Gan, num_labels: int, model: 
 
 
 def open_classifier(name: str, step: str = "best") -> Embedder:
-    """A trained classifier; its name has the start of its weights' hash.
+    """A trained classifier as an embedder, whose name ends with the start of its weights' hash.
 
     Args:
         name: "drums" for the packaged one, a file that `drumgan pack` wrote, or a classifier's run directory.
-        step: of a run: which checkpoint, see find_step.
+        step: checkpoint of a run, see find_step.
 
     Raises:
-        BadInput: there is no such file or run, or it is no classifier's.
+        BadInput: there is no such file or run, or it holds no classifier.
     """
     if name == PACKAGED:
         packaged = classifier_embedders.build()
@@ -130,10 +135,10 @@ def open_classifier(name: str, step: str = "best") -> Embedder:
 
 
 def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
-    """Read the vocoder of a run: of its best checkpoint, or the last where none was evaluated; or a file of one.
+    """Read a vocoder: of a run's best checkpoint (the last if none was evaluated), or of a packed file.
 
     Raises:
-        BadInput: it is neither, or cannot be read.
+        BadInput: the path is neither, or cannot be read.
     """
     if Path(path).suffix == ".npz":
         return read_vocoder(path)

@@ -11,7 +11,7 @@ METRICS_NAME = "metrics.jsonl"
 
 
 def keep_until(path: Path, step: int) -> None:
-    """Drop the lines of metrics beyond `step` (at 0, all of them), and a last line that was cut short, atomically."""
+    """Drop lines beyond `step` (at 0, all lines) and a truncated last line, atomically."""
     if not path.exists():
         return
     kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step and step > 0]
@@ -27,18 +27,18 @@ def _step_of(line: str) -> float:
 
 
 def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """The lines of a run's metrics.jsonl, in order; a line being written is left out."""
+    """The lines of a run's metrics.jsonl, in order, without a line that is being written."""
     path = Path(run_dir) / METRICS_NAME
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
 
 
 def hours_run(run_dir: str | os.PathLike[str]) -> float:
-    """Hours that a run's lines of metrics tell of, with all that was done in them."""
+    """Wall-clock hours of a run by its metrics, evaluations and checkpoints included."""
     return max((line.get("time/hours", 0.0) for line in read_metrics(run_dir)), default=0.0)
 
 
 def training_clock(lines: Sequence[Mapping[str, float]]) -> list[tuple[int, float]]:
-    """Steps and the hours spent on steps until then, of lines of metrics; of older runs, hours with all in them."""
+    """Steps and the hours spent on training steps until then. Older runs only have wall-clock hours."""
     hours = [(line["step"], line.get("time/training_hours", line.get("time/hours"))) for line in lines]
     return [(int(step), value) for step, value in hours if value is not None]

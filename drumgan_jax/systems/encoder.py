@@ -1,4 +1,4 @@
-"""An encoder of sounds into a generator's latent space: what it sees of an example, and its network."""
+"""An encoder of sounds into a generator's latent space: a view of an example, and a network."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from drumgan_jax.systems.gan import Gan
 
 Array = jax.Array
 
-# Modules from (what a view makes of examples, train) to w [batch, w_dim], the last num_labels of it probabilities.
+# Modules from (view of examples, train) to w [batch, w_dim], whose last num_labels entries are probabilities.
 ENCODERS: dict[str, type[nn.Module]] = {"convolution": ConvolutionEncoder, "waveform": WaveformEncoder}
 
 
@@ -25,7 +25,7 @@ class Encoder:
     """The parts of an encoder, ready to initialise.
 
     Attributes:
-        view: from examples [batch, freq, time, channels] to what the network sees of them; frozen and hashable.
+        view: from examples [batch, freq, time, channels] to the network's input; frozen and hashable.
         network: see ENCODERS.
         shape: (freq, time, channels) of an example.
     """
@@ -42,13 +42,13 @@ class Encoder:
         """w [batch, w_dim] of examples [batch, freq, time, channels], each the same in any batch.
 
         Args:
-            variables: `params` and `batch_stats`; all else, such as a run's digest of its generator, is left.
+            variables: `params` and `batch_stats`; other entries, such as a digest of the generator, are ignored.
             x: the examples.
         """
         collections = {name: variables[name] for name in ("params", "batch_stats") if name in variables}
-        # Accelerators would otherwise multiply with fewer bits, and a sound's latents would differ between machines.
+        # Accelerators multiply with fewer bits by default, and a sound's latents would differ between machines.
         with jax.default_matmul_precision("highest"):
-            # Linen's own return type leaves open whether collections were changed, of which there are none here.
+            # Linen types the result as a union with the changed collections, and here no collection changes.
             w: Any = self.network.apply(collections, self.view(x))
         return w
 
@@ -58,7 +58,7 @@ class Encoding(NamedTuple):
 
     Attributes:
         encoder: its parts.
-        section: of a config, that builds it.
+        section: of a config, from which it is built.
         variables: its collections.
     """
 
@@ -68,14 +68,14 @@ class Encoding(NamedTuple):
 
 
 def build_encoder(config: Mapping[str, Any], gan: Gan, num_labels: int) -> Encoder:
-    """The encoder that a config asks for, into the latent space of a generator.
+    """The encoder that a config names, into the latent space of a generator.
 
-    It predicts `map(z, labels)[:, 0]`; where that is z joined with labels, the latter as probabilities.
+    It predicts `map(z, labels)[:, 0]`. If w is z joined with labels, it predicts the labels as probabilities.
 
     Args:
         config: section `encoder`: `kind`, `view` with its own `kind`, and their fields.
-        gan: the generator's parts, of which the encoder has w_dim and the representation's shape.
-        num_labels: classes that the generator is conditioned on; 0 for none.
+        gan: the generator's parts, which give w_dim and the shape of an example.
+        num_labels: classes that condition the generator; 0 for none.
 
     Raises:
         BadInput: the section names an unknown part or setting, or a value is out of range.

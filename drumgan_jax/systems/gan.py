@@ -73,7 +73,7 @@ class Gan:
     stage: int | None = None
 
     def at(self, stage: int) -> "Gan":
-        """The same parts, the networks as far grown as a stage says."""
+        """The same parts with both networks at a stage of growth."""
         if self.growth.num_stages == 1:
             return self
         grown = {player: getattr(self, player).clone(stage=stage) for player in ("generator", "discriminator")}
@@ -84,11 +84,11 @@ class Gan:
         return dataclasses.replace(self, decoder=decoder)
 
     def in_use(self, player: str, params: Mapping[str, Any]) -> tuple[str, ...]:
-        """Names of the top-level parameters of `player` that this stage uses."""
+        """Names of the top-level modules of `player` that this stage uses."""
         return tuple(params) if self.stage is None else getattr(self, player).in_use
 
     def fit(self, x: Array, alpha: Array | float) -> Array:
-        """Whole examples as this stage's generator would write them; [batch, freq, time, channels]."""
+        """Full-size examples [batch, freq, time, channels] at this stage's size, faded like the generator's."""
         return x if self.stage is None else growing.fit(x, self.generator.sizes, self.stage, alpha)
 
     def map(
@@ -99,23 +99,23 @@ class Gan:
         return ws if truncation is None else apply(self.generator, variables, ws, truncation, method="truncate")
 
     def synthesize(self, variables: Mapping[str, Any], ws: Array, noise: Any) -> Array:
-        """Examples [batch, freq, time, channels] of ws, at the size that the decoder takes whatever the stage.
+        """Examples [batch, freq, time, channels] of ws, upsampled to full size at any stage of growth.
 
         Args:
             variables: the generator's collections.
             ws: [batch, layers, w_dim].
-            noise: as of parts.Generator.synthesize.
+            noise: see parts.Generator.synthesize.
         """
         x = apply(self.generator, variables, ws, noise, method="synthesize")
         return growing.upsample_nearest(x, self.representation.shape[:2])
 
 
 def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
-    """Build the parts that a config asks for.
+    """Build the parts that a config names.
 
     Args:
-        config: sections `representation`, `generator`, `discriminator`, `objective` and `train`; if there are any also
-            `decoder`, `augmentation`, `growth`, and `feature_networks` of a projected discriminator.
+        config: sections `representation`, `generator`, `discriminator`, `objective` and `train`; optional sections
+            `decoder`, `augmentation`, `growth`, and, for a projected discriminator, `feature_networks`.
         num_labels: classes that condition both networks; 0 for none.
 
     Raises:
@@ -149,10 +149,10 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
 
 
 def gan_at(config: Mapping[str, Any], num_labels: int, step: int) -> tuple[Gan, dict[str, Any]]:
-    """The parts that a config asks for, as far grown as after `step` steps.
+    """The parts that a config names, at the stage of growth that training is in after `step` steps.
 
     Returns:
-        The parts, and the collection "growth" to be joined with the generator's variables.
+        The parts, and the collection "growth", which joins the generator's variables.
 
     Raises:
         BadInput: see `build_gan`.
@@ -163,10 +163,10 @@ def gan_at(config: Mapping[str, Any], num_labels: int, step: int) -> tuple[Gan, 
 
 
 def resolve_compute_dtype(name: str) -> Any:
-    """The dtype convolutions run in; "auto" is bfloat16 on TPU and GPU and float32 on CPU, where bfloat16 is slow.
+    """The dtype of convolutions: "auto" is bfloat16 on TPU and GPU, and float32 on CPU, where bfloat16 is slow.
 
     Raises:
-        BadInput: the name is not a dtype that networks run in.
+        BadInput: the name is not a known dtype.
     """
     if name == "auto":
         return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
@@ -179,6 +179,6 @@ def resolve_compute_dtype(name: str) -> Any:
 def apply(
     module: nn.Module, variables: Any, *inputs: Any, method: str | None = None, rngs: dict[str, Array] | None = None
 ) -> Any:
-    """`module.apply`, of a module that changes no collection."""
-    # Linen's own return type is a union with the collections that were changed, of which there are none here.
+    """`module.apply` for a method that changes no collection."""
+    # Linen types the result as a union with the changed collections, and here no collection changes.
     return module.apply(variables, *inputs, method=method, rngs=rngs)

@@ -1,4 +1,4 @@
-"""The task of a classifier of sounds on the labels of a data set."""
+"""The task that trains a classifier of sounds on the labels of a data set."""
 
 import dataclasses
 import functools
@@ -31,7 +31,7 @@ SPLIT = "test"
 
 @flax.struct.dataclass
 class ClassifierState:
-    """Everything that training goes on from.
+    """The whole state of a training run.
 
     Attributes:
         step: steps done [].
@@ -55,7 +55,7 @@ class ClassifierTaskSettings:
     """Section `task`.
 
     Attributes:
-        balanced: whether every class in a batch weighs the same in its loss, however many examples it has.
+        balanced: whether all classes of a batch have the same weight in its loss, however many examples they have.
     """
 
     balanced: bool = flag(True)
@@ -192,7 +192,7 @@ class ClassifierTask(TaskSkeleton):
 
 
 def weighted_cross_entropy(logits: Array, labels: Array, balanced: bool) -> Array:
-    """Mean cross-entropy [] in nats of logits [batch, labels] and one-hot labels; of class means where balanced."""
+    """Mean cross-entropy [] in nats of logits [batch, labels] and one-hot labels; mean of class means if balanced."""
     losses = optax.softmax_cross_entropy(logits, labels)
     if not balanced:
         return jnp.mean(losses)
@@ -202,9 +202,9 @@ def weighted_cross_entropy(logits: Array, labels: Array, balanced: bool) -> Arra
 
 
 def whole_split(dataset: Dataset, split: str, size: int, rows: np.ndarray) -> Iterator[Batch]:
-    """Rows `rows` of batches of `size` with each example of a split once, in order.
+    """Rows `rows` of batches of `size` that hold each example of a split once, in order.
 
-    Besides KEYS they have `valid` [rows]: 0 where the last batch is filled with its first example.
+    Besides KEYS a batch has `valid` [rows]: 0 for the rows that fill up the last batch, which repeat its first example.
     """
     source = dataset.source(split)
     for start in range(0, len(source), size):

@@ -1,4 +1,4 @@
-"""The task of an encoder into the latent space of a trained generator, on that generator's sounds alone."""
+"""The task that trains an encoder into the latent space of a trained generator, on generated sounds only."""
 
 import dataclasses
 import functools
@@ -31,7 +31,7 @@ Array = jax.Array
 
 @flax.struct.dataclass
 class EncoderState:
-    """Everything that training goes on from.
+    """The whole state of a training run.
 
     Attributes:
         step: steps done [].
@@ -39,8 +39,8 @@ class EncoderState:
         params: the encoder's.
         batch_stats: its running means and variances.
         optimizer: Adam's moments.
-        frozen: the generator, {"variables", "stage": []}: a part of the state, so that no program has it as a constant
-            and a run goes on with the generator that it began with.
+        frozen: the generator, {"variables", "stage": []}. As a part of the state it is no constant of a compiled step,
+            and a resumed run keeps the generator that it began with.
         ema: moving averages, {"params", "batch_stats"}, and "generator": the digest of the generator [32] uint8.
     """
 
@@ -60,11 +60,11 @@ class EncoderTaskSettings:
     Attributes:
         run: the run directory of the generator.
         step: its checkpoint: "last", "best" or a number.
-        num_latents: how many different z are drawn, one after the other and then again; 0 never repeats one. Labels
-            are those of the data set's examples, in its order.
-        latent_weight: of the mean squared error of w.
-        spectral_weight: of the mean squared error between the views of the sounds that the true and the predicted w
-            make; 0 makes only the former.
+        num_latents: size of the set of z that training cycles through; 0 draws new z for ever. Labels are those of
+            the data set's examples, in its order.
+        latent_weight: weight of the mean squared error of w.
+        spectral_weight: weight of the mean squared error between the views of two examples, synthesised from the true
+            and from the predicted w; 0 skips the second synthesis.
     """
 
     run: str = text()
@@ -84,7 +84,7 @@ def build_encoder_task(config: Mapping[str, Any], mesh: Mesh) -> "EncoderTask":
     """The task of a frozen config (drumgan_jax.training.run).
 
     Raises:
-        BadInput: a section is unfit, or the generator's run is missing, of another task, or of another representation
+        BadInput: a section is unfit, or the generator's run is missing, has another task, or has another representation
             or other labels than the data set.
     """
     context = TaskContext.of(config, mesh)
@@ -109,7 +109,7 @@ def build_encoder_task(config: Mapping[str, Any], mesh: Mesh) -> "EncoderTask":
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EncoderTask(TaskSkeleton):
-    """Adam on the error of an encoder's w, and on that of the sounds made of it; the generator does not change.
+    """Adam on the errors of an encoder's w and of the examples synthesised from it. The generator does not change.
 
     Attributes:
         context: see TaskContext.
@@ -135,7 +135,7 @@ class EncoderTask(TaskSkeleton):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The parts of a batch that a step reads: the labels; of a generator without any, examples that it ignores."""
+        """The parts of a batch that a step reads: the labels; without labels the examples, which it ignores."""
         return (self.trained.label_key or "x",)
 
     @functools.cached_property
@@ -159,7 +159,7 @@ class EncoderTask(TaskSkeleton):
         return state, metrics | self.player.learning_rate(step * self.context.settings.batch_size)
 
     def summarize(self, state: EncoderState) -> Summary:
-        """Sounds of fixed latents, their labels taking turns, each followed by what is made of its encoding."""
+        """Sounds of the first seeds, labels taking turns, each followed by the sound of its encoding."""
         count = max(1, self.context.num_summary // 2)
         labels = np.eye(max(len(self.trained.label_names), 1), len(self.trained.label_names), dtype=np.float32)
         made = list(self._generated(state, labels, count))
@@ -167,10 +167,10 @@ class EncoderTask(TaskSkeleton):
         return Summary(pairs.reshape(-1, pairs.shape[-1]), self.gan.representation.sample_rate)
 
     def evaluator(self, dataset: Dataset) -> Evaluator:
-        """Scores the moving average: its latents and sounds of fresh generated sounds, and its sounds of real ones.
+        """Scores the moving average on generated sounds (latents and reconstructions) and real ones (reconstructions).
 
-        Real sounds are of the split "test", or of "train" where there is none. Scores are "latent/..." and
-        "generated/...", and with the split's name those of evaluation.encoding.FIGURES.
+        Real sounds are from the split "test", or "train" if there is none. Scores are "latent/...", and
+        evaluation.encoding.FIGURES under "generated/..." and under the split's name.
         """
         split = dataset.held_out
         count, key = self.context.evaluation.num_samples, self.trained.label_key
@@ -253,7 +253,7 @@ class EncoderTask(TaskSkeleton):
         return state, metrics | norms
 
     def _remade(self, state: EncoderState, seeds: Array, labels: Array) -> dict[str, Array]:
-        """The sounds of seeds as an instrument makes them, and those of their encodings.
+        """The sounds of seeds, as an instrument renders them, and the sounds of their encodings.
 
         "w" and "predicted" [size, w_dim]; waveforms "original" and "decoded" [size, samples].
         """
@@ -269,7 +269,7 @@ class EncoderTask(TaskSkeleton):
         return {"w": w, "predicted": predicted, "original": original, "decoded": decoded}
 
     def _resynthesized(self, state: EncoderState, seeds: Array, waveforms: Array) -> Array:
-        """Waveforms [size, samples] of the encodings of others, with noise and phases of seeds [size]."""
+        """Reconstructions [size, samples] of recordings [size, samples], with noise and phases of seeds [size]."""
         x = shard_batch(self.gan.representation.encode(waveforms), self.context.mesh)
         noise = tuple(noise_of(seeds, self.gan.generator.noise_sizes))
         again = self._synthesize(state.frozen["variables"], self.encoder.predict(state.ema, x), noise)
@@ -297,17 +297,17 @@ class EncoderTask(TaskSkeleton):
 
     @property
     def _num_z(self) -> int:
-        """Leading dimensions of w that are compared by direction: those of z if labels are joined with it."""
+        """Leading dimensions of w that are compared by direction; labels joined with z are left out."""
         generator = self.gan.generator
         return generator.w_dim if generator.learns_w else generator.z_dim
 
     @functools.cached_property
     def _checked(self) -> list[bool]:
-        """Not empty once the stage of a state was found to be right."""
+        """Not empty once a state's stage was checked."""
         return []
 
     def _check_stage(self, state: EncoderState) -> None:
-        """Refuse a state whose generator was less far grown, once a process; the compiled programs are of one stage."""
+        """Refuse a generator at another stage of growth, once a process: compiled steps are for one stage."""
         if self._checked:
             return
         stage = int(jax.device_get(state.frozen["stage"]))
@@ -319,7 +319,7 @@ class EncoderTask(TaskSkeleton):
         self._checked.append(True)
 
     def _generated(self, state: EncoderState, labels: np.ndarray, count: int) -> Iterator[dict[str, np.ndarray]]:
-        """Results of `_remade` for the first `count` seeds, in groups of one compiled size; labels take turns."""
+        """Results of `_remade` for the first `count` seeds, in groups of one size; labels take turns."""
         size = self.context.settings.batch_size
         for start in range(0, count, size):
             rows = labels[(start + np.arange(size)) % len(labels)]
@@ -329,7 +329,7 @@ class EncoderTask(TaskSkeleton):
     def _real(
         self, state: EncoderState, dataset: Dataset, split: str, count: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Recordings [size, samples] of a split and what is made of their encodings, in groups of one size."""
+        """Recordings [size, samples] of a split and their reconstructions, in groups of one size."""
         size, start = self.context.settings.batch_size, 0
         for waveforms in dataset.waveforms(split, count, size):
             whole = waveforms[np.arange(size) % len(waveforms)]

@@ -1,4 +1,4 @@
-"""The task of a generator against a discriminator, whatever their kinds."""
+"""The task that trains a generator against a discriminator, whatever their kinds."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ class GanTaskSettings:
 
     Attributes:
         conditional: whether the networks are conditioned on the data set's labels.
-        soft_labels: whether these are the class probabilities that `drumgan label` wrote, rather than the classes.
+        soft_labels: whether the labels are class probabilities from `drumgan label` rather than classes.
         critic_steps: steps of the discriminator for one of the generator.
     """
 
@@ -76,17 +76,16 @@ class Stage(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GanTask(TaskSkeleton):
-    """Steps of a generator and a discriminator, and of the regularisers that run less often (lazily).
+    """Steps of a generator and a discriminator, and of regularisers that run less often (lazily).
 
     One iteration is: generator, its lazy regularisers, discriminator, its lazy regularisers, averages; each with
     fresh latents (PARITY 21), each compiled on its own. A lazy regulariser runs when `step` is a multiple of its
     interval, its loss multiplied by the interval. Fakes have the labels of the batch's real examples, so their
-    frequencies are the data set's. Unlike the reference, gradients that are not finite are left so: their norms
-    are logged, and the loop stops.
+    frequencies are the data set's. Unlike the reference, the task does not repair gradients that are not finite: their
+    norms are logged, and the loop stops.
 
     If the networks grow, each stage's phases are compiled when it begins. The state has all stages' parameters from
-    the start: modules that a stage does not use stay as they are, and go on with the moments they had; new modules
-    begin with fresh ones.
+    the start. Modules that a stage does not use keep their parameters and moments; new ones begin with fresh moments.
 
     Attributes:
         context: see TaskContext.
@@ -119,7 +118,7 @@ class GanTask(TaskSkeleton):
         return {name: phase for name, _, phase in self._stage(self.gan.growth.num_stages - 1).phases}
 
     def init(self) -> GanState:
-        """The state before the first step, with the weights of the feature networks that were asked for."""
+        """The state before the first step, with the weights of the feature networks that the config names."""
         state = self.layout.make()
         feature_networks = self.context.config.get("feature_networks", {})
         loaded = {name: weights.variables for name, weights in load_weights(feature_networks).items()}
@@ -147,7 +146,7 @@ class GanTask(TaskSkeleton):
         return super().lower(self._named(batch))
 
     def instrument(self, state: GanState) -> Instrument:
-        """The moving average as an instrument, on the task's devices. Its latents cannot be kept: it has no digest."""
+        """The moving average as an instrument on the task's devices, without a digest: its latents cannot be saved."""
         settings = self.context.settings
         stage, alpha = self.gan.growth.at(int(state.step) * settings.batch_size)
         return Instrument(
@@ -158,7 +157,7 @@ class GanTask(TaskSkeleton):
             config=self.context.config,
             model="",
             sharding=batch_sharding(self.context.mesh),
-            # No more at once than a step has, for the state is on the devices too.
+            # No more at once than in a step: the training state is on the devices too.
             group=max(1, settings.batch_size // settings.accumulation // self.context.mesh.size),
         )
 
@@ -191,7 +190,7 @@ class GanTask(TaskSkeleton):
     def initial_state(self) -> GanState:
         """See TaskSkeleton."""
         generator, discriminator, seed = self.gan.generator, self.gan.discriminator, self.context.seed
-        # One row, which any group of examples and any number of devices takes: shapes do not depend on it.
+        # One row fits any minibatch group and any number of devices; no parameter depends on it.
         z = jnp.zeros((1, generator.z_dim))
         x = jnp.zeros((1, *self.gan.representation.shape))
         labels = jnp.zeros((1, len(self.label_names))) if self.label_names else None
@@ -218,7 +217,7 @@ class GanTask(TaskSkeleton):
         return "soft_labels" if self.task.soft_labels else "labels"
 
     def _named(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """A batch whose labels, of whatever kind, are called so."""
+        """The batch with its labels, hard or soft, under the name "labels"."""
         return {"labels" if key == self._label_key else key: value for key, value in batch.items()}
 
     @functools.cached_property
@@ -227,7 +226,7 @@ class GanTask(TaskSkeleton):
         return {}
 
     def _stage(self, number: int) -> Stage:
-        """A stage's compiled parts, made when they are first asked for."""
+        """A stage's compiled parts, made on first use."""
         if number not in self._stages:
             context = self.context
             gan, steps_of_d = self.gan.at(number), self.task.critic_steps

@@ -29,7 +29,7 @@ W_AVERAGE_DECAY = 0.995
 
 @flax.struct.dataclass
 class GanState:
-    """Everything that training goes on from.
+    """The whole state of a training run.
 
     Attributes:
         step: steps done [].
@@ -38,10 +38,9 @@ class GanState:
         discriminator: its parameters.
         statistics: the generator's running values, such as the mean of w.
         discriminator_statistics: the discriminator's, such as the directions of its spectral norms.
-        frozen: what the discriminator judges by and nothing changes: feature networks, random mixing.
+        frozen: the discriminator's constant weights: feature networks and random mixing.
         objective: the objective's running values, such as the mean path length.
-        generator_optimizer: Adam's moments of each top-level module, shared by the main and the lazy steps; so is the
-            other.
+        generator_optimizer: Adam's moments by top-level module, shared by the main and the lazy steps.
         discriminator_optimizer: likewise.
         ema: moving average of the generator, {"params", "statistics"}.
     """
@@ -93,7 +92,7 @@ class Steps:
         return phases
 
     def averaged(self, state: GanState) -> GanState:
-        """The end of an iteration: one step more, and the generator's moving average."""
+        """The end of an iteration: the step count, and the generator's moving average."""
         params = moving_average(self.settings, state.step, state.ema["params"], state.generator)
         return dataclasses.replace(state, step=state.step + 1, ema={"params": params, "statistics": state.statistics})
 
@@ -138,7 +137,7 @@ class Steps:
         state, metrics, _ = self._descend(state, r.player, loss, batch, term=r.name)
         return state, metrics
 
-    # What they are made of
+    # Parts of the steps
 
     def _descend(
         self, state: GanState, player: str, loss: Callable[..., Any], batch: Batch, term: str = ""
@@ -199,7 +198,7 @@ class Steps:
         labels = micro.get("labels")
 
         def discriminate(x: Array) -> Any:
-            # All examples of a step meet the same random numbers.
+            # The same random numbers for all examples of a step, real and generated.
             x = self.gan.augmentation(x, augmentation_key)
             return apply(self.gan.discriminator, discriminator, x, labels, rngs={"phase": network_key})
 
@@ -207,7 +206,7 @@ class Steps:
             return self._draw_ws(generator, labels, key, count)[0]
 
         def synthesize(ws: Array, key: Array) -> Array:
-            # At the stage's own size, which the discriminator takes.
+            # Not upsampled: the discriminator takes the stage's own size.
             return shard_batch(apply(self.gan.generator, generator, ws, key, method="synthesize"), self.mesh)
 
         return LossContext(

@@ -81,10 +81,10 @@ class TaskContext:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TaskSkeleton(abc.ABC):
-    """A task but for what is its own: see drumgan_jax.training.task.Task.
+    """The shared part of a task (drumgan_jax.training.task.Task).
 
     Attributes:
-        context: see TaskContext.
+        context: config, devices and settings.
     """
 
     context: TaskContext

@@ -1,4 +1,4 @@
-"""The task of a vocoder on the waveforms of a data set, against a discriminator at several scales."""
+"""The task that trains a vocoder on the waveforms of a data set, against a discriminator at several scales."""
 
 import dataclasses
 import functools
@@ -31,21 +31,21 @@ Array = jax.Array
 KEYS = ("waveforms",)
 PLAYERS = ("generator", "discriminator")
 
-# Modules from waveforms [batch, samples] to what objectives.feature_matching judges by.
+# Modules from waveforms [batch, samples] to the layers' outputs that objectives.feature_matching takes.
 DISCRIMINATORS: dict[str, type[nn.Module]] = {"multi_scale": Discriminator}
 
-# Of each pair of waveforms [batch, samples], original and made; less is better.
+# Distances [batch] of pairs of waveforms [batch, samples], original and vocoded; lower is better.
 FIGURES = {
     "multi_scale_spectral": multi_scale_spectral_loss,
     "log_spectral_distance": log_spectral_distance,
-    # The only one in which the loudest partials weigh most: without the body of a kick the others are hardly worse.
+    # The only one dominated by the loudest partials: the others hardly notice a kick without its body.
     "spectral_convergence": spectral_convergence,
 }
 
 
 @flax.struct.dataclass
 class VocoderState:
-    """Everything that training goes on from.
+    """The whole state of a training run.
 
     Attributes:
         step: steps done [].
@@ -71,13 +71,13 @@ class VocoderTaskSettings:
     """Section `task`.
 
     Attributes:
-        crop_frames: frames of the stretch that is taken of each example, at a place that is drawn anew each step.
-        matching_weight: of the distance of the discriminator's features.
-        spectral_weight: of the multi-scale spectral distance, which leads where training is short; 0 for none.
-        bass_weight: of the distance of magnitudes below 1 kHz, without which a short training leaves out the body of
+        crop_frames: frames of each example that a step trains on, at a random place.
+        matching_weight: weight of the feature-matching loss.
+        spectral_weight: weight of the multi-scale spectral distance, which short trainings need; 0 for none.
+        bass_weight: weight of the distance of magnitudes below 1 kHz, without which a short training loses the body of
             a kick; 0 for none.
-        warmup_images: examples before the discriminator joins; until then the vocoder is trained by these two
-            distances alone, in a third of the time.
+        warmup_images: examples before the discriminator joins. Until then the vocoder is trained by these two distances
+            only, in a third of the time.
     """
 
     crop_frames: int = whole(1)
@@ -214,7 +214,7 @@ class VocoderTask(TaskSkeleton):
         return state, metrics | norms
 
     def _warmed(self, state: VocoderState, batch: dict[str, Array]) -> tuple[VocoderState, Metrics]:
-        """As `_stepped`, without the discriminator."""
+        """One step without the discriminator."""
         features, real = self._crops(state, batch)
 
         def loss(params: Any) -> tuple[Array, Metrics]:
@@ -231,11 +231,11 @@ class VocoderTask(TaskSkeleton):
         return dataclasses.replace(state, step=state.step + 1, ema=ema), norms
 
     def _crops(self, state: VocoderState, batch: Mapping[str, Array]) -> tuple[Array, Array]:
-        """Features [batch, bands, crop, 1] at random places of waveforms, and the samples [batch, ...] they are of."""
+        """Mel bands [batch, bands, crop, 1] at random places of waveforms, and their samples [batch, crop * hop]."""
         waveforms, key = batch["waveforms"], run_key(state.seed, Purpose.CROP, state.step)
         shown, crop = self.vocoder.representation, self.task.crop_frames
         starts = jax.random.randint(key, (len(waveforms),), 0, shown.num_frames - crop + 1)
-        # Of the whole, not of the crop: no crop but those at the ends has mirrored samples in its frames.
+        # Transformed before cropping: only crops at the ends of a waveform have mirrored samples in their frames.
         features = jax.vmap(lambda row, start: jax.lax.dynamic_slice_in_dim(row, start, crop, 1))(
             shown.transform(waveforms), starts
         )
@@ -265,14 +265,14 @@ class VocoderTask(TaskSkeleton):
         return total, {"loss/generator": total, **losses, **distances}
 
     def _distance(self, real: Array, fake: Array) -> tuple[Array, Metrics]:
-        """The weighted sum of what leads without a discriminator, and each."""
+        """The weighted sum of the distances that need no discriminator, and each of them as metrics."""
         rate = self.vocoder.representation.sample_rate
         losses = {
             "loss/spectral": jnp.mean(multi_scale_spectral_loss(real, fake)),
             "loss/bass": jnp.mean(bass_distance(real, fake, rate)),
         }
         weights = (self.task.spectral_weight, self.task.bass_weight)
-        # A distance that weighs nothing has no gradient to compute.
+        # A distance without weight needs no gradient.
         weighed = [weight * loss for weight, loss in zip(weights, losses.values(), strict=True) if weight]
         return sum(weighed, jnp.zeros(())), losses
 
@@ -294,13 +294,13 @@ class VocoderTask(TaskSkeleton):
         return jax.jit(self._inverted, out_shardings=replicated(self.context.mesh))
 
     def _remade(self, variables: Any, waveforms: Array) -> tuple[Array, Array]:
-        """What a vocoder makes of waveforms' mel bands [batch, samples], and its FIGURES [figures, batch]."""
+        """Waveforms [batch, samples] vocoded from the mel bands of others, and FIGURES [figures, batch]."""
         waveforms = shard_batch(waveforms, self.context.mesh)
         made = self.vocoder.render(variables, self.vocoder.representation.transform(waveforms))
         return made, _figures(waveforms, made)
 
     def _inverted(self, waveforms: Array) -> tuple[Array, Array]:
-        """As `_remade`, by mel inversion and Griffin-Lim."""
+        """The same by mel inversion and Griffin-Lim."""
         waveforms, shown = shard_batch(waveforms, self.context.mesh), self.vocoder.representation
         keys = sound_keys(jnp.arange(len(waveforms), dtype=jnp.uint32), Purpose.PHASE)
         made = build_decoder({}, shown).decode(shown.encode(waveforms), keys)
@@ -311,7 +311,7 @@ class VocoderTask(TaskSkeleton):
     def _pairs(
         self, remake: Callable[[np.ndarray], tuple[Array, Array]], dataset: Dataset, split: str, count: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """`count` recordings, what is made of them [sounds, samples], and FIGURES [figures, sounds]; group by group."""
+        """Recordings, their vocoded versions [sounds, samples] and FIGURES [figures, sounds], group by group."""
         size = self.context.settings.batch_size
         for waveforms in dataset.waveforms(split, count, size):
             made, figures = remake(waveforms[np.arange(size) % len(waveforms)])
