@@ -108,13 +108,13 @@ def summary(result: PrepareResult) -> str:
 
 def _job(config: Mapping[str, Any]) -> Any:
     """The config's parts, checked, before any file is read."""
-    from drumgan_jax.audio.representations import build_representation
+    from drumgan_jax.audio.representations import build_representation, current_settings
     from drumgan_jax.data_pipelines import missing, stretch
     from drumgan_jax.data_pipelines.chunks import Job
     from drumgan_jax.data_pipelines.conditioning import build_preparation
     from drumgan_jax.data_pipelines.slicing import build_slicing
 
-    representation = build_representation(config["representation"])
+    representation = build_representation(current_settings(config["representation"]))
     slicing = build_slicing(config["slicing"])
     preparation = build_preparation(config["preparation"])
     if slicing.stretches or any(preparation.pitch_shifts):

@@ -19,6 +19,13 @@ _CONFIG = re.compile(r"--?config(?:=(.*))?", re.DOTALL)
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
 # Where configs have paths, besides the weights of feature networks; a metric may name an embedder's file.
 _PATHS = (("data", "dir"), ("task", "run"), ("decoder", "path"), ("evaluation", "metrics"))
+# Keys that had another name, by their former one; the longest that begins a key counts.
+_MOVED = {
+    "representation.griffin_lim_iterations": "decoder.iterations",
+    "representation.griffin_lim_momentum": "decoder.momentum",
+    "representation.vocoder": "decoder.path",
+    "features": "feature_networks",
+}
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a tuple"}
 
 
@@ -83,6 +90,9 @@ def _entries(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _unknown(key: str, known: dict[str, Any]) -> str:
     """The sentence for an override of what the config does not have."""
+    for former, present in _MOVED.items():
+        if key == former or key.startswith(f"{former}."):
+            return f"config.{key} is now config.{present}{key.removeprefix(former)}; write that."
     section = key.rpartition(".")[0]
     while section and not isinstance(known.get(section), ConfigDict):
         section = section.rpartition(".")[0]

@@ -90,10 +90,10 @@ class Instrument:
 
     @functools.cached_property
     def encoding(self) -> Encoding | None:
-        """The encoder, if there is one; read when it is first asked for.
+        """The encoder, if there is one; read on first use.
 
         Raises:
-            BadInput: there is one, but it is of another generator, or it cannot be read.
+            BadInput: it was trained on another generator, or cannot be read.
         """
         if self.own_encoding is not None or self.run is None or not (self.run / ENCODER / CONFIG_NAME).exists():
             return self.own_encoding
@@ -102,7 +102,7 @@ class Instrument:
         return load_encoder(self.run / ENCODER, self.gan, len(self.label_names), self.model)
 
     def on_devices(self, sharding: NamedSharding) -> "Instrument":
-        """The same instrument on all devices of a mesh, for making many sounds: `sharding` splits a batch's axis."""
+        """The same instrument on all devices of a mesh, to make many sounds; `sharding` splits the batch axis."""
         everywhere = NamedSharding(sharding.mesh, PartitionSpec())
         variables = jax.device_put(jax.device_get(self.variables), everywhere)
         return dataclasses.replace(self, variables=variables, sharding=sharding)
@@ -122,8 +122,8 @@ class Instrument:
 
         Args:
             seeds: whole numbers from 0 to 2^32 - 1.
-            labels: a class name, weights by class name, a list with one of these a sound, or weights [seeds, labels],
-                all relative to each other; None draws a class from the seed.
+            labels: a class name, weights by class name, a list with one of these for each sound, or weights
+                [seeds, labels]; weights are relative. None draws a class from the seed.
             truncation: 1 for the whole variety, towards 0 for the average sound (Karras et al. 2019, sec. B).
 
         Raises:
@@ -148,8 +148,8 @@ class Instrument:
 
         Args:
             latents: of this instrument.
-            noise: whether the layers' noise is added, or a gain on it, of all layers or one a layer.
-            finished: whether the last step is `play.finish.finish`; not for round trips, which compare with recordings.
+            noise: whether the layers' noise is added; or its gain, one for all layers or one for each.
+            finished: whether `play.finish.finish` is the last step; False to compare a round trip with a recording.
 
         Raises:
             BadInput: the latents are of another run or step, or there are more or fewer gains than layers with noise.
@@ -163,29 +163,29 @@ class Instrument:
         return Sounds(finish(waveforms, self.sample_rate) if finished else waveforms, self.sample_rate, latents)
 
     def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
-        """Waveforms [batch, samples] of recordings, as the training data were; see `recordings.as_trained`."""
+        """Waveforms [batch, samples] of recordings in the form of the training data; see `recordings.as_trained`."""
         representation = self.gan.representation
         return as_trained(audio, sample_rate, representation.sample_rate, representation.num_samples, self.config)
 
     def encode(self, audio: Recordings, sample_rate: int) -> Latents:
-        """Latents of recordings by the run's encoder; noise is that of seed 0.
+        """Latents of recordings by the run's encoder, with the noise of seed 0.
 
         Args:
-            audio: [samples] or [samples, channels], or a list of such; its start, length, rate, channels and peak are
-                brought to the training data's, see `recordings.as_trained`.
-            sample_rate: of all of them, in Hz.
+            audio: [samples] or [samples, channels], or a list of such arrays. Start, length, rate, channels and peak
+                are matched to the training data, see `recordings.as_trained`.
+            sample_rate: of all recordings, in Hz.
 
         Raises:
-            BadInput: there is no encoder, or it is of another generator, or a recording is silent, not finite or
+            BadInput: there is no encoder, it was trained on another generator, or a recording is silent, not finite or
                 shorter than 5 ms.
         """
         return self.encode_waveforms(self.preprocess(audio, sample_rate))
 
     def encode_waveforms(self, waveforms: np.ndarray) -> Latents:
-        """As `encode`, of waveforms [batch, samples] as rendered, heard, or of the training data: taken as they are.
+        """`encode` for waveforms [batch, samples] in the form of the training data, which are not preprocessed.
 
         Raises:
-            BadInput: there is no encoder, or it is of another generator, or the length is another.
+            BadInput: there is no encoder, it was trained on another generator, or the waveforms have another length.
         """
         encoding = self.encoding
         if encoding is None:
@@ -209,14 +209,14 @@ class Instrument:
         per_layer: bool = False,
         noise: bool = True,
     ) -> Latents:
-        """Latents of recordings by optimisation, which needs no encoder: minutes a sound, see `inversion.invert`.
+        """Latents of recordings by optimisation, without an encoder; takes minutes a sound, see `inversion.invert`.
 
         Args:
-            audio, sample_rate: as of `encode`.
+            audio, sample_rate: see `encode`.
             steps: of gradient descent, from each start.
-            starts: how many random w it begins from; the best is kept.
-            per_layer: whether every layer has a w of its own, which comes nearer and is edited less well.
-            noise: whether the layers' noise is sought too, or stays that of seed 0.
+            starts: number of random w to start from; the best result is kept.
+            per_layer: whether every layer gets a w of its own, which fits better and is edited less well.
+            noise: whether the layers' noise is optimised too, or stays that of seed 0.
 
         Raises:
             BadInput: a recording is silent, not finite or shorter than 5 ms, or a number is out of range.
@@ -226,7 +226,7 @@ class Instrument:
     def invert_waveforms(
         self, waveforms: np.ndarray, steps: int = 300, starts: int = 4, per_layer: bool = False, noise: bool = True
     ) -> Latents:
-        """As `invert`, of waveforms [batch, samples] as `encode_waveforms` takes them."""
+        """`invert` for waveforms [batch, samples] in the form of the training data, which are not preprocessed."""
         rendering.check_waveforms(self.gan, waveforms)
         found = inversion.invert(
             self.gan, self.variables, len(self.label_names), waveforms, steps, starts, per_layer, noise
@@ -235,15 +235,16 @@ class Instrument:
         return self._latents(np.zeros(len(waveforms), np.uint32), found.ws, None, None, noises)
 
     def vary(self, latents: Latents, amount: float | np.ndarray, direction: int) -> Latents:
-        """Other sounds near by: a step in a random direction among the sounds of the same labels; `movement.vary`.
+        """Similar sounds: a step in a random direction among the sounds of the same labels; see `movement.vary`.
 
         Args:
-            latents: of this instrument. Where their labels are unknown, all classes weigh alike in the direction.
-            amount: how far, of all sounds or [batch]: 0 stays, 1 is a random sound's distance from the average.
-            direction: its seed.
+            latents: of this instrument. If their labels are unknown, the direction weighs all classes alike.
+            amount: length of the step, one for all sounds or [batch]: 0 changes nothing, 1 is the distance of a random
+                sound from the average.
+            direction: seed of the direction.
 
         Raises:
-            BadInput: the latents are of another run or step, the direction is no seed, or amounts do not fit.
+            BadInput: the latents are of another run or step, the direction is not a seed, or amounts do not fit.
         """
         self._check(latents)
         if not 0 <= direction < 2**32:
@@ -265,19 +266,19 @@ class Instrument:
         how: str = "linear",
         layers: tuple[int, int] | None = None,
     ) -> Latents:
-        """`n` sounds on the way from one to another; the first is a and, without `layers`, the last is b.
+        """`n` sounds from one to another; the first is a and, without `layers`, the last is b.
 
         Args:
             a, b: latents of one sound each.
-            n: sounds, with both ends.
-            space: where the way lies. In "z" labels change evenly beside it. Where w is z joined with labels, both are
-                the same.
-            how: straight, or on a great circle: around zero in z, around the average w in w.
-            layers: (start, stop): only these layers go from a to b, and all else stays a's: style transfer.
+            n: number of sounds, both ends included.
+            space: space of the path, "w" or "z"; in "z" labels change linearly. If w is z joined with labels, both are the
+                same.
+            how: "linear", or "spherical": on a great circle around zero in z, around the average w in w.
+            layers: (start, stop): only these layers go from a to b, the others stay a's (style transfer).
 
         Raises:
             BadInput: the latents are of another run or step or not of one sound, `n` is below 2, a name is unknown, the
-                layers do not exist, or z is not known (of truncated, edited or encoded latents).
+                layers do not exist, or z is unknown (truncated, edited or encoded latents).
         """
         self._check(a, b)
         if len(a) != 1 or len(b) != 1 or n < 2:
@@ -307,11 +308,11 @@ class Instrument:
         return self._latents(np.append(np.repeat(a.seeds, n - 1), b.seeds), ws, z, labels, noises)
 
     def components(self, count: int | None = None, num_samples: int = NUM_SAMPLES) -> Components:
-        """Principal components of w, the strongest first; computed once and then kept in the run.
+        """Principal components of w, the strongest first; computed once and then kept in the run directory.
 
         Args:
-            count: how many; None for all.
-            num_samples: random w that they are of.
+            count: number of components; None for all.
+            num_samples: number of random w that they are computed from.
 
         Raises:
             BadInput: there are not as many, or fewer than two samples.

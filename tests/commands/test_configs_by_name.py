@@ -116,6 +116,19 @@ def test_a_wrong_override_is_told_in_plain_words(overrides: list[str], said: str
     assert told.startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("former", "present"),
+    [
+        ("representation.vocoder", "decoder.path"),
+        ("representation.griffin_lim_iterations", "decoder.iterations"),
+        ("features.vggish.weights", "feature_networks.vggish.weights"),
+    ],
+)
+def test_a_key_that_has_moved_says_where_it_is(former: str, present: str) -> None:
+    told = train("--config=pjloopgan:tiny", f"--config.{former}=x")
+    assert told == f"config.{former} is now config.{present}; write that."
+
+
 def test_overrides_need_a_config() -> None:
     assert train("--config.seed=3") == "--config.seed needs a config: add --config=NAME before it."
     assert "no config was given; name one with --config=" in drumgan("prepare", status=2)
