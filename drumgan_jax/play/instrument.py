@@ -271,8 +271,8 @@ class Instrument:
         Args:
             a, b: latents of one sound each.
             n: number of sounds, both ends included.
-            space: space of the path, "w" or "z"; in "z" labels change linearly. If w is z joined with labels, both are the
-                same.
+            space: space of the path, "w" or "z"; in "z" labels change linearly. The two are the same if w is z joined
+                with labels.
             how: "linear", or "spherical": on a great circle around zero in z, around the average w in w.
             layers: (start, stop): only these layers go from a to b, the others stay a's (style transfer).
 

@@ -10,6 +10,7 @@ import errno
 import math
 import os
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -225,4 +226,5 @@ def _bytes_here(leaf: Any) -> int:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    # Orbax puts whole trees of shapes into one line.
+    return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 200, placeholder=" ...")

@@ -12,7 +12,7 @@ from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs.metrics import read_metrics
 from drumgan_jax.runs.settings import EvaluationSettings
 from drumgan_jax.systems.decoders import located
-from drumgan_jax.systems.formats import current_config
+from drumgan_jax.systems.formats import CONFIG_FORMAT, current_config
 
 CONFIG_NAME = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -25,6 +25,28 @@ def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         BadInput: there is none, or it is damaged, or of a later version.
     """
+    stored = _stored_config(run_dir)
+    try:
+        current = current_config(stored)
+    except BadInput as problem:
+        raise BadInput(f"{run_dir} cannot be used: {problem}") from problem
+    return {**current, "decoder": located(current["decoder"], run_dir)} if "decoder" in current else current
+
+
+def check_resumable(run_dir: str | os.PathLike[str]) -> None:
+    """Refuse to go on with a training that an earlier version began; it can still be played.
+
+    Raises:
+        BadInput: the run's random keys and optimiser state are those of an earlier version.
+    """
+    if _stored_config(run_dir).get("format", 1) < CONFIG_FORMAT:
+        raise BadInput(
+            f"{run_dir} was begun by an earlier version, whose random keys and optimiser state differ, so its training"
+            " cannot go on; it can be played and measured as it is. Train with another --workdir."
+        )
+
+
+def _stored_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(run_dir) / CONFIG_NAME
     try:
         config: dict[str, Any] = json.loads(path.read_text())
@@ -32,11 +54,7 @@ def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
         raise BadInput(f"{path} cannot be read ({error.strerror}); give a run directory.") from error
     except ValueError as error:
         raise BadInput(f"{path} is damaged ({error}); restore it, or use another run directory.") from error
-    try:
-        current = current_config(config)
-    except BadInput as problem:
-        raise BadInput(f"{path} cannot be used: {problem}") from problem
-    return {**current, "decoder": located(current["decoder"], run_dir)} if "decoder" in current else current
+    return config
 
 
 def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:

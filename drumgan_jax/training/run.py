@@ -10,7 +10,7 @@ from drumgan_jax.core import distributed
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import Dataset
-from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, complete_steps, read_config
+from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, check_resumable, complete_steps, read_config
 from drumgan_jax.runs.load import load_vocoder
 from drumgan_jax.systems.decoders import keep_decoder, relative
 from drumgan_jax.systems.feature_networks import described
@@ -90,6 +90,7 @@ def check(run_dir: Path, frozen: dict[str, Any]) -> None:
         BadInput: the folder holds a run of another config; names the keys that differ.
     """
     if (run_dir / CONFIG_NAME).exists() and complete_steps(run_dir / CHECKPOINTS):
+        check_resumable(run_dir)
         others = _differing(read_config(run_dir), frozen)
         if others:
             raise BadInput(

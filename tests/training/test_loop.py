@@ -290,6 +290,16 @@ def test_labels_condition_only_when_asked(data_dir):
     assert "labels" not in build_task(freeze(config, open_dataset(data_dir)), make_mesh()).keys
 
 
+def test_a_run_of_an_earlier_version_is_not_gone_on_with(tmp_path, monkeypatch):
+    frozen = {"seed": 1, "labels": [], "format": 2}
+    run.claim(tmp_path, frozen)
+    monkeypatch.setattr(run, "complete_steps", lambda _: [1])
+    run.check(tmp_path, frozen)
+    (tmp_path / "config.json").write_text(json.dumps({"seed": 1, "labels": []}))
+    with pytest.raises(BadInput, match="was begun by an earlier version, .* it can be played and measured as it is"):
+        run.check(tmp_path, frozen)
+
+
 def test_a_run_that_saved_nothing_may_change_its_config(tmp_path):
     for seed in (1, 2):
         frozen = {"seed": seed, "labels": []}
