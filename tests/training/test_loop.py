@@ -296,7 +296,7 @@ def test_a_run_of_an_earlier_version_is_not_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "complete_steps", lambda _: [1])
     run.check(tmp_path, frozen)
     (tmp_path / "config.json").write_text(json.dumps({"seed": 1, "labels": []}))
-    with pytest.raises(BadInput, match="was begun by an earlier version, .* it can be played and measured as it is"):
+    with pytest.raises(BadInput, match=r"was begun by an earlier version, .* it can be played and measured as it is"):
         run.check(tmp_path, frozen)
 
 
