@@ -5,6 +5,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -37,6 +38,18 @@ def pick(variants: Mapping[str, Variant], variant: str) -> ConfigDict:
     if variant not in variants:
         raise BadInput(f"there is no variant {variant!r} of this config; there are {', '.join(variants)}.")
     return variants[variant].make()
+
+
+def schedule(section: ConfigDict, name: str, **settings: Any) -> None:
+    """Give a value a schedule (drumgan_jax.core.schedules), in place.
+
+    Args:
+        section: of a config, such as config.optimizer.generator.
+        name: of the value, such as learning_rate.
+        settings: of the schedule, such as kind="cosine", start=2e-3, end=1e-4, images=1_000_000.
+    """
+    with section.ignore_type():
+        section[name] = settings
 
 
 PREPARATION = {

@@ -1,6 +1,7 @@
 """The rooms of the house: imports go down its floors only, and the package itself stays cheap to import."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,14 @@ def test_imports_go_down_the_floors_only(repository: Path) -> None:
                 wrong.append(f"{where} imports drumgan_jax.{target}")
     assert len(arrows) > 40
     assert not wrong
+
+
+def test_the_page_on_the_architecture_has_these_floors(repository: Path) -> None:
+    rows = re.findall(r"^\| (\d+) \| `([\w.]+)` \|", (repository / "docs" / "architecture.md").read_text(), flags=re.M)
+    page: dict[int, set[str]] = {}
+    for number, room in rows:
+        page.setdefault(int(number), set()).add(room.removesuffix(".py"))
+    assert page == {number: set(floor) for number, floor in enumerate(FLOORS, start=1)}
 
 
 @pytest.mark.smoke

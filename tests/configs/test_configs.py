@@ -1,6 +1,8 @@
 """Every config builds; the full ones lower at full size, without memory for it."""
 
+import importlib
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -8,10 +10,14 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
+from drumgan_jax.configs import defaults
 from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.core.schedules import value_at
+from drumgan_jax.core.settings import build_part, read_section
 from drumgan_jax.data_pipelines.conditioning import build_preparation
 from drumgan_jax.data_pipelines.slicing import build_slicing
-from drumgan_jax.systems.gan import build_gan
+from drumgan_jax.runs.settings import AdamSettings, TrainSettings
+from drumgan_jax.systems.gan import OBJECTIVES, build_gan
 from drumgan_jax.training.tasks import build_task
 
 SHAPES = {
@@ -141,3 +147,26 @@ def test_the_rows_of_table_1_are_variants_with_one_generator(repository: Path) -
 
 def _example() -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((4, 32, 96, 1), "float32")
+
+
+@pytest.mark.parametrize("name", ["splice_loops", "drumgan_vst", "style_drumsynth", "pjloopgan"])
+def test_values_of_every_system_may_be_schedules(name: str) -> None:
+    """Learning rate, beta, a weight of the objective and the EMA's half-life, through JSON as a run keeps them."""
+    config = importlib.import_module(f"drumgan_jax.configs.{name}").get_config("tiny")
+    falling = {"kind": "linear", "start": 0.5, "end": 0.1, "images": 100}
+    weight = {"logistic": "r1_gamma", "wasserstein": "penalty_weight"}.get(config.objective.kind)
+    scheduled = [(config.optimizer.generator, "learning_rate"), (config.optimizer.discriminator, "beta1")]
+    scheduled += [(config.train, "ema_half_life_images")] + ([(config.objective, weight)] if weight else [])
+    for section, value in scheduled:
+        defaults.schedule(section, value, **falling)
+    config.lock()
+    config.optimizer.generator.learning_rate.end = 0.0
+    read = json.loads(config.to_json())
+    adam = read_section(read, "optimizer.generator", AdamSettings)
+    assert value_at(adam.learning_rate, 50) == 0.25
+    assert value_at(read_section(read, "optimizer.discriminator", AdamSettings).beta1, 50) == pytest.approx(0.3)
+    assert value_at(read_section(read, "train", TrainSettings).ema_half_life_images, 0) == 0.5
+    objective = build_part(OBJECTIVES, read["objective"], "objective")
+    if weight:
+        assert value_at(getattr(objective, weight), 100) == 0.1
+        assert objective.regularizers
