@@ -168,5 +168,5 @@ def test_values_of_every_system_may_be_schedules(name: str) -> None:
     assert value_at(read_section(read, "train", TrainSettings).ema_half_life_images, 0) == 0.5
     objective = build_part(OBJECTIVES, read["objective"], "objective")
     if weight:
-        assert value_at(getattr(objective, weight), 100) == 0.1
+        assert value_at(getattr(objective, weight), 100) == pytest.approx(0.1)
         assert objective.regularizers
