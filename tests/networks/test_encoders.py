@@ -11,6 +11,9 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.encoders import ConvolutionEncoder, WaveformEncoder, softmax_labels
 from drumgan_jax.networks.style_waveform import Discriminator, Trunk
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+
 # Nistal et al. 2022, table 3: (freq, time) and channels of each convolution, then the sizes of the dense layers.
 TABLE_3 = [(512, 24, 32), (256, 24, 64), (128, 12, 128), (64, 12, 128), (32, 6, 64), (16, 6, 32)]
 TABLE_3_DENSE = [3072, 1024, 512, 131]

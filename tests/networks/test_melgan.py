@@ -20,6 +20,7 @@ from drumgan_jax.networks.weight_normalized import (
     up_convolution,
 )
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 RNG = np.random.default_rng(0)
 
 

@@ -13,6 +13,7 @@ from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
 from drumgan_jax.networks.growing import average_pool, upsample_nearest
 from drumgan_jax.networks.progressive import Discriminator, Generator, NormedConvolution, pixel_norm
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 SHAPE, BASE, CHANNELS, LABELS, BATCH = (32, 12, 2), (4, 3), (8, 6, 5, 4), 3, 4
 GENERATOR = Generator(SHAPE, LABELS, z_dim=7, base=BASE, channels=CHANNELS)
 DISCRIMINATOR = Discriminator(SHAPE, LABELS, base=BASE, channels=CHANNELS)
