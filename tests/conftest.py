@@ -17,6 +17,7 @@ os.environ["DRUMGAN_CACHE"] = _CACHE.name
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from quick_compilation import quick_compilation  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
@@ -32,10 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def unoptimized() -> Iterator[None]:
-    """Compiles without optimisation: a third of the time, for modules where nothing that is asked depends on it."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    """Compiles quickly, for modules where nothing that is asked depends on how: see quick_compilation."""
+    with quick_compilation():
+        yield
 
 
 @pytest.fixture(scope="session")

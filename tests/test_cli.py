@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from quick_compilation import quick_flags
 from verbs import verb_alone
 
 from drumgan_jax import cli
@@ -41,8 +42,8 @@ SMALLER = [
 ]
 
 
-# Compiled without optimisation, which takes half the time and changes nothing that is asked here. And TFDS asks
-# protobuf for a field's label when it reads what it wrote.
+# How anything is compiled changes nothing that is asked here. And TFDS asks protobuf for a field's label when it reads
+# what it wrote.
 pytestmark = [
     pytest.mark.usefixtures("unoptimized"),
     pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning"),
@@ -53,7 +54,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def process(*arguments: str | Path, status: int = 0) -> str:
     """Run the command in the repository, as a process; returns what it says, and asserts its exit status."""
     command = [sys.executable, "-m", "drumgan_jax.cli", *map(str, arguments)]
-    environment = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = {**os.environ, "XLA_FLAGS": quick_flags(4)}
     run = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=environment)
     assert run.returncode == status, run.stderr[-3000:]
     return run.stdout if status == 0 else run.stderr
