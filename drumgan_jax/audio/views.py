@@ -42,7 +42,7 @@ class Thresholded:
         """
         if x.shape[-1] != 2:
             raise BadInput(
-                f"config.encoder.view.kind is 'thresholded', which needs a complex spectrum with 2 channels, not"
+                f"config.encoder.view.kind is 'thresholded', which takes a complex spectrum of 2 channels, not"
                 f" {x.shape[-1]}; choose 'plain' for this representation."
             )
         # Computed from the power, because the magnitude's derivative is infinite at zero.
