@@ -14,27 +14,27 @@ from drumgan_jax.evaluation.reconstruction import (
 Array = jax.Array
 
 
-def latent_scores(wanted: np.ndarray, found: np.ndarray, num_z: int) -> dict[str, float]:
+def latent_scores(target: np.ndarray, predicted: np.ndarray, num_z: int) -> dict[str, float]:
     """Errors of predicted latents against the latents that generated the sounds.
 
     Args:
-        wanted: w that the sounds were generated from [sounds, w_dim].
-        found: w predicted from the sounds [sounds, w_dim].
+        target: w that the sounds were generated from [sounds, w_dim].
+        predicted: w predicted from the sounds [sounds, w_dim].
         num_z: number of leading dimensions of w compared by direction, which leaves out any labels appended to them.
 
     Returns:
-        "mse", over sounds and dimensions; "ratio", the mse divided by the mse of always predicting the mean of `wanted`
-        (1 at chance); "cosine", the mean over sounds of the cosine similarity of wanted and found z, both less the mean
-        of `wanted` (0 at chance).
+        "mse", over sounds and dimensions; "ratio", the mse divided by the mse of always predicting the mean of `target`
+        (1 at chance); "cosine", the mean over sounds of the cosine similarity of target and predicted z, after the mean
+        of `target` is subtracted from both (0 at chance).
     """
-    wanted, found = np.asarray(wanted, np.float64), np.asarray(found, np.float64)
-    mean = wanted.mean(axis=0)
-    error = np.mean(np.square(found - wanted))
-    a, b = (wanted - mean)[:, :num_z], (found - mean)[:, :num_z]
+    target, predicted = np.asarray(target, np.float64), np.asarray(predicted, np.float64)
+    mean = target.mean(axis=0)
+    error = np.mean(np.square(predicted - target))
+    a, b = (target - mean)[:, :num_z], (predicted - mean)[:, :num_z]
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return {
         "mse": float(error),
-        "ratio": float(error / max(np.mean(np.square(wanted - mean)), np.finfo(np.float64).tiny)),
+        "ratio": float(error / max(np.mean(np.square(target - mean)), np.finfo(np.float64).tiny)),
         "cosine": float(np.mean(np.sum(a * b, axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny))),
     }
 

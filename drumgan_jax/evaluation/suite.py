@@ -162,10 +162,10 @@ class Suite:
         """
         requests, notes = [], []
         for name in names:
-            metric, _, wanted = name.partition(":")
+            metric, _, choice = name.partition(":")
             if metric not in METRICS:
                 raise BadInput(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
-            embedder, note = (build_embedder(wanted), None) if wanted else _preferred(metric)
+            embedder, note = (build_embedder(choice), None) if choice else _preferred(metric)
             if LOGITS in METRICS[metric].needs and not embedder.num_classes:
                 raise BadInput(f"{name} needs an embedder with class logits; {embedder.name} has none, use drums.")
             requests.append((metric, embedder))
