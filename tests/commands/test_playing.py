@@ -176,7 +176,7 @@ def test_wrong_calls_are_one_sentence(run: Path, packed: Path, recordings: Path,
         ("encode", place, out, f"--audio={recordings / 'silent.wav'}"): "silent.wav: the recording is silent",
         ("interpolate", place, out, "--a=1", f"--b={recordings / 'silent.wav'}"): "silent.wav: the recording is silent",
         ("interpolate", place, out, "--a=1", "--b=x.wav"): "--b is 'x.wav', neither a seed",
-        ("explore", place, out, "--components=99"): "99 of them cannot be had",
+        ("explore", place, out, "--components=99"): "components, not 99",
     }
     for call, expected in calls.items():
         assert expected in drumgan(*call, status=2)
