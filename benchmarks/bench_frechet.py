@@ -21,7 +21,7 @@ from drumgan_jax.evaluation.frechet import frechet_distance
 from drumgan_jax.evaluation.moments import Moments
 
 TARGET = 3.0
-ObjectiveState = tuple[np.ndarray, np.ndarray]
+Statistics = tuple[np.ndarray, np.ndarray]
 
 
 def embeddings(samples: int, features: int, seed: int, shift: float) -> np.ndarray:
@@ -31,11 +31,11 @@ def embeddings(samples: int, features: int, seed: int, shift: float) -> np.ndarr
     return (np.maximum(drawn + 0.3 + shift, 0) * strength).astype(np.float32)
 
 
-def scipys_statistics(x: np.ndarray) -> ObjectiveState:
+def scipys_statistics(x: np.ndarray) -> Statistics:
     return x.mean(axis=0, dtype=np.float64), np.cov(x, rowvar=False)
 
 
-def scipys_distance(a: ObjectiveState, b: ObjectiveState) -> float:
+def scipys_distance(a: Statistics, b: Statistics) -> float:
     root = np.asarray(scipy.linalg.sqrtm(a[1] @ b[1])).real
     return float(np.sum((a[0] - b[0]) ** 2) + np.trace(a[1]) + np.trace(b[1]) - 2 * np.trace(root))
 

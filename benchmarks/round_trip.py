@@ -3,7 +3,7 @@
     python benchmarks/round_trip.py [--sounds=8] [--json=PATH]
 
 Recorded one-shots, one after the other, from beside the checkout if they are there, else procedural noise bursts;
-electrogan's representation is made for dense music and is measured on the mixes as well. ObjectiveState are fitted on
+electrogan's representation is made for dense music and is measured on the mixes as well. Statistics are fitted on
 the same sounds. Exact representations: signal to noise ratio against the waveform less what the Nyquist bin holds,
 at least 80 dB. Those without phase: spectral convergence (0 is perfect, 1 is as far as silence), first of the encoded
 magnitudes against the waveform's (the floor, the clip, the mel bands), then of the decoded waveform against the encoded

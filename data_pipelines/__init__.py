@@ -1,1 +1,1 @@
-"""From audio to shards: sources, slicing, conditioning, and the TFDS builder on Beam that writes the data set."""
+"""Data preparation from audio to shards: sources, slicing, conditioning, and a TFDS builder on Beam."""

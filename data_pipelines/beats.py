@@ -1,8 +1,8 @@
-"""Tempo and beats of music with a steady beat: librosa's tempo, then a comb fitted to the onsets.
+"""Tempo and beats of music with a steady beat, by librosa's tempo and a comb fitted to the onsets.
 
-Loops and electronic music keep one tempo over a minute, so two numbers, period and phase, say where all beats are. They
-are found to a few milliseconds by fitting a comb to onset envelopes, first coarsely to librosa's, then finely to one
-of a millisecond's resolution.
+Loops and electronic music keep one tempo over a minute, so two numbers, period and phase, determine all beats. They are
+estimated to a few milliseconds by fitting a comb to onset envelopes, first coarsely to librosa's, then finely to one
+with a resolution of a millisecond.
 """
 
 import dataclasses
@@ -14,8 +14,8 @@ ANALYSIS_RATE = 22050
 _HOP = 128
 _BANDS = 40
 _LOW_BANDS = 2  # Up to about 130 Hz.
-_FINE_RATE = 1050  # ANALYSIS_RATE / 21: one value about every millisecond.
-_REACH = 0.04  # The fine fit looks this many seconds about the coarse one.
+_FINE_RATE = 1050  # ANALYSIS_RATE / 21: about one value per millisecond.
+_REACH = 0.04  # Seconds that the fine fit searches on either side of the coarse one.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Grid:
     """A steady beat.
 
     Attributes:
-        tempo: beats a minute.
+        tempo: beats per minute.
         first: time of the first beat in seconds, less than one beat from the start.
-        downbeat: how many beats later the first downbeat is.
-        clarity: how far the onset strength on the beats is above its mean, as a fraction of that, times the root of the
-            number of beats: noise of any length stays below 3.5, drums are at 9 or more.
+        downbeat: number of beats from the first beat to the first downbeat.
+        clarity: relative excess of the onset strength on the beats over its mean, times the root of the number of
+            beats: noise of any length stays below 3.5, drums are at 9 or more.
     """
 
     tempo: float
@@ -37,7 +37,7 @@ class Grid:
 
     @property
     def period(self) -> float:
-        """Seconds from one beat to the next."""
+        """Seconds between successive beats."""
         return 60 / self.tempo
 
     @property
@@ -47,12 +47,14 @@ class Grid:
 
 
 def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool = False, meter: int = 4) -> Grid | None:
-    """The steady beat of samples [n], or None where they are too short or have no onsets.
+    """The steady beat of samples [samples], or None if they are too short or have no onsets.
 
     Args:
-        prior: tempo expected, in BPM.
-        known: whether the prior is the tempo itself up to rounding, as one in a file's name.
-        meter: beats a bar.
+        samples: mono waveform [samples].
+        sample_rate: in Hz.
+        prior: expected tempo, in BPM.
+        known: whether the prior is the actual tempo up to rounding, as in a file's name.
+        meter: beats per bar.
     """
     import librosa
 
@@ -65,16 +67,15 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
     rate = ANALYSIS_RATE / _HOP
     tempo = prior
     if not known:
-        # Of the whole at once: of windows, as is librosa's habit, a minute takes 800 MB.
-        repeats = librosa.autocorrelate(envelope, max_size=round(8 * rate))
-        repeats = np.maximum(repeats / repeats[0], 0)
-        found = librosa.feature.tempo(tg=repeats[:, None], sr=ANALYSIS_RATE, hop_length=_HOP, start_bpm=prior)
-        tempo = float(found[0])
-    spread = 0.01 if known else 0.05
+        # One autocorrelation of the whole: windowed as by librosa's default, a minute takes 800 MB.
+        autocorrelation = librosa.autocorrelate(envelope, max_size=round(8 * rate))
+        tempogram = np.maximum(autocorrelation / autocorrelation[0], 0)[:, None]
+        tempo = float(librosa.feature.tempo(tg=tempogram, sr=ANALYSIS_RATE, hop_length=_HOP, start_bpm=prior)[0])
+    tolerance = 0.01 if known else 0.05
     combined = envelope / envelope.mean() + low / max(float(low.mean()), 1e-9)
-    period, phase = _fit(combined, rate, _periods(tempo, spread, len(samples) / sample_rate), None)
+    period, phase = _fit(combined, rate, _periods(tempo, tolerance, len(samples) / sample_rate), None)
     fine = _fine_envelope(audio)
-    step = 2 * period * spread / 60
+    step = 2 * period * tolerance / 60
     period, phase = _fit(fine, _FINE_RATE, np.linspace(period - step, period + step, 61), phase)
     phase %= period
     beats = phase + period * np.arange(int((len(samples) / sample_rate - phase) / period) + 1)
@@ -84,21 +85,23 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
 
 
 def loop_grid(duration: float, tempo: float, meter: int, tolerance: float = 0.02) -> Grid | None:
-    """The beat of a file cut as a loop: whole bars from its first to its last sample. None if the length is not so.
+    """The beat of a loop of whole bars from its first to its last sample; None if its length is not whole bars.
 
     Args:
-        duration: of the file, in seconds.
-        tempo: in BPM, up to `tolerance` (a fraction).
+        duration: length of the file, in seconds.
+        tempo: approximate tempo, in BPM.
+        meter: beats per bar.
+        tolerance: largest relative error of the tempo.
     """
-    measures = duration * tempo / 60 / meter
-    whole = round(measures)
-    if whole == 0 or abs(measures - whole) > tolerance * whole:
+    bars = duration * tempo / 60 / meter
+    whole = round(bars)
+    if whole == 0 or abs(bars - whole) > tolerance * whole:
         return None
     return Grid(60 * whole * meter / duration, 0.0, 0, np.inf)
 
 
 def _downbeat(low: np.ndarray, everything: np.ndarray, meter: int) -> int:
-    """Which beat starts the bars, from onset strengths [beats]: kicks are on it, backbeats on the one after it."""
+    """Number of the beat that starts the bars, from onset strengths [beats]: kicks are on it, backbeats one later."""
     if len(low) < meter:
         return 0
     kicks = np.array([low[beat::meter].mean() for beat in range(meter)]) / max(float(low.mean()), 1e-9)
@@ -110,7 +113,7 @@ def _downbeat(low: np.ndarray, everything: np.ndarray, meter: int) -> int:
 
 
 def _onset_envelopes(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Onset strength [frames] of all and of the lowest bands (kicks), _HOP samples a frame."""
+    """Onset strength [frames] of all bands and of the lowest bands (kicks), with _HOP samples per frame."""
     import librosa
 
     mel = librosa.feature.melspectrogram(
@@ -125,21 +128,21 @@ def _onset_envelopes(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fine_envelope(audio: np.ndarray) -> np.ndarray:
-    """Rise of the level [milliseconds or so] within the loudest 40 dB."""
+    """Rise of the level within the loudest 40 dB [frames], with about one frame per millisecond."""
     block = ANALYSIS_RATE // _FINE_RATE
     power = np.square(audio[: len(audio) // block * block].reshape(-1, block)).mean(1)
     power = np.convolve(power, np.ones(3) / 3, mode="same")
     level = np.log(power + 1e-4 * power.max())
-    # The rise over 3 blocks, at the last of them: where synthesised strokes begin, within a millisecond.
+    # The rise over 3 blocks, assigned to the last, locates the onset of synthesised hits within a millisecond.
     rise = np.maximum(np.append(np.zeros(3), level[3:] - level[:-3]), 0)
     return np.convolve(rise, np.hanning(11), mode="same")
 
 
-def _periods(tempo: float, spread: float, duration: float) -> np.ndarray:
-    """Periods to try: fine enough that the last beat moves by at most 10 ms from one to the next."""
+def _periods(tempo: float, tolerance: float, duration: float) -> np.ndarray:
+    """Candidate periods, spaced so that the last beat moves by at most 10 ms between neighbours."""
     period = 60 / tempo
-    count = 2 * int(np.ceil(spread * duration / 0.01 / 2)) + 1
-    return np.linspace(period * (1 - spread), period * (1 + spread), max(count, 9))
+    count = 2 * int(np.ceil(tolerance * duration / 0.01 / 2)) + 1
+    return np.linspace(period * (1 - tolerance), period * (1 + tolerance), max(count, 9))
 
 
 def _fit(envelope: np.ndarray, rate: float, periods: np.ndarray, near: float | None) -> tuple[float, float]:

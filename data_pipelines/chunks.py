@@ -1,7 +1,7 @@
-"""The work on one chunk: some recordings become a part of a shard, with its report and statistics.
+"""The work on one chunk: recordings become parts of shards, with their report and statistics.
 
-A chunk writes its examples to a file of its own as they are made, so no runner ever holds examples: what goes through
-Beam is lists of paths. TFDS's own Beam writers group serialised examples by key, which the local runner does in memory.
+A chunk writes its examples directly to its own files, so only lists of paths go through Beam. TFDS's own Beam writers
+group serialised examples by key, which the local runner does in memory.
 """
 
 import dataclasses
@@ -26,19 +26,21 @@ from drumgan_jax.data_pipelines.moments import Moments
 from drumgan_jax.data_pipelines.slicing import Skip, Slice, Slicing
 from drumgan_jax.data_pipelines.sources import Item, read_item
 
-# A part is closed at this size and another begun, so that one long mix does not make one huge shard.
+# Size at which a new part is started, so that one long mix does not make one huge shard.
 _MAX_PART_BYTES = 2**28
 PROGRESS_NAME = "progress"
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What all chunks share; small and picklable.
+    """Settings shared by all chunks; small and picklable.
 
     Attributes:
-        representation: without statistics.
+        representation: the representation, without statistics.
+        slicing: slicing rule.
+        preparation: conditioning settings.
         label_names: all classes, in the order of their numbers.
-        directory: where parts go; every worker sees it.
+        directory: output folder of the parts, accessible to every worker.
     """
 
     representation: Representation
@@ -50,7 +52,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Recordings that one worker processes, all of one split."""
+    """Recordings of one split that one worker processes."""
 
     index: int
     split: str
@@ -58,10 +60,10 @@ class Chunk:
 
 
 def features_of(representation: Representation, label_names: tuple[str, ...]) -> tfds.features.FeaturesDict:
-    """How an example is stored.
+    """TFDS features of a stored example.
 
     x: features before normalisation [freq, time, channels]. audio: the sliced waveform [samples], 16 bits. label,
-    path, source: of the recording. start: where the slice starts in it, in seconds.
+    path, source: those of the recording. start: start of the slice in the recording, in seconds.
     """
     bytes_encoding = tfds.features.Encoding.BYTES
     return tfds.features.FeaturesDict(
@@ -77,12 +79,12 @@ def features_of(representation: Representation, label_names: tuple[str, ...]) ->
 
 
 def process_chunk(job: Job, chunk: Chunk) -> None:
-    """Make the examples of a chunk: shard parts `NNNNNN-MMM.tfrecord`, and `NNNNNN.json` of what became of its files.
+    """Write a chunk's examples to parts `NNNNNN-MMM.tfrecord`, and a summary of its files to `NNNNNN.json`.
 
-    A file that cannot be used is noted there and does not stop the rest.
+    A file that cannot be used is listed in the summary and does not stop the others.
 
     Raises:
-        BadInput: the disk refuses.
+        BadInput: the files cannot be written.
     """
     directory = Path(job.directory)
     total = Moments.none(job.representation.normalization_shape)
@@ -100,7 +102,7 @@ def process_chunk(job: Job, chunk: Chunk) -> None:
         temporary.replace(directory / f"{chunk.index:06d}.json")
     except OSError as error:
         raise BadInput(
-            f"the data set cannot be written ({error.strerror}); free space there or give another --data_dir."
+            f"the data set cannot be written ({error.strerror}); free some space or give another --data_dir."
         ) from error
 
 
@@ -128,7 +130,7 @@ def _process_item(job: Job, split: str, item: Item, writer: "_PartWriter") -> tu
 
 
 def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip]:
-    """Slices at their level, and Skips. Whatever a file does wrong becomes a Skip."""
+    """Yield slices at their normalised level, and Skips; any problem with the file becomes a Skip."""
     rate, length = job.representation.sample_rate, job.representation.num_samples
     shifts = job.preparation.pitch_shifts if split == "train" else (0.0,)
     try:
@@ -144,12 +146,12 @@ def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip]:
                 yield piece
     except BadInput as problem:
         yield Skip(f"unusable: {_without_path(problem, item)}")
-    except Exception as error:  # Thousands of files from anywhere: one that breaks a library is skipped, and listed.
+    except Exception as error:  # One file that breaks a library must not stop a run over thousands of others.
         yield Skip(f"failed: {type(error).__name__}: {error}")
 
 
 def _without_path(problem: BadInput, item: Item) -> str:
-    # So that files with the same trouble are counted together.
+    # Files with the same problem are then counted together.
     return str(problem).replace(f"{item.uri} ", "")
 
 
@@ -168,12 +170,12 @@ def _serializer(
 
 def _serialize(representation: Any, label_names: tuple[str, ...], example: dict[str, Any]) -> bytes:
     features, serializer = _serializer(representation, label_names)
-    # Without `deterministic` the order of the features differs from process to process.
+    # Without `deterministic` the order of the features differs between processes.
     return serializer.get_tf_example(features.encode_example(example)).SerializeToString(deterministic=True)
 
 
 class _PartWriter:
-    """Writes records to `NNNNNN-000.tfrecord`, `NNNNNN-001.tfrecord`, ...; `parts` tells what is in each."""
+    """Writes records to `NNNNNN-000.tfrecord`, `NNNNNN-001.tfrecord`, ...; `parts` lists their names and sizes."""
 
     def __init__(self, directory: Path, index: int):
         self.parts: list[dict[str, Any]] = []
@@ -202,7 +204,7 @@ class _PartWriter:
 
 
 def _count_one(directory: Path) -> None:
-    """Let the progress file grow by a byte: its size is the number of files done, whoever did them."""
+    """Append a byte to the progress file, whose size is the number of files done by all workers."""
     descriptor = os.open(directory / PROGRESS_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(descriptor, b".")

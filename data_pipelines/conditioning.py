@@ -1,4 +1,4 @@
-"""Conditioning: channel, rate, pitch augmentation and level, before and after slicing; the config's `preparation`."""
+"""Conditioning before and after slicing: channel, sample rate, pitch augmentation and level (config.preparation)."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import build_section, check_fields, checked, real, text, texts
 from drumgan_jax.data_pipelines import stretch
 
-# A slice whose peak is below this is silence with a noise floor, which normalisation would blow up.
+# Slices with a peak below this level count as silent, because normalisation would amplify their noise floor.
 SILENCE_DB = -60.0
 _ACTIVITY_FRAME = 0.01  # Seconds.
 
@@ -34,23 +34,23 @@ def _check_pitch_shifts(value: Any) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """Everything of `prepare` that is not slicing or representation.
+    """Settings of `prepare` other than slicing and representation.
 
     Attributes:
-        channel: "mix" for the mean of all channels, or the number of one, from 0.
-        normalization: of each slice: "none", "peak" or "loudness" (ITU-R BS.1770).
-        level: what normalisation brings a slice to: dBFS of the peak, or LUFS.
-        pitch_shifts: semitones; each gives the recording once more, shifted. 0 is the recording itself. The test split
-            has the recordings themselves only.
-        min_activity: slices in which a smaller fraction of 10 ms frames is above `activity_db` are skipped.
-        activity_db: dB, of a frame's level (RMS) against the slice's peak.
-        test_fraction: about this fraction of the recordings make the split "test"; 0 for no such split.
-        split_by: "source": a source (manifest column, or folder) is wholly in one split. "hash": a group of near
-            duplicates (data_pipelines.splits.group_of) is.
-        test_sources: rather than by a fraction, these sources (manifest column, or folder) make the split "test".
-        labels: keep these classes only, in this order; empty keeps all, sorted.
-        label_pattern: regular expression searched in a file's path; its first group is the label where no manifest
-            gives one. Without a match, or by default, the folder's name is.
+        channel: "mix" for the mean of all channels, or the number of one channel, from 0.
+        normalization: normalisation of each slice: "none", "peak" or "loudness" (ITU-R BS.1770).
+        level: level of a normalised slice: its peak in dBFS, or its loudness in LUFS.
+        pitch_shifts: pitch shifts in semitones; each adds a shifted copy of the recording, and 0 is the recording
+            itself. The test split has unshifted recordings only.
+        min_activity: smallest fraction of 10 ms frames above `activity_db`; slices with less are skipped.
+        activity_db: level (RMS) of an active frame in dB relative to the slice's peak.
+        test_fraction: approximate fraction of the recordings in the split "test"; 0 for no such split.
+        split_by: unit that is never divided between splits: "source" (manifest column, or folder), or "hash" for a
+            group of near duplicates (data_pipelines.splits.group_of).
+        test_sources: sources (manifest column, or folder) that make up the split "test", instead of a fraction.
+        labels: classes to keep, in this order; empty keeps all, sorted.
+        label_pattern: regular expression searched in a file's path; its first group is the label if no manifest gives
+            one. Without a match, or by default, the label is the folder's name.
     """
 
     channel: str = checked(_check_channel, "mix")
@@ -70,38 +70,38 @@ class Preparation:
 
 
 def build_preparation(settings: Mapping[str, Any]) -> Preparation:
-    """The Preparation that config.preparation asks for.
+    """Build the Preparation from config.preparation.
 
     Raises:
-        BadInput: an unknown field, or a value out of range.
+        BadInput: a field is unknown, or a value is out of range.
     """
     return build_section(Preparation, settings, "preparation")
 
 
 def to_mono(audio: Audio, channel: str, sample_rate: int) -> np.ndarray:
-    """Samples [n] float32 at `sample_rate`, of one channel or the mean of all.
+    """Mono samples [samples] float32 at `sample_rate`, from one channel or the mean of all.
 
     Raises:
         BadInput: the recording has no such channel.
     """
     channels = audio.samples.shape[1]
     if channel == "mix":
-        # A product with 1 / channels: NumPy's mean over so short an axis takes ten times as long.
+        # A matrix product, because NumPy's mean over such a short axis takes ten times as long.
         mono = audio.samples @ np.full(channels, 1 / channels, np.float32)
     elif int(channel) < channels:
         mono = audio.samples[:, int(channel)]
     else:
-        raise BadInput(f"no channel {channel}: the recording has {channels}; set config.preparation.channel.")
+        raise BadInput(f"no channel {channel}: the recording has {channels} channels; set config.preparation.channel.")
     return resample(np.ascontiguousarray(mono), audio.sample_rate, sample_rate)
 
 
 def pitched(samples: np.ndarray, sample_rate: int, semitones: float) -> np.ndarray:
-    """Samples [n] shifted in pitch."""
+    """Shift samples [samples] in pitch by `semitones`."""
     return stretch.pitch_shift(samples, sample_rate, semitones)
 
 
 def condition(waveform: np.ndarray, sample_rate: int, preparation: Preparation) -> np.ndarray | str:
-    """The slice [n] at its level, or the reason to skip it."""
+    """The slice [samples] at its normalised level, or the reason to skip it."""
     peak = float(np.abs(waveform).max())
     if peak < 10 ** (SILENCE_DB / 20):
         return "silent"
@@ -122,15 +122,15 @@ def _activity(waveform: np.ndarray, sample_rate: int, preparation: Preparation) 
 
 
 def _at_loudness(waveform: np.ndarray, sample_rate: int, level: float) -> np.ndarray | str:
-    """The slice at `level` LUFS, or as near as a peak of 0 dBFS lets it come."""
+    """The slice at `level` LUFS, or at the highest loudness that keeps its peak at 0 dBFS."""
     import pyloudnorm
 
-    # Blocks of 400 ms are the standard's; a shorter sound is measured as one block, repeated.
-    needed = int(0.4 * sample_rate) + 1
-    measured = np.resize(waveform, max(len(waveform), needed)).astype(np.float64)
+    # The standard measures blocks of 400 ms; shorter sounds are repeated to that length.
+    block = int(0.4 * sample_rate) + 1
+    repeated = np.resize(waveform, max(len(waveform), block)).astype(np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # Blocks of digital silence have a level of log 0.
-        loudness = pyloudnorm.Meter(sample_rate).integrated_loudness(measured)
+        loudness = pyloudnorm.Meter(sample_rate).integrated_loudness(repeated)
     if not np.isfinite(loudness):
         return "silent"
     gain = min(10 ** ((level - loudness) / 20), 1 / float(np.abs(waveform).max()))

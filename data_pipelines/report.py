@@ -1,4 +1,4 @@
-"""What became of every file: read from the chunks' summaries, one at a time, so that no list of all is held."""
+"""The report on every file, from the chunks' summaries, which are read one at a time to save memory."""
 
 import dataclasses
 import json
@@ -18,11 +18,11 @@ class Counts:
     """Counts over a whole run.
 
     Attributes:
-        files: recordings listed.
-        used: recordings that gave at least one example.
-        examples: of each split.
-        skipped: times each reason occurred.
-        labels: examples of each class in each split.
+        files: number of recordings listed.
+        used: number of recordings that gave at least one example.
+        examples: number of examples by split.
+        skipped: number of skipped parts by reason.
+        labels: number of examples by class and split.
     """
 
     files: int = 0
@@ -32,7 +32,7 @@ class Counts:
     labels: dict[str, Counter[str]] = dataclasses.field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Count one file's row of the report."""
+        """Add one file's row of the report."""
         self.files += 1
         self.used += bool(row["kept"])
         self.skipped.update(skip["reason"] for skip in row.get("skipped", ()))
@@ -42,14 +42,14 @@ class Counts:
 
 
 def left_out(items: Sequence[Item], reason: str) -> Iterator[dict[str, Any]]:
-    """Rows of files that were listed but not read."""
+    """Yield report rows for files that were listed but not read."""
     for item in items:
         skipped = [{"start": 0.0, "reason": reason}]
         yield {"path": item.path, "source": item.source, "label": item.label, "kept": 0, "skipped": skipped}
 
 
 def parts_by_split(directory: Path) -> dict[str, list[dict[str, Any]]]:
-    """The parts of shards that were written, in the order of their chunks."""
+    """The written parts of shards by split, in the order of their chunks."""
     parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for summary in _summaries(directory):
         parts[summary["split"]] += summary["parts"]
@@ -57,29 +57,31 @@ def parts_by_split(directory: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def fitted_moments(directory: Path, shape: tuple[int, ...]) -> Moments:
-    """Moments of the features of the split "train"."""
+    """Moments of the features in the split "train"."""
     trained = (summary for summary in _summaries(directory) if summary["split"] == "train")
     return merge_all((Moments.from_json(summary["moments"]) for summary in trained), shape)
 
 
 def nothing_kept(directory: Path) -> str:
-    """The sentence for a run that gave no examples to train on."""
+    """The error message for a run without any training examples."""
     counts = Counts()
     for row in _rows(directory):
         counts.add(row)
     (reason, times), *_ = counts.skipped.most_common(1) or [("no files", 0)]
     return (
-        f"none of {counts.files} files gave an example to train on; most often ({times} times) the reason was: "
+        f"none of {counts.files} files gave a training example; the most frequent reason ({times} times) was: "
         f"{reason}. Correct config.slicing or config.preparation, or give other audio."
     )
 
 
 def write(path: Path, directory: Path, settings: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Counts:
-    """Write the report: the settings, the counts, then a row for each file.
+    """Write the report: settings, counts, and a row for each file.
 
     Args:
-        directory: where the chunks' summaries are.
-        others: rows of files that no chunk has.
+        path: path of the report.
+        directory: folder with the chunks' summaries.
+        settings: settings to include.
+        others: rows of files that are in no chunk.
     """
     counts = Counts()
     for rows in (_rows(directory), others):
@@ -98,7 +100,7 @@ def write(path: Path, directory: Path, settings: Mapping[str, Any], others: Sequ
 
 
 def table(counts: Counts) -> str:
-    """The counts as lines for a terminal."""
+    """Format the counts for the terminal."""
     lines = [f"{counts.used} of {counts.files} files gave {sum(counts.examples.values())} examples"]
     lines += [f"  {split:<24} {number:>8}" for split, number in counts.examples.items()]
     lines.append("examples by label")

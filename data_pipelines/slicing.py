@@ -1,7 +1,7 @@
-"""Slicing: how a recording becomes examples of one length.
+"""Slicing of recordings into examples of one length.
 
-Each kind is a frozen dataclass whose `slices` yields, for mono float32 samples at the representation's rate, Slices of
-exactly `num_samples`, in order of their start, and a Skip for each stretch that gave none, with the reason.
+Each kind is a frozen dataclass. For mono float32 samples at the representation's sample rate, `slices` yields Slices of
+exactly `num_samples` in order of their start, and a Skip with the reason for each part that gives none.
 """
 
 import dataclasses
@@ -17,23 +17,23 @@ from drumgan_jax.core.settings import build_part, real, whole
 from drumgan_jax.data_pipelines import stretch
 from drumgan_jax.data_pipelines.beats import Grid, find_beats, loop_grid
 
-# Of the clarity of a beat: noise stays below.
+# Lowest clarity of a beat; noise stays below it.
 _MIN_CLARITY = 3.5
-# Cut this many seconds before a found beat, so that the error of the beat never takes the attack away.
+# Seconds by which cuts precede a tracked beat, so that the tracking error never cuts off an attack.
 _EARLY = 0.005
 _NO_TEMPO = (
-    "no tempo: none is in its name or the manifest, and no steady beat was found; write its BPM in the name, as in"
-    " loop_120bpm.wav, or in the manifest's column bpm"
+    "no tempo: neither its name nor the manifest gives one, and no steady beat was found; write its BPM in the name, as"
+    " in loop_120bpm.wav, or in the manifest's column bpm"
 )
 _NO_DOWNBEAT = (
-    "no downbeat: it is not whole bars long at its BPM, and its beat is too faint to follow; cut it from downbeat to"
-    " downbeat, or correct its BPM"
+    "no downbeat: it is not a whole number of bars long at its BPM, and its beat is too faint to track; cut it from"
+    " downbeat to downbeat, or correct its BPM"
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """A waveform [num_samples] and where it starts in the recording, in seconds."""
+    """A waveform [num_samples] and its start in the recording, in seconds."""
 
     waveform: np.ndarray
     start: float
@@ -41,7 +41,7 @@ class Slice:
 
 @dataclasses.dataclass(frozen=True)
 class Skip:
-    """Why the recording, from `start` seconds on, gave no slice."""
+    """The reason why the recording gave no slice from `start` seconds on."""
 
     reason: str
     start: float = 0.0
@@ -53,23 +53,23 @@ class Slicing(Protocol):
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
     ) -> Iterator[Slice | Skip]:
-        """Slices of samples [n] float32; `bpm` is the recording's tempo where it is known."""
+        """Yield slices of samples [samples] float32; `bpm` is the recording's tempo if it is known."""
 
     @property
     def stretches(self) -> bool:
-        """Whether the time-stretching library is needed."""
+        """Whether the rule needs the time-stretching library."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneShot(one_shot.OneShot):
-    """One slice a file: from its onset, padded with silence or cut to length, faded at both ends."""
+    """One slice per file, from its onset, padded with silence or cut to length, with fades at both ends."""
 
     stretches = False
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
     ) -> Iterator[Slice | Skip]:
-        """One slice, or none of silence."""
+        """Yield one slice, or a Skip if the file is silent."""
         start = self.start(samples, sample_rate)
         if start is None:
             yield Skip("silent")
@@ -80,12 +80,12 @@ class OneShot(one_shot.OneShot):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Loop:
-    """Slices of a fixed length, one every stride.
+    """Slices of a fixed length at a fixed stride.
 
     Attributes:
-        seconds: length cut, padded with silence to the representation's; 0 for the representation's own.
-        stride: seconds from one slice to the next; 0 for the length.
-        min_fill: a last slice shorter than the length is kept, padded, if it has at least this fraction of it.
+        seconds: length of a slice, padded with silence to the representation's length; 0 for the latter.
+        stride: seconds between the starts of successive slices; 0 for the length.
+        min_fill: smallest fraction of the length that the last slice needs to be kept, padded.
     """
 
     seconds: float = real(0.0, math.inf, 0.0)
@@ -97,7 +97,7 @@ class Loop:
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
     ) -> Iterator[Slice | Skip]:
-        """As many slices as fit."""
+        """Yield as many slices as fit."""
         length = min(round(self.seconds * sample_rate) or num_samples, num_samples)
         stride = round(self.stride * sample_rate) or length
         needed = max(1, int(np.ceil(self.min_fill * length)))
@@ -111,15 +111,15 @@ class Loop:
 class Bar:
     """Slices from downbeat to downbeat, stretched to one tempo (pjloopgan: one bar at 120 BPM, 2 seconds).
 
-    A file that is a whole number of bars long at its tempo is taken to start on a downbeat, as loops do; in others the
-    beat is tracked.
+    A file that is a whole number of bars long at its tempo is assumed to start on a downbeat, as loops do; in others
+    the beat is tracked.
 
     Attributes:
-        tempo: BPM after stretching.
-        bars: bars a slice.
-        beats: beats a bar.
-        prior: tempo in BPM expected of files that do not say theirs.
-        max_stretch: files further than this factor from the tempo are skipped.
+        tempo: tempo after stretching, in BPM.
+        bars: bars per slice.
+        beats: beats per bar.
+        prior: expected tempo of files of unknown tempo, in BPM.
+        max_stretch: largest stretching factor in either direction; other files are skipped.
     """
 
     tempo: float = real(30.0, 300.0, 120.0)
@@ -133,9 +133,9 @@ class Bar:
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
     ) -> Iterator[Slice | Skip]:
-        """Every whole group of bars."""
+        """Yield every complete group of bars."""
         length = self.bars * self.beats * 60 / self.tempo
-        # At the fastest tempo there may be.
+        # The shortest possible slice, at the fastest tempo allowed.
         if len(samples) / sample_rate < 0.98 * length / self.max_stretch:
             yield Skip(self._no_bar())
             return
@@ -146,12 +146,12 @@ class Bar:
         speed = self.tempo / grid.tempo
         if not 1 / self.max_stretch <= speed <= self.max_stretch:
             yield Skip(
-                f"tempo too far from {self.tempo:g} BPM: it would be stretched more than {self.max_stretch:g} times;"
-                " correct its BPM, or raise config.slicing.max_stretch"
+                f"tempo too far from {self.tempo:g} BPM: it would be stretched by more than a factor of"
+                f" {self.max_stretch:g}; correct its BPM, or raise config.slicing.max_stretch"
             )
             return
         stretched = stretch.time_stretch(samples, sample_rate, speed)
-        # A loop's last bar may have been cut a little short.
+        # Allows for a loop's last bar that was cut a little short.
         end = len(stretched) / sample_rate + 0.02 * length
         starts = np.arange(grid.first_downbeat / speed, end - length, length)
         if not len(starts):
@@ -162,15 +162,15 @@ class Bar:
             yield Slice(_fit(bar, num_samples), first / sample_rate * speed)
 
     def _no_bar(self) -> str:
-        wanted = f"{self.bars} whole bars" if self.bars > 1 else "a whole bar"
-        mend = ", lower config.slicing.bars" if self.bars > 1 else ""
+        needed = f"{self.bars} whole bars" if self.bars > 1 else "a whole bar"
+        remedy = ", lower config.slicing.bars" if self.bars > 1 else ""
         return (
-            f"shorter than {wanted} of {self.beats} beats from its first downbeat on; correct its BPM in the name or"
-            f" the manifest{mend}, or give a longer recording"
+            f"shorter than {needed} of {self.beats} beats from its first downbeat on; correct its BPM in the name or"
+            f" the manifest{remedy}, or give a longer recording"
         )
 
     def _grid(self, samples: np.ndarray, sample_rate: int, bpm: float | None) -> tuple[Grid | None, float]:
-        """The beat, and how many seconds before it to cut."""
+        """The beat, and the number of seconds by which cuts precede it."""
         duration = len(samples) / sample_rate
         grid = loop_grid(duration, bpm, self.beats) if bpm else None
         if grid:
@@ -184,15 +184,17 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mix:
-    """electrogan's rule for long mixes: each minute is beat-tracked, kept if its tempo is in a window, stretched to one
-    tempo and cut into clips with a stride in beats, from its first downbeat on.
+    """electrogan's rule for long mixes, applied minute by minute.
+
+    A minute is beat-tracked, kept if its tempo is within limits, stretched to one tempo, and cut into clips with a
+    stride in beats from its first downbeat on.
 
     Attributes:
-        min_tempo: BPM.
-        max_tempo: BPM.
-        tempo: BPM after stretching.
-        stride_beats: beats from one clip to the next.
-        block: seconds tracked at a time.
+        min_tempo: lowest tempo kept, in BPM.
+        max_tempo: highest tempo kept, in BPM.
+        tempo: tempo after stretching, in BPM.
+        stride_beats: beats between the starts of successive clips.
+        block: length of the parts tracked separately, in seconds.
     """
 
     min_tempo: float = real(30.0, 300.0, 120.0)
@@ -210,7 +212,7 @@ class Mix:
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
     ) -> Iterator[Slice | Skip]:
-        """The clips of each minute."""
+        """Yield the clips of each minute."""
         block = round(self.block * sample_rate)
         for start in range(0, max(len(samples), 1), block):
             yield from self._minute(samples[start : start + block], start / sample_rate, sample_rate, num_samples, bpm)
@@ -244,10 +246,10 @@ SLICINGS = {"one_shot": OneShot, "loop": Loop, "bar": Bar, "mix": Mix}
 
 
 def build_slicing(settings: Mapping[str, Any]) -> Slicing:
-    """The slicing that config.slicing asks for.
+    """Build the slicing rule from config.slicing.
 
     Raises:
-        BadInput: an unknown kind or field, or a value out of range.
+        BadInput: the kind or a field is unknown, or a value is out of range.
     """
     return build_part(SLICINGS, settings, "slicing")
 

@@ -1,8 +1,9 @@
-"""Sources: what `--audio` may name, listed as small items, and how an item is read.
+"""Audio sources for `--audio`: listing and reading their recordings.
 
-A source is a folder (walked recursively), a manifest CSV, a TFDS data set of audio (`tfds:NAME` or `tfds:DIRECTORY`),
-the procedural drum set (`synthetic:drums?count=600&seed=0`, `synthetic:bars?count=100&bars=2&bpm=120`), or bars played
-on the one-shots of a folder or manifest (`sequenced:FOLDER?count=3000&seed=0&bpm=120&bars=1&genres=house+breakbeat`).
+A source is a folder (searched recursively), a manifest CSV, a TFDS data set of audio (`tfds:NAME` or
+`tfds:DIRECTORY`), the procedural drum set (`synthetic:drums?count=600&seed=0`,
+`synthetic:bars?count=100&bars=2&bpm=120`), or bars played on the one-shots of a folder or manifest
+(`sequenced:FOLDER?count=3000&seed=0&bpm=120&bars=1&genres=house+breakbeat`).
 """
 
 import csv
@@ -31,13 +32,13 @@ class Item:
     """One recording, before it is read.
 
     Attributes:
-        uri: what `read_item` takes: a file's path, or an address within a `synthetic:`, `sequenced:` or `tfds:` source.
-        path: the name the data set and the report carry, relative to the source, with forward slashes.
-        source: the library or folder it came from.
-        label: its class.
+        uri: address for `read_item`: a file's path, or an address in a `synthetic:`, `sequenced:` or `tfds:` source.
+        path: name in the data set and the report, relative to the source, with forward slashes.
+        source: library or folder of the recording.
+        label: class of the recording.
         bpm: tempo from the manifest or the file's name, if any.
-        group: near duplicates share it, where the source says so; empty leaves it to data_pipelines.splits.
-        subclass: a finer class, from the manifest.
+        group: identifier shared by near duplicates; if the source gives none, data_pipelines.splits derives it.
+        subclass: finer class, from the manifest.
     """
 
     uri: str
@@ -50,34 +51,35 @@ class Item:
 
 
 def list_items(sources: Sequence[str], where: Sequence[str] = (), label_pattern: str = "") -> list[Item]:
-    """All items of all sources, in a stable order.
+    """List all items of all sources in a stable order.
 
     Args:
-        where: conditions `column=value` on the rows of manifests, all of which must hold; values may be several,
-            separated by `|`.
+        sources: the sources, as given by --audio.
+        where: conditions `column=value` that the rows of manifests must all meet; alternative values are separated by
+            `|`.
         label_pattern: see Preparation.
 
     Raises:
-        BadInput: a source does not exist, is of no known kind or holds nothing.
+        BadInput: a source does not exist, is of an unknown kind or is empty.
     """
     conditions = [_condition(text) for text in where]
     pattern = _compile(label_pattern)
     items: list[Item] = []
     for source in sources:
-        found = list(_list_source(source, conditions, pattern))
-        if not found:
+        listed = list(_list_source(source, conditions, pattern))
+        if not listed:
             raise BadInput(f"{source} has no audio; give a folder with WAV, FLAC, MP3, OGG or AIFF files in it.")
-        items += found
+        items += listed
     if not items:
         raise BadInput("no audio was given; name a folder or another source with --audio.")
     return items
 
 
 def read_item(item: Item) -> Audio:
-    """The recording of an item.
+    """Read the recording of an item.
 
     Raises:
-        BadInput: it cannot be read; the message says why.
+        BadInput: it cannot be read; the message gives the reason.
     """
     if item.uri.startswith("synthetic:"):
         return _read_synthetic(item.uri)
@@ -107,12 +109,12 @@ def _list_files(source: str, conditions: list[tuple[str, set[str]]], pattern: re
     if not path.exists():
         raise BadInput(f"{source} does not exist; check the path given with --audio.")
     if not path.is_dir():
-        raise BadInput(f"{source} is neither a folder nor a manifest (.csv); give the folder it is in.")
+        raise BadInput(f"{source} is neither a folder nor a manifest (.csv); give the folder that contains it.")
     return _list_folder(path, pattern)
 
 
 def _list_folder(root: Path, pattern: re.Pattern[str] | None) -> Iterator[Item]:
-    """Audio files below a folder: the label is the folder a file lies in, the source the folders above that."""
+    """List the audio files below a folder, with the file's folder as label and the folders above that as source."""
     root = root.resolve()
     for directory, folders, names in os.walk(root):
         folders.sort()
@@ -120,7 +122,7 @@ def _list_folder(root: Path, pattern: re.Pattern[str] | None) -> Iterator[Item]:
         source = relative.parent.as_posix() if len(relative.parts) > 1 else root.name
         label = relative.name or root.name
         for name in sorted(names):
-            # macOS leaves "._name.wav" beside name.wav on other disks: not audio.
+            # On foreign disks, macOS writes "._name.wav" next to name.wav, which is not audio.
             if Path(name).suffix.lower() not in AUDIO_SUFFIXES or name.startswith("."):
                 continue
             path = (relative / name).as_posix()
@@ -132,7 +134,9 @@ def _list_folder(root: Path, pattern: re.Pattern[str] | None) -> Iterator[Item]:
 def _list_manifest(
     manifest: Path, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None
 ) -> Iterator[Item]:
-    """Rows of a CSV: `path`, relative to it, and any of label, source, bpm, group, and columns to filter by."""
+    """List the rows of a CSV with the column `path`, relative to the CSV, and optionally label, source, bpm, group,
+    subclass, and any columns to filter by.
+    """
     try:
         with open(manifest, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -168,7 +172,7 @@ def _list_synthetic(source: str) -> Iterator[Item]:
     kind = address.removeprefix("synthetic:")
     kinds = {"drums": {"count": 600, "seed": 0}, "bars": {"count": 200, "seed": 0, "bars": 1, "bpm": 0}}
     if kind not in kinds:
-        raise BadInput(f"{source} names no procedural set; there are synthetic:drums and synthetic:bars.")
+        raise BadInput(f"{source} is not a procedural set; there are synthetic:drums and synthetic:bars.")
     options, genres = _options(source, query, kinds[kind])
     count, seed = options["count"], options["seed"]
     if kind == "drums":
@@ -203,7 +207,7 @@ def _read_synthetic(uri: str) -> Audio:
 def _list_sequenced(
     source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None
 ) -> Iterator[Item]:
-    """Bars over genres and libraries in turn; one library's sounds are one bar's, and the library is its source."""
+    """List bars over genres and libraries in turn; a bar uses the sounds of one library, which is its source."""
     path, _, query = source.removeprefix("sequenced:").partition("?")
     options, genres = _options(source, query, {"count": 3000, "seed": 0, "bars": 1, "bpm": 120})
     seed = options["seed"]
@@ -214,9 +218,9 @@ def _list_sequenced(
     for index in range(options["count"]):
         genre, library = genres[index % len(genres)], libraries[index // len(genres) % len(libraries)]
         bpm = sequencing.tempo_of(index, seed, options["bpm"])
-        played = {"library": library, "genre": genre, "index": index, "seed": seed, "bars": options["bars"], "bpm": bpm}
+        bar = {"library": library, "genre": genre, "index": index, "seed": seed, "bars": options["bars"], "bpm": bpm}
         name = f"{library}/{genre}/{index:06d}"
-        uri = f"sequenced:{quote(path)}?{urlencode({**played, **listing}, doseq=True)}"
+        uri = f"sequenced:{quote(path)}?{urlencode({**bar, **listing}, doseq=True)}"
         yield Item(uri, name, library, genre, bpm, group=name)
 
 
@@ -232,19 +236,19 @@ def _read_sequenced(uri: str) -> Audio:
     return Audio(samples[:, None], sequencing.SAMPLE_RATE)
 
 
-# The workers list anew what the run has listed.
+# Cached, because each worker process lists the libraries again.
 @functools.lru_cache(maxsize=8)
 def _libraries(path: str, where: tuple[str, ...], label_pattern: str) -> dict[str, kits.Library]:
-    """The libraries of a folder or manifest that have a whole kit, by name."""
-    found: dict[str, dict[str, list[str]]] = {}
+    """The libraries of a folder or manifest that have a complete kit, by name."""
+    libraries: dict[str, dict[str, list[str]]] = {}
     for item in _list_files(path, [_condition(text) for text in where], _compile(label_pattern)):
         if voice := kits.voice_of(item.label, item.subclass or Path(item.path).stem):
-            found.setdefault(item.source, {}).setdefault(voice, []).append(item.uri)
-    return kits.whole(dict(sorted(found.items())), path)
+            libraries.setdefault(item.source, {}).setdefault(voice, []).append(item.uri)
+    return kits.whole(dict(sorted(libraries.items())), path)
 
 
 def _options(source: str, query: str, defaults: dict[str, int]) -> tuple[dict[str, int], tuple[str, ...]]:
-    """The options of a source, and the genres of one that plays bars."""
+    """The options of a source, and its genres if it plays bars."""
     options, genres = dict(defaults), tuple(sequencing.GENRES)
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key == "genres" and "bars" in defaults:
@@ -261,23 +265,23 @@ def _options(source: str, query: str, defaults: dict[str, int]) -> tuple[dict[st
     lowest, highest = sequencing.MIN_TEMPO, sequencing.MAX_TEMPO
     if options.get("bpm") and not lowest <= options["bpm"] <= highest:
         raise BadInput(
-            f"{source}: bpm is {options['bpm']}; it must be from {lowest} to {highest}, or 0 for a tempo of each's own."
+            f"{source}: bpm is {options['bpm']}; it must be from {lowest} to {highest}, or 0 to draw one for each bar."
         )
     return options, genres
 
 
 def _genres(source: str, value: str) -> tuple[str, ...]:
-    # A plus sign, which may stand between them, is a space in a query.
+    # In a query, a plus sign between names stands for a space.
     names = tuple(dict.fromkeys(value.split()))
     unknown = [repr(name) for name in names if name not in sequencing.GENRES]
     if unknown or not names:
-        wrong = " and ".join(unknown) or "nothing"
-        raise BadInput(f"{source}: genres has {wrong}; it takes some of {'+'.join(sequencing.GENRES)}.")
+        wrong = " and ".join(unknown) or "no names"
+        raise BadInput(f"{source}: genres has {wrong}; give some of {'+'.join(sequencing.GENRES)}.")
     return names
 
 
 def _list_tfds(source: str) -> Iterator[Item]:
-    """Records of all splits of a prepared TFDS data set; its feature `audio`, and `label` if there is one."""
+    """List the records of all splits of a prepared TFDS data set with the feature `audio`, and optionally `label`."""
     directory, info = _open_tfds(source.removeprefix("tfds:"))
     names = getattr(info.features["label"], "names", None) if "label" in info.features else None
     for split in sorted(info.splits):
@@ -298,7 +302,7 @@ def _read_tfds(uri: str) -> Audio:
     if samples.ndim == 1:
         samples = samples[:, None]
     if np.issubdtype(samples.dtype, np.integer):
-        samples = samples / np.float32(2**15)  # TFDS decodes to the range of 16 bits.
+        samples = samples / np.float32(2**15)  # TFDS decodes to 16-bit integers.
     samples = samples.astype(np.float32)
     if not samples.size or not np.isfinite(samples).all():
         raise BadInput(f"{uri} is empty or holds NaN or infinite samples.")
@@ -307,14 +311,14 @@ def _read_tfds(uri: str) -> Audio:
 
 @functools.lru_cache(maxsize=8)
 def _open_tfds(name: str) -> tuple[Path, Any]:
-    """Version directory and DatasetInfo of a prepared TFDS data set, by name or directory."""
+    """Version directory and DatasetInfo of a prepared TFDS data set, given by name or directory."""
     import tensorflow_datasets as tfds
 
     try:
         path = Path(expand(name))
         builder = tfds.builder_from_directory(path) if path.is_dir() else tfds.builder(name)
         ready = bool(builder.info.splits)
-    except Exception as error:  # TFDS raises of many kinds here; all mean the same.
+    except Exception as error:  # TFDS raises many types of exceptions here, all for the same problem.
         raise BadInput(
             f"tfds:{name} cannot be opened ({type(error).__name__}); give a name or a directory that TFDS has prepared."
         ) from error
@@ -323,7 +327,7 @@ def _open_tfds(name: str) -> tuple[Path, Any]:
     if "audio" not in builder.info.features:
         raise BadInput(f"tfds:{name} has no feature 'audio'; it has {', '.join(builder.info.features)}.")
     if not getattr(builder.info.features["audio"], "sample_rate", None):
-        raise BadInput(f"tfds:{name} does not say the sample rate of its audio; export it to files.")
+        raise BadInput(f"tfds:{name} has audio without a sample rate; export it to files.")
     return Path(builder.data_path), builder.info
 
 
@@ -347,7 +351,9 @@ def _compile(pattern: str) -> re.Pattern[str] | None:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise BadInput(f"config.preparation.label_pattern {pattern!r} is no regular expression ({error}).") from error
+        raise BadInput(
+            f"config.preparation.label_pattern {pattern!r} is not a valid regular expression ({error}); correct it."
+        ) from error
     if compiled.groups < 1:
         raise BadInput(f"config.preparation.label_pattern {pattern!r} has no group; put the label in parentheses.")
     return compiled
@@ -375,5 +381,5 @@ def _number(text: str | None, manifest: Path, line: int) -> float | None:
 
 
 def _printable(path: str) -> str:
-    """A path as valid UTF-8: bytes that are not, in names from old disks, become question marks."""
+    """The path as valid UTF-8, with question marks for invalid bytes, as in names from old disks."""
     return path.encode("utf-8", "replace").decode("utf-8")

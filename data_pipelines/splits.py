@@ -1,4 +1,4 @@
-"""Which recordings are held out as the split "test"."""
+"""Assignment of recordings to the splits "train" and "test"."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines.conditioning import Preparation
 from drumgan_jax.data_pipelines.sources import Item
 
-# Words that tell the layers of one hit apart: velocities, round robins, microphones, articulations.
+# Words for the layers of one hit: velocities, round robins, microphones, articulations.
 _LAYER = re.compile(
     r"\b(?:vl|vel|velocity|v|rr|lev|level|hit|take|mic|top|bottom|btm|oh|overhead|room|front|back|close|far|mid|low|high"
     r"|soft(?:er|est)?|med(?:ium)?|hard(?:er|est)?|loud|quiet|left|right|l|r|sn|ks|mono|stereo)\b"
@@ -18,11 +18,12 @@ _LAYER = re.compile(
 
 
 def group_of(item: Item) -> str:
-    """The group of near duplicates an item belongs to: as its source says, else all of one source, folder and name, up
-    to numbers and layer words.
+    """The item's group of near duplicates: as given by its source, else its source, folder and name without numbers and
+    layer words.
 
-    `kit/snare/SD_top_vl3_rr2.flac` and `kit/snare/SD_oh_vl1_rr1.flac` are of one group. A name of nothing but those
-    leaves the folder. Rather too wide than too narrow: a hit in both splits would flatter the test.
+    `kit/snare/SD_top_vl3_rr2.flac` and `kit/snare/SD_oh_vl1_rr1.flac` are in one group. A name with no other words is
+    grouped by its folder. Groups are too wide rather than too narrow, because a hit in both splits would make the test
+    results too good.
     """
     if item.group:
         return item.group
@@ -33,15 +34,15 @@ def group_of(item: Item) -> str:
 
 
 def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, list[Item]]:
-    """Items of "train" and, if asked, "test", in their order.
+    """Items of "train" and, if requested, "test", in their original order.
 
-    Whole groups are taken for the test, in the order of their hashes, until the fraction is reached, never beyond
-    half as much again; so the split depends neither on the files' order nor on chance. A group with more than half of
-    the recordings of a class stays in "train", and so does the last group of a class. Sources that the preparation
-    names as the test's are it, and no others.
+    Whole groups go to "test" in the order of their hashes until the fraction is reached, and never beyond 1.5 times the
+    fraction, so the split depends neither on the order of the files nor on chance. A group with more than half of the
+    recordings of a class stays in "train", and so does the last group of a class. If the preparation names
+    `test_sources`, they alone are the split "test".
 
     Raises:
-        BadInput: there are too few groups to hold any out, or a source that is named is not there.
+        BadInput: there are too few groups to hold any out, or a named source has no recordings.
     """
     if preparation.test_sources:
         return _by_name(items, preparation)
@@ -52,10 +53,10 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
     sizes = Counter(keys)
     classes = Counter(item.label for item in items)
     of_class = Counter((key, item.label) for key, item in zip(keys, items, strict=True))
-    needed = {key for (key, label), count in of_class.items() if count > classes[label] / 2}
+    kept = {key for (key, label), count in of_class.items() if count > classes[label] / 2}
     held_out: set[str] = set()
     taken = 0
-    for key in sorted(set(sizes) - needed, key=_hash):
+    for key in sorted(set(sizes) - kept, key=_hash):
         labels = {label: of_class[key, label] for label in classes if of_class[key, label]}
         some_stay = all(classes[label] > count for label, count in labels.items())
         if some_stay and taken < fraction * len(items) and taken + sizes[key] <= max(1.5 * fraction * len(items), 1):
@@ -63,9 +64,9 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
             taken += sizes[key]
             classes.subtract(labels)
     if not held_out:
-        what = "sources" if preparation.split_by == "source" else "groups of near-duplicate names"
+        units = "sources" if preparation.split_by == "source" else "groups of near-duplicate names"
         raise BadInput(
-            f"no test split of {fraction:g} can be made of {len(sizes)} {what} without breaking one; "
+            f"no test split of {fraction:g} can be made from {len(sizes)} {units} without dividing one; "
             "set config.preparation.test_fraction or split_by."
         )
     return {
@@ -79,15 +80,15 @@ def _by_name(items: Sequence[Item], preparation: Preparation) -> dict[str, list[
     known = ", ".join(sorted(sources))
     if absent := sorted(test_sources - sources):
         raise BadInput(
-            f"config.preparation.test_sources names {absent[0]!r}, which has no recording; the sources are {known}."
+            f"config.preparation.test_sources names {absent[0]!r}, which has no recordings; the sources are {known}."
         )
     if test_sources == sources:
         raise BadInput(f"config.preparation.test_sources names all sources ({known}); leave some to train on.")
-    to_train_on = {item.label for item in items if item.source not in test_sources}
-    if lost := [label for label in preparation.labels if label not in to_train_on]:
+    trained = {item.label for item in items if item.source not in test_sources}
+    if lost := [label for label in preparation.labels if label not in trained]:
         raise BadInput(
-            f"config.preparation.test_sources leaves no {lost[0]} to train on; leave a source that has some, or take "
-            "it out of config.preparation.labels."
+            f"config.preparation.test_sources leaves no {lost[0]} to train on; leave a source that has some, or remove "
+            "it from config.preparation.labels."
         )
     return {
         "train": [item for item in items if item.source not in test_sources],

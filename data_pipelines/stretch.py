@@ -1,4 +1,4 @@
-"""Time-stretching and pitch-shifting by Rubber Band, through pedalboard (GPL-3: an extra, imported here only)."""
+"""Time-stretching and pitch-shifting with Rubber Band, through pedalboard (GPL-3: an extra, imported only here)."""
 
 import functools
 from types import ModuleType
@@ -10,7 +10,7 @@ from drumgan_jax.core.errors import BadInput
 
 
 def time_stretch(samples: np.ndarray, sample_rate: int, speed: float) -> np.ndarray:
-    """Samples [n] played `speed` times faster at the same pitch: exactly round(n / speed) samples.
+    """Play samples [samples] `speed` times faster at the same pitch, to exactly round(samples / speed).
 
     Raises:
         BadInput: the extra `stretch` is not installed.
@@ -22,7 +22,7 @@ def time_stretch(samples: np.ndarray, sample_rate: int, speed: float) -> np.ndar
 
 
 def pitch_shift(samples: np.ndarray, sample_rate: int, semitones: float) -> np.ndarray:
-    """Samples [n] shifted by `semitones`, the spectrum's envelope with them, at the same length.
+    """Shift samples [samples] by `semitones`, including the spectral envelope, at the same length.
 
     Raises:
         BadInput: the extra `stretch` is not installed.
@@ -33,19 +33,19 @@ def pitch_shift(samples: np.ndarray, sample_rate: int, semitones: float) -> np.n
 
 
 def require() -> None:
-    """Raise BadInput where the stretching library is missing, before any work is done."""
+    """Raise BadInput if the stretching library is missing, before any work is done."""
     _pedalboard()
 
 
 def _rubber_band(samples: np.ndarray, sample_rate: int, speed: float, semitones: float) -> np.ndarray:
-    """Samples at exactly the speed.
+    """Stretch samples to exactly the given speed.
 
-    The library's fine engine steps by whole samples, so that its speed is off by up to 0.2 % and the beats of a minute
-    drift by up to 120 ms; its other engine does not drift, but blurs onsets to 10 ms and adds noise to tones. So the
-    fine one is used, and what its speed lacks is made up by resampling: 3 cents of pitch at most.
+    The library's fine engine steps by whole samples, so its speed is off by up to 0.2 % and the beats of a minute drift
+    by up to 120 ms; its other engine does not drift, but blurs onsets to 10 ms and adds noise to tones. This uses the
+    fine engine and corrects its speed by resampling, which changes the pitch by at most 3 cents.
     """
     factor = _realised_speed(sample_rate, speed, semitones) / speed
-    # The library returns as many samples as the speed asked for has: silence keeps the end from being cut.
+    # The library returns the length of the requested speed; padding keeps the end from being cut off.
     padded = np.pad(samples, (0, len(samples) // 100 + sample_rate // 10))
     stretched = _call_rubber_band(padded, sample_rate, speed, semitones)
     return soxr.resample(stretched, sample_rate, sample_rate * factor)
@@ -53,22 +53,22 @@ def _rubber_band(samples: np.ndarray, sample_rate: int, speed: float, semitones:
 
 @functools.lru_cache(maxsize=64)
 def _realised_speed(sample_rate: int, speed: float, semitones: float) -> float:
-    """The speed the library gives where `speed` is asked for: the slope of where clicks come out."""
+    """The library's actual speed for a requested `speed`, from the slope of the positions of clicks."""
     period, count = sample_rate // 2, 40
     clicks = np.zeros(period * count, np.float32)
     clicks[::period] = 0.5
     stretched = np.square(_call_rubber_band(clicks, sample_rate, speed, semitones))
-    asked = np.arange(2, count - 2) * period / speed
+    expected = np.arange(2, count - 2) * period / speed
     reach = sample_rate // 10
-    found = []
-    for position in asked.astype(np.int64) - reach:
+    actual = []
+    for position in expected.astype(np.int64) - reach:
         window = stretched[position : position + 2 * reach]
-        found.append(position + np.sum(np.arange(2 * reach) * window) / np.sum(window))
-    return speed / float(np.polyfit(asked, found, 1)[0])
+        actual.append(position + np.sum(np.arange(2 * reach) * window) / np.sum(window))
+    return speed / float(np.polyfit(expected, actual, 1)[0])
 
 
 def _call_rubber_band(samples: np.ndarray, sample_rate: int, speed: float, semitones: float) -> np.ndarray:
-    # A drum's resonances are what should move with its pitch, hence no formant preservation.
+    # No formant preservation, because a drum's resonances should move with its pitch.
     stretched = _pedalboard().time_stretch(
         np.ascontiguousarray(samples[None], np.float32),
         float(sample_rate),

@@ -1,6 +1,6 @@
 """A procedural drum set: one-shots of six classes with random parameters, and bars sequenced from them by genre.
 
-Everything is a pure function of (class, index, seed), so a data set made of it is the same on every machine.
+Everything is a pure function of (class, index, seed), so data sets made from it are the same on every machine.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from drumgan_jax.data.patterns import at_peak
 
 SAMPLE_RATE = sequencing.SAMPLE_RATE
 
-# Seconds that a hat sounds.
+# Ranges of a hat's length in seconds.
 _CLOSED, _OPEN = (0.04, 0.12), (0.25, 0.6)
 
 
@@ -21,12 +21,12 @@ def _seconds(seconds: float) -> np.ndarray:
 
 
 def _decay(t: np.ndarray, time: float) -> np.ndarray:
-    """Envelope that falls by 60 dB in `time` seconds."""
+    """Exponential envelope that falls by 60 dB in `time` seconds."""
     return np.exp(-6.9078 * t / time)
 
 
 def _band(noise: np.ndarray, low: float, high: float) -> np.ndarray:
-    """The part of `noise` between two frequencies in Hz, with soft edges (a fourth-order magnitude response)."""
+    """Band-pass `noise` between two frequencies in Hz, with a fourth-order magnitude response."""
     spectrum = np.fft.rfft(noise)
     frequency = np.fft.rfftfreq(len(noise), 1 / SAMPLE_RATE)
     gain = 1 / (1 + (frequency / high) ** 4) * (frequency / low) ** 4 / (1 + (frequency / low) ** 4)
@@ -59,7 +59,7 @@ def snare(rng: np.random.Generator) -> np.ndarray:
 
 
 def hat(rng: np.random.Generator) -> np.ndarray:
-    """Squares of inharmonic frequencies above 6 kHz; closed or open by its length."""
+    """Square waves of inharmonic frequencies, and noise, above 6 to 8.5 kHz; closed or open by its length."""
     return _hat(rng, rng.choice([rng.uniform(*_CLOSED), rng.uniform(*_OPEN)]))
 
 
@@ -68,7 +68,7 @@ def _hat(rng: np.random.Generator, length: float) -> np.ndarray:
 
 
 def cymbal(rng: np.random.Generator) -> np.ndarray:
-    """A long, noisier kind of hat."""
+    """A longer, noisier and darker variant of the hat."""
     return _metal(rng, rng.uniform(0.9, 1.8), low=rng.uniform(2500, 4500), noise=1.0)
 
 
@@ -81,7 +81,7 @@ def _metal(rng: np.random.Generator, length: float, low: float, noise: float) ->
 
 
 def tom(rng: np.random.Generator) -> np.ndarray:
-    """A tuned drum head with a little noise at the stroke."""
+    """A tuned drum head with some noise at the attack."""
     length = rng.uniform(0.3, 0.7)
     t = _seconds(length)
     pitch = rng.uniform(75, 220)
@@ -124,11 +124,14 @@ def bars(
 ) -> tuple[np.ndarray, float]:
     """The `index`-th loop of `count` bars in 4/4: float32 [samples] at 44.1 kHz, and its tempo in BPM.
 
-    See sequencing.play; each loop has a kit of its own.
+    See sequencing.play; each loop has its own kit.
 
     Args:
+        index: number of the loop.
+        seed: seed of the set.
+        count: number of bars.
         bpm: tempo, or 0 to draw one between 90 and 150.
-        genre: of sequencing.GENRES; None to take them in turn.
+        genre: name in sequencing.GENRES; None to use them in turn.
     """
     rng = np.random.default_rng([seed, len(VOICES), index])
     bpm = sequencing.tempo_of(index, seed, bpm)
@@ -137,7 +140,7 @@ def bars(
 
 
 def _kit(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """One sound of each of the sequencer's voices that the set can make."""
+    """One sound for each of the sequencer's voices that this set can synthesise."""
     kit = {voice: VOICES[voice](rng) for voice in ("kick", "snare", "clap", "tom")}
     hats = {"closed_hat": _hat(rng, rng.uniform(*_CLOSED)), "open_hat": _hat(rng, rng.uniform(*_OPEN))}
     return {**kit, **hats, "crash": cymbal(rng)}

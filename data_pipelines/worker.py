@@ -1,6 +1,6 @@
-"""A worker process of a local Beam run: one thread, no accelerator, quiet.
+"""A worker process of a local Beam run, with one thread, without accelerators and without log output.
 
-Beam starts it by `python -m drumgan_jax.data_pipelines.worker` and tells it the rest through the environment.
+Beam starts it with `python -m drumgan_jax.data_pipelines.worker` and configures it through the environment.
 """
 
 import ctypes
@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-# Before the first import of NumPy or JAX: there are as many workers as cores, and each is to use one.
+# Set before the first import of NumPy or JAX: there are as many workers as cores, so each should use one core.
 os.environ.update(
     JAX_PLATFORMS="cpu",
     XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -22,12 +22,12 @@ os.environ.update(
 
 def main() -> None:
     """Serve the run until it ends."""
-    # An interrupt is for the run, which tells its workers; and a worker ends with a run that was killed.
+    # The run handles interrupts and stops its workers; a killed run takes its workers with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    # Beam's harness tells each of its steps as a warning or less; errors reach the run as exceptions.
+    # Beam's harness logs every step at warning level or below; errors reach the run as exceptions.
     logging.disable(logging.WARNING)
     from apache_beam.runners.worker import sdk_worker_main
 

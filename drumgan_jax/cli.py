@@ -1,4 +1,4 @@
-"""The `drumgan` command: one verb, one line."""
+"""The `drumgan` command and its verbs."""
 
 import importlib
 import sys
@@ -9,26 +9,26 @@ from absl import app, flags, logging
 
 from drumgan_jax.core.errors import BadInput
 
-# A verb's module defines its flags when it is imported and has a `main(argv)`, which gets words that are no flags
-# where the module says POSITIONAL. Modules are named, not imported: only the verb that runs pays for what it imports.
+# A verb's module defines its flags on import and has a `main(argv)`; if the module sets POSITIONAL, argv may hold
+# positional arguments. Modules are imported by name when needed, so a verb pays only for its own imports.
 VERBS = {
     "configs": ("drumgan_jax.commands.configs", "list the configs: their variants, hardware and scores"),
     "prepare": ("drumgan_jax.commands.prepare", "turn folders of audio into a data set of TFRecord shards"),
     "label": ("drumgan_jax.commands.label", "write class probabilities beside the examples of a data set"),
     "train": ("drumgan_jax.commands.train", "train a config on a data set, or go on where it stopped"),
     "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run, or the packaged model"),
-    "encode": ("drumgan_jax.commands.encode", "find the latents of recordings, and make their sounds again"),
-    "interpolate": ("drumgan_jax.commands.interpolate", "make the sounds on the way from one to another"),
-    "explore": ("drumgan_jax.commands.explore", "show what the components of the latent space do to a sound"),
-    "evaluate": ("drumgan_jax.commands.evaluate", "measure a run, or a folder of audio against another"),
-    "compare": ("drumgan_jax.commands.compare", "set the evaluations of several runs beside each other"),
+    "encode": ("drumgan_jax.commands.encode", "find the latents of recordings, and reconstruct the recordings"),
+    "interpolate": ("drumgan_jax.commands.interpolate", "make sounds that lead from one sound to another"),
+    "explore": ("drumgan_jax.commands.explore", "show how the components of the latent space change a sound"),
+    "evaluate": ("drumgan_jax.commands.evaluate", "measure a run, or compare a folder of audio with another"),
+    "compare": ("drumgan_jax.commands.compare", "compare the evaluations of several runs"),
     "weights": ("drumgan_jax.commands.weights", "list and fetch the published weights that metrics use"),
     "pack": ("drumgan_jax.commands.pack", "write a trained classifier, vocoder or GAN as one file"),
 }
 
 
 def main() -> None:
-    """Run the verb that the command line names; bad input ends with one sentence and status 2."""
+    """Run the verb named on the command line; bad input ends with one sentence and status 2."""
     verb, arguments = (sys.argv[1] if len(sys.argv) > 1 else "--help"), sys.argv[2:]
     if verb in ("--help", "-h", "help"):
         print(overview())
@@ -44,13 +44,13 @@ def main() -> None:
 
 
 def overview() -> str:
-    """What `drumgan --help` prints: every verb with its line."""
+    """The text of `drumgan --help`: each verb with its description."""
     lines = [f"  {verb:<11} {line}" for verb, (_, line) in VERBS.items()]
-    return "\n".join(["usage: drumgan VERB --flag=value ...", "", *lines, "", "drumgan VERB --help tells its flags."])
+    return "\n".join(["usage: drumgan VERB --flag=value ...", "", *lines, "", "drumgan VERB --help lists its flags."])
 
 
 def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
-    """A flag parser that turns absl's errors into one sentence and shows only the verb's own help."""
+    """A flag parser that turns absl's errors into one sentence and shows only the help of this verb."""
 
     def parse(argv: Sequence[str]) -> list[str]:
         if any(argument in ("--help", "-h", "-help") for argument in argv[1:]):
@@ -62,7 +62,7 @@ def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
         except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError, SyntaxError) as problem:
             raise _explained(argv, problem) from problem
         if not flags.FLAGS["verbosity"].present:
-            # The libraries underneath tell every step of every checkpoint at absl's default.
+            # At absl's default, libraries such as Orbax log every step of every checkpoint.
             logging.set_verbosity(logging.WARNING)
         if len(rest) > 1 and not getattr(module, "POSITIONAL", False):
             raise BadInput(f"{rest[1]!r} is not a flag; flags are written --name=value.")
@@ -72,13 +72,13 @@ def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
 
 
 def _explained(argv: Sequence[str], problem: Exception) -> BadInput:
-    """What is wrong with a command line that did not parse."""
+    """The error for a command line that did not parse."""
     if "config" in flags.FLAGS:
         from drumgan_jax.commands import config_flag
 
         if explained := config_flag.explain(argv, problem):
             return explained
-    return BadInput(f"{' '.join(str(problem).split())} (drumgan VERB --help tells the flags.)")
+    return BadInput(f"{' '.join(str(problem).split())} (drumgan VERB --help lists the flags.)")
 
 
 if __name__ == "__main__":

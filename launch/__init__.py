@@ -1,1 +1,1 @@
-"""Ways to start training elsewhere than in this terminal, or more than once."""
+"""Launchers that start training elsewhere, or several times."""

@@ -1,12 +1,12 @@
 """python -m drumgan_jax.launch.sweep --grid=electrogan_grid --variant=small --data_dir=data --workdir=grid
 
-Trains every run of a grid file on this machine, one after another, each in a process of its own and a folder below
---workdir; then writes the table and the plot that set them beside each other (`drumgan compare`). The same command
-goes on where a stopped sweep left off: finished runs are left alone, an unfinished one is resumed.
+Trains all runs of a grid on this machine, one after another, each in its own process and in its own folder below
+--workdir, then writes a table and a plot that compare them (`drumgan compare`). The same command resumes a stopped
+sweep: finished runs are skipped, and an unfinished one is resumed.
 
-A grid is one of the package's by its name, or a file of one's own by its path: Python with two names, CONFIG, a config
-by its name or path, and RUNS, from each run's name to its overrides, as {"optimizer.generator.learning_rate": 0.001}.
---set=train.total_images=100000 overrides a value in all of them.
+A grid is given by its name in the package or by the path of your own file. It is a Python file with two names: CONFIG,
+the name or path of a config, and RUNS, a mapping from the name of each run to its overrides, such as
+{"optimizer.generator.learning_rate": 0.001}. --set=train.total_images=100000 overrides a value in all runs.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from drumgan_jax.core.paths import expand
 
 STATUS_NAME = "sweep.json"
 COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
-# What `drumgan train` ends with when it was asked to stop before the end.
+# Exit status of `drumgan train` when it was stopped before the end.
 _PREEMPTED = 75
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """A config by its name or path, and overrides by the run's name."""
+    """The name or path of a config, and overrides by the name of the run."""
 
     config: str
     runs: Mapping[str, Mapping[str, Any]]
@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("--grid", required=True, help="the grid's name, or its file")
     parser.add_argument("--variant", default="full", help="the variant of its config")
     parser.add_argument("--data_dir", required=True, type=expand, help="the data set of all runs")
-    parser.add_argument("--workdir", required=True, type=expand, help="the folder that the run directories go to")
-    parser.add_argument("--set", action="append", default=[], help="an override for all runs, as seed=3")
+    parser.add_argument("--workdir", required=True, type=expand, help="the folder for the run directories")
+    parser.add_argument("--set", action="append", default=[], help="an override for all runs, such as seed=3")
     given = parser.parse_args()
     workdir = Path(given.workdir)
     failed = sweep(read_grid(given.grid), given.variant, given.data_dir, workdir, given.set)
@@ -55,47 +55,47 @@ def main() -> None:
 
 
 def read_grid(text: str) -> Grid:
-    """A grid by its name or path.
+    """Read a grid by its name or path.
 
     Raises:
-        BadInput: it cannot be run, or lacks CONFIG or RUNS.
+        BadInput: the file cannot be run, or lacks CONFIG or RUNS.
     """
     module = find_module(text, GRID)
     try:
         grid = Grid(str(module.CONFIG), dict(module.RUNS))
-    # A grid file is a program: whatever it has in place of these is its fault, told in one sentence.
+    # A grid file is a program and may define these as anything.
     except Exception as problem:
         raise BadInput(
-            f"{text} is no grid ({type(problem).__name__}: {problem}); see drumgan_jax/launch/sweep.py."
+            f"{text} is not a grid ({type(problem).__name__}: {problem}); see drumgan_jax/launch/sweep.py."
         ) from problem
     bad = [name for name in grid.runs if not name or Path(name).name != name]
     if bad or not grid.runs:
-        raise BadInput(f"{text} names its runs badly ({bad}); RUNS needs names that can be folders.")
+        raise BadInput(f"{text} names its runs badly ({bad}); give RUNS names that can be folders.")
     return grid
 
 
 def sweep(grid: Grid, variant: str, data_dir: str, workdir: Path, common: Sequence[str] = ()) -> list[str]:
-    """Train what of a grid is not complete yet, and write the comparison; the names of runs that failed.
+    """Train the incomplete runs of a grid, write the comparison, and return the names of runs that failed.
 
     Raises:
-        KeyboardInterrupt: a run was stopped from outside; the same call goes on with it.
+        KeyboardInterrupt: a run was stopped from outside; the same call resumes it.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     for position, (name, overrides) in enumerate(grid.runs.items(), 1):
         status = read_status(workdir)
         command = train_command(grid.config, variant, overrides, common, data_dir, workdir / name)
         before = status.get(name, {})
-        # A run of another command is not this one: training resumes it where it can, or says why not.
+        # If the command has changed, training resumes the run if it can, or says why it cannot.
         if (before.get("status"), before.get("command")) == (COMPLETE, command) and (workdir / name).is_dir():
-            print(f"[{position}/{len(grid.runs)}] {name}: complete before", flush=True)
+            print(f"[{position}/{len(grid.runs)}] {name}: already complete", flush=True)
             continue
         print(f"[{position}/{len(grid.runs)}] {name}", flush=True)
-        outcome, told = _run(command)
-        write_status(workdir, {**status, name: {"status": outcome, "command": command, "told": told}})
+        outcome, message = _run(command)
+        write_status(workdir, {**status, name: {"status": outcome, "command": command, "told": message}})
         if outcome == STOPPED:
             raise KeyboardInterrupt
         if outcome == FAILED:
-            print(f"{name} failed: {told}", flush=True)
+            print(f"{name} failed: {message}", flush=True)
     status = read_status(workdir)
     _compare(workdir, [workdir / name for name in grid.runs if (workdir / name).is_dir()])
     return [name for name in grid.runs if status[name]["status"] == FAILED]
@@ -121,30 +121,28 @@ def train_command(
 
 
 def read_status(workdir: Path) -> dict[str, Any]:
-    """What became of each run so far.
+    """The status of each run so far, by name.
 
     Raises:
-        BadInput: the file is damaged.
+        BadInput: the status file is damaged.
     """
     path = workdir / STATUS_NAME
     try:
         return json.loads(path.read_text()) if path.exists() else {}
     except ValueError as problem:
-        raise BadInput(
-            f"{path} is damaged ({problem}); delete it: finished runs are found finished again."
-        ) from problem
+        raise BadInput(f"{path} is damaged ({problem}); delete it: finished runs will end at once.") from problem
 
 
 def write_status(workdir: Path, status: Mapping[str, Any]) -> None:
-    """Keep what became of each run."""
+    """Save the status of each run."""
     with replacing(workdir / STATUS_NAME) as path:
         path.write_text(json.dumps(status, indent=1) + "\n")
 
 
 def _run(command: Sequence[str]) -> tuple[str, str]:
-    """How a run ended, and the last line that it told."""
+    """Run a command; return how it ended and the last line that it wrote to stderr."""
     last = ""
-    # In a session of its own, so that Ctrl-C reaches it through this process alone, as the signal at which it saves.
+    # In its own session, so that Ctrl-C reaches it only through this process, as the signal on which it saves.
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1, start_new_session=True) as process:
         assert process.stderr is not None
         stop = (signal.SIGINT, signal.SIGTERM)
@@ -184,5 +182,5 @@ if __name__ == "__main__":
         print(f"sweep: {sentence}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("sweep: stopped; the same command goes on.", file=sys.stderr)
+        print("sweep: stopped; run the same command to resume.", file=sys.stderr)
         sys.exit(_PREEMPTED)

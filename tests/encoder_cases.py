@@ -23,7 +23,7 @@ BATCH = 8
 GROWN, GROWING, FADING = 8, 3, 5
 PROGRESSIVE: dict[str, Any] = {
     "representation": COMPLEX,
-    "decoder": {"kind": "exact"},
+    "decoder": {},
     "generator": {"kind": "progressive", "base": (2, 8), "z_dim": 6, "channels": (8, 8, 4)},
     "discriminator": {"kind": "progressive", "base": (2, 8), "channels": (8, 8, 4)},
     "growth": {"kind": "progressive", "images": (16, 16, 32), "fade": 0.5},

@@ -1,1 +1,1 @@
-"""Audio: files, transforms, phase reconstruction, and the representations networks see."""
+"""Audio: files, transforms, phase reconstruction, and the networks' input representations."""

@@ -1,4 +1,4 @@
-"""From what a generator writes to what a feature network was trained on: one log spectrogram to another."""
+"""Conversion of a generator's log spectrograms to the input of a feature network."""
 
 import dataclasses
 import functools
@@ -24,13 +24,13 @@ Source = LogMagnitude | LogPower | LogMel
 
 @dataclasses.dataclass(frozen=True)
 class Bands:
-    """What the rows of a spectrogram hear of a sound; hashable, equal where they hear the same.
+    """The frequency bands in a spectrogram's rows; hashable, and equal if the bands are the same.
 
     Attributes:
         sample_rate: in Hz.
-        n_fft: transform length in samples.
-        win_length: Hann window in samples.
-        filters: gives the weights of the transform's bins in each row [rows, n_fft // 2 + 1].
+        n_fft: FFT length in samples.
+        win_length: Hann window length in samples.
+        filters: returns each row's weights of the FFT bins [rows, n_fft // 2 + 1].
     """
 
     sample_rate: int
@@ -40,30 +40,30 @@ class Bands:
 
     @property
     def hz(self) -> np.ndarray:
-        """Frequencies of the transform's bins [n_fft // 2 + 1]."""
+        """Frequencies of the FFT bins in Hz [n_fft // 2 + 1]."""
         return np.arange(self.n_fft // 2 + 1) * (self.sample_rate / self.n_fft)
 
     @property
-    def heard(self) -> tuple[float, float]:
-        """The lowest and highest frequency in Hz that has a weight in any row."""
+    def frequency_range(self) -> tuple[float, float]:
+        """The lowest and highest frequency in Hz with a nonzero weight in any row."""
         lowest, *_, highest = self.hz[self.filters().any(axis=0)]
         return lowest, highest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MelScale:
-    """What a network was trained on: the logarithm of bands, (`unit` * ln(max(band, floor) + offset) - mean) / std.
+    """The input scale of a network, logarithms of bands: (`unit` * ln(max(band, floor) + offset) - mean) / std.
 
     Attributes:
-        bands: the rows.
-        hop_length: samples from one frame to the next.
-        exponent: 1 where bands are of magnitudes, 2 where they are of powers.
-        unit: of the logarithm: 1 for natural ones, 1 / ln 10 for those to base 10, 10 / ln 10 for decibels.
-        gain: factor of the bands.
-        floor: lowest value of a band.
-        offset: what is added to it.
-        mean: logarithm that becomes 0.
-        std: units that become 1.
+        bands: the frequency bands.
+        hop_length: samples between successive frames.
+        exponent: 1 for bands of magnitudes, 2 for bands of powers.
+        unit: unit of the logarithm: 1 for natural logarithms, 1 / ln 10 for base 10, 10 / ln 10 for decibels.
+        gain: factor on the bands.
+        floor: lower bound of a band.
+        offset: constant added to the bounded band.
+        mean: logarithm that is normalised to 0.
+        std: difference of logarithms that is normalised to 1.
     """
 
     bands: Bands
@@ -79,7 +79,7 @@ class MelScale:
 
 _LOG10 = 1.0 / math.log(10.0)
 _DECIBEL = 10.0 * _LOG10
-# Of the noise by which rows are weighed: the mean logarithm of a single bin is then sure to 0.01.
+# Frames of the noise that calibrates rows: enough to estimate the mean logarithm of a single bin to 0.01.
 _NOISE_FRAMES = 4096
 
 VGGISH = MelScale(
@@ -104,7 +104,11 @@ SHORT_CHUNK = MelScale(
 
 
 def of_front_end(front_end: FrontEnd) -> MelScale:
-    """The scale of a classifier's front end."""
+    """The scale of a classifier's front end.
+
+    Raises:
+        BadInput: the front end is of an unsupported type.
+    """
     framing = front_end.framing
     scale = MelScale(
         bands=Bands(front_end.sample_rate, framing.n_fft, framing.window_samples, _slaney(front_end)),
@@ -120,22 +124,22 @@ def of_front_end(front_end: FrontEnd) -> MelScale:
             return dataclasses.replace(scale, exponent=2, unit=_DECIBEL, gain=front_end.gain, floor=floor)
         case LogMelFrontEnd():
             return dataclasses.replace(scale, floor=front_end.floor)
-    raise BadInput(f"there is no conversion to what a {type(front_end).__name__} makes.")
+    raise BadInput(f"there is no conversion to the output of a {type(front_end).__name__}; use another front end.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """Differentiable, from examples of a representation to what a network was trained on; hashable, pure jnp.
+    """Differentiable conversion of a representation's examples to a network's input; hashable, pure jnp.
 
-    Frames are read along straight lines between the logarithms of their neighbours, at the network's hop, as many as
-    cover the example; where both hops allow, on frames that are there. Each row of the network is then a fixed sum of
-    magnitudes or powers. Where the representation's rows are the bins of the network's own transform, that is its front
-    end to the rounding of float32; where they are its very bands, likewise. Elsewhere the rows are taken as points of
-    an envelope, and each sum has the factor that is right, in the mean of logarithms, for white noise.
+    Logarithms are interpolated linearly in time at the network's hop length, with as many frames as cover the example,
+    and at existing frames if the hop lengths allow it. Each of the network's rows is then a fixed sum of magnitudes or
+    powers. If the representation's rows are the network's FFT bins, or its bands, this equals the network's front end
+    up to float32 rounding. Otherwise rows are points of a spectral envelope, and each sum is scaled to be right for
+    white noise in the mean of the logarithm.
 
     Attributes:
         representation: a LogMagnitude, LogPower or LogMel with fitted statistics.
-        target: what the network was trained on.
+        target: the network's input scale.
     """
 
     representation: parts.Representation
@@ -146,8 +150,8 @@ class Conversion:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one converted example: (bands, frames, 1)."""
-        return len(self.target.bands.filters()), len(self._places()), 1
+        """Shape of one converted example: (bands, frames, 1)."""
+        return len(self.target.bands.filters()), len(self._positions()), 1
 
     def __call__(self, x: Array) -> Array:
         """Converted examples [batch, bands, frames, 1] of examples [batch, freq, time, 1], float32.
@@ -158,11 +162,11 @@ class Conversion:
         source, target = self._source, self.target
         check_example(source, x)
         if source.mean is None:
-            raise BadInput("the representation has no fitted mean and std; use that of a prepared data set.")
+            raise BadInput("the representation has no fitted mean and std; use one from a prepared data set.")
         mean, deviation = (np.float32(value).reshape(source.normalization_shape) for value in (source.mean, source.std))
         features = (x.astype(jnp.float32) * (deviation * np.float32(source.sigmas)) + mean)[..., 0]
-        features = jnp.matmul(features, _interpolation(self._places(), source.num_frames), precision="highest")
-        if isinstance(source, LogMel) and self._is_alike:
+        features = jnp.matmul(features, _interpolation(self._positions(), source.num_frames), precision="highest")
+        if isinstance(source, LogMel) and self._has_same_bands:
             logarithm = features * math.log(10.0)
         else:
             mixing = _mixing(_bands_of(source), target)
@@ -174,20 +178,20 @@ class Conversion:
     def _source(self) -> Source:
         if not isinstance(self.representation, Source):
             raise BadInput(
-                f"a {type(self.representation).__name__} representation cannot be converted to what a feature network"
-                " was trained on; take log_magnitude, log_power or log_mel."
+                f"a {type(self.representation).__name__} representation cannot be converted to the input of a feature"
+                " network; choose log_magnitude, log_power or log_mel."
             )
         return self.representation
 
     @property
-    def _is_alike(self) -> bool:
-        """Whether the bands of a LogMel are the network's own, and all that is left to do is to scale them."""
+    def _has_same_bands(self) -> bool:
+        """Whether a LogMel has the network's bands, so that only the scale differs."""
         target = self.target
         same = _bands_of(self._source) == target.bands and target.floor <= self._source.floor
         return same and (target.exponent, target.gain, target.offset) == (1, 1.0, 0.0)
 
-    def _places(self) -> np.ndarray:
-        """Where the network's frames lie, in frames of the representation from the first."""
+    def _positions(self) -> np.ndarray:
+        """Positions of the network's frames [frames], in frames of the representation."""
         source, target = self._source, self.target
         step = Fraction(target.hop_length * source.sample_rate, target.bands.sample_rate * source.hop_length)
         count = max(1, round(source.num_frames / step))
@@ -197,22 +201,22 @@ class Conversion:
         return np.clip(float(first) + float(step) * np.arange(count), 0.0, source.num_frames - 1.0)
 
     def _linear(self, features: Array) -> Array:
-        """Magnitudes or powers, as the network's bands are of, from features [batch, rows, frames]."""
+        """Magnitudes or powers, by the target's exponent, from features [batch, rows, frames]."""
         source, exponent = self._source, self.target.exponent
-        # Far above what a waveform can have: only so that nothing overflows, and gradients go on up to there.
+        # Prevents overflow; far above any waveform's level, so that gradients are not cut off.
         loudest = math.log(source.loudest) + math.log(1e3)
         match source:
             case LogPower():
                 power = jnp.exp(jnp.minimum(features, 2.0 * loudest)) - source.floor**2
                 if exponent == 2:
                     return jnp.maximum(power, 0.0)
-                # The slope of a root is infinite at zero; a tenth of the floor is below what the features tell.
+                # A root's slope is infinite at zero; a tenth of the floor is below the resolution of the features.
                 return jnp.sqrt(jnp.maximum(power, (0.1 * source.floor) ** 2))
             case LogMagnitude():
                 magnitude = jnp.maximum(jnp.exp(jnp.minimum(features, loudest)) - source.floor, 0.0)
             case LogMel():
                 bands = jnp.exp(jnp.minimum(features * math.log(10.0), loudest))
-                # What is at the floor stands for all that is softer: it counts as nothing, without a step above it.
+                # The floor stands for all lower levels, so it maps to 0, with no discontinuity above it.
                 magnitude = bands * (1.0 - (source.floor / jnp.maximum(bands, source.floor)) ** 4)
         return magnitude**exponent
 
@@ -227,7 +231,7 @@ def _bands_of(source: Source) -> Bands:
 
 @dataclasses.dataclass(frozen=True)
 class _Slaney:
-    """The filters of audio.mel, by their settings."""
+    """The filters of audio.mel, hashable by their settings."""
 
     sample_rate: int
     n_fft: int
@@ -246,7 +250,7 @@ def _slaney(part: FrontEnd | LogMel) -> _Slaney:
 
 @dataclasses.dataclass(frozen=True)
 class _Bins:
-    """Every bin of a transform as a row, but for the highest, as the representations have them."""
+    """Filters with one FFT bin per row, without the highest bin, as in the representations."""
 
     n_fft: int
 
@@ -254,55 +258,57 @@ class _Bins:
         return np.eye(self.n_fft // 2, self.n_fft // 2 + 1, dtype=np.float32)
 
 
-def _interpolation(places: np.ndarray, num_frames: int) -> np.ndarray:
-    """Weights [num_frames, places] that read a row of frames at places between them."""
-    below = np.floor(places).astype(int)
+def _interpolation(positions: np.ndarray, num_frames: int) -> np.ndarray:
+    """Weights [num_frames, positions] that interpolate frames linearly at fractional positions."""
+    below = np.floor(positions).astype(int)
     above = np.minimum(below + 1, num_frames - 1)
-    weights = np.zeros((num_frames, len(places)))
-    columns = np.arange(len(places))
-    np.add.at(weights, (below, columns), 1.0 - (places - below))
-    np.add.at(weights, (above, columns), places - below)
+    weights = np.zeros((num_frames, len(positions)))
+    columns = np.arange(len(positions))
+    np.add.at(weights, (below, columns), 1.0 - (positions - below))
+    np.add.at(weights, (above, columns), positions - below)
     return weights.astype(np.float32)
 
 
 @functools.lru_cache(maxsize=16)
 def _mixing(source: Bands, target: MelScale) -> np.ndarray:
-    """Non-negative weights [target's rows, source's rows] of magnitudes or powers, float32."""
-    wanted = target.bands.filters().astype(np.float64) * target.gain
-    mixing = wanted @ _envelope(source, target.bands, target.exponent)
-    played = _white_noise(source) @ source.filters().T
-    meant = _white_noise(target.bands)
-    meant[:, (target.bands.hz < source.heard[0]) | (target.bands.hz > source.heard[1])] = 0.0
-    got, meant = played**target.exponent @ mixing.T, meant**target.exponent @ wanted.T
-    rows = np.flatnonzero((got.min(axis=0) > 0.0) & (meant.min(axis=0) > 0.0))
-    mixing[rows] *= np.exp(np.mean(np.log(meant[:, rows] / got[:, rows]), axis=0))[:, None]
+    """Non-negative weights [target rows, source rows] of magnitudes or powers, float32."""
+    filters = target.bands.filters().astype(np.float64) * target.gain
+    mixing = filters @ _envelope(source, target.bands, target.exponent)
+    source_noise = _white_noise(source) @ source.filters().T
+    target_noise = _white_noise(target.bands)
+    lowest, highest = source.frequency_range
+    target_noise[:, (target.bands.hz < lowest) | (target.bands.hz > highest)] = 0.0
+    actual, expected = source_noise**target.exponent @ mixing.T, target_noise**target.exponent @ filters.T
+    rows = np.flatnonzero((actual.min(axis=0) > 0.0) & (expected.min(axis=0) > 0.0))
+    mixing[rows] *= np.exp(np.mean(np.log(expected[:, rows] / actual[:, rows]), axis=0))[:, None]
     mixing = mixing.astype(np.float32)
     mixing.setflags(write=False)
     return mixing
 
 
 def _envelope(source: Bands, target: Bands, exponent: int) -> np.ndarray:
-    """Weights [target's bins, source's rows] that read rows to a power at the bins of another transform.
+    """Weights [target bins, source rows] that interpolate rows, raised to `exponent`, at another FFT's bins.
 
-    Rows are per bin of their own, points at their centres with straight lines between; nothing is outside of what they
-    hear. A bin wider than the source's is the mean over the difference.
+    Each row, divided by its total weight, is a point at its centre frequency, with straight lines between points and
+    zero outside the source's frequency range. If the target's bins are wider, values are averaged over the difference
+    in width.
     """
     filters = source.filters().astype(np.float64)
     totals = filters.sum(axis=1)
     centres = filters @ source.hz / totals
-    lowest, highest = source.heard
-    wider = max(0.0, target.hz[1] - source.hz[1])
+    lowest, highest = source.frequency_range
+    extra_width = max(0.0, target.hz[1] - source.hz[1])
     weights = np.zeros((len(target.hz), len(centres)))
-    for offset in np.linspace(-0.5, 0.5, 9) * wider:
-        at = target.hz + offset
-        places = np.interp(at, centres, np.arange(len(centres)))
-        inside = (at >= lowest) & (at <= highest)
-        weights += np.where(inside[:, None], _interpolation(places, len(centres)).T, 0.0) / 9
+    for offset in np.linspace(-0.5, 0.5, 9) * extra_width:
+        hz = target.hz + offset
+        positions = np.interp(hz, centres, np.arange(len(centres)))
+        inside = (hz >= lowest) & (hz <= highest)
+        weights += np.where(inside[:, None], _interpolation(positions, len(centres)).T, 0.0) / 9
     return weights / totals**exponent
 
 
 def _white_noise(bands: Bands) -> np.ndarray:
-    """Magnitudes [frames, bins] of frames of noise, of the same strength in a band of 1 Hz at any sample rate."""
+    """Magnitudes [frames, bins] of frames of white noise, with the same power per Hz at any sample rate."""
     noise = np.random.default_rng(0).standard_normal((_NOISE_FRAMES, bands.win_length))
     window = hann_window(Framing(bands.win_length, bands.win_length))
     return np.abs(np.fft.rfft(noise * window * math.sqrt(bands.sample_rate), bands.n_fft))

@@ -1,4 +1,4 @@
-"""What one hears of a sound, as numbers: brightness, level, decay, pitch, noisiness; pure jnp in float32."""
+"""Perceptual descriptors of a sound: brightness, level, decay, pitch, noisiness; pure jnp in float32."""
 
 import functools
 
@@ -9,22 +9,22 @@ from drumgan_jax.audio.stft import Framing, stft
 
 Array = jax.Array
 
-# By name, the unit of what `describe` says; empty for shares.
+# Units of the descriptors by name; empty for ratios.
 UNITS = {"brightness": "Hz", "level": "dB", "decay": "s", "pitch": "Hz", "confidence": "", "noisiness": ""}
 
-# Long enough to tell the tones of a kick apart from 0 Hz.
+# Long enough to resolve the low tones of a kick from 0 Hz.
 _WINDOW_SECONDS = 0.08
 _PITCH_RANGE = (30.0, 1000.0)
-# Half the width of the main lobe of a Hann window, in bins.
+# Half width of the main lobe of a Hann window, in bins.
 _LOBE = 2
 _FLOOR_DB = -120.0
-# What of the energy is passed over at either end of a sound: the last of it, 20 dB below the whole.
+# Share of the energy ignored at each end of a sound: 20 dB below the total.
 _TAIL = 0.01
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def describe(waveform: Array, sample_rate: int) -> dict[str, Array]:
-    """All descriptors of UNITS by name, each [batch], of waveforms [batch, samples] at a rate in Hz."""
+    """All descriptors in UNITS by name, each [batch], of waveforms [batch, samples] at a sample rate in Hz."""
     power = power_spectrum(waveform, sample_rate)
     hertz, confidence = pitch(power, sample_rate)
     return {
@@ -38,66 +38,67 @@ def describe(waveform: Array, sample_rate: int) -> dict[str, Array]:
 
 
 def power_spectrum(waveform: Array, sample_rate: int) -> Array:
-    """Power at each frequency, 0 Hz to Nyquist, summed over time [batch, bins], of waveforms [batch, samples]."""
+    """Power spectrum [batch, bins], 0 Hz to Nyquist, summed over time, of waveforms [batch, samples]."""
     n_fft = 1 << (int(_WINDOW_SECONDS * sample_rate) - 1).bit_length()
     spectra = stft(waveform, Framing(n_fft, n_fft // 4))
     return jnp.sum(jnp.square(jnp.real(spectra)) + jnp.square(jnp.imag(spectra)), axis=1)
 
 
 def brightness(power: Array, sample_rate: int) -> Array:
-    """Centroid of a power spectrum [batch, bins] in Hz [batch]; 0 of silence."""
+    """Centroid of a power spectrum [batch, bins] in Hz [batch]; 0 for silence."""
     moment = jnp.matmul(power, _frequencies(power, sample_rate), precision=jax.lax.Precision.HIGHEST)
-    return _share(moment, jnp.sum(power, axis=1))
+    return _ratio(moment, jnp.sum(power, axis=1))
 
 
 def level(waveform: Array) -> Array:
-    """Root mean square of waveforms [batch, samples] in dB, 0 dB that of a constant 1 [batch]; -120 dB at least."""
+    """RMS level of waveforms [batch, samples] in dB relative to a constant 1 [batch]; at least -120 dB."""
     mean = jnp.mean(jnp.square(waveform), axis=1)
     return 10.0 * jnp.log10(jnp.maximum(mean, 10.0 ** (_FLOOR_DB / 10.0)))
 
 
 def decay(waveform: Array, sample_rate: int) -> Array:
-    """Seconds from where 1 % of the energy of waveforms [batch, samples] has come to where 1 % is left [batch].
+    """Seconds in which the cumulative energy of waveforms [batch, samples] rises from 1 % to 99 % [batch].
 
-    So silence before and after a sound makes no difference, nor does its level. Backward integration (Schroeder 1965)
-    makes the energy left a falling curve, of which the end is where it is 20 dB down; 0 of silence.
+    Silence before or after a sound, and its level, do not matter. The end is the point where Schroeder's backward
+    integral (1965) has fallen by 20 dB. 0 for silence.
     """
     energy = jnp.square(waveform)
-    whole = jnp.sum(energy, axis=1, keepdims=True)
-    come = _share(jnp.cumsum(energy, axis=1), whole)
-    inside = (come >= _TAIL) & (come < 1.0 - _TAIL)
+    total = jnp.sum(energy, axis=1, keepdims=True)
+    cumulative = _ratio(jnp.cumsum(energy, axis=1), total)
+    inside = (cumulative >= _TAIL) & (cumulative < 1.0 - _TAIL)
     return jnp.sum(inside, axis=1).astype(jnp.float32) / sample_rate
 
 
 def pitch(power: Array, sample_rate: int) -> tuple[Array, Array]:
-    """The strongest tone from 30 Hz to 1 kHz of a power spectrum [batch, bins].
+    """The strongest tone from 30 Hz to 1 kHz in a power spectrum [batch, bins].
 
     Returns:
-        Its frequency in Hz [batch], by the parabola through the logarithm of the highest bin and its neighbours; and
-        how far to trust it: the share of all power that is in its lobe [batch], 1 of a sine and near 0 of noise. Both
-        are 0 of silence.
+        Its frequency in Hz [batch], from a parabola through the log power of the highest bin and its neighbours; and a
+        confidence [batch], the share of all power in its main lobe: 1 for a sine, near 0 for noise. Both are 0 for
+        silence.
     """
     hertz = _frequencies(power, sample_rate)
     inside = (hertz >= _PITCH_RANGE[0]) & (hertz <= _PITCH_RANGE[1]) & (jnp.arange(len(hertz)) < len(hertz) - 1)
     peak = jnp.argmax(jnp.where(inside, power, -1.0), axis=1)
-    whole = jnp.sum(power, axis=1)
+    total = jnp.sum(power, axis=1)
     around = jnp.take_along_axis(power, peak[:, None] + jnp.arange(-1, 2), axis=1)
     before, at, after = jnp.moveaxis(jnp.log(jnp.maximum(around, jnp.finfo(jnp.float32).tiny)), 1, 0)
-    bend = before - 2.0 * at + after
-    # A highest bin at the end of the range need not be a peak; then half a bin is as far as it goes.
-    offset = jnp.clip(0.5 * _share(before - after, bend), -0.5, 0.5)
+    curvature = before - 2.0 * at + after
+    # The highest bin is not always a peak at the ends of the range; the offset is then limited to half a bin.
+    offset = jnp.clip(0.5 * _ratio(before - after, curvature), -0.5, 0.5)
     near = jnp.abs(jnp.arange(len(hertz)) - peak[:, None]) <= _LOBE
-    confidence = _share(jnp.sum(jnp.where(near, power, 0.0), axis=1), whole)
-    return jnp.where(whole > 0.0, (peak.astype(jnp.float32) + offset) * hertz[1], 0.0), confidence
+    confidence = _ratio(jnp.sum(jnp.where(near, power, 0.0), axis=1), total)
+    return jnp.where(total > 0.0, (peak.astype(jnp.float32) + offset) * hertz[1], 0.0), confidence
 
 
 def noisiness(power: Array) -> Array:
-    """Flatness of a power spectrum [batch, bins]: geometric over arithmetic mean [batch]; 1 of white noise, 0 of tones.
+    """Spectral flatness [batch] of a power spectrum [batch, bins], its geometric over its arithmetic mean.
 
-    Frequencies 100 dB and more below the mean count as that, so that silence (0) and missing bands are defined.
+    1 for a flat spectrum, near 0 for tones. Bins are clamped at 100 dB below the mean, so that missing bands and
+    silence (0) are defined.
     """
     mean = jnp.mean(power, axis=1, keepdims=True)
-    floored = jnp.maximum(_share(power, mean), 1e-10)
+    floored = jnp.maximum(_ratio(power, mean), 1e-10)
     return jnp.where(mean[:, 0] > 0.0, jnp.exp(jnp.mean(jnp.log(floored), axis=1)), 0.0)
 
 
@@ -106,7 +107,7 @@ def _frequencies(power: Array, sample_rate: int) -> Array:
     return jnp.arange(bins, dtype=jnp.float32) * (sample_rate / (2.0 * (bins - 1)))
 
 
-def _share(part: Array, whole: Array) -> Array:
-    """part / whole, and 0 where the whole is 0."""
-    there = whole != 0.0
-    return jnp.where(there, part / jnp.where(there, whole, 1.0), 0.0)
+def _ratio(part: Array, total: Array) -> Array:
+    """part / total, or 0 where total is 0."""
+    defined = total != 0.0
+    return jnp.where(defined, part / jnp.where(defined, total, 1.0), 0.0)

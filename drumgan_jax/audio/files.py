@@ -13,14 +13,14 @@ import soxr
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 
-# Endings a walk of folders takes for audio. Reading goes by content, so a wrong ending does no harm.
+# File extensions found when folders are searched. Files are decoded by content, so a wrong extension does no harm.
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".oga", ".aif", ".aiff", ".aifc"})
 
-# Rates outside are damaged headers: resampling from them would make hours out of a second, or nothing.
+# Sample rates outside this range mean a damaged header: resampling would turn a second into hours, or into nothing.
 _RATES = range(1_000, 768_001)
 
-# libsndfile notes in its log where a chunk of samples is cut off by the end of the file. Lengths from 2 GiB on
-# are what programs write that stream to a pipe and cannot know the length.
+# libsndfile's log reports a chunk of samples cut off by the end of the file. Programs that stream to a pipe, and cannot
+# know the length, write a length near 2 GiB or above.
 _SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _UNKNOWN_LENGTH = 2**31 - 2**12
 
@@ -40,19 +40,19 @@ class Audio(NamedTuple):
 
 
 def read_audio(path: str | os.PathLike[str]) -> Audio:
-    """Decode a WAV, FLAC, MP3, OGG or AIFF file, recognised by its content; any rate, any number of channels.
+    """Decode a WAV, FLAC, MP3, OGG or AIFF file, recognised by its content; any sample rate and number of channels.
 
     Raises:
-        BadInput: the file cannot be read or decoded, is truncated, holds no samples, or NaN or infinite ones.
+        BadInput: the file cannot be read or decoded, is truncated, has no samples, or NaN or infinite samples.
     """
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise BadInput(f"{path} cannot be opened ({error.strerror}); check path and permissions.") from error
+        raise BadInput(f"{path} cannot be opened ({error.strerror}); check the path and its permissions.") from error
     if not content:
         raise BadInput(f"{path} is empty (0 bytes); copy or export it again.")
     try:
-        # From memory, because by path the library goes by some endings before it looks at the content.
+        # From memory, because given a path the library trusts some extensions before it checks the content.
         with soundfile.SoundFile(_Memory(content)) as file:
             samples, rate = _read_all(file), file.samplerate
             truncated = _is_truncated(file, content, len(samples))
@@ -64,17 +64,17 @@ def read_audio(path: str | os.PathLike[str]) -> Audio:
     if not len(samples):
         raise BadInput(f"{path} holds no samples; export it again or leave it out.")
     if rate not in _RATES:
-        raise BadInput(f"{path} says its sample rate is {rate} Hz, which cannot be; export it again.")
+        raise BadInput(f"{path} has an impossible sample rate of {rate} Hz in its header; export it again.")
     if not np.isfinite(samples).all():
         raise BadInput(f"{path} holds NaN or infinite samples; export it again.")
     return Audio(samples, rate)
 
 
 class _Memory(io.BytesIO):
-    """Bytes as a file for libsndfile, which a damaged chunk length can send to before the start."""
+    """Bytes as a file for libsndfile, which may seek to before the start after a damaged chunk length."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """As in io, but stays where it is when told to go to a negative position."""
+        """Seek as in io, but ignore negative positions."""
         try:
             return super().seek(offset, whence)
         except ValueError:
@@ -82,7 +82,7 @@ class _Memory(io.BytesIO):
 
 
 def _read_all(file: soundfile.SoundFile) -> np.ndarray:
-    """All samples [frames, channels]; in blocks, since a damaged header may promise more than fits memory."""
+    """All samples [frames, channels], read in blocks because a damaged header may promise more than fits in memory."""
     blocks = []
     while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
         blocks.append(block)
@@ -93,18 +93,18 @@ def _is_truncated(file: soundfile.SoundFile, content: bytes, frames: int) -> boo
     if file.format == "OGG":
         return not _ends_with_last_page(content)
     if file.format == "MP3":
-        # Counts in MP3 headers include the codec's delay, up to two of its frames.
+        # Frame counts in MP3 headers include the codec's delay, up to two codec frames.
         return frames + 2304 < 0.98 * file.frames
     chunk = _SHORT_CHUNK.search(file.extra_info)
     if chunk is None:
         return False
     promised, present = int(chunk[1]), int(chunk[2])
-    # Some programs count a few bytes too many; 2 % is no header's worth of samples.
+    # Some programs count a few bytes too many, but less than 2 %.
     return present < 0.98 * promised and promised < _UNKNOWN_LENGTH
 
 
 def _ends_with_last_page(content: bytes) -> bool:
-    """Whether an Ogg stream ends with a whole page that is flagged as its last (RFC 3533, section 6)."""
+    """Whether an Ogg stream ends with a complete page that is flagged as the last one (RFC 3533, section 6)."""
     page = content[content.rfind(b"OggS") :]
     if len(page) < 27 or not page[5] & 4:
         return False
@@ -113,7 +113,7 @@ def _ends_with_last_page(content: bytes) -> bool:
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """Band-limited resampling (soxr, high quality) of [frames] or [frames, channels], float32, to one frame or more."""
+    """Resample [frames] or [frames, channels] float32, band-limited (soxr, high quality), to at least one frame."""
     if from_rate == to_rate:
         return samples
     resampled = soxr.resample(samples, from_rate, to_rate)
@@ -121,15 +121,15 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 
 
 def write_audio(path: str | os.PathLike[str], waveform: Any, sample_rate: int) -> None:
-    """Write a waveform as 24-bit WAV or FLAC, by the path's ending; whole or not at all.
+    """Write a waveform atomically as 24-bit WAV or FLAC, by the path's extension.
 
     Args:
-        path: ends in .wav or .flac; the folder exists.
+        path: path that ends in .wav or .flac, in an existing folder.
         waveform: array-like [frames] or [frames, channels]; clipped to [-1, 1].
         sample_rate: in Hz.
 
     Raises:
-        BadInput: the ending is another, the waveform is empty or not finite, or the disk refuses.
+        BadInput: the extension is another, the waveform is empty or not finite, or the file cannot be written.
     """
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".").upper()
@@ -143,10 +143,10 @@ def write_audio(path: str | os.PathLike[str], waveform: Any, sample_rate: int) -
         soundfile.write(encoded, np.clip(samples, -1.0, 1.0), sample_rate, subtype="PCM_24", format=kind)
     except (soundfile.LibsndfileError, TypeError, ValueError) as error:
         raise BadInput(
-            f"{path} cannot be written: {kind} takes no array of shape {samples.shape} at {sample_rate} Hz."
+            f"{path} cannot be written: {kind} does not support an array of shape {samples.shape} at {sample_rate} Hz."
         ) from error
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(encoded.getbuffer())
     except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror}); check folder and free space.") from error
+        raise BadInput(f"{path} cannot be written ({error.strerror}); check the folder and its free space.") from error

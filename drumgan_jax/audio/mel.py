@@ -1,4 +1,4 @@
-"""Mel filterbanks as in librosa, and the way back from mel bands to magnitudes."""
+"""Mel filterbanks as in librosa, and the inversion of mel bands to magnitudes."""
 
 import functools
 
@@ -19,17 +19,17 @@ def mel_filterbank(
 
     Args:
         sample_rate: in Hz.
-        n_fft: transform length in samples.
+        n_fft: FFT length in samples.
         num_mels: number of bands.
         fmin: lowest frequency in Hz.
         fmax: highest frequency in Hz.
-        htk: the HTK mel scale, with triangles of height 1, instead of Slaney's, with triangles of equal area.
+        htk: use the HTK mel scale with triangles of height 1, instead of Slaney's with triangles of equal area.
 
     Raises:
-        BadInput: the frequencies are out of order or range, or a band is so narrow that no bin falls into it.
+        BadInput: the frequencies are out of order or range, or a band is too narrow to contain a bin.
     """
     if not 0.0 <= fmin < fmax <= sample_rate / 2:
-        raise BadInput(f"fmin {fmin} and fmax {fmax} must be in order, within 0 and {sample_rate / 2} Hz.")
+        raise BadInput(f"fmin {fmin} and fmax {fmax} must be in order, between 0 and {sample_rate / 2} Hz.")
     to_mel, to_hz = (_hz_to_htk, _htk_to_hz) if htk else (_hz_to_slaney, _slaney_to_hz)
     lowest, highest = to_mel(np.array([fmin, fmax]))
     edges = to_hz(np.linspace(lowest, highest, num_mels + 2))
@@ -50,7 +50,7 @@ def mel_filterbank(
     return filters
 
 
-# Slaney's Auditory Toolbox scale: linear to 1 kHz, then 27 steps to a factor of 6.4.
+# The scale of Slaney's Auditory Toolbox: linear up to 1 kHz, then logarithmic with 27 steps per factor of 6.4.
 _LINEAR_STEP = 200.0 / 3.0
 _LOG_START = 1000.0
 _LOG_STEP = np.log(6.4) / 27.0
@@ -76,28 +76,28 @@ def _htk_to_hz(mel: np.ndarray) -> np.ndarray:
 
 def mel_bands(magnitude: Array, filterbank: np.ndarray) -> Array:
     """Mel bands [..., num_mels] of magnitudes [..., bins]."""
-    # Accelerators would otherwise multiply with fewer bits.
+    # Accelerators multiply with fewer bits by default.
     return jnp.matmul(magnitude, filterbank.T, precision="highest")
 
 
 def mel_to_magnitude(bands: Array, filterbank: np.ndarray, iterations: int = 30) -> Array:
-    """Non-negative magnitudes [..., bins] whose mel bands are nearly `bands` [..., num_mels].
+    """Non-negative magnitudes [..., bins] whose mel bands approximate `bands` [..., num_mels].
 
-    Non-negative least squares by multiplicative updates (Lee and Seung 2000, eq. 4). On drum sounds, 30 of them come
-    nearer to the true magnitudes than the clipped pseudo-inverse, and as near as librosa's solver.
+    Non-negative least squares by multiplicative updates (Lee and Seung 2000, eq. 4). On drum sounds, 30 updates come
+    closer to the true magnitudes than the clipped pseudo-inverse, and as close as librosa's solver.
 
     Args:
-        bands: mel bands of magnitudes, not negative.
+        bands: non-negative mel bands of magnitudes.
         filterbank: filters [num_mels, bins].
         iterations: number of updates.
     """
     tiny = jnp.finfo(jnp.float32).tiny
 
-    def spread(bands: Array) -> Array:
+    def back_project(bands: Array) -> Array:
         return jnp.matmul(bands, filterbank, precision="highest")
 
     def update(_: int, magnitude: Array) -> Array:
-        return magnitude * target / (spread(mel_bands(magnitude, filterbank)) + tiny)
+        return magnitude * target / (back_project(mel_bands(magnitude, filterbank)) + tiny)
 
-    target = spread(bands)
+    target = back_project(bands)
     return jax.lax.fori_loop(0, iterations, update, target)

@@ -1,4 +1,4 @@
-"""Where a drum's sound begins in a recording, and how it is cut and faded: in data sets, and of what is encoded."""
+"""Onset, cut and fades of a drum sound in a recording, the same for data sets and for the encoder's inputs."""
 
 import dataclasses
 import math
@@ -10,13 +10,13 @@ from drumgan_jax.core.settings import real
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneShot:
-    """One sound a recording: from its onset, cut to length, faded at both ends.
+    """Slicing of a recording into one sound, from its onset, cut to length, with fades at both ends.
 
     Attributes:
-        onset_db: the onset is the first sample within this many dB of the peak.
+        onset_db: level in dB relative to the peak; the onset is the first sample at or above it.
         pre_roll: seconds kept before the onset.
-        fade_in: seconds, from the sound's start.
-        fade_out: seconds, before the sound's end or the cut.
+        fade_in: length of the fade at the start, in seconds.
+        fade_out: length of the fade before the end or the cut, in seconds.
     """
 
     onset_db: float = real(-math.inf, 0.0, -40.0, below=True)
@@ -25,7 +25,7 @@ class OneShot:
     fade_out: float = real(0.0, math.inf, 0.01)
 
     def start(self, samples: np.ndarray, sample_rate: int) -> int | None:
-        """The sample of a recording [n] at which its sound starts, pre-roll included; None of silence."""
+        """Index at which the sound starts in a recording [samples], pre-roll included; None for silence."""
         level = np.abs(samples)
         peak = float(level.max(initial=0.0))
         if peak == 0:
@@ -34,11 +34,11 @@ class OneShot:
         return max(0, onset - round(self.pre_roll * sample_rate))
 
     def cut(self, samples: np.ndarray, sample_rate: int, num_samples: int) -> np.ndarray:
-        """The first `num_samples`, or as many as there are, of samples [n] from the start on, faded: float32."""
+        """The first `num_samples` samples, or all if there are fewer, with fades: [samples] float32."""
         sound = samples[:num_samples].astype(np.float32)
         fade_in = min(round(self.fade_in * sample_rate), len(sound))
         fade_out = min(round(self.fade_out * sample_rate), len(sound))
-        # The ramps leave out their zero, so that a sound of one sample is not silenced.
+        # The ramps start above zero, so that a sound of one sample is not silenced.
         sound[:fade_in] *= np.arange(1, fade_in + 1, dtype=np.float32) / np.float32(fade_in + 1)
         sound[len(sound) - fade_out :] *= np.arange(fade_out, 0, -1, dtype=np.float32) / np.float32(fade_out + 1)
         return sound

@@ -1,4 +1,4 @@
-"""Phase reconstruction: Griffin-Lim, plain and with momentum."""
+"""Phase reconstruction by Griffin-Lim, with or without momentum."""
 
 import functools
 
@@ -10,7 +10,7 @@ from drumgan_jax.audio.stft import Framing, inverse_window_sum, overlap_frames, 
 Array = jax.Array
 
 # On CPU, sounds are reconstructed in groups of about this many bins, so that an iteration stays in the cache
-# (2 MB of complex numbers; benchmarks/bench_griffin_lim.py). Accelerators take the whole batch at once.
+# (2 MB of complex numbers; benchmarks/bench_griffin_lim.py). Accelerators process the whole batch at once.
 _BINS_AT_ONCE = 2**18
 
 
@@ -18,16 +18,16 @@ _BINS_AT_ONCE = 2**18
 def griffin_lim(
     magnitude: Array, key: Array, *, framing: Framing, length: int, iterations: int, momentum: float = 0.99
 ) -> Array:
-    """Waveforms [batch, length] whose spectra have nearly the given magnitudes [batch, frames, bins].
+    """Waveforms [batch, length] whose spectra approximate the given magnitudes [batch, frames, bins].
 
-    All sounds start from the same random phases, so that a sound does not depend on the batch it is in.
+    All sounds start from the same random phases, so a sound does not depend on the rest of its batch.
 
     Args:
         magnitude: magnitude spectra [batch, frames, bins], float32.
         key: PRNG key of the initial phases.
-        framing: how the spectra were made.
-        length: samples of the waveforms.
-        iterations: number of projections; 0 leaves the random phases.
+        framing: framing of the spectra.
+        length: waveform length in samples.
+        iterations: number of projections; 0 keeps the random phases.
         momentum: 0 for the plain algorithm (Griffin and Lim 1984), 0.99 for the fast one (Perraudin, Balazs and
             Soendergaard 2013).
     """
@@ -42,9 +42,9 @@ def griffin_lim(
 
 
 def random_phasors(key: Array, shape: tuple[int, ...]) -> Array:
-    """Complex numbers of magnitude 1 and uniformly random phase, complex64 of the shape."""
-    # Polynomials on an eighth of the circle, the angle then doubled three times. XLA's sine and cosine on CPU take as
-    # long as two iterations of Griffin-Lim.
+    """Complex64 numbers of magnitude 1 and uniformly random phase, of the given shape."""
+    # Polynomials on an eighth of the circle, with the angle then doubled three times, because XLA's sine and cosine
+    # take as long on CPU as two Griffin-Lim iterations.
     angle = jax.random.uniform(key, shape, jnp.float32, -jnp.pi / 8.0, jnp.pi / 8.0)
     square = jnp.square(angle)
     sine = angle * (1.0 - square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0)))
@@ -58,17 +58,17 @@ def random_phasors(key: Array, shape: tuple[int, ...]) -> Array:
 def refine_phases(
     magnitude: Array, phasors: Array, *, framing: Framing, length: int, iterations: int, momentum: float = 0.99
 ) -> Array:
-    """`griffin_lim` from given phases: step by step what librosa.griffinlim computes.
+    """`griffin_lim` from given phases, with the same steps as librosa.griffinlim.
 
     Args:
         magnitude: magnitude spectra [batch, frames, bins], float32.
-        phasors: the initial phases of every sound, complex numbers of magnitude 1 [frames, bins].
-        framing, length, iterations, momentum: as of `griffin_lim`.
+        phasors: initial phases of every sound, as complex numbers of magnitude 1 [frames, bins].
+        framing, length, iterations, momentum: see `griffin_lim`.
     """
     gain = inverse_window_sum(framing, magnitude.shape[1], length)
-    # Behind the barrier, the phasors are computed once, not inside the products of every sound.
+    # The barrier makes XLA compute the phasors once, not inside every sound's products.
     cosine, sine = jax.lax.optimization_barrier((jnp.real(phasors), jnp.imag(phasors)))
-    # What is normalised is c_n - weight * c_(n-1), which has the phases of c_n + momentum * (c_n - c_(n-1)).
+    # c_n - weight * c_(n-1) has the same phases as c_n + momentum * (c_n - c_(n-1)).
     weight = momentum / (1.0 + momentum)
 
     def reconstruct(magnitude: Array) -> Array:
@@ -83,8 +83,8 @@ def refine_phases(
 
     def reconstruct_in_groups(magnitude: Array) -> Array:
         batch, frames, bins = magnitude.shape
-        most = max(1, _BINS_AT_ONCE // (frames * bins))
-        size = max(n for n in range(1, batch + 1) if batch % n == 0 and n <= most)
+        limit = max(1, _BINS_AT_ONCE // (frames * bins))
+        size = max(n for n in range(1, batch + 1) if batch % n == 0 and n <= limit)
         groups = magnitude.reshape(batch // size, size, frames, bins)
         return jax.lax.map(reconstruct, groups).reshape(batch, length)
 
@@ -92,7 +92,7 @@ def refine_phases(
 
 
 def _with_magnitude(spectrum: Array, magnitude: Array) -> Array:
-    """The spectrum with its magnitudes replaced; zero stays zero."""
+    """The spectrum with its magnitudes replaced; zeros stay zero."""
     real, imaginary = jnp.real(spectrum), jnp.imag(spectrum)
     power = jnp.square(real) + jnp.square(imaginary)
     scale = magnitude * jax.lax.rsqrt(jnp.maximum(power, jnp.finfo(jnp.float32).tiny))
@@ -101,15 +101,14 @@ def _with_magnitude(spectrum: Array, magnitude: Array) -> Array:
 
 @functools.partial(jax.jit, static_argnames="framing")
 def spectral_convergence(magnitude: Array, waveform: Array, *, framing: Framing) -> Array:
-    """Distance of waveforms' magnitudes from wanted ones, over the norm of the latter [batch].
+    """Spectral convergence [batch]: distance of waveforms' magnitudes from the target over the target's norm.
 
-    Sturmel and Daudet 2011 (as a ratio, not in dB); Frobenius norms. 0 is perfect, 1 is as far as silence is, and
-    what silence itself has.
+    Sturmel and Daudet 2011 (as a ratio, not in dB), with Frobenius norms. 0 is perfect; a silent waveform has 1.
 
     Args:
-        magnitude: wanted magnitudes [batch, frames, bins].
+        magnitude: target magnitudes [batch, frames, bins].
         waveform: waveforms [batch, samples].
-        framing: how the magnitudes were made.
+        framing: framing of the magnitudes.
     """
     difference = jnp.abs(stft(waveform, framing)) - magnitude
     size = jnp.linalg.norm(magnitude, axis=(-2, -1))

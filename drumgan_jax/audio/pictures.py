@@ -1,4 +1,4 @@
-"""Grids of spectrograms, as pictures."""
+"""Images of spectrogram grids."""
 
 import math
 import os
@@ -7,27 +7,27 @@ import numpy as np
 
 from drumgan_jax.core.atomic import replacing
 
-# What is quieter than this below a sound's loudest point is drawn black.
+# Levels this far below a sound's loudest point are drawn black.
 RANGE_DB = 80.0
-_SIZE = (128, 192)  # of one cell, in pixels: frequency, time
+_SIZE = (128, 192)  # Pixels of one cell: frequency, time.
 _GAP = 4
 
 
 def save_grid(path: str | os.PathLike[str], waveforms: np.ndarray, columns: int | None = None) -> None:
-    """Write the spectrograms of some sounds as one picture, low frequencies at the bottom, atomically.
+    """Write the spectrograms of several sounds as one image, atomically; low frequencies are at the bottom.
 
-    Drawn from waveforms, so that it is the same picture for every representation.
+    Drawn from waveforms, so that images are comparable between representations.
 
     Args:
-        path: of the picture; the suffix chooses the format, as `.png`.
-        waveforms: [n, samples].
-        columns: cells in a row; None for a grid nearly square.
+        path: path of the image; its extension sets the format, such as `.png`.
+        waveforms: [sounds, samples].
+        columns: cells in a row; None for a nearly square grid.
     """
     save_picture(path, spectrogram_grid(waveforms, columns))
 
 
 def save_picture(path: str | os.PathLike[str], picture: np.ndarray) -> None:
-    """Write RGB bytes [height, width, 3] as a picture, atomically; the suffix chooses the format."""
+    """Write RGB bytes [height, width, 3] as an image, atomically; the path's extension sets the format."""
     from PIL import Image
 
     with replacing(path) as temporary:
@@ -35,7 +35,7 @@ def save_picture(path: str | os.PathLike[str], picture: np.ndarray) -> None:
 
 
 def spectrogram_grid(waveforms: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """The picture of `save_grid` as RGB bytes [height, width, 3]."""
+    """The image of `save_grid` as RGB bytes [height, width, 3]."""
     waveforms = np.atleast_2d(np.asarray(waveforms, np.float32))
     columns = columns or math.ceil(math.sqrt(len(waveforms)))
     rows = math.ceil(len(waveforms) / columns)
@@ -48,7 +48,7 @@ def spectrogram_grid(waveforms: np.ndarray, columns: int | None = None) -> np.nd
 
 
 def _cell(waveform: np.ndarray) -> np.ndarray:
-    """Level [freq, time] from 0 (RANGE_DB below the loudest point) to 1, high frequencies first."""
+    """Levels [freq, time] from 0 (RANGE_DB below the loudest point) to 1, high frequencies first."""
     height, width = _SIZE
     n_fft = 4 * height
     padded = np.pad(np.nan_to_num(waveform), n_fft // 2)

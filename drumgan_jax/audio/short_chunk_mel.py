@@ -1,4 +1,4 @@
-"""The decibel mel bands of the short-chunk CNN (Won et al. 2020), which its weights were trained with."""
+"""The front end that the short-chunk CNN was trained with: mel bands in dB (Won et al. 2020)."""
 
 import functools
 
@@ -18,9 +18,9 @@ _NUM_BANDS = 128
 
 
 def decibel_mel(waveform: Array) -> Array:
-    """Decibels of power in mel bands [batch, 128, frames], at least -100, of waveforms [batch, samples] at 16 kHz.
+    """Power in mel bands in dB [batch, 128, frames], at least -100 dB, of waveforms [batch, samples] at 16 kHz.
 
-    Frames of 512 samples every 256, centred, the waveform mirrored beyond its ends; as torchaudio's MelSpectrogram and
+    Centred frames of 512 samples with hop length 256 and reflect padding, as torchaudio's MelSpectrogram and
     AmplitudeToDB.
     """
     half = FRAMING.n_fft // 2
@@ -31,9 +31,9 @@ def decibel_mel(waveform: Array) -> Array:
 
 @functools.cache
 def filterbank() -> np.ndarray:
-    """Triangles of height 1 on the HTK scale [128, 257] from 0 Hz to Nyquist.
+    """Triangular filters of height 1 on the HTK mel scale [128, 257], from 0 Hz to Nyquist.
 
-    Low bands fall between two bins and are empty, which `audio.mel` refuses to build; the network was trained so.
+    Some low bands fall between two bins and are empty, as in the network's training; `audio.mel` rejects such filters.
     """
     edges = 700.0 * (10.0 ** (np.linspace(0.0, 2595.0 * np.log10(1.0 + 8000.0 / 700.0), _NUM_BANDS + 2) / 2595.0) - 1.0)
     bins = np.linspace(0.0, SAMPLE_RATE / 2, FRAMING.num_bins)

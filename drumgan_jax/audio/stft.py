@@ -1,6 +1,6 @@
 """Short-time Fourier transform and its inverse, batched, in float32, with librosa's conventions.
 
-Spectra are [batch, frames, bins], the order the transform writes them in; librosa's are the transposes.
+Spectra are [batch, frames, bins], the memory order of the transform; librosa's are transposed.
 """
 
 import dataclasses
@@ -19,15 +19,15 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True)
 class Framing:
-    """How a waveform is cut into windowed frames; static and hashable.
+    """Settings for cutting a waveform into windowed frames; static and hashable.
 
     Attributes:
-        n_fft: transform length in samples.
-        hop_length: samples from one frame to the next; need not divide `n_fft`.
-        win_length: length of the periodic Hann window, centred in the frame; None is `n_fft`.
-        padding: "zero" puts `n_fft // 2` zeros on both ends, so that frame t is centred on sample
-            t * hop_length (librosa's `center=True`); "reflect" mirrors `n_fft - hop_length` samples in all, so
-            that there are exactly samples / hop_length frames; "none" takes the waveform as it is.
+        n_fft: FFT length in samples.
+        hop_length: samples between the starts of successive frames; need not divide `n_fft`.
+        win_length: length of the periodic Hann window, centred in the frame; None means `n_fft`.
+        padding: "zero" adds `n_fft // 2` zeros at both ends, so frame t is centred on sample t * hop_length (librosa's
+            `center=True`); "reflect" adds `n_fft - hop_length` mirrored samples in total, so there are exactly
+            samples / hop_length frames; "none" adds nothing.
     """
 
     n_fft: int = whole(1)
@@ -41,23 +41,23 @@ class Framing:
             raise BadInput(f"win_length {self.win_length} must not be above n_fft {self.n_fft}.")
         if self.hop_length > self.window_samples:
             raise BadInput(
-                f"hop_length {self.hop_length} is above the window's {self.window_samples} samples, which leaves gaps"
-                " between frames; choose a smaller hop_length."
+                f"hop_length {self.hop_length} is above the window length of {self.window_samples} samples, which"
+                " leaves gaps between frames; choose a smaller hop_length."
             )
 
     @property
     def window_samples(self) -> int:
-        """Length of the window before zeros fill the frame, in samples."""
+        """Window length in samples, without zero padding."""
         return self.n_fft if self.win_length is None else self.win_length
 
     @property
     def num_bins(self) -> int:
-        """Number of frequencies, 0 Hz to Nyquist."""
+        """Number of frequency bins, from 0 Hz to Nyquist."""
         return self.n_fft // 2 + 1
 
     @property
     def pad(self) -> tuple[int, int]:
-        """Samples added before and after the waveform."""
+        """Samples added before and after a waveform."""
         if self.padding == "zero":
             return self.n_fft // 2, self.n_fft // 2
         if self.padding == "reflect":
@@ -66,13 +66,13 @@ class Framing:
         return 0, 0
 
     def num_frames(self, num_samples: int) -> int:
-        """Number of frames of a waveform of `num_samples`."""
+        """Number of frames of a waveform with `num_samples` samples."""
         return 1 + (num_samples + sum(self.pad) - self.n_fft) // self.hop_length
 
 
 @functools.lru_cache(maxsize=32)
 def hann_window(framing: Framing) -> np.ndarray:
-    """Periodic Hann window, zero-padded on both sides to `n_fft` [n_fft], float32."""
+    """Periodic Hann window [n_fft] float32, zero-padded on both sides to `n_fft`."""
     size = framing.window_samples
     window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(size) / size)
     before = (framing.n_fft - size) // 2
@@ -80,13 +80,13 @@ def hann_window(framing: Framing) -> np.ndarray:
 
 
 def frame(padded: Array, frame_length: int, hop_length: int) -> Array:
-    """Overlapping frames [batch, frames, frame_length] of signals [batch, samples]; an incomplete last is left out."""
+    """Overlapping frames [batch, frames, frame_length] of signals [batch, samples]; drops an incomplete last frame."""
     count = 1 + (padded.shape[-1] - frame_length) // hop_length
-    # Rows of whole hops laid side by side. A gather is as fast forwards, but its gradient is a scatter.
+    # Concatenates slices of whole hops. A gather is as fast forwards, but its gradient is a slow scatter.
     overlap = -(-frame_length // hop_length)
     rows = count + overlap - 1
-    short = rows * hop_length - padded.shape[-1]
-    padded = jnp.pad(padded, ((0, 0), (0, max(short, 0))))[:, : rows * hop_length]
+    missing = rows * hop_length - padded.shape[-1]
+    padded = jnp.pad(padded, ((0, 0), (0, max(missing, 0))))[:, : rows * hop_length]
     hops = padded.reshape(padded.shape[0], rows, hop_length)
     pieces = [hops[:, k : k + count] for k in range(overlap)]
     pieces[-1] = pieces[-1][:, :, : frame_length - (overlap - 1) * hop_length]
@@ -94,12 +94,12 @@ def frame(padded: Array, frame_length: int, hop_length: int) -> Array:
 
 
 def overlap_add(frames: Array, hop_length: int) -> Array:
-    """Sum of frames [batch, frames, frame_length], each `hop_length` after the last: [batch, samples]."""
+    """Overlap-add frames [batch, frames, frame_length], `hop_length` samples apart, to [batch, samples]."""
     batch, count, length = frames.shape
     overlap = -(-length // hop_length)
     shifted = []
     for k in range(overlap):
-        # One slice for each hop of a frame, not a reshape of all: XLA's loops then need no division to index.
+        # One slice per hop of a frame instead of a reshape, which would put divisions into XLA's loop indexing.
         piece = frames[:, :, k * hop_length : (k + 1) * hop_length]
         shifted.append(jnp.pad(piece, ((0, 0), (k, overlap - 1 - k), (0, hop_length - piece.shape[-1]))))
     rows = functools.reduce(jnp.add, shifted)
@@ -110,7 +110,7 @@ def stft(waveform: Array, framing: Framing) -> Array:
     """Complex spectra [batch, frames, bins] of waveforms [batch, samples]; unscaled, as librosa.stft.
 
     Raises:
-        BadInput: the waveform is shorter than a frame, or than what reflection needs.
+        BadInput: the waveform is shorter than a frame, or too short for reflect padding.
     """
     return jnp.fft.rfft(windowed_frames(waveform, framing))
 
@@ -120,40 +120,43 @@ def windowed_frames(waveform: Array, framing: Framing) -> Array:
     samples = waveform.shape[-1]
     if samples + sum(framing.pad) < framing.n_fft:
         raise BadInput(
-            f"a waveform of {samples} samples is shorter than a frame of {framing.n_fft}; give a longer one."
+            f"a waveform of {samples} samples is shorter than a frame of {framing.n_fft} samples; give a longer one."
         )
     if framing.padding == "reflect" and samples <= max(framing.pad):
-        raise BadInput(f"a waveform of {samples} samples cannot be mirrored by {max(framing.pad)}; give a longer one.")
+        raise BadInput(
+            f"a waveform of {samples} samples is too short to be reflected by {max(framing.pad)} samples; give a longer"
+            " one."
+        )
     mode = "reflect" if framing.padding == "reflect" else "constant"
     padded = jnp.pad(waveform, ((0, 0), framing.pad), mode=mode)
     return frame(padded, framing.n_fft, framing.hop_length) * hann_window(framing)
 
 
 def istft(spectrum: Array, framing: Framing, length: int) -> Array:
-    """Waveforms [batch, length] of complex spectra [batch, frames, bins]: the least-squares inverse of `stft`.
+    """Waveforms [batch, length] from complex spectra [batch, frames, bins]: the least-squares inverse of `stft`.
 
-    Griffin and Lim 1984, eq. 6: overlapped windowed frames over the sum of squared windows. Samples that no
-    window reaches are zero.
+    Griffin and Lim 1984, eq. 6: overlap-added windowed frames divided by the sum of squared windows. Samples outside
+    all windows are zero.
     """
     gain = inverse_window_sum(framing, spectrum.shape[1], length)
     return overlap_frames(spectrum, framing, length) * gain
 
 
 def overlap_frames(spectrum: Array, framing: Framing, length: int) -> Array:
-    """Windowed inverse transforms, overlapped and added, cut to `length`, before normalisation [batch, length]."""
+    """Overlap-added windowed inverse FFTs [batch, length], before normalisation."""
     frames = jnp.fft.irfft(spectrum, n=framing.n_fft) * hann_window(framing)
     return _cut(overlap_add(frames, framing.hop_length), framing, length)
 
 
 def inverse_window_sum(framing: Framing, num_frames: int, length: int) -> Array:
-    """One over the sum of squared windows at each sample of the waveform [length]; 1 where no window reaches."""
-    # Behind the barrier, XLA computes the sum when it runs instead of folding it at compile time, which takes
-    # longer and puts an array as long as the waveform into the program.
+    """Reciprocal of the sum of squared windows at each sample [length]; 1 outside all windows."""
+    # The barrier keeps XLA from folding the sum at compile time, which takes longer and puts an array as long as the
+    # waveform into the program.
     squared = jnp.square(jax.lax.optimization_barrier(jnp.asarray(hann_window(framing))))
     frames = jnp.broadcast_to(squared, (1, num_frames, framing.n_fft))
     total = _cut(overlap_add(frames, framing.hop_length), framing, length)[0]
-    reached = total > jnp.finfo(jnp.float32).tiny
-    return jnp.where(reached, 1.0 / jnp.where(reached, total, 1.0), 1.0)
+    covered = total > jnp.finfo(jnp.float32).tiny
+    return jnp.where(covered, 1.0 / jnp.where(covered, total, 1.0), 1.0)
 
 
 def _cut(signal: Array, framing: Framing, length: int) -> Array:

@@ -1,4 +1,4 @@
-"""The log-mel front end of VGGish (Hershey et al. 2017), which its weights were trained with."""
+"""The log-mel front end that VGGish was trained with (Hershey et al. 2017)."""
 
 import functools
 
@@ -22,16 +22,18 @@ OFFSET = 0.01
 
 
 def vggish_log_mel(waveform: Array) -> Array:
-    """Natural logarithm of mel bands plus 0.01 [batch, frames, 64] of waveforms [batch, samples] at 16 kHz.
+    """ln(mel band + 0.01) [batch, frames, 64] of waveforms [batch, samples] at 16 kHz.
 
-    Frames of 25 ms every 10 ms, without padding, so that 15,600 samples have 96; periodic Hann window; magnitudes, not
-    powers. Silence is log(0.01).
+    Frames of 25 ms every 10 ms without padding, so 15,600 samples give 96 frames; periodic Hann window; bands of
+    magnitudes, not powers. Silence is log(0.01).
 
     Raises:
         BadInput: the waveform is shorter than a frame's 400 samples.
     """
     if waveform.shape[-1] < WINDOW:
-        raise BadInput(f"a waveform of {waveform.shape[-1]} samples is shorter than a frame of {WINDOW}; pad it.")
+        raise BadInput(
+            f"a waveform of {waveform.shape[-1]} samples is shorter than a frame of {WINDOW} samples; pad it."
+        )
     frames = frame(waveform, WINDOW, HOP) * hann_window(Framing(WINDOW, HOP))
     magnitude = jnp.abs(jnp.fft.rfft(frames, N_FFT))
     return jnp.log(mel_bands(magnitude, filterbank()) + OFFSET)
@@ -39,7 +41,7 @@ def vggish_log_mel(waveform: Array) -> Array:
 
 @functools.cache
 def filterbank() -> np.ndarray:
-    """Triangles of height 1 on the HTK scale [64, 257], linear in mel and not in Hz; the bin at 0 Hz is left out."""
+    """Triangular filters of height 1 on the HTK mel scale [64, 257], linear in mel, not in Hz; 0 Hz has no weight."""
     bins = _mel(np.linspace(0.0, SAMPLE_RATE / 2, N_FFT // 2 + 1))
     edges = np.linspace(_mel(_LOWEST), _mel(_HIGHEST), NUM_BANDS + 2)
     width = edges[1] - edges[0]

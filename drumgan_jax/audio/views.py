@@ -1,4 +1,4 @@
-"""What an encoder sees of an example: pure jnp functions in float32, with gradients that are finite everywhere."""
+"""Input transforms of an encoder: pure jnp functions in float32, with finite gradients everywhere."""
 
 import dataclasses
 import math
@@ -11,20 +11,21 @@ from drumgan_jax.core.settings import check_fields, real
 
 Array = jax.Array
 
-# Peak power, in the units of x, below which an example is taken for silent; no quotient of it and the floor underflows.
+# Examples with a peak power below this, in the units of x, count as silent; its quotients with the floor do not
+# underflow.
 SILENCE = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
 class Thresholded:
-    """Log magnitude of real and imaginary parts, from 0 at a floor under the example's loudest bin to 1 at that bin.
+    """Log magnitude of a complex spectrum, scaled from 0 at a floor below the example's loudest bin to 1 at that bin.
 
-    drumgan_vst (section 3.3) drops what is under -1.5 dB in a scale that it does not state, so that an encoder cannot
-    read latents off inaudible artefacts that no real sound has. The loudest bin is our reference: the level of a
-    recording changes neither the view nor what lies under the floor.
+    drumgan_vst (section 3.3) drops everything below -1.5 dB, in a scale that it does not state, so that an encoder
+    cannot read latents from inaudible artefacts that real sounds lack. Here levels are relative to the loudest bin, so
+    the level of a recording changes neither the view nor the bins below the floor.
 
     Attributes:
-        floor_db: decibels under the loudest bin, at and below which everything is 0.
+        floor_db: distance of the floor from the loudest bin, in dB; bins at or below it are 0.
     """
 
     floor_db: float = real(0.0, 200.0, 60.0, above=True)
@@ -33,17 +34,17 @@ class Thresholded:
         check_fields(self, "encoder.view")
 
     def __call__(self, x: Array) -> Array:
-        """[batch, freq, time, 1] in [0, 1] of x [batch, freq, time, 2]; 0 everywhere of a silent example.
+        """View [batch, freq, time, 1] in [0, 1] of x [batch, freq, time, 2]; a silent example is 0 everywhere.
 
         Raises:
-            BadInput: x has not the two channels of a complex spectrum.
+            BadInput: x does not have the two channels of a complex spectrum.
         """
         if x.shape[-1] != 2:
             raise BadInput(
                 f"config.encoder.view.kind is 'thresholded', which takes a complex spectrum of 2 channels, not"
-                f" {x.shape[-1]}; take 'plain' with this representation."
+                f" {x.shape[-1]}; choose 'plain' for this representation."
             )
-        # Of the power: the magnitude's own derivative is infinite at zero.
+        # Computed from the power, because the magnitude's derivative is infinite at zero.
         power = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
         peak = jnp.maximum(jnp.max(power, axis=(1, 2, 3), keepdims=True), SILENCE)
         nepers = jnp.log(jnp.maximum(power / peak, 10.0 ** (-self.floor_db / 10.0)))
@@ -52,10 +53,10 @@ class Thresholded:
 
 @dataclasses.dataclass(frozen=True)
 class Plain:
-    """The example as it is, such as a waveform (style_drumsynth)."""
+    """The unchanged example, such as a waveform (style_drumsynth)."""
 
     def __call__(self, x: Array) -> Array:
-        """x [batch, freq, time, channels]."""
+        """Return x [batch, freq, time, channels]."""
         return x
 
 

@@ -1,1 +1,1 @@
-"""The verbs of the command line, one file each: its flags and its `main`."""
+"""The verbs of the command line; each file has the flags and the `main` of one verb."""

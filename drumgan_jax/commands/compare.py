@@ -1,13 +1,13 @@
 """drumgan compare RUN RUN ... [--figures=fid/drums,coverage/drums] [--at_kimg=20,40] [--at_hours=0.1,0.2]
 [--plot=compare.png] [--csv=compare.csv]
 
-Sets runs beside each other: one table with the best value of every figure and the thousands of images it was reached
-at, and a plot of every figure against images seen and against hours of training. Runs that differ only in their seeds
-are one line, the mean with the lowest and the highest of the seeds in brackets, and one curve with a band between them.
---at_kimg and --at_hours add a table of every figure at equal images and at equal time: of the last evaluation until
-then, and the thousands of images that it was at. Hours are those spent on training steps, without evaluations and the
-compilation of the first step; of runs that were trained before that was measured, all hours. What `drumgan evaluate`
-measured of a figure that training measures too, on other sounds, stands apart as "FIGURE (evaluate)".
+Compares runs. A table gives the best value of each figure and the thousands of images at which it was reached; a plot
+shows each figure against images seen and hours of training. Runs that differ only in their seeds share one line, with
+the mean and, in brackets, the lowest and highest values, and one curve with a band. --at_kimg and --at_hours add a
+table of each figure at equal images and at equal time, from the last evaluation up to that point, with its thousands of
+images. Hours are those spent on training steps, without evaluations and the compilation of the first step; for older
+runs, which did not record this, they are all hours. If both training and `drumgan evaluate` measured a figure, on
+different sounds, the latter is listed separately as "FIGURE (evaluate)".
 """
 
 import csv
@@ -30,8 +30,8 @@ from drumgan_jax.commands.curves import (
     curve_of,
     groups_of,
     point_at,
+    range_over_seeds,
     read_runs,
-    spread,
 )
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.atomic import replacing
@@ -41,12 +41,12 @@ from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import number, table
 
 FIGURES = flags.DEFINE_list("figures", [], "the figures to show, such as fid/drums; all if not given.")
-AT_KIMG = flags.DEFINE_list("at_kimg", [], "thousands of images at which runs are compared, such as 20,40.")
-AT_HOURS = flags.DEFINE_list("at_hours", [], "hours of training at which runs are compared, such as 0.1,0.2.")
-PLOT = define_path("plot", "compare.png", "where the plot goes; empty for none.")
-CSV = define_path("csv", "", "where to write every point of every curve; empty for nowhere.")
+AT_KIMG = flags.DEFINE_list("at_kimg", [], "thousands of images at which to compare runs, such as 20,40.")
+AT_HOURS = flags.DEFINE_list("at_hours", [], "hours of training at which to compare runs, such as 0.1,0.2.")
+PLOT = define_path("plot", "compare.png", "file for the plot; empty for none.")
+CSV = define_path("csv", "", "file for all points of all curves; empty for none.")
 
-# The command line hands over words that are no flags: the runs.
+# The runs are positional arguments.
 POSITIONAL = True
 
 
@@ -71,10 +71,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def figures_of(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
-    """The figures to show: those that were asked for, else all of all runs.
+    """The figures to show: `wanted`, or all figures of all runs if it is empty.
 
     Raises:
-        BadInput: no run has one that was asked for.
+        BadInput: no run has one of the wanted figures.
     """
     known = sorted({name for run in runs for name in run.curves})
     unknown = [name for name in wanted if name not in known]
@@ -84,15 +84,15 @@ def figures_of(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
 
 
 def moments_of(flag: str, unit: str, amounts: Sequence[str]) -> list[Moment]:
-    """The places on the curves that a flag names.
+    """The moments given by a flag.
 
     Raises:
-        BadInput: one is not a number of 0 or more.
+        BadInput: an amount is not a number of 0 or more.
     """
     try:
         moments = [Moment(float(amount), unit) for amount in amounts]
     except ValueError as error:
-        raise BadInput(f"--{flag} has what is no number ({error}); write, for example, --{flag}=1,2.") from error
+        raise BadInput(f"--{flag} has a value that is not a number ({error}); write --{flag}=1,2.") from error
     for moment in moments:
         if not 0.0 <= moment.amount < math.inf:
             raise BadInput(f"--{flag} has {moment.amount:g}; give numbers of 0 or more, such as --{flag}=1,2.")
@@ -100,7 +100,7 @@ def moments_of(flag: str, unit: str, amounts: Sequence[str]) -> list[Moment]:
 
 
 def comparison(runs: Sequence[Run], figures: Sequence[str]) -> str:
-    """The table: a line a group, with the best of each figure and the thousands of images at which it was reached."""
+    """A table with a line per group: the best of each figure and the thousands of images at which it was reached."""
     rows = []
     for group in groups_of(runs):
         seen, trained = (np.mean([getattr(run, name) for run in group.runs]) for name in ("images", "hours"))
@@ -110,7 +110,7 @@ def comparison(runs: Sequence[Run], figures: Sequence[str]) -> str:
 
 
 def comparison_at(runs: Sequence[Run], figures: Sequence[str], moments: Sequence[Moment]) -> str:
-    """The table of every figure at equal images and at equal time, and the thousands of images of the evaluations."""
+    """A table of each figure at equal images and at equal time, with the thousands of images of the evaluations."""
     rows = [
         [f"{name}: {group.label}", *(_cell([point_at(run, name, at) for run in group.runs]) for at in moments)]
         for name in figures
@@ -120,21 +120,21 @@ def comparison_at(runs: Sequence[Run], figures: Sequence[str], moments: Sequence
 
 
 def notes_on(runs: Sequence[Run], figures: Sequence[str]) -> list[str]:
-    """A sentence on each figure whose points were not all measured alike, and so are not comparable."""
+    """A sentence for each figure whose points were measured under different conditions and are not comparable."""
     notes = []
     for name in figures:
         conditions = set().union(*(run.conditions.get(name, set()) for run in runs))
         values = {part: {one[place] for one in conditions} for place, part in enumerate(CONDITIONS)}
-        told = [
+        differing = [
             f"{part} {', '.join(sorted(map(str, of_part)))}" for part, of_part in values.items() if len(of_part) > 1
         ]
-        if told:
-            notes.append(f"the points of {name} are not comparable, for they differ in {'; '.join(told)}.")
+        if differing:
+            notes.append(f"the points of {name} are not comparable: they differ in {'; '.join(differing)}.")
     return notes
 
 
 def notes_at(runs: Sequence[Run], figures: Sequence[str], moments: Sequence[Moment]) -> list[str]:
-    """A sentence on each run that was not evaluated by a moment, or that had ended before."""
+    """A sentence for each run that ended before a moment, or was not evaluated by then."""
     notes = []
     for moment in moments:
         for run in runs:
@@ -145,12 +145,12 @@ def notes_at(runs: Sequence[Run], figures: Sequence[str], moments: Sequence[Mome
                 continue
             missing = [name for name in figures if name in run.curves and point_at(run, name, moment) is None]
             if missing:
-                notes.append(f"{run.name} had not been evaluated by {moment} in {', '.join(missing)}.")
+                notes.append(f"{run.name} had no evaluation by {moment} of {', '.join(missing)}.")
     return notes
 
 
 def save_plot(path: str | Path, runs: Sequence[Run], figures: Sequence[str]) -> None:
-    """A row for each figure: against thousands of images on the left, against hours of training on the right."""
+    """Plot each figure in a row: against thousands of images on the left, against hours of training on the right."""
     from matplotlib.figure import Figure
 
     picture = Figure(figsize=(12, 3.2 * len(figures)), layout="constrained")
@@ -175,7 +175,7 @@ def save_plot(path: str | Path, runs: Sequence[Run], figures: Sequence[str]) -> 
 
 
 def save_points(path: str | Path, runs: Sequence[Run], figures: Sequence[str]) -> None:
-    """Every point of every run as a line of comma-separated values."""
+    """Write every point of every run as a line of comma-separated values."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["run", "figure", "step", "images", "hours", "value"])
@@ -193,17 +193,17 @@ def _written(path: str | Path) -> Iterator[Path]:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             yield temporary
-    # Matplotlib's ValueError is of an ending that it does not know.
+    # Matplotlib raises ValueError for an unknown file suffix.
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be written ({error}); give a path that can, such as compare.png.") from error
+        raise BadInput(f"{path} cannot be written ({error}); give another path, such as compare.png.") from error
 
 
 def _cell(points: Sequence[Point | None]) -> str:
-    """A figure of a group, one point of each run: the mean, the range, and where it was; and how many runs lack it."""
-    there = [point for point in points if point is not None]
-    if not there:
+    """A table cell for a group, from one point per run: mean, range, number of runs if some lack it, and images."""
+    present = [point for point in points if point is not None]
+    if not present:
         return ""
-    of = spread(there)
-    extent = f" [{number(of.low)}, {number(of.high)}]" if len(there) > 1 else ""
-    lacking = f" ({len(there)} of {len(points)})" if len(there) < len(points) else ""
-    return f"{number(of.mean)}{extent}{lacking} @ {of.images / 1000:.4g}"
+    figure = range_over_seeds(present)
+    extent = f" [{number(figure.low)}, {number(figure.high)}]" if len(present) > 1 else ""
+    lacking = f" ({len(present)} of {len(points)})" if len(present) < len(points) else ""
+    return f"{number(figure.mean)}{extent}{lacking} @ {figure.images / 1000:.4g}"

@@ -1,4 +1,4 @@
-"""Configs by name or path: files of the package `drumgan_jax.configs`, or of the user's own."""
+"""Configs by name or path: files of the package `drumgan_jax.configs`, or the user's own files."""
 
 import difflib
 import functools
@@ -16,50 +16,50 @@ from drumgan_jax import configs
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.paths import expand
 
-# What a module has that makes it a config, or a grid of runs (launch/sweep.py); those with neither help the others.
+# The attribute that marks a module as a config, or as a grid of runs (launch/sweep.py); helper modules have neither.
 CONFIG, GRID = "get_config", "RUNS"
-_WHAT = {CONFIG: "config", GRID: "grid"}
+_KIND_NAMES = {CONFIG: "config", GRID: "grid"}
 
 
 @functools.cache
 def names(having: str = CONFIG) -> tuple[str, ...]:
-    """The names of the package's configs, or of its grids."""
+    """The names of the package's configs, or of its grids if `having` is GRID."""
     found = sorted(module.name for module in pkgutil.iter_modules(configs.__path__))
     return tuple(name for name in found if hasattr(_of_the_package(name), having))
 
 
 def find_module(text: str, having: str = CONFIG) -> ModuleType:
-    """The module that a name of the package's, or a path of one's own, means; a file that is there comes first.
+    """Find a module by its name in the package or by its path; an existing file takes precedence.
 
     Args:
         text: a bare name, such as splice_loops, or a path.
-        having: what the module is to have: CONFIG or GRID.
+        having: the attribute that the module must have: CONFIG or GRID.
 
     Raises:
-        BadInput: there is none, or it cannot be run.
+        BadInput: there is no such module, or it cannot be run.
     """
     path = Path(expand(text))
     if path.is_file():
         return _of_a_file(path, having)
-    what = _WHAT[having]
+    kind = _KIND_NAMES[having]
     if text in names(having):
         return _of_the_package(text)
     meant = did_you_mean(path.stem, names(having))
     if text.isidentifier():
         raise BadInput(
-            f"there is no {what} {text!r}{meant}; there are {', '.join(names(having))}, and files by their paths."
+            f"there is no {kind} {text!r}{meant}; there are {', '.join(names(having))}, and files by their paths."
         )
     raise BadInput(
-        f"there is no {what} file {path.absolute()}; give another path, or a bare name, which is looked up among the "
-        f"package's {what}s{meant}."
+        f"there is no {kind} file {path.absolute()}; give another path, or a bare name, which is looked up among the "
+        f"package's {kind}s{meant}."
     )
 
 
 def load(text: str) -> ConfigDict:
-    """The config of NAME, NAME:VARIANT, PATH or PATH:VARIANT.
+    """Load the config given as NAME, NAME:VARIANT, PATH or PATH:VARIANT.
 
     Raises:
-        BadInput: there is no such config or variant, or the file makes none.
+        BadInput: there is no such config or variant, or the file does not make a config.
     """
     name, colon, variant = text.partition(":")
     module = find_module(name)
@@ -67,16 +67,16 @@ def load(text: str) -> ConfigDict:
         config = module.get_config(variant) if colon else module.get_config()
     except BadInput as problem:
         raise BadInput(f"{name}: {problem}") from problem
-    # A config file of one's own is a program: whatever it raises is its fault, told in one sentence.
+    # A user's config file is a program and may raise anything.
     except Exception as problem:
-        raise BadInput(_told(f"get_config of {name}", problem)) from problem
+        raise BadInput(_failure(f"get_config of {name}", problem)) from problem
     if not isinstance(config, ConfigDict):
-        raise BadInput(f"get_config of {name} gives {type(config).__name__}; let it give a ConfigDict.")
+        raise BadInput(f"get_config of {name} returns {type(config).__name__}; make it return a ConfigDict.")
     return config
 
 
 def did_you_mean(word: str, known: Sequence[str], prefix: str = "", least: float = 0.6) -> str:
-    """A question in brackets, with the known word that comes nearest, or nothing if none is as near as `least`."""
+    """A question in brackets with the closest known word, or "" if no similarity reaches `least`."""
     near = difflib.get_close_matches(word, known, 1, least)
     return f" (did you mean {prefix}{near[0]}?)" if near else ""
 
@@ -86,21 +86,22 @@ def _of_the_package(name: str) -> ModuleType:
 
 
 def _of_a_file(path: Path, having: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"drumgan_{_WHAT[having]}_{path.stem}", path)
+    kind = _KIND_NAMES[having]
+    spec = importlib.util.spec_from_file_location(f"drumgan_{kind}_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise BadInput(f"{path} is no Python file; give a {_WHAT[having]}, whose name ends in .py.")
+        raise BadInput(f"{path} is not a Python file; give a {kind} whose file name ends in .py.")
     module = importlib.util.module_from_spec(spec)
-    # As an import does: dataclasses look their module up.
+    # As an import does, because dataclasses look up their module there.
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as problem:
-        raise BadInput(_told(str(path), problem)) from problem
+        raise BadInput(_failure(str(path), problem)) from problem
     if not hasattr(module, having):
-        raise BadInput(f"{path} is no {_WHAT[having]}: it has no {having}; see those of the folder configs.")
+        raise BadInput(f"{path} is not a {kind}: it has no {having}; see the examples in the folder configs.")
     return module
 
 
-def _told(what: str, problem: Exception) -> str:
-    said = " ".join(str(problem).split())
-    return f"{what} fails with {type(problem).__name__} ({said}); correct the file."
+def _failure(source: str, problem: Exception) -> str:
+    message = " ".join(str(problem).split())
+    return f"{source} fails with {type(problem).__name__} ({message}); correct the file."

@@ -1,4 +1,4 @@
-"""The flag --config of verbs that take a config, and its overrides, --config.section.field=value."""
+"""The flag --config and its overrides, --config.section.field=value."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,13 @@ from drumgan_jax.commands.config_files import did_you_mean, load
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.paths import expand
 
-# Flags belong to the verb that calls, whose help shows them.
+# absl then lists these flags in the help of the calling verb.
 flags.disclaim_key_flags()
 
-HELP = "the system and its variant, as splice_loops:tiny, or a file of one's own, as PATH:VARIANT."
+HELP = "the system and its variant, as splice_loops:tiny, or your own file, as PATH:VARIANT."
 _CONFIG = re.compile(r"--?config(?:=(.*))?", re.DOTALL)
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
-# Where configs have paths, besides the weights of feature networks; a metric may name an embedder's file.
+# Fields that hold paths, besides the weights of feature networks; a metric may name an embedder's file.
 _PATHS = (("data", "dir"), ("task", "run"), ("decoder", "path"), ("evaluation", "metrics"))
 # Keys that had another name, by their former one; the longest that begins a key counts.
 _MOVED = {
@@ -30,7 +30,7 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple
 
 
 class _Parser(flags.ArgumentParser[ConfigDict]):
-    """Reads a config by its name or path, and locks it: overrides change what there is."""
+    """Reads a config by its name or path and locks it, so overrides can change only existing fields."""
 
     def parse(self, argument: str) -> ConfigDict:
         config = load(argument)
@@ -46,7 +46,7 @@ def define_config() -> flags.FlagHolder[ConfigDict]:
 
 
 def with_paths(config: ConfigDict) -> ConfigDict:
-    """The config, ~ made the home in all of its paths."""
+    """A copy of the config with ~ expanded in all of its paths."""
     config = config.copy_and_resolve_references()
     places = [(config.get(section, {}), key) for section, key in _PATHS]
     for section, key in [*places, *((feature, "weights") for feature in config.get("feature_networks", {}).values())]:
@@ -59,11 +59,11 @@ def with_paths(config: ConfigDict) -> ConfigDict:
 
 
 def explain(argv: Sequence[str], problem: Exception) -> BadInput | None:
-    """What is wrong with a command line's overrides, in plain words, or None if they are not what is wrong.
+    """The error for a command line's overrides, or None if the overrides are not the problem.
 
     Args:
         argv: the command line.
-        problem: what parsing it raised.
+        problem: the exception raised by parsing it.
     """
     following = [*argv[1:], ""]
     given = [match[1] or after for match, after in zip(map(_CONFIG.fullmatch, argv), following, strict=True) if match]
@@ -81,7 +81,7 @@ def explain(argv: Sequence[str], problem: Exception) -> BadInput | None:
 
 
 def _entries(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Sections and values, by their names with dots."""
+    """Sections and values with their dotted names."""
     for name, value in config.items():
         yield f"{prefix}{name}", value
         if isinstance(value, ConfigDict):
@@ -89,7 +89,7 @@ def _entries(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _unknown(key: str, known: dict[str, Any]) -> str:
-    """The sentence for an override of what the config does not have."""
+    """The message for an override of a field that the config does not have."""
     for former, present in _MOVED.items():
         if key == former or key.startswith(f"{former}."):
             return f"config.{key} is now config.{present}{key.removeprefix(former)}; write that."
@@ -101,7 +101,7 @@ def _unknown(key: str, known: dict[str, Any]) -> str:
     there = [name for name in inside if "." not in name]
     leaves = [name for name, value in known.items() if not isinstance(value, ConfigDict)]
     meant = did_you_mean(key.removeprefix(prefix), there, f"config.{prefix}")
-    # In another section, the same name, or nearly the same key.
+    # Look in other sections for the same name, or else for a similar key.
     namesakes = [name for name in leaves if name.rpartition(".")[2] == key.rpartition(".")[2]]
     if meant := meant or did_you_mean(key, namesakes or leaves, "config.", 0.0 if namesakes else 0.75):
         return f"the config has no config.{key}{meant}."
@@ -109,8 +109,8 @@ def _unknown(key: str, known: dict[str, Any]) -> str:
 
 
 def _wrong(key: str, value: str, current: Any) -> str:
-    """The sentence for an override of another type than the value's own."""
+    """The message for an override of the wrong type."""
     if isinstance(current, ConfigDict):
         return f"config.{key} is a section; give its settings one by one, as --config.{key}.{next(iter(current))}=..."
-    kind = _KINDS.get(type(current), f"of the type of {current!r}")
-    return f"config.{key} is {value!r}; it must be {kind}, as {current!r} is."
+    kind = _KINDS.get(type(current), f"of the same type as {current!r}")
+    return f"config.{key} is {value!r}; it must be {kind}, such as {current!r}."

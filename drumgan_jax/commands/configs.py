@@ -1,7 +1,7 @@
 """drumgan configs [NAME]
 
-Lists the configs that --config takes by name: what each is, its variants, the hardware that they are sized for, and
-what was measured of them. With a NAME, or the path of a config file of one's own, tells all that the file says.
+Lists the configs that --config takes by name, with their variants, the hardware these are sized for, and their scores.
+With a NAME, or the path of your own config file, prints its full description.
 """
 
 import inspect
@@ -11,23 +11,23 @@ from drumgan_jax.commands.config_files import find_module, names
 from drumgan_jax.configs.defaults import Variant
 from drumgan_jax.core.errors import BadInput
 
-# The verb's words are not flags.
+# The name of a config is a positional argument.
 POSITIONAL = True
 
 
 def main(argv: Sequence[str]) -> None:
-    """List all, or tell of one; see the module's docstring."""
+    """List all configs, or describe one; see the module's docstring."""
     match list(argv[1:]):
         case []:
             print(overview())
         case [name]:
             print(description(name))
         case _:
-            raise BadInput("say `drumgan configs`, or `drumgan configs` and the name of one.")
+            raise BadInput("several configs were given; write `drumgan configs`, or `drumgan configs NAME`.")
 
 
 def overview() -> str:
-    """Every config of the package with its variants, those of rows of a paper's table counted only."""
+    """Each config of the package with its variants; variants for rows of a paper's table are only counted."""
     parts = []
     for name in names():
         module = find_module(name)
@@ -36,18 +36,18 @@ def overview() -> str:
         if others := len(module.VARIANTS) - len(chief):
             lines.append(f"  and {others} more: drumgan configs {name}")
         parts.append("\n".join(lines))
-    return "\n\n".join([*parts, "--config=NAME:VARIANT takes any of them; drumgan configs NAME tells more."])
+    return "\n\n".join([*parts, "--config=NAME:VARIANT takes any of them; drumgan configs NAME describes one."])
 
 
 def description(name: str) -> str:
-    """The docstring of one config, and all of its variants where it lists them."""
+    """The docstring of one config, and its variants if it lists them."""
     module = find_module(name.partition(":")[0])
     lines = variant_lines(getattr(module, "VARIANTS", {}))
     return "\n".join([inspect.getdoc(module) or name, *(["", "Variants:", *lines] if lines else [])])
 
 
 def variant_lines(variants: Mapping[str, Variant]) -> list[str]:
-    """A line a variant: its name, hardware and score, in columns."""
+    """One line per variant: its name, hardware and score, in columns."""
     names_width = max(map(len, variants), default=0)
     hardware_width = max((len(one.hardware) for one in variants.values()), default=0)
     return [f"  {name:<{names_width}}  {one.hardware:<{hardware_width}}  {one.score}" for name, one in variants.items()]

@@ -1,4 +1,4 @@
-"""What runs reached and when: their figures over images and over time spent training, and runs that belong together."""
+"""Learning curves of runs: figures over images and over training time, with runs grouped over seeds."""
 
 import dataclasses
 import itertools
@@ -20,7 +20,7 @@ from drumgan_jax.runs.metrics import read_metrics, training_clock
 from drumgan_jax.training.run import FREE
 
 _PREFIX = "evaluation/"
-# What must be the same for two points of one figure to be comparable.
+# Points of one figure are comparable only if these are equal.
 CONDITIONS = ("weights", "samples", "reference_samples", "split", "truncation")
 
 
@@ -36,17 +36,17 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is compared of a run.
+    """A run as it is compared.
 
     Attributes:
-        name: of its directory.
-        images: that it has seen.
-        hours: that it has trained, evaluations left out where its metrics tell.
+        name: name of its directory.
+        images: number of images seen.
+        hours: hours of training, without evaluations if the metrics record that.
         curves: points by figure.
-        conditions: by figure, under which its points were measured.
-        seed: of its config.
-        identity: the rest of its config, less what a run may be resumed with other values of.
-        whole: the rest of its config.
+        conditions: measurement conditions of the points, by figure.
+        seed: seed of its config.
+        identity: its config without the seed and the values that may change on resume (training.run.FREE), as text.
+        whole: its config without the seed, as text.
     """
 
     name: str
@@ -61,14 +61,14 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but their seeds; often a single one."""
+    """Runs that differ only in their seeds; often a single run."""
 
     name: str
     runs: tuple[Run, ...]
 
     @property
     def label(self) -> str:
-        """The name, and how many seeds there are if several."""
+        """The name, with the number of seeds if there are several."""
         return self.name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
 
 
@@ -83,11 +83,11 @@ class Moment:
         return f"{self.amount:g} {self.unit}"
 
     def is_after(self, what: Point | Run) -> bool:
-        """Whether a point, or the end of a run, lies before this."""
+        """Whether this moment is after a point, or after the end of a run."""
         return self._of(what) < self.amount
 
     def last(self, points: Sequence[Point]) -> Point | None:
-        """The last point that does not lie after this."""
+        """The last point up to this moment."""
         return max((p for p in points if self._of(p) <= self.amount), key=lambda point: point.step, default=None)
 
     def _of(self, what: Point | Run) -> float:
@@ -95,8 +95,8 @@ class Moment:
 
 
 @dataclasses.dataclass(frozen=True)
-class Spread:
-    """A figure of several runs: mean, lowest and highest; and the mean of where it was."""
+class SeedRange:
+    """A figure over several runs: mean, lowest and highest value, and mean images and hours."""
 
     mean: float
     low: float
@@ -106,7 +106,7 @@ class Spread:
 
 
 def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """The runs of some run directories; the others among them are left out.
+    """Read the runs among some folders; folders that are not run directories are skipped.
 
     Raises:
         BadInput: there is no run among them, or none was evaluated.
@@ -121,7 +121,7 @@ def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
 
 
 def read_run(folder: str | os.PathLike[str]) -> Run:
-    """A run's curves, of the evaluations in training and of `drumgan evaluate`."""
+    """Read a run's curves from the evaluations during training and by `drumgan evaluate`."""
     config = read_config(folder)
     batch_size = config["train"]["batch_size"]
     lines = read_metrics(folder)
@@ -157,10 +157,10 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
 
 
 def groups_of(runs: Sequence[Run]) -> list[Group]:
-    """Runs of one config with different seeds together, under what their names have in common; in the runs' order.
+    """Group runs of one config with different seeds, named by the common beginning of their names, in order.
 
-    Where a seed comes twice, what a run may be resumed with other values of must be the same too; where it comes twice
-    even so, its runs are repetitions, and all of that config stay apart.
+    If a seed occurs twice, the values that may change on resume must be equal too. If it still occurs twice, the runs
+    are repetitions, and all runs of that config stay separate.
     """
     groups = _alike(runs, ("identity", "whole"))
     names = [_common_name(group) for group in groups]
@@ -178,27 +178,27 @@ def best_point(run: Run, figure: str) -> Point | None:
 
 
 def point_at(run: Run, figure: str, moment: Moment) -> Point | None:
-    """The last evaluation of a figure not after a moment; None where there is none, or the run had ended before."""
+    """The last evaluation of a figure up to a moment; None if there is none or the run ended before the moment."""
     return None if moment.is_after(run) else moment.last(run.curves.get(figure, ()))
 
 
-def spread(points: Sequence[Point]) -> Spread:
-    """What one point of each run comes to."""
+def range_over_seeds(points: Sequence[Point]) -> SeedRange:
+    """Summarise one point of each run."""
     values = [point.value for point in points]
     mean, low, high = float(np.mean(values)), float(np.min(values)), float(np.max(values))
     images, hours = (float(np.mean(column)) for column in zip(*((p.images, p.hours) for p in points), strict=True))
-    return Spread(mean, low, high, images, hours)
+    return SeedRange(mean, low, high, images, hours)
 
 
-def curve_of(group: Group, figure: str) -> list[Spread]:
-    """A group's curve: at the steps at which all of its runs were evaluated."""
+def curve_of(group: Group, figure: str) -> list[SeedRange]:
+    """A group's curve, at the steps at which all of its runs were evaluated."""
     curves = [{point.step: point for point in run.curves.get(figure, ())} for run in group.runs]
     steps = sorted(set.intersection(*(set(curve) for curve in curves)))
-    return [spread([curve[step] for curve in curves]) for step in steps]
+    return [range_over_seeds([curve[step] for curve in curves]) for step in steps]
 
 
 def _alike(runs: Sequence[Run], fields: Sequence[str]) -> list[tuple[Run, ...]]:
-    """Runs split by the first of their fields, and where a seed comes twice in a part, that by the next."""
+    """Split runs by their first field; if a seed occurs twice in a part, split that part by the next field."""
     if not fields:
         return [(run,) for run in runs]
     parts: dict[str, list[Run]] = {}
@@ -212,7 +212,7 @@ def _alike(runs: Sequence[Run], fields: Sequence[str]) -> list[tuple[Run, ...]]:
 
 
 def _without(config: dict[str, Any], *free: str) -> str:
-    """A config less its keys and sections of these names, as text that is equal where it is."""
+    """A config without the keys and sections of these names, as canonical text."""
     flat = flatten_dict(config, sep=".")
     kept = {
         key: value for key, value in flat.items() if not any(key == one or key.startswith(f"{one}.") for one in free)
@@ -221,7 +221,7 @@ def _without(config: dict[str, Any], *free: str) -> str:
 
 
 def _common_name(runs: Sequence[Run]) -> str:
-    """What the names begin with, up to where their last common word ends."""
+    """The common beginning of the names, up to the end of the last common word."""
     names = [run.name for run in runs]
     if len(names) == 1:
         return names[0]
@@ -231,5 +231,5 @@ def _common_name(runs: Sequence[Run]) -> str:
 
 
 def _hours_at(clock: Sequence[tuple[int, float]], step: int) -> float:
-    """Hours of training at a step: those of the last line up to it."""
+    """Hours of training at a step, from the last line up to it."""
     return max((hours for at, hours in clock if at <= step), default=0.0)

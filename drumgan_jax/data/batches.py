@@ -1,4 +1,4 @@
-"""Batches of a data set in an order that only seed and step decide, read by threads and put on the devices ahead."""
+"""Batches of a data set in an order that depends only on seed and step, prefetched to the devices by threads."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import SOFT_LABELS, Batch, Dataset
 
 _PARSING_THREADS = 8
-# Far beyond any run (10**15 examples); Grain's ranges need an end.
+# Grain's ranges need an end; this one, in examples, is far beyond any run.
 _ENDLESS = 10**15
 
 
@@ -31,27 +31,27 @@ def batches(
     rows: np.ndarray | None = None,
     prefetch: int = 2,
 ) -> Iterator[Batch]:
-    """This process's rows of the global batches from `start_step` on, without end.
+    """Endless iterator over this process's rows of the global batches, from `start_step` on.
 
-    The split is shuffled anew for each epoch and the epochs follow each other without a gap; row r of step s
-    is example s * batch_size + r of that one order. So the global batches depend on nothing but the seed and
-    the step: not on where a run stopped before, nor on the number of processes or devices.
+    The split is reshuffled in each epoch, and epochs follow each other without a gap: row r of step s is example
+    s * batch_size + r in that order. So global batches depend only on the seed and the step, not on where a run was
+    interrupted or on the number of processes or devices.
 
     Args:
         dataset: from `open_dataset`.
-        split: its split.
+        split: name of the split.
         keys: parts of a batch, see Dataset.example.
         batch_size: rows of the global batch.
-        seed: of the order.
+        seed: seed of the order.
         start_step: the first step.
         rows: ascending rows of the global batch to read; None for all.
-        prefetch: batches parsed ahead, by threads.
+        prefetch: number of batches that threads parse in advance.
 
     Returns:
         Dicts from key to array [rows, ...].
 
     Raises:
-        BadInput: the split has fewer examples than a batch; on reading, a damaged shard.
+        BadInput: the split has fewer examples than a batch, or, during iteration, a shard is damaged.
     """
     source = dataset.source(split)
     if len(source) < batch_size:
@@ -60,7 +60,7 @@ def batches(
             f"config.train.batch_size ({batch_size}); prepare more recordings or lower the batch size."
         )
     if SOFT_LABELS in keys:
-        # Read and checked here, not by each of the threads.
+        # Read and checked once here, rather than by every thread.
         dataset.soft_labels(split)
     rows = np.arange(batch_size) if rows is None else rows
     positions = global_positions(rows, batch_size)
@@ -74,7 +74,7 @@ def batches(
 
 
 def global_positions(rows: np.ndarray, batch_size: int) -> Any:
-    """From the n-th example that a process reads to its place in the one global order."""
+    """A function from the number of an example in this process to its position in the global order."""
 
     def position(item: int) -> int:
         step, row = divmod(int(item), len(rows))
@@ -84,16 +84,16 @@ def global_positions(rows: np.ndarray, batch_size: int) -> Any:
 
 
 class DevicePrefetch:
-    """Batches put on the devices by a thread, ahead of the step.
+    """Iterator over batches that a thread puts on the devices in advance.
 
     Args:
         local: this process's rows of each global batch.
-        sharding: of the global arrays along their first axis.
+        sharding: sharding of the global arrays along their first axis.
         batch_size: rows of the global batch.
-        ahead: batches that wait on the devices.
+        ahead: number of batches held ready on the devices.
 
     Attributes:
-        waited: seconds that `next` has waited in all.
+        waited: total seconds that `next` has waited.
     """
 
     def __init__(self, local: Iterator[Batch], sharding: NamedSharding, batch_size: int, ahead: int):

@@ -1,4 +1,4 @@
-"""Prepared data sets on disk: their records, splits, classes and soft labels."""
+"""Prepared data sets on disk: records, splits, classes and soft labels."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ from drumgan_jax.data.soft_labels import has_soft_labels, probabilities, read_so
 __all__ = ["Dataset", "open_dataset"]
 
 Batch = dict[str, np.ndarray]
-# The name of each part of a batch, and the stored feature it comes from.
+# Stored features by the name of their part in a batch.
 STORED = {"x": "x", "labels": "label", "waveforms": "audio"}
 SPLITS = ("train", "test")
 SOFT_LABELS = "soft_labels"
@@ -35,10 +35,10 @@ class Dataset:
 
     Attributes:
         directory: the version directory with the shards.
-        representation: of the stored examples, with fitted statistics.
-        label_names: names of the classes, in the order of their numbers; those of the soft labels where the
-            examples have no classes of their own.
-        features: how TFDS writes an example.
+        representation: representation of the stored examples, with fitted statistics.
+        label_names: names of the classes, in the order of their numbers; the soft labels' classes if the examples have
+            no classes of their own.
+        features: TFDS features of an example.
     """
 
     directory: Path
@@ -48,12 +48,12 @@ class Dataset:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits there are."""
+        """Names of the existing splits."""
         return tuple(split for split in SPLITS if any(self.directory.glob(f"*-{split}.tfrecord-*")))
 
     @property
     def held_out(self) -> str:
-        """The split that figures are measured on: "test", or "train" where there is none."""
+        """The split for evaluation: "test", or "train" if there is no test split."""
         return "test" if "test" in self.splits else "train"
 
     @property
@@ -70,15 +70,15 @@ class Dataset:
         return len(self.source(split))
 
     def parse(self, record: bytes, keys: Sequence[str]) -> Batch:
-        """The asked parts of one serialised example, without TensorFlow.
+        """Parse the requested parts of one serialised example, without TensorFlow.
 
         Args:
-            record: a record of `source`.
-            keys: of x (features before normalisation [freq, time, channels] float32), labels (one-hot
-                [labels] float32) and waveforms ([samples] float32 in [-1, 1]).
+            record: a record from `source`.
+            keys: any of x (features before normalisation [freq, time, channels] float32), labels (one-hot [labels]
+                float32) and waveforms ([samples] float32 in [-1, 1]).
 
         Raises:
-            BadInput: labels are asked of a data set whose examples have no classes.
+            BadInput: labels are requested from a data set whose examples have no classes.
         """
         if "labels" in keys and not self.has_labels:
             raise BadInput(
@@ -89,12 +89,12 @@ class Dataset:
         return {key: self._convert(key, stored[STORED[key]]) for key in keys}
 
     def example(self, split: str, item: int, keys: Sequence[str]) -> Batch:
-        """The asked parts of the example of a number.
+        """Read the requested parts of one example.
 
         Args:
-            split: its split.
-            item: number of its record.
-            keys: as for `parse`, and soft_labels ([labels] float32, of `drumgan label`).
+            split: name of the split.
+            item: number of the record.
+            keys: as in `parse`, and soft_labels ([labels] float32, from `drumgan label`).
 
         Raises:
             BadInput: the record is damaged, or soft labels are missing or stale.
@@ -104,7 +104,7 @@ class Dataset:
         return parts | ({SOFT_LABELS: self.soft_labels(split)[item]} if SOFT_LABELS in keys else {})
 
     def soft_labels(self, split: str) -> np.ndarray:
-        """Class probabilities of all examples of a split [records, labels] float32, in the order of its records.
+        """Class probabilities of all examples in a split [records, labels] float32, in the order of its records.
 
         Raises:
             BadInput: `drumgan label` has not written them, or the data set has changed since.
@@ -115,18 +115,18 @@ class Dataset:
         return self._soft_labels[split]
 
     def waveforms(self, split: str, count: int, batch_size: int) -> Iterator[np.ndarray]:
-        """Batches [batch, samples] of `count` waveforms of a split, always the same; all of it where it has fewer."""
+        """Yield batches [batch, samples] of `count` waveforms of a split, always the same ones, or of all if fewer."""
         order = self._drawn(split, count)
         for start in range(0, len(order), batch_size):
             items = order[start : start + batch_size]
             yield np.stack([self.example(split, int(item), ("waveforms",))["waveforms"] for item in items])
 
     def labels(self, split: str, count: int, key: str = "labels") -> np.ndarray:
-        """The classes of what `waveforms` reads [sounds, labels]: one-hot, or with "soft_labels" probabilities."""
+        """Classes of the waveforms of `waveforms` [sounds, labels]: one-hot, or probabilities with "soft_labels"."""
         return np.stack([self.example(split, int(item), (key,))[key] for item in self._drawn(split, count)])
 
     def fingerprint(self, split: str, count: int) -> str:
-        """A digest of the records that `waveforms` reads, by their checksums."""
+        """SHA-256 over the checksums of the records that `waveforms` reads."""
         source = self.source(split)
         checksums = np.asarray([source.checksum(int(item)) for item in self._drawn(split, count)], np.uint32)
         return hashlib.sha256(checksums.tobytes()).hexdigest()
@@ -157,22 +157,22 @@ def _subset(features: tfds.features.FeaturesDict, names: tuple[str, ...]) -> tfd
 
 
 def open_dataset(path: str | os.PathLike[str]) -> Dataset:
-    """Open a data set that `drumgan prepare` wrote.
+    """Open a data set written by `drumgan prepare`.
 
     Args:
-        path: its version directory, or any folder above it that holds exactly one.
+        path: its version directory, or a folder at most two levels above it that holds only one.
 
     Raises:
-        BadInput: there is none or more than one, or what describes it is missing or damaged.
+        BadInput: there is no data set or more than one, or a file of its description is missing or damaged.
     """
     directory = _find(Path(path))
-    described = directory / "representation.json"
+    settings = directory / "representation.json"
     try:
-        representation = _representation(json.loads(described.read_text()))
+        representation = _representation(json.loads(settings.read_text()))
     except (OSError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(f"{described} is missing or damaged ({error}); prepare the data set again.") from error
+        raise BadInput(f"{settings} is missing or damaged ({error}); prepare the data set again.") from error
     try:
         features = tfds.features.FeaturesDict.from_config(os.fspath(directory))
         label_names = tuple(features["label"].names) if "label" in features else None
@@ -195,14 +195,14 @@ def _representation(settings: dict[str, Any]) -> Representation:
 
 def _find(path: Path) -> Path:
     if not path.is_dir():
-        raise BadInput(f"{path} is not a folder; give the data set that `drumgan prepare` wrote (config.data.dir).")
-    found = [path] if (path / "features.json").is_file() else []
-    # NAME/VERSION/features.json at most: no walk through a folder of recordings given by mistake.
+        raise BadInput(f"{path} is not a folder; give a data set written by `drumgan prepare` (config.data.dir).")
+    directories = [path] if (path / "features.json").is_file() else []
+    # At most NAME/VERSION/features.json, so that a folder of recordings given by mistake is not searched.
     for pattern in ("*/features.json", "*/*/features.json"):
-        found = found or sorted(file.parent for file in path.glob(pattern))
-    if not found:
+        directories = directories or sorted(file.parent for file in path.glob(pattern))
+    if not directories:
         raise BadInput(f"{path} holds no data set; make one with `drumgan prepare`, or correct config.data.dir.")
-    if len(found) > 1:
-        names = ", ".join(str(one.relative_to(path)) for one in found)
-        raise BadInput(f"{path} holds {len(found)} data sets ({names}); give one of them.")
-    return found[0]
+    if len(directories) > 1:
+        names = ", ".join(str(one.relative_to(path)) for one in directories)
+        raise BadInput(f"{path} holds {len(directories)} data sets ({names}); give one of them.")
+    return directories[0]

@@ -1,4 +1,4 @@
-"""Soft labels: what a trained classifier says of every example of a data set."""
+"""Soft labels: class probabilities of every example in a data set, from a trained classifier."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,56 +21,57 @@ def label_dataset(
     sharding: NamedSharding | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> SoftLabels:
-    """Class probabilities of every example of every split, of its waveform's first window as the classifier takes it.
+    """Compute class probabilities of every example in every split, from the first window of its waveform.
 
-    Waveforms are resampled to the classifier's rate and cut, or filled up with zeros, to its length. Where the
-    classifier knows more classes than the data set has, the probabilities are those given that it is one of these.
+    Waveforms are resampled to the classifier's sample rate and cut or zero-padded to its length. If the classifier has
+    more classes than the data set, the probabilities are conditional on the data set's classes.
 
     Args:
-        dataset: to be labelled.
+        dataset: data set to label.
         classifier: from `open_classifier`.
-        sharding: of batches of windows over the devices; None for one.
-        progress: told the number of examples done, now and then.
+        sharding: how batches of windows are split over the devices; None for one device.
+        progress: called with the number of examples done, after every few dozen examples.
 
     Raises:
-        BadInput: a class of the data set is not the classifier's, or a shard is damaged.
+        BadInput: the classifier lacks a class of the data set, or a shard is damaged.
     """
     names, columns = _columns(dataset, classifier)
     splits, done = {}, 0
     for split in dataset.splits:
-        stream = Stream(dataset.num_examples(split), _beginnings(dataset, split, classifier))
-        told = None if progress is None else lambda count, before=done: progress(before + count)
-        seen = embed(stream, [classifier], {classifier.name: (LOGITS,)}, sharding, told)[classifier.name]
-        assert seen.logits is not None
-        splits[split] = softmax(seen.logits[:, columns].astype(np.float64), axis=1).astype(np.float32)
-        done += seen.sounds
-    prints = {split: dataset.fingerprint(split, len(rows)) for split, rows in splits.items()}
-    return SoftLabels(names, classifier.name, splits, prints)
+        stream = Stream(dataset.num_examples(split), _first_windows(dataset, split, classifier))
+        total = None if progress is None else lambda count, before=done: progress(before + count)
+        output = embed(stream, [classifier], {classifier.name: (LOGITS,)}, sharding, total)[classifier.name]
+        assert output.logits is not None
+        splits[split] = softmax(output.logits[:, columns].astype(np.float64), axis=1).astype(np.float32)
+        done += output.sounds
+    fingerprints = {split: dataset.fingerprint(split, len(rows)) for split, rows in splits.items()}
+    return SoftLabels(names, classifier.name, splits, fingerprints)
 
 
 def check_replaceable(dataset: Dataset, classifier: Embedder, overwrite: bool) -> None:
-    """Refuse to take the place of soft labels by another classifier, unless that is asked for.
+    """Check that labelling would not replace soft labels from another classifier, unless `overwrite` is set.
 
     Raises:
-        BadInput: the data set has such, or damaged ones.
+        BadInput: the data set has soft labels from another classifier, or damaged ones.
     """
     if overwrite or not has_soft_labels(dataset.directory):
         return
     other = read_soft_labels(dataset.directory).classifier
     if other != classifier.name:
         raise BadInput(
-            f"{dataset.directory} has soft labels by {other}, another classifier than {classifier.name}; add "
+            f"{dataset.directory} has soft labels from {other}, a different classifier than {classifier.name}; add "
             "--overwrite to replace them."
         )
 
 
 def summary(dataset: Dataset, labels: SoftLabels) -> dict[str, Any]:
-    """What the soft labels of a data set are like.
+    """Summary statistics of a data set's soft labels.
 
     Returns:
-        `count`; `entropy`, the mean of the rows' entropies in nats; `classes`: by name `mean` probability, `most` (how
-        many examples it is the most probable class of); and where the examples have classes, `agreement` (share of
-        examples whose class is the most probable one), and of each class `examples` and `agreement`, None of none.
+        `count`; `entropy`, the mean entropy of the rows in nats; `classes`: for each class its `mean` probability and
+        `most`, the number of examples in which it is the most probable class. If the examples have classes, also
+        `agreement`, the share of examples whose own class is the most probable, and for each class `examples` and
+        `agreement` (None without examples).
     """
     rows = np.concatenate([labels.splits[split] for split in labels.splits]).astype(np.float64)
     most = np.eye(len(labels.names))[rows.argmax(axis=1)]
@@ -79,34 +80,34 @@ def summary(dataset: Dataset, labels: SoftLabels) -> dict[str, Any]:
         "count": len(rows),
         "entropy": float(entropy),
         "classes": {
-            name: {"mean": float(rows[:, place].mean()), "most": int(most[:, place].sum())}
-            for place, name in enumerate(labels.names)
+            name: {"mean": float(rows[:, column].mean()), "most": int(most[:, column].sum())}
+            for column, name in enumerate(labels.names)
         },
     }
     if dataset.has_labels:
         hard = np.concatenate([_hard_labels(dataset, split) for split in labels.splits])
         hits, counts = (hard * most).sum(axis=0), hard.sum(axis=0)
         report["agreement"] = float(hits.sum() / len(rows))
-        for place, name in enumerate(labels.names):
-            count = int(counts[place])
-            share = float(hits[place] / count) if count else None
+        for column, name in enumerate(labels.names):
+            count = int(counts[column])
+            share = float(hits[column] / count) if count else None
             report["classes"][name] |= {"examples": count, "agreement": share}
     return report
 
 
 def _columns(dataset: Dataset, classifier: Embedder) -> tuple[tuple[str, ...], list[int]]:
-    """The classes to label with, and their places among the classifier's."""
+    """The classes of the soft labels, and their indices among the classifier's classes."""
     names = dataset.label_names if dataset.has_labels else classifier.classes
     if set(names) - set(classifier.classes):
         raise BadInput(
-            f"{dataset.directory} has the classes {', '.join(names)} and {classifier.name} knows "
-            f"{', '.join(classifier.classes)}; give a classifier that knows all of the data set's."
+            f"{dataset.directory} has the classes {', '.join(names)}, but {classifier.name} has "
+            f"{', '.join(classifier.classes)}; give a classifier with all classes of the data set."
         )
     return names, [classifier.classes.index(name) for name in names]
 
 
-def _beginnings(dataset: Dataset, split: str, classifier: Embedder) -> Iterator[Sound]:
-    """A split's waveforms in the order of its records, at the classifier's rate and no longer than its window."""
+def _first_windows(dataset: Dataset, split: str, classifier: Embedder) -> Iterator[Sound]:
+    """Yield a split's waveforms in record order, at the classifier's sample rate and cut to its window."""
     rate = dataset.representation.sample_rate
     for item in range(dataset.num_examples(split)):
         waveform = dataset.example(split, item, ("waveforms",))["waveforms"]

@@ -1,8 +1,7 @@
-"""Bars of drums as a sequencer plays them: patterns by genre, and how the strokes of a kit are mixed into a loop.
+"""A drum sequencer: patterns by genre, and the mixing of a kit's strokes into a loop.
 
-A genre is told by where its kicks and snares fall; chance decides the rest: which of a voice's lines is played, strokes
-that come and go, velocity, swing, and how loosely it is played. Everything is a function of a random generator, so that
-a bar can be made again.
+A genre is defined by the positions of its kicks and snares; the rest is random: the choice of a voice's lines, optional
+strokes, velocity, swing, and loose timing. Everything is a function of a random generator, so a bar can be reproduced.
 """
 
 import dataclasses
@@ -25,13 +24,13 @@ _AT_ONCE = 0.02
 
 @dataclasses.dataclass(frozen=True)
 class Voice:
-    """How the sounds of one voice of a kit are played.
+    """Playing parameters of one voice of a kit.
 
     Attributes:
-        level: of its loudest 50 ms in a mix (RMS), in dB of the kick's.
-        seconds: what is longer is cut, and faded out.
-        stand_ins: voices that play its strokes in a kit that lacks it, the best first.
-        choke: its sound ends at the next stroke of any voice of this choke group; "" lets it ring.
+        level: level of its loudest 50 ms in a mix (RMS), in dB relative to the kick.
+        seconds: maximum length; longer sounds are cut and faded out.
+        stand_ins: voices that replace it in a kit without it, in order of preference.
+        choke: name of its choke group, in which any stroke ends its sound; "" lets it ring.
     """
 
     level: float
@@ -58,13 +57,13 @@ VOICES: Mapping[str, Voice] = MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class Genre:
-    """What the bars of a genre have in common.
+    """Patterns and timing of a genre.
 
     Attributes:
-        lines: by voice, lines of 16 steps in the marks of `_MARKS`, one of which is drawn for a loop; "" is silence.
-        swing: from and to which fraction of a step the odd steps come late; a third makes triplets.
-        loose: up to how many seconds any stroke comes late.
-        laid_back: from and to how many seconds the snare and the clap come late.
+        lines: alternative lines of 16 steps by voice, in the marks of `_MARKS`; a loop uses one of them; "" is silence.
+        swing: range of the delay of odd steps, as a fraction of a step; a third gives triplets.
+        loose: largest random delay of a stroke, in seconds.
+        laid_back: range of the delay of snare and clap, in seconds.
     """
 
     lines: Mapping[str, tuple[str, ...]]
@@ -75,14 +74,14 @@ class Genre:
 
 @dataclasses.dataclass(frozen=True)
 class Stroke:
-    """One stroke: which voice, when in seconds from the downbeat, and how hard, above 0 and at most 1."""
+    """One stroke: its voice, its start in seconds from the downbeat, and its velocity, above 0 and at most 1."""
 
     voice: str
     start: float
     velocity: float
 
 
-# A mark: how likely there is a stroke, and between which velocities.
+# For each mark, the probability of a stroke and the range of its velocity.
 _MARKS = {
     ".": (0.0, 0.0, 0.0),
     "X": (1.0, 0.9, 1.0),
@@ -108,7 +107,7 @@ GENRES: Mapping[str, Genre] = MappingProxyType(
             },
             swing=(0.0, 0.25),
         ),
-        # Four on the floor, straight sixteenths, no backbeat; something that goes across the beat.
+        # Four on the floor, straight sixteenths, no backbeat; a syncopated counter-rhythm.
         "techno": Genre(
             {
                 "kick": ("X...X...X...X...",),
@@ -122,7 +121,7 @@ GENRES: Mapping[str, Genre] = MappingProxyType(
             },
             loose=0.001,
         ),
-        # A broken kick that leaves three out, backbeat with ghost notes around it.
+        # A broken kick pattern that skips three, backbeat with ghost notes around it.
         "breakbeat": Genre(
             {
                 "kick": ("X.X.......XX....", "X.x...X...X.....", "X..x..X...x.....", "X.X.......X..x.."),
@@ -135,7 +134,7 @@ GENRES: Mapping[str, Genre] = MappingProxyType(
             swing=(0.0, 0.2),
             loose=0.006,
         ),
-        # One snare, on three, so that the bar seems to go at half the tempo.
+        # One snare, on three, so that the bar feels like half the tempo.
         "half_time": Genre(
             {
                 "kick": ("X......o........", "X..x..x.......o.", "X.....x...o...x.", "X.........x..x.."),
@@ -149,7 +148,7 @@ GENRES: Mapping[str, Genre] = MappingProxyType(
             },
             swing=(0.0, 0.15),
         ),
-        # Swung, the backbeat laid back, the second kick just before or after three.
+        # Swung, with a laid-back backbeat and the second kick just before or after three.
         "hip_hop": Genre(
             {
                 "kick": ("X......x..x.....", "X.o....x.xx.....", "X..x...x..x....r", "X......x.xo....."),
@@ -194,27 +193,30 @@ GENRES: Mapping[str, Genre] = MappingProxyType(
 
 
 def tempo_of(index: int, seed: int, bpm: float) -> float:
-    """The tempo of the `index`-th bar of a set: `bpm`, or where that is 0, one from 90 to 150 BPM of the bar's own."""
+    """Tempo of the `index`-th bar of a set: `bpm`, or if that is 0, a random one from 90 to 150 BPM."""
     first, last = _DRAWN_TEMPI
     return float(bpm or np.random.default_rng([seed, index, first, last]).integers(first, last + 1))
 
 
 def play(genre: str, kit: Mapping[str, np.ndarray], rng: np.random.Generator, bars: int, bpm: float) -> np.ndarray:
-    """A loop of whole bars in 4/4: float32 [samples] at 44.1 kHz, peak between 0.6 and 0.95.
+    """Render a loop of whole bars in 4/4: float32 [samples] at 44.1 kHz, peak between 0.6 and 0.95.
 
-    The first sample is the downbeat and tails wrap around, so that the loop can be repeated without a seam.
+    The first sample is the downbeat and tails wrap around, so the loop repeats seamlessly.
 
     Args:
-        genre: of GENRES.
-        kit: sounds [samples] at 44.1 kHz by voice, from their onset on; their level does not count. Strokes of voices
-            that have neither a sound nor a stand-in are left out.
+        genre: name in GENRES.
+        kit: sounds [samples] at 44.1 kHz by voice, from their onset on, at any level. Strokes of voices that have
+            neither a sound nor a stand-in are left out.
+        rng: random generator.
+        bars: number of bars.
+        bpm: tempo in BPM.
     """
     length = round(bars * 240 / bpm * SAMPLE_RATE)
     return at_peak(mix(strokes(genre, rng, bars, bpm), complete(kit), rng, length), rng.uniform(0.6, 0.95))
 
 
 def strokes(genre: str, rng: np.random.Generator, bars: int, bpm: float) -> list[Stroke]:
-    """The strokes of a loop, by voice. The lines are drawn once for the loop, the rest for each bar anew."""
+    """Draw the strokes of a loop; lines are drawn once per loop, everything else for each bar."""
     style = GENRES[genre]
     step = 240 / bpm / STEPS
     swing, laid_back = rng.uniform(*style.swing), rng.uniform(*style.laid_back)
@@ -222,31 +224,31 @@ def strokes(genre: str, rng: np.random.Generator, bars: int, bpm: float) -> list
     played = []
     for bar in range(bars):
         for voice, line in lines.items():
-            behind = laid_back if voice in ("snare", "clap") else 0.0
+            delay = laid_back if voice in ("snare", "clap") else 0.0
             for position, mark in enumerate(line):
-                likelihood, softest, hardest = _MARKS[mark]
-                chance, force, late = rng.uniform(size=3)
-                if chance < likelihood:
-                    # Never early: a stroke before the downbeat would sound at the loop's end.
-                    start = (bar * STEPS + position + swing * (position % 2)) * step + behind + style.loose * late
+                probability, softest, hardest = _MARKS[mark]
+                chance, force, lateness = rng.uniform(size=3)
+                if chance < probability:
+                    # Never early, because a stroke before the downbeat would sound at the loop's end.
+                    start = (bar * STEPS + position + swing * (position % 2)) * step + delay + style.loose * lateness
                     played.append(Stroke(voice, start, softest + force * (hardest - softest)))
     return played
 
 
 def complete(kit: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The kit with stand-ins for what it lacks, as far as there are any, each no longer than its voice's."""
-    whole = {}
+    """Add stand-ins for missing voices to a kit, if it has any, and cut every sound to its voice's maximum length."""
+    completed = {}
     for name, voice in VOICES.items():
         if sound := next((one for one in (name, *voice.stand_ins) if one in kit), None):
-            whole[name] = faded(kit[sound], voice.seconds)
-    return whole
+            completed[name] = faded(kit[sound], voice.seconds)
+    return completed
 
 
 def mix(played: list[Stroke], kit: Mapping[str, np.ndarray], rng: np.random.Generator, length: int) -> np.ndarray:
-    """Strokes on a kit at the voices' levels, wrapped around `length`: float64 [length]."""
+    """Mix strokes on a kit at the voices' levels, wrapped around `length`: float64 [length]."""
     levels = {name: voice.level + rng.uniform(-1, 1) * _LEVEL_SPREAD_DB for name, voice in VOICES.items()}
     kit = {name: sound * (10 ** (levels[name] / 20) / _loudest(sound)) for name, sound in kit.items()}
-    # Soft strokes are duller ones.
+    # Soft strokes sound duller.
     dark = {name: _darkened(sound) for name, sound in kit.items()}
     out = np.zeros(-(-(length + max(len(sound) for sound in kit.values())) // length) * length)
     for stroke in played:
@@ -261,30 +263,30 @@ def mix(played: list[Stroke], kit: Mapping[str, np.ndarray], rng: np.random.Gene
 
 
 def at_peak(samples: np.ndarray, peak: float) -> np.ndarray:
-    """Samples, not all of which are zero, scaled so that the loudest is `peak`: float32."""
+    """Scale samples that are not all zero to a peak of `peak`: float32."""
     return (samples * (peak / np.max(np.abs(samples)))).astype(np.float32)
 
 
 def faded(sound: np.ndarray, seconds: float, fade: float = 0.03) -> np.ndarray:
-    """A sound [samples], cut and faded out over `fade` seconds if it is longer than `seconds`."""
-    kept = round(seconds * SAMPLE_RATE)
-    if len(sound) <= kept:
+    """Cut a sound [samples] to `seconds` if it is longer, and fade it out over `fade` seconds."""
+    length = round(seconds * SAMPLE_RATE)
+    if len(sound) <= length:
         return sound
-    cut = sound[:kept].copy()
-    ramp = min(round(fade * SAMPLE_RATE), kept)
-    cut[kept - ramp :] *= np.arange(ramp, 0, -1, dtype=np.float32) / np.float32(ramp + 1)
+    cut = sound[:length].copy()
+    ramp = min(round(fade * SAMPLE_RATE), length)
+    cut[length - ramp :] *= np.arange(ramp, 0, -1, dtype=np.float32) / np.float32(ramp + 1)
     return cut
 
 
 def _loudest(sound: np.ndarray) -> float:
-    """The level (RMS) of a sound's loudest 50 ms: unlike the peak, fair to clicks and to what rings on."""
+    """RMS of a sound's loudest 50 ms, a fairer measure of clicks and of ringing sounds than the peak."""
     frame = round(_LOUDEST * SAMPLE_RATE)
     energy = np.cumsum(np.pad(np.square(sound, dtype=np.float64), (1, frame)))
     return float(np.sqrt((energy[frame:] - energy[:-frame]).max() / frame))
 
 
 def _until_choked(stroke: Stroke, played: list[Stroke], length: float) -> float:
-    """Seconds to the next stroke of the same choke group, around the loop; what is meant to be at once is no next."""
+    """Seconds to the next stroke of the same choke group, around the loop, ignoring simultaneous strokes."""
     group = VOICES[stroke.voice].choke
     starts = np.array([other.start for other in played if VOICES[other.voice].choke == group])
     gaps = (starts - stroke.start) % length
@@ -292,8 +294,8 @@ def _until_choked(stroke: Stroke, played: list[Stroke], length: float) -> float:
 
 
 def _darkened(sound: np.ndarray) -> np.ndarray:
-    """A sound through a low-pass of 6 dB an octave."""
-    from scipy.signal import lfilter  # Takes a second or more to import.
+    """Low-pass a sound by 6 dB per octave."""
+    from scipy.signal import lfilter  # Imported here, because it takes a second or more.
 
     pole = np.exp(-2 * np.pi * _DARK_HZ / SAMPLE_RATE)
     return lfilter([1 - pole], [1, -pole], sound)

@@ -1,8 +1,8 @@
-"""Random access to the records of TFRecord shards, every read checked by its checksums.
+"""Random access to the records of TFRecord shards, with every read verified by its checksums.
 
-A shard is a sequence of records: length (uint64), masked CRC-32C of the length (uint32), payload, masked
-CRC-32C of the payload (uint32), little-endian. `record_index.npz` holds, for each shard's file name, the
-offsets at which its records start and, last, the size of the shard: [records + 1] uint64.
+A shard is a sequence of records: length (uint64), masked CRC-32C of the length (uint32), payload, masked CRC-32C of
+the payload (uint32), little-endian. `record_index.npz` holds, by the shard's file name, the offsets of its records and
+finally the size of the shard: [records + 1] uint64.
 """
 
 import bisect
@@ -32,16 +32,16 @@ def masked_crc(data: bytes) -> int:
 
 
 def frame_record(payload: bytes) -> bytes:
-    """One TFRecord record, header and footer included, of a payload."""
+    """A TFRecord record of a payload, with header and footer."""
     length = struct.pack("<Q", len(payload))
     return length + _FOOTER.pack(masked_crc(length)) + payload + _FOOTER.pack(masked_crc(payload))
 
 
 def write_index(directory: str | os.PathLike[str]) -> Path:
-    """Write `record_index.npz` for all shards of a data set directory, atomically; return its path.
+    """Write `record_index.npz` for all shards in a data set directory, atomically; return its path.
 
     Raises:
-        BadInput: there are no shards, or a shard is cut short or damaged.
+        BadInput: there are no shards, or a shard is truncated or damaged.
     """
     path = Path(directory) / INDEX_NAME
     index = _scan(Path(directory))
@@ -54,13 +54,13 @@ class RecordSource:
     """The records of one split in shard order: `len(source)`, `source[i] -> bytes`; readable from threads.
 
     Args:
-        directory: a TFDS version directory. Its `record_index.npz` is used; where it is missing it is made
-            anew by scanning the shards, and kept if the directory can be written.
+        directory: a TFDS version directory. If its `record_index.npz` is missing, it is created from the shards, and
+            saved if the directory is writable.
         split: name of the split.
 
     Raises:
-        BadInput: the split has no shards, a shard is missing, or its size is not the indexed one; on reading,
-            a record fails its checksum. The message names the shard and the record.
+        BadInput: the split has no shards, a shard is missing or differs in size from the index, or, on reading, a
+            record fails its checksum. The message names the shard and the record.
     """
 
     def __init__(self, directory: str | os.PathLike[str], split: str):
@@ -80,23 +80,23 @@ class RecordSource:
         return self._starts[-1]
 
     def __repr__(self) -> str:
-        # Grain describes its sources by their repr: short, and the same on every process.
+        # Grain identifies its sources by their repr, which must be the same in every process.
         return f"RecordSource({self.split!r}, {len(self)} records)"
 
     def __getitem__(self, item: int) -> bytes:
-        path, record, start, end = self._place(item)
+        path, record, start, end = self._locate(item)
         return _payload(_read(path, record, start, end - start), end - start, path, record)
 
     def checksum(self, item: int) -> int:
-        """The stored checksum of a record's content, without reading the content."""
-        path, record, _, end = self._place(item)
+        """The stored checksum of a record's payload, without reading the payload."""
+        path, record, _, end = self._locate(item)
         footer = _read(path, record, end - _FOOTER.size, _FOOTER.size)
         if len(footer) != _FOOTER.size:
-            raise _damaged(path, record, "is cut short")
+            raise _damaged(path, record, "is truncated")
         return _FOOTER.unpack(footer)[0]
 
-    def _place(self, item: int) -> tuple[Path, int, int, int]:
-        """Shard, number within it, and first and last offset of a record."""
+    def _locate(self, item: int) -> tuple[Path, int, int, int]:
+        """Shard of a record, its number within the shard, and its start and end offset."""
         if not 0 <= item < len(self):
             raise IndexError(f"record {item} of {len(self)}")
         shard = bisect.bisect_right(self._starts, item) - 1
@@ -106,7 +106,7 @@ class RecordSource:
 
 
 def _read(path: Path, record: int, start: int, size: int) -> bytes:
-    # Opened anew for each record: microseconds against the read, and no pool of descriptors to manage.
+    # Opened for each record, which takes microseconds and needs no pool of descriptors.
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
@@ -121,7 +121,7 @@ def _read(path: Path, record: int, start: int, size: int) -> bytes:
 
 def _payload(data: bytes, expected: int, path: Path, record: int) -> bytes:
     if len(data) != expected:
-        raise _damaged(path, record, "is cut short")
+        raise _damaged(path, record, "is truncated")
     length, length_crc = _HEADER.unpack_from(data)
     payload = data[_HEADER.size : -_FOOTER.size]
     if masked_crc(data[:8]) != length_crc or length != len(payload):
@@ -151,15 +151,15 @@ def _load_index(directory: Path) -> dict[str, np.ndarray]:
             with np.load(path) as stored:
                 index = {name: stored[name] for name in stored.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise BadInput(f"{path} is damaged; delete it and it will be made anew.") from error
+            raise BadInput(f"{path} is damaged; delete it, and it will be created again.") from error
         if set(index) != set(shards):
-            odd = sorted(set(index) ^ set(shards))[0]
-            raise BadInput(f"{path} and the shards beside it differ in {odd}; restore that shard or prepare again.")
+            first = sorted(set(index) ^ set(shards))[0]
+            raise BadInput(f"{path} does not match its shards in {first}; restore that shard or prepare again.")
         return index
     try:
         write_index(directory)
     except OSError:
-        return _scan(directory)  # A read-only data set: keep the index in memory.
+        return _scan(directory)  # The data set is read-only, so the index stays in memory.
     return _load_index(directory)
 
 
@@ -167,7 +167,7 @@ def _find_shards(directory: Path) -> list[str]:
     names = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
     matches = [match for match in map(_SHARD.fullmatch, names) if match]
     if not matches:
-        raise BadInput(f"{directory} has no TFRecord shards; give a directory that `drumgan prepare` wrote.")
+        raise BadInput(f"{directory} has no TFRecord shards; give a directory written by `drumgan prepare`.")
     present = {(match["name"], match["split"], int(match["number"])) for match in matches}
     for match in matches:
         for number in range(int(match["count"])):
@@ -182,7 +182,7 @@ def _scan(directory: Path) -> dict[str, np.ndarray]:
 
 
 def _scan_shard(path: Path) -> np.ndarray:
-    """Offsets of the records and the size of one shard; reads only the headers."""
+    """Offsets of the records in one shard and its size; reads only the headers."""
     size = path.stat().st_size
     offsets = [0]
     with open(path, "rb") as file:
@@ -190,12 +190,12 @@ def _scan_shard(path: Path) -> np.ndarray:
             file.seek(offsets[-1])
             header = file.read(_HEADER.size)
             if len(header) < _HEADER.size:
-                raise _damaged(path, len(offsets) - 1, "is cut short")
+                raise _damaged(path, len(offsets) - 1, "is truncated")
             length, length_crc = _HEADER.unpack(header)
             if masked_crc(header[:8]) != length_crc:
                 raise _damaged(path, len(offsets) - 1, "has a length that fails its checksum")
             if offsets[-1] + length + _OVERHEAD > size:
-                raise _damaged(path, len(offsets) - 1, "is cut short")
+                raise _damaged(path, len(offsets) - 1, "is truncated")
             offsets.append(offsets[-1] + length + _OVERHEAD)
     return np.asarray(offsets, np.uint64)
 
@@ -203,13 +203,13 @@ def _scan_shard(path: Path) -> np.ndarray:
 def _check_size(path: Path, offsets: np.ndarray) -> None:
     size, expected = path.stat().st_size, int(offsets[-1])
     if size < expected:
-        raise _damaged(path, int(np.searchsorted(offsets, size, side="right")) - 1, "is cut short")
+        raise _damaged(path, int(np.searchsorted(offsets, size, side="right")) - 1, "is truncated")
     if size > expected:
         raise BadInput(
-            f"{path} has {size} bytes where {INDEX_NAME} expects {expected}; delete {INDEX_NAME} if the "
-            "shard is right, else restore the shard or prepare again."
+            f"{path} has {size} bytes, but {INDEX_NAME} expects {expected}; delete {INDEX_NAME} if the shard is right,"
+            " else restore the shard or prepare again."
         )
 
 
-def _damaged(path: Path, record: int, how: str) -> BadInput:
-    return BadInput(f"{path}: record {record} {how}; restore the shard or prepare the data set again.")
+def _damaged(path: Path, record: int, problem: str) -> BadInput:
+    return BadInput(f"{path}: record {record} {problem}; restore the shard or prepare the data set again.")

@@ -15,10 +15,10 @@ _BATCH = 32
 def dataset_side(
     suite: Suite, dataset: Dataset, count: int, split: str = SPLIT, progress: Callable[[int], None] | None = None
 ) -> dict[str, Embeddings]:
-    """What a suite's embedders see of `count` sounds of a split, or of all where there are fewer; cached on disk.
+    """Embed `count` sounds of a split, or all if there are fewer, with a suite's embedders; cached on disk.
 
     Raises:
-        BadInput: the split is not there, or a shard is damaged.
+        BadInput: the split does not exist, or a shard is damaged.
     """
     count = min(count, dataset.num_examples(split))
     identity = {
@@ -31,7 +31,7 @@ def dataset_side(
 
 
 def dataset_stream(dataset: Dataset, split: str, count: int) -> Stream:
-    """`count` sounds of a split, always the same ones."""
+    """A stream of `count` sounds of a split, always the same ones."""
 
     def sounds() -> Iterator[Sound]:
         item = 0

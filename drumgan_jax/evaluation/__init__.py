@@ -1,1 +1,1 @@
-"""Ways to say how good generated sound is."""
+"""Metrics of the quality of generated sound."""

@@ -1,4 +1,4 @@
-"""How good a classifier is: its confusion matrix and what follows from it."""
+"""Metrics of a classifier: its confusion matrix, accuracy and recall."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ Array = jax.Array
 def tally(
     classifier: Classifier, variables: Mapping[str, Any], waveforms: Array, labels: Array, valid: Array
 ) -> tuple[Array, Array]:
-    """What a batch adds to the confusion matrix and to the sum of cross-entropies; pure, to be compiled.
+    """Confusion matrix and sum of cross-entropies of a batch; a pure function, to be compiled.
 
     Args:
-        classifier: the parts.
+        classifier: front end and network.
         variables: their weights.
         waveforms: [batch, samples] within [-1, 1].
         labels: one-hot [batch, labels].
-        valid: 1 for each example that counts, 0 for one that only fills the batch [batch].
+        valid: 1 for each example that counts, 0 for padding [batch].
 
     Returns:
-        Counts [true label, predicted label] int32, and a sum [] in nats.
+        Counts [true label, predicted label] int32, and the sum of cross-entropies [] in nats.
     """
     logits, _ = classifier.predict(variables, waveforms)
     predicted = jax.nn.one_hot(jnp.argmax(logits, axis=-1), labels.shape[-1])
@@ -37,15 +37,15 @@ def tally(
 
 
 def classification_report(confusion: np.ndarray, loss: float, label_names: Sequence[str]) -> dict[str, Any]:
-    """The figures of a confusion matrix, as JSON can hold them.
+    """Accuracies and recalls of a confusion matrix, in types that JSON can hold.
 
-    `balanced_accuracy` is the mean recall of the classes there are; intervals are Wilson's of 95 % (1927), which take
-    the examples as independent.
+    `balanced_accuracy` is the mean recall over classes with examples. Intervals are Wilson's 95 % intervals (1927),
+    which assume independent examples.
 
     Args:
         confusion: counts [true label, predicted label].
         loss: mean cross-entropy in nats.
-        label_names: of both axes.
+        label_names: names of the labels on both axes.
     """
     confusion = np.asarray(confusion, np.int64)
     count, right = int(confusion.sum()), np.diagonal(confusion)
@@ -68,7 +68,7 @@ def classification_report(confusion: np.ndarray, loss: float, label_names: Seque
 
 
 def wilson_interval(successes: int, count: int) -> tuple[float, float]:
-    """Interval of 95 % of a proportion (Wilson 1927)."""
+    """95 % interval of a proportion (Wilson 1927)."""
     share, z2 = successes / count, NORMAL**2
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = NORMAL / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
@@ -76,7 +76,7 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
 
 
 def confusion_picture(confusion: np.ndarray, label_names: Sequence[str]) -> np.ndarray:
-    """The confusion matrix as a picture [height, width, 3] uint8: counts, on the shade of their share of the row."""
+    """Draw a confusion matrix [height, width, 3] uint8: counts, shaded by their share of the row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

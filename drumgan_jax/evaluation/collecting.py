@@ -1,4 +1,4 @@
-"""From a stream of sounds to what embedders say of them: cut, embedded on all devices, and summed up as they come."""
+"""Embeddings of a stream of sounds, which are cut into windows, embedded on all devices and summed in one pass."""
 
 import dataclasses
 import functools
@@ -20,14 +20,14 @@ from drumgan_jax.evaluation.moments import Moments, MomentsStream, merged
 
 Array = jax.Array
 
-# What a metric may need of one side.
+# The parts of `Embeddings` that a metric may need.
 MOMENTS, EMBEDDINGS, LOGITS = "moments", "embeddings", "logits"
 WINDOWS_PER_DEVICE = 32
 _SOUNDS_AHEAD = 64
 
 
 class Sound(NamedTuple):
-    """One sound of a stream: its waveform [samples], its rate in Hz, and what to call it in messages."""
+    """One sound of a stream: its waveform [samples], its sample rate in Hz, and its name in messages."""
 
     waveform: np.ndarray
     sample_rate: int
@@ -39,8 +39,8 @@ class Stream:
     """Sounds to be measured, read once.
 
     Attributes:
-        count: how many, at most.
-        sounds: one after the other.
+        count: upper bound of the number of sounds.
+        sounds: the sounds in order.
     """
 
     count: int
@@ -49,15 +49,15 @@ class Stream:
 
 @dataclasses.dataclass(frozen=True)
 class Embeddings:
-    """What one embedder said of one side; parts that no metric needs are None.
+    """Outputs of one embedder on one side of a comparison; parts that no metric needs are None.
 
     Attributes:
-        sounds: how many.
-        rows: embeddings of them, one or more a sound.
-        moments: of the embeddings, for each of up to GROUPS consecutive parts of the side.
-        embeddings: all of them [rows, dimensions] float32.
-        logits: all of them [rows, classes] float32.
-        sound_of_row: the number of the sound that each row of these two is of [rows], ascending.
+        sounds: number of sounds.
+        rows: number of embeddings, one or more for each sound.
+        moments: mean and covariance of the embeddings of each of up to GROUPS consecutive parts of the side.
+        embeddings: [rows, dimensions] float32.
+        logits: [rows, classes] float32.
+        sound_of_row: sound number of each row of `embeddings` and `logits` [rows], ascending.
     """
 
     sounds: int
@@ -80,11 +80,12 @@ def sampled(
     """A stream of generated sounds.
 
     Args:
-        sample: from a start and a count to waveforms [count, samples] of that part of a fixed sequence.
-        count: how many sounds.
-        sample_rate: of them, in Hz.
-        batch: how many to ask for at once.
-        first: the number by which messages call the first of them.
+        sample: function of a start and a count that returns waveforms [count, samples] of that part of a fixed
+            sequence.
+        count: number of sounds.
+        sample_rate: their sample rate, in Hz.
+        batch: number of sounds generated at once.
+        first: number of the first sound in messages.
     """
 
     def sounds() -> Iterator[Sound]:
@@ -102,18 +103,18 @@ def embed(
     sharding: NamedSharding | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Embeddings]:
-    """Show every sound of a stream to some embedders, in one pass.
+    """Embed every sound of a stream with several embedders, in one pass.
 
     Args:
-        stream: the sounds, resampled to each embedder's rate where theirs is another.
-        embedders: with different names.
-        needs: by the name of the embedder, of MOMENTS, EMBEDDINGS and LOGITS.
-        sharding: of batches of windows over the devices; None for one device. With several processes, each reads the
-            whole stream and embeds its devices' share.
-        progress: told the number of sounds done, now and then.
+        stream: the sounds; they are resampled to each embedder's sample rate.
+        embedders: embedders with different names.
+        needs: the parts to keep (MOMENTS, EMBEDDINGS, LOGITS), by the embedder's name.
+        sharding: how batches of windows are split over the devices; None for one device. With several processes, each
+            reads the whole stream and embeds its devices' share.
+        progress: called with the number of sounds done, after every 64 sounds.
 
     Returns:
-        What each embedder saw, by its name.
+        Embeddings by the embedder's name.
 
     Raises:
         BadInput: the stream is empty, or a sound has an embedding that is not finite.
@@ -132,12 +133,12 @@ def embed(
             if progress is not None:
                 progress(done)
     if not done:
-        raise BadInput("there is not one sound to measure; give a folder or a data set that holds some.")
+        raise BadInput("there are no sounds to measure; give a folder or a data set that holds some.")
     return {collector.embedder.name: collector.finish() for collector in collectors}
 
 
 def windows_of(waveform: np.ndarray, window: int, hop: int) -> np.ndarray:
-    """Windows [count, window] of a waveform [samples]: every full one, or the only one filled up with zeros."""
+    """All full windows [count, window] of a waveform [samples]; a shorter waveform is one window, padded with zeros."""
     if len(waveform) <= window:
         return np.pad(waveform, (0, window - len(waveform)))[None]
     return np.lib.stride_tricks.sliding_window_view(waveform, window)[::hop]
@@ -149,14 +150,14 @@ def _at_rate(sound: Sound, rate: int) -> Sound:
 
 
 class _Collector:
-    """Fills batches of windows for one embedder and sums up what comes of them."""
+    """Embeds windows in full batches with one embedder and accumulates its outputs."""
 
     def __init__(self, embedder: Embedder, needs: Collection[str], count: int, sharding: NamedSharding | None):
         self.embedder = embedder
         self._needs = needs
         self._count = max(count, 1)
         self._sharding = sharding
-        self._variables = _placed(embedder, sharding)
+        self._variables = _replicated_variables(embedder, sharding)
         self._size = WINDOWS_PER_DEVICE * (sharding.mesh.size if sharding else 1)
         self._windows: list[np.ndarray] = []
         self._sounds: list[int] = []
@@ -167,7 +168,7 @@ class _Collector:
         self._logits: list[np.ndarray] = []
 
     def add(self, sounds: Sequence[Sound]) -> None:
-        """Take some more sounds, at the embedder's rate."""
+        """Add sounds, which must be at the embedder's sample rate."""
         for sound in sounds:
             windows = windows_of(sound.waveform, self.embedder.window, self.embedder.hop)
             self._windows.extend(windows)
@@ -177,7 +178,7 @@ class _Collector:
                 self._embed()
 
     def finish(self) -> Embeddings:
-        """What was seen in all."""
+        """Embed the remaining windows and return the outputs for all sounds."""
         while self._windows:
             self._embed()
         groups = [self._moments[group].result() for group in sorted(self._moments)]
@@ -195,16 +196,16 @@ class _Collector:
         sounds, self._sounds = np.asarray(self._sounds[: self._size]), self._sounds[self._size :]
         sounds = np.repeat(sounds, self.embedder.rows_per_window)
         rows = len(sounds)
-        # One shape is compiled: the last batch is filled up with silence, which is not counted.
+        # Padded with silence, which is not counted, so that only one shape is compiled.
         windows = np.pad(windows, ((0, self._size - len(windows)), (0, 0)))
-        embedding, logits, finite, embeddings = _see(
-            self.embedder, self._sharding, EMBEDDINGS in self._needs, self._variables, self._spread(windows)
+        embedding, logits, finite, embeddings = _apply(
+            self.embedder, self._sharding, EMBEDDINGS in self._needs, self._variables, self._on_devices(windows)
         )
         bad = np.flatnonzero(~np.asarray(finite)[:rows])
         if bad.size:
             raise BadInput(
-                f"{self._names[sounds[bad[0]]]} has an embedding by {self.embedder.name} that holds NaN or infinite "
-                "numbers; leave the sound out, or look at what made it."
+                f"the {self.embedder.name} embedding of {self._names[sounds[bad[0]]]} holds NaN or infinite numbers; "
+                "leave the sound out, or check how it was made."
             )
         self._sound_of_row.append(sounds)
         if MOMENTS in self._needs:
@@ -219,37 +220,37 @@ class _Collector:
         for group in np.unique(groups).tolist():
             if group not in self._moments:
                 self._moments[group] = MomentsStream(self.embedder.dimensions)
-            self._moments[group].add(embedding, self._spread(padded == group))
+            self._moments[group].add(embedding, self._on_devices(padded == group))
 
-    def _spread(self, rows: np.ndarray) -> Array:
+    def _on_devices(self, rows: np.ndarray) -> Array:
         if self._sharding is None:
             return jnp.asarray(rows)
         return jax.make_array_from_callback(rows.shape, self._sharding, lambda index: rows[index])
 
 
 @functools.lru_cache(maxsize=16)
-def _placed(embedder: Embedder, sharding: NamedSharding | None) -> Any:
-    """The weights on every device, put there once."""
-    return jax.device_put(embedder.variables, _whole(sharding))
+def _replicated_variables(embedder: Embedder, sharding: NamedSharding | None) -> Any:
+    """The weights, copied to every device once."""
+    return jax.device_put(embedder.variables, _replicated(sharding))
 
 
-def _whole(sharding: NamedSharding | None) -> Sharding:
-    """The sharding of what every device has the whole of."""
+def _replicated(sharding: NamedSharding | None) -> Sharding:
+    """The sharding of an array that every device holds whole."""
     if sharding is None:
         return SingleDeviceSharding(jax.local_devices()[0])
     return NamedSharding(sharding.mesh, PartitionSpec())
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _see(
+def _apply(
     embedder: Embedder, sharding: NamedSharding | None, gather: bool, variables: Any, windows: Array
 ) -> tuple[Array, Array | None, Array, Array | None]:
-    """Embeddings; and on every device, to be fetched: logits, which rows are finite, and if asked the embeddings."""
-    features = embedder.embed(variables, windows)
-    finite = jnp.isfinite(features.embedding).all(axis=1)
-    if features.logits is not None:
-        finite &= jnp.isfinite(features.logits).all(axis=1)
-    fetched = (features.logits, finite, features.embedding if gather else None)
+    """Embeddings; then, replicated to be fetched: logits, which rows are finite, and if `gather`, the embeddings."""
+    output = embedder.embed(variables, windows)
+    finite = jnp.isfinite(output.embedding).all(axis=1)
+    if output.logits is not None:
+        finite &= jnp.isfinite(output.logits).all(axis=1)
+    fetched = (output.logits, finite, output.embedding if gather else None)
     if sharding is not None:
-        fetched = jax.lax.with_sharding_constraint(fetched, _whole(sharding))
-    return features.embedding, *fetched
+        fetched = jax.lax.with_sharding_constraint(fetched, _replicated(sharding))
+    return output.embedding, *fetched

@@ -1,4 +1,4 @@
-"""What an embedder is: a frozen network that turns windows of sound into vectors."""
+"""The embedder type: a frozen network that turns windows of sound into vectors."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,11 +12,11 @@ Array = jax.Array
 
 @flax.struct.dataclass
 class EmbedderOutput:
-    """What an embedder says of windows.
+    """Output of an embedder for a batch of windows.
 
     Attributes:
         embedding: [rows, dimensions] float32.
-        logits: [rows, classes] float32, of an embedder that classifies.
+        logits: [rows, classes] float32; None if the embedder has no classes.
     """
 
     embedding: Array
@@ -28,18 +28,18 @@ class Embedder:
     """A frozen feature network with its front end.
 
     Attributes:
-        name: by which figures name it.
-        sample_rate: of the windows, in Hz.
-        window: samples of a window.
-        hop: samples from one window of a sound to the next.
-        rows_per_window: rows that `function` makes of each window.
+        name: the embedder's part of figure names.
+        sample_rate: sample rate of the windows, in Hz.
+        window: window length in samples.
+        hop: samples between the starts of successive windows of a sound.
+        rows_per_window: number of embeddings of one window.
         dimensions: length of an embedding.
-        num_classes: length of the logits; 0 without.
-        classes: their names, where they are known.
-        weights_hash: SHA-256 of the weights, in hex; empty where there are none.
+        num_classes: length of the logits; 0 if there are none.
+        classes: class names, if they are known.
+        weights_hash: SHA-256 of the weights, in hex; empty without weights.
         variables: the weights.
-        function: from variables and windows [batch, window] within [-1, 1] to EmbedderOutput of batch * rows_per_window
-            rows; pure.
+        function: pure function from variables and windows [batch, window] within [-1, 1] to an EmbedderOutput of
+            batch * rows_per_window rows.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Embedder:
     classes: tuple[str, ...] = ()
 
     def embed(self, variables: Any, windows: Array) -> EmbedderOutput:
-        """`function`, computed alike on every machine."""
-        # Accelerators would otherwise multiply with fewer bits, and the figures would differ between machines.
+        """`function` in full float32 precision on every machine."""
+        # Accelerators multiply with fewer bits by default, so figures would differ between machines.
         with jax.default_matmul_precision("highest"):
             return self.function(variables, windows)

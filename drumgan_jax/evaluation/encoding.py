@@ -1,4 +1,4 @@
-"""How good an encoder is: how near its latents are, and how near the sounds that they make."""
+"""Metrics of an encoder: the error of its latents, and of the sounds generated from them."""
 
 import jax
 import jax.numpy as jnp
@@ -14,37 +14,38 @@ from drumgan_jax.evaluation.reconstruction import (
 Array = jax.Array
 
 
-def latent_scores(wanted: np.ndarray, found: np.ndarray, num_z: int) -> dict[str, float]:
-    """How near predicted latents are to those that sounds were made of.
+def latent_scores(target: np.ndarray, predicted: np.ndarray, num_z: int) -> dict[str, float]:
+    """Errors of predicted latents against the latents that generated the sounds.
 
     Args:
-        wanted: w that sounds were made of [sounds, w_dim].
-        found: w predicted from them [sounds, w_dim].
-        num_z: the first of w that are compared by direction: all but the labels that may be joined with them.
+        target: w that the sounds were generated from [sounds, w_dim].
+        predicted: w predicted from the sounds [sounds, w_dim].
+        num_z: number of leading dimensions of w compared by direction, which leaves out any labels appended to them.
 
     Returns:
-        "mse", over sounds and dimensions; "ratio", that over the error of always predicting the mean of `wanted`, 1 at
-        chance; "cosine", between wanted and found z less the mean of the wanted, mean over sounds: 0 at chance.
+        "mse", over sounds and dimensions; "ratio", the mse divided by the mse of always predicting the mean of `target`
+        (1 at chance); "cosine", the mean over sounds of the cosine similarity of target and predicted z, after the mean
+        of `target` is subtracted from both (0 at chance).
     """
-    wanted, found = np.asarray(wanted, np.float64), np.asarray(found, np.float64)
-    mean = wanted.mean(axis=0)
-    error = np.mean(np.square(found - wanted))
-    a, b = (wanted - mean)[:, :num_z], (found - mean)[:, :num_z]
+    target, predicted = np.asarray(target, np.float64), np.asarray(predicted, np.float64)
+    mean = target.mean(axis=0)
+    error = np.mean(np.square(predicted - target))
+    a, b = (target - mean)[:, :num_z], (predicted - mean)[:, :num_z]
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return {
         "mse": float(error),
-        "ratio": float(error / max(np.mean(np.square(wanted - mean)), np.finfo(np.float64).tiny)),
+        "ratio": float(error / max(np.mean(np.square(target - mean)), np.finfo(np.float64).tiny)),
         "cosine": float(np.mean(np.sum(a * b, axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny))),
     }
 
 
 @jax.jit
 def sound_figures(reference: Array, decoded: Array) -> Array:
-    """FIGURES of each pair [figures, batch] of waveforms [batch, samples] that are alike in length."""
+    """FIGURES [figures, batch] of each pair of waveforms [batch, samples]."""
     return jnp.stack([function(reference, decoded) for function in FIGURES.values()])
 
 
-# Those of drumgan_jax.evaluation.reconstruction that take no time; `drumgan evaluate` measures PEAQ's too.
+# The fast metrics of drumgan_jax.evaluation.reconstruction; `drumgan evaluate` also measures PEAQ.
 FIGURES = {
     "mse": mean_squared_error,
     "snr_db": signal_to_noise,

@@ -15,14 +15,14 @@ from drumgan_jax.evaluation.collecting import Sound, Stream
 
 @dataclasses.dataclass
 class Folder:
-    """The audio files below a folder, and what was found in reading them.
+    """The audio files below a folder, with counts from the last reading.
 
     Attributes:
         path: the folder.
-        files: of audio.
-        tried: how many of them were to be read.
-        unreadable: a sentence for each file that was left out.
-        rates: number of files read by their sample rate, in Hz.
+        files: its audio files.
+        tried: number of files in the last stream.
+        unreadable: a sentence for each file that could not be read.
+        rates: number of files read, by sample rate in Hz.
     """
 
     path: Path
@@ -32,10 +32,10 @@ class Folder:
     rates: Counter[int] = dataclasses.field(default_factory=Counter)
 
     def stream(self, count: int | None = None) -> Stream:
-        """`count` files as mono sounds (the mean of their channels) at their own rates.
+        """A stream of the first `count` files as mono sounds (the mean of their channels) at their own sample rates.
 
         Raises:
-            BadInput: while it is read, if in the end no file at all could be read.
+            BadInput: at the end of the stream, if none of its files could be read.
         """
         files = self.files[:count]
         self.tried = len(files)
@@ -52,14 +52,12 @@ class Folder:
                 self.rates[audio.sample_rate] += 1
                 yield Sound(audio.samples.mean(axis=1), audio.sample_rate, str(path))
             if not self.rates:
-                raise BadInput(
-                    f"not one of the {len(files)} audio files in {self.path} can be read: {self.unreadable[0]}"
-                )
+                raise BadInput(f"none of the {len(files)} audio files in {self.path} can be read: {self.unreadable[0]}")
 
         return Stream(len(files), sounds())
 
     def notes(self, rates: Sequence[int]) -> list[str]:
-        """Sentences on what was left out, and on what is resampled to one of `rates`, in Hz."""
+        """Sentences on unreadable files and on files resampled to `rates`, in Hz."""
         notes = []
         if self.unreadable:
             notes.append(
@@ -68,21 +66,20 @@ class Folder:
             )
         others = {rate: count for rate, count in sorted(self.rates.items()) if set(rates) - {rate}}
         if others:
-            told = ", ".join(f"{count} at {rate} Hz" for rate, count in others.items())
-            notes.append(f"files in {self.path} are resampled to {' and '.join(map(str, rates))} Hz: {told}.")
+            counts = ", ".join(f"{count} at {rate} Hz" for rate, count in others.items())
+            notes.append(f"files in {self.path} are resampled to {' and '.join(map(str, rates))} Hz: {counts}.")
         return notes
 
 
 def open_folder(path: str | os.PathLike[str]) -> Folder:
-    """The audio files below a folder, shuffled, always alike: any part of them, and any group of an interval, is of
-    the same mixture.
+    """List the audio files below a folder in a fixed shuffled order, so that every part of them is a fair sample.
 
     Raises:
-        BadInput: there is no such folder, or no audio in it.
+        BadInput: the path is not a folder, or holds no audio.
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise BadInput(f"{path} is not a folder; give one that holds audio files.")
+        raise BadInput(f"{path} is not a folder; give a folder that holds audio files.")
     files = sorted(
         file
         for file in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of vectors: FID on Inception's, FAD on VGGish's."""
+"""Fréchet distance between two sets of embeddings: FID on Inception embeddings, FAD on VGGish embeddings."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,19 +24,19 @@ SMALLEST = 500
 def frechet_distance(a: Moments, b: Moments) -> float:
     """Squared Fréchet distance between the Gaussians of two sets, |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)).
 
-    (Dowson and Landau 1982, eq. 4; as FID in Heusel et al. 2017, eq. 6.) For any factor S1 = F F^T the eigenvalues of
-    S1 S2 that are not zero are those of F^T S2 F, which is symmetric, so no square root of a matrix is taken. In
-    float64, by LAPACK on the host, where XLA on a CPU goes too. Sets of fewer vectors than dimensions, and sets of one
-    vector or of equal ones (whose covariance is zero), have a distance as well.
+    (Dowson and Landau 1982, eq. 4; FID in Heusel et al. 2017, eq. 6.) With any factorisation S1 = F F^T, S1 S2 has the
+    nonzero eigenvalues of F^T S2 F, which is symmetric, so no matrix square root is needed. Computed in float64 by
+    LAPACK on the host, as XLA does on a CPU. It is also defined if a set has fewer vectors than dimensions, or only
+    one vector or equal vectors (zero covariance).
 
     Raises:
-        BadInput: a set is empty, holds values that are not finite, or has other dimensions than its fellow.
+        BadInput: a set is empty, holds values that are not finite, or the dimensions differ.
     """
     return distance_from(a)(b)
 
 
 def distance_from(a: Moments) -> Callable[[Moments], float]:
-    """`frechet_distance` from one set to many: the set's factor is found once."""
+    """`frechet_distance` from one set to many, which factorises its covariance once."""
     _check(a, len(a.mean))
     factor = _factor(a)
 
@@ -44,8 +44,7 @@ def distance_from(a: Moments) -> Callable[[Moments], float]:
         _check(b, len(a.mean))
         covariance = b.covariance
         values = np.linalg.eigvalsh(factor.T @ covariance @ factor) if factor.shape[1] else np.zeros(0)
-        # No more of them can be above zero than b has dimensions of its own; the rest is rounding, and its roots
-        # would not be small.
+        # At most b's rank of them can be above zero; the rest is rounding error, whose square roots are not small.
         rank = min(factor.shape[1], b.count - 1)
         cross = np.sqrt(np.maximum(values[len(values) - rank :], 0)).sum()
         result = np.sum((a.mean - b.mean) ** 2) + np.trace(a.covariance) + np.trace(covariance) - 2 * cross
@@ -56,48 +55,49 @@ def distance_from(a: Moments) -> Callable[[Moments], float]:
 
 
 def _factor(moments: Moments) -> np.ndarray:
-    """F [features, rank] with F F^T the covariance, without the directions in which nothing varies."""
-    covariance, features = moments.covariance, len(moments.mean)
-    rounding = features * np.finfo(np.float64).eps
-    if moments.count > features:
+    """F [dimensions, rank] with F F^T equal to the covariance, without its null space."""
+    covariance, dimensions = moments.covariance, len(moments.mean)
+    rounding = dimensions * np.finfo(np.float64).eps
+    if moments.count > dimensions:
         try:
             lower = np.linalg.cholesky(covariance)
         except np.linalg.LinAlgError:
             pass
         else:
-            # What of each feature's variance the features before it leave unexplained: rounding, of some that depend.
+            # The share of each dimension's variance that earlier dimensions do not explain; rounding error if one is
+            # linearly dependent.
             if np.min(np.diagonal(lower) ** 2 / np.diagonal(covariance)) > rounding:
                 return lower
     values, vectors = np.linalg.eigh(covariance)
     rank = min(int(np.sum(values > rounding * values[-1])), moments.count - 1)
-    kept = slice(features - rank, None)
+    kept = slice(dimensions - rank, None)
     return vectors[:, kept] * np.sqrt(values[kept])
 
 
-def _check(moments: Moments, features: int) -> None:
+def _check(moments: Moments, dimensions: int) -> None:
     if not moments.count:
-        raise BadInput("A Fréchet distance was asked of an empty set; give at least one sound on each side.")
-    if len(moments.mean) != features:
+        raise BadInput("A Fréchet distance needs sounds on both sides, not an empty set; give at least one.")
+    if len(moments.mean) != dimensions:
         raise BadInput(
-            f"A Fréchet distance was asked of embeddings of {features} and of {len(moments.mean)} dimensions; embed "
+            f"A Fréchet distance cannot compare embeddings with {dimensions} and {len(moments.mean)} dimensions; embed "
             "both sides with the same embedder."
         )
     if not np.isfinite(moments.scatter).all() or not np.isfinite(moments.mean).all():
-        raise BadInput("A Fréchet distance was asked of embeddings that are not finite; look for NaN in the sounds.")
+        raise BadInput("A Fréchet distance cannot use embeddings that are not finite; look for NaN in the sounds.")
 
 
 def frechet_figure(real: Moments, groups: Sequence[Moments]) -> Figure:
-    """Squared Fréchet distance of a generated set that comes in groups of about equal size.
+    """Squared Fréchet distance of a generated set given as groups of about equal size.
 
-    The interval is of the choice of generated samples; the real ones are held fixed, and the upward bias of a finite
-    set stays in the value (see `frechet_infinity`).
+    The jackknife interval covers the sampling of the generated set with the real set fixed; the upward bias of a
+    finite set remains in the value (see `frechet_infinity`).
 
     Args:
         real: moments of the real set.
-        groups: moments of the generated set's groups; empty ones do not count.
+        groups: moments of the generated set's groups; empty groups are ignored.
 
     Raises:
-        BadInput: as `frechet_distance`, or fewer than two groups.
+        BadInput: as `frechet_distance`, or there are fewer than two groups.
     """
     groups = [group for group in groups if group.count]
     if len(groups) < 2:
@@ -111,32 +111,31 @@ def frechet_infinity(
 ) -> tuple[Figure, float, float]:
     """Squared Fréchet distance extrapolated to infinitely many generated samples (Chong and Forsyth 2020, eq. 6).
 
-    The distance to the whole real set is taken at 25 sizes evenly from the smallest to all rows, each drawn WITHOUT
-    replacement, and a straight line in 1 / size is fitted; its value at 0 is the figure. (fadtk draws with replacement,
-    which repeats rows and so leaves most of the bias in.) The smallest size is 500, or twice the dimensions where that
-    is more, since the bias is a straight line in 1 / size only well above the dimensions; but never more than half the
-    rows. Only the generated side is extrapolated.
+    The figure is the intercept of a line in 1 / size, fitted to the distances to the whole real set at 25 evenly spaced
+    sizes up to all rows, each drawn WITHOUT replacement. (fadtk draws with replacement, which repeats rows and leaves
+    most of the bias in.) The smallest size is the larger of 500 and twice the dimensions, because the bias is linear in
+    1 / size only well above the dimensions, but at most half the rows. Only the generated side is extrapolated.
 
-    The interval joins the jackknife over up to 10 groups of whole sounds with the standard error of the line's value
-    at 0. What bias goes with the number of sounds rather than of rows stays in the value.
+    The interval combines the jackknife over up to 10 groups of whole sounds with the standard error of the intercept.
+    Bias that depends on the number of sounds rather than of rows remains in the value.
 
     Args:
         real: moments of the real set.
-        rows: generated embeddings [samples, features].
-        seed: of the draws.
-        sounds: number of each row's sound [samples] int, non-decreasing; None where every row is a sound of its own.
+        rows: generated embeddings [samples, dimensions].
+        seed: seed of the draws.
+        sounds: sound number of each row [samples] int, non-decreasing; None if every row is its own sound.
 
     Returns:
         The figure, the line's slope, and its coefficient of determination.
 
     Raises:
-        BadInput: as `frechet_distance`, fewer than 50 rows, or all of one sound.
+        BadInput: as `frechet_distance`, or there are fewer than 50 rows or only one sound.
     """
-    count, features = rows.shape
+    count, dimensions = rows.shape
     if count < 2 * SIZES:
         raise BadInput(f"Extrapolating a Fréchet distance needs {2 * SIZES} embeddings, not {count}; give more sounds.")
     index = sound_index(sounds, count, "generated")
-    smallest = min(max(SMALLEST, 2 * features), count // 2)
+    smallest = min(max(SMALLEST, 2 * dimensions), count // 2)
     sizes = np.linspace(smallest, count, SIZES).astype(int)
     rng = np.random.default_rng(seed)
     distance = distance_from(real)

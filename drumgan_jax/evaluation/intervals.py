@@ -1,4 +1,4 @@
-"""A figure with its 95 % interval, and two ways to find the interval, of single rows or of sounds of several."""
+"""A figure with its 95 % interval, by jackknife or bootstrap over single rows or over sounds with several rows."""
 
 import dataclasses
 import math
@@ -10,65 +10,62 @@ from scipy.special import stdtrit
 from drumgan_jax.core.errors import BadInput
 
 LEVEL = 0.95
-# Half a 95 % interval of a normal law, in standard errors.
+# Half width of a 95 % interval of the normal distribution, in standard errors.
 NORMAL = 1.959964
-# Parts of a side, of whole sounds, that a jackknife leaves out one at a time.
+# Groups of whole sounds that a jackknife leaves out one at a time.
 GROUPS = 10
 RESAMPLES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A metric's value, and how far to trust it.
+    """A metric's value with its uncertainty.
 
     Attributes:
         value: the metric.
         low: lower end of its 95 % interval.
-        high: upper end of it.
-        interval: how the interval was found, and what it covers.
-        spread: standard deviation over splits or subsets (by their number, not one less), of a metric whose
-            definition reports one.
+        high: upper end of its 95 % interval.
+        interval: the interval's method and the variation that it covers.
+        standard_deviation: over splits or subsets (divided by n, not n - 1), if the metric's definition reports one.
     """
 
     value: float
     low: float
     high: float
     interval: str
-    spread: float | None = None
+    standard_deviation: float | None = None
 
 
 def sound_index(sounds: np.ndarray | None, rows: int, side: str) -> np.ndarray:
-    """Which sound each row is of, counted from 0 [rows].
+    """Sound number of each row, counted from 0 [rows].
 
-    Rows of one sound are not independent, so that intervals are of the choice of sounds and not of rows.
+    Rows of one sound are not independent, so intervals cover the sampling of sounds and not of rows.
 
     Args:
-        sounds: number of each row's sound [rows] int, non-decreasing; None where every row is a sound of its own.
-        rows: how many.
-        side: what to call the sounds in a message.
+        sounds: sound number of each row [rows] int, non-decreasing; None if every row is its own sound.
+        rows: number of rows.
+        side: adjective for the sounds in messages.
 
     Raises:
-        BadInput: all of several rows are of one sound, which says nothing of how sounds differ.
+        BadInput: there are several rows but only one sound, so the variance between sounds is unknown.
     """
     if sounds is None:
         return np.arange(rows)
     index = np.unique(sounds, return_inverse=True)[1]
     if len(index) != rows or np.any(np.diff(sounds) < 0):
-        raise ValueError(f"sound numbers must be one for each of {rows} rows, none less than the one before it")
+        raise ValueError(f"sound numbers must be non-decreasing, one for each of {rows} rows")
     if rows > 1 and not index.any():
-        raise BadInput(
-            f"An interval needs at least 2 {side} sounds, not 1, however many embeddings it has; give more sounds."
-        )
+        raise BadInput(f"An interval needs at least 2 {side} sounds, not 1 with several embeddings; give more sounds.")
     return index
 
 
 def has_several_rows(index: np.ndarray) -> bool:
-    """Whether any sound of a `sound_index` [rows] has more than one row."""
+    """Whether any sound in a `sound_index` [rows] has more than one row."""
     return int(index.max()) + 1 < len(index)
 
 
 def rows_of_sounds(index: np.ndarray) -> list[np.ndarray]:
-    """Row numbers of each sound of a `sound_index` [rows]."""
+    """Row numbers of each sound in a `sound_index` [rows]."""
     return np.split(np.arange(len(index)), np.flatnonzero(np.diff(index)) + 1)
 
 
@@ -76,9 +73,9 @@ def groups_of_sounds(index: np.ndarray, groups: int, rng: np.random.Generator) -
     """Row numbers of random groups of whole sounds, for a jackknife.
 
     Args:
-        index: which sound each row is of [rows], from `sound_index`.
-        groups: how many, or one a sound where there are fewer sounds.
-        rng: of the choice.
+        index: sound number of each row [rows], from `sound_index`.
+        groups: number of groups; with fewer sounds, each sound is a group.
+        rng: draws the groups.
     """
     members = rows_of_sounds(index)
     parts = np.array_split(rng.permutation(len(members)), min(groups, len(members)))
@@ -86,15 +83,15 @@ def groups_of_sounds(index: np.ndarray, groups: int, rng: np.random.Generator) -
 
 
 def student(degrees: int) -> float:
-    """Half the width of a 95 % interval in standard errors (Student's t with so many degrees of freedom)."""
+    """Half width of a 95 % interval in standard errors, by Student's t with `degrees` degrees of freedom."""
     return float(stdtrit(degrees, (1 + LEVEL) / 2))
 
 
 def jackknife(without_each: Sequence[float], value: float) -> Figure:
-    """Interval of an estimate from the estimates without each group of samples (Tukey 1958).
+    """Jackknife interval of an estimate over groups of samples (Tukey 1958).
 
     Args:
-        without_each: the estimate with one group of about equal size left out, for every group.
+        without_each: the estimate without each group in turn; the groups are of about equal size.
         value: the estimate from all groups.
 
     Raises:
@@ -109,16 +106,16 @@ def jackknife(without_each: Sequence[float], value: float) -> Figure:
 
 
 def bootstrap(values: np.ndarray, seed: int = 0, *, index: np.ndarray | None = None) -> Figure:
-    """The mean of values, with the percentile interval of its bootstrap (Efron 1979).
+    """Mean of values with a bootstrap percentile interval (Efron 1979).
 
-    With an index whole sounds are resampled, and a resample's mean is of as many values as its sounds have. Resamples
-    are drawn as counts of each distinct value (or sum and number of a sound's values), which is the same law and quick
-    for values of few kinds. Values that are all alike have an interval of no width.
+    With an index whole sounds are resampled, and a resample's mean is over all values of its sounds. Resamples are
+    drawn as counts of each distinct value (or sum and number of a sound's values), which has the same distribution
+    and is fast if there are few distinct values. Equal values have an interval of zero width.
 
     Args:
-        values: what to average [samples].
-        seed: of the resamples.
-        index: which sound each value is of [samples], from `sound_index`; None where each is of its own.
+        values: values to average [samples].
+        seed: seed of the resamples.
+        index: sound number of each value [samples], from `sound_index`; None if each value is its own sound.
 
     Raises:
         BadInput: no values.

@@ -1,4 +1,4 @@
-"""Mean and covariance of a stream of vectors, on the host or on devices."""
+"""Streaming mean and covariance of vectors, on the host or on devices."""
 
 import dataclasses
 import functools
@@ -16,12 +16,12 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
-    """Streaming mean and covariance in float64.
+    """Mean and covariance of a set of vectors, in float64.
 
     Attributes:
-        count: vectors seen.
-        mean: their mean [features].
-        scatter: sum of outer products of deviations from the mean [features, features].
+        count: number of vectors.
+        mean: their mean [dimensions].
+        scatter: sum of outer products of deviations from the mean [dimensions, dimensions].
     """
 
     count: int
@@ -29,13 +29,13 @@ class Moments:
     scatter: np.ndarray
 
     @classmethod
-    def empty(cls, features: int) -> "Moments":
-        """Moments of no vector at all."""
-        return cls(0, np.zeros(features), np.zeros((features, features)))
+    def empty(cls, dimensions: int) -> "Moments":
+        """Moments of the empty set."""
+        return cls(0, np.zeros(dimensions), np.zeros((dimensions, dimensions)))
 
     @classmethod
     def of(cls, vectors: np.ndarray) -> "Moments":
-        """Moments of vectors [count, features]."""
+        """Moments of vectors [count, dimensions]."""
         vectors = np.asarray(vectors, np.float64)
         if not len(vectors):
             return cls.empty(vectors.shape[1])
@@ -44,7 +44,7 @@ class Moments:
         return cls(len(vectors), mean, deviations.T @ deviations)
 
     def merge(self, other: "Moments") -> "Moments":
-        """Moments of both streams together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+        """Moments of the union of both sets (Chan, Golub and LeVeque 1983, eq. 2.1)."""
         if not other.count or not self.count:
             return self if not other.count else other
         count = self.count + other.count
@@ -57,19 +57,19 @@ class Moments:
 
     @property
     def covariance(self) -> np.ndarray:
-        """Unbiased covariance [features, features]; zero for fewer than two vectors."""
+        """Unbiased covariance [dimensions, dimensions]; zero for fewer than two vectors."""
         return self.scatter / max(self.count - 1, 1)
 
 
 def merged(groups: Sequence[Moments]) -> Moments:
-    """Moments of all groups together; there must be at least one."""
+    """Moments of the union of one or more groups."""
     return functools.reduce(Moments.merge, groups)
 
 
 def without_each(groups: Sequence[Moments]) -> Iterator[Moments]:
-    """Moments of all groups but one, for every group in turn; there must be at least two.
+    """Yield the moments of all groups but one, for each of two or more groups in turn.
 
-    Merged from both ends rather than subtracted from the whole, which would cancel digits.
+    Merged from both ends rather than subtracted from the total, which would lose digits to cancellation.
     """
     after = [groups[-1]]
     for group in reversed(groups[1:-1]):
@@ -85,31 +85,31 @@ def without_each(groups: Sequence[Moments]) -> Iterator[Moments]:
 class MomentsStream:
     """Streaming mean and covariance of vectors on devices, in float64; the same on any number of devices.
 
-    In float64 because the Fréchet distance takes square roots of a covariance's eigenvalues: a set with fewer
-    vectors than features has eigenvalues of zero, which float32 leaves at 1e-7 of the largest and their roots at 3e-4
-    of its root, hundreds of times over. Only the sums are kept, whole on every device.
+    Float64, because the Fréchet distance takes square roots of a covariance's eigenvalues: with fewer vectors than
+    dimensions many eigenvalues are zero, float32 makes each 1e-7 of the largest and its root 3e-4 of the largest root,
+    and hundreds of them add up. Only the sums are kept, replicated on every device.
     """
 
-    def __init__(self, features: int):
-        self._features = features
+    def __init__(self, dimensions: int):
+        self._dimensions = dimensions
         self._total: _Sums | None = None
 
     def add(self, rows: Array, mask: Array) -> None:
-        """Take one batch.
+        """Add a batch.
 
         Args:
-            rows: vectors [rows, features] float32, split along rows over a mesh or not.
-            mask: which of them count [rows] bool, laid out likewise.
+            rows: vectors [rows, dimensions] float32, optionally sharded along rows over a mesh.
+            mask: which rows count [rows] bool, with the same sharding.
         """
         with jax.enable_x64(True):
             if self._total is None:
-                self._total = jax.device_put(_Sums.zeros(self._features), _whole(rows.sharding))
+                self._total = jax.device_put(_Sums.zeros(self._dimensions), _replicated(rows.sharding))
             self._total = _fold(self._total, rows, mask, self._total.mean.sharding)
 
     def result(self) -> Moments:
         """Moments of all batches so far, on the host."""
         if self._total is None:
-            return Moments.empty(self._features)
+            return Moments.empty(self._dimensions)
         total = jax.device_get(self._total)
         return Moments(round(float(total.count)), total.mean, total.scatter)
 
@@ -121,25 +121,25 @@ class _Sums:
     scatter: Any
 
     @classmethod
-    def zeros(cls, features: int) -> "_Sums":
-        return cls(np.zeros(()), np.zeros(features), np.zeros((features, features)))
+    def zeros(cls, dimensions: int) -> "_Sums":
+        return cls(np.zeros(()), np.zeros(dimensions), np.zeros((dimensions, dimensions)))
 
 
-def _whole(sharding: Sharding) -> Sharding:
-    """The sharding of an array that is whole on every device of another's."""
+def _replicated(sharding: Sharding) -> Sharding:
+    """The sharding of an array that every device of `sharding` holds whole."""
     return NamedSharding(sharding.mesh, PartitionSpec()) if isinstance(sharding, NamedSharding) else sharding
 
 
 @functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
 def _fold(total: _Sums, rows: Array, mask: Array, sharding: Sharding) -> _Sums:
-    # What a mask hides may be anything, NaN included, so it is replaced and not multiplied away.
+    # Masked rows may be NaN, so they are replaced rather than multiplied by zero.
     vectors = jnp.where(mask[:, None], rows.astype(jnp.float64), 0.0)
     count = mask.sum(dtype=jnp.float64)
     mean = vectors.sum(axis=0) / jnp.maximum(count, 1.0)
     deviations = jnp.where(mask[:, None], vectors - mean, 0.0)
     scatter = jnp.matmul(deviations.T, deviations, precision=jax.lax.Precision.HIGHEST)
 
-    # Chan, Golub and LeVeque (1983), eq. 2.1, with no division by zero while nothing was seen.
+    # Chan, Golub and LeVeque (1983), eq. 2.1, without division by zero while both counts are 0.
     both = total.count + count
     shift = mean - total.mean
     share = count / jnp.maximum(both, 1.0)

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage, by nearest neighbours in blocks."""
+"""Precision, recall, density and coverage, from blockwise nearest neighbours."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import numpy as np
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.intervals import Figure, bootstrap, sound_index
 
-# Elements of a block of distances: 8 MiB in float64.
+# Elements in a block of distances: 8 MiB in float64.
 BLOCK = 2**20
 
 
@@ -19,35 +19,34 @@ def neighbour_metrics(
     real_sounds: np.ndarray | None = None,
     fake_sounds: np.ndarray | None = None,
 ) -> tuple[dict[str, Figure], list[str]]:
-    """How much of the fake set lies among the real one, and the other way round.
+    """Precision, recall, density and coverage of a generated set (Naeem et al. 2020, eq. 3 to 6).
 
-    Around each sample lies a ball to its k-th nearest neighbour in its own set, itself not counted; inside means
-    strictly nearer (Naeem et al. 2020, eq. 3 to 6):
-    precision, the share of fakes inside any real ball; recall, of reals inside any fake ball;
-    density, the mean number of real balls around a fake, divided by k (it may pass 1);
-    coverage, the share of real balls with a fake inside.
+    Each sample has a ball with the distance to its k-th nearest neighbour in its own set, itself not counted, as its
+    radius; a point inside is strictly nearer than that.
+    precision: the share of fake samples inside any real ball; recall: the share of real samples inside any fake ball;
+    density: the mean number of real balls around a fake sample, divided by k (it can exceed 1);
+    coverage: the share of real balls with a fake sample inside.
 
-    Distances are Euclidean, in float64. Differences that rounding could make count as ties: a squared distance is
-    below a squared radius if it is so by more than 2 (features + 4) epsilon (|x|^2 + |y|^2), of vectors measured from
-    the mean of all. A fake that copies the k-th neighbour is on the ball and not in it; a copy of a real whose
-    ball has radius 0 is not in that ball either.
+    Distances are Euclidean, in float64. Differences within rounding error count as ties: a squared distance must be
+    below the squared radius by more than 2 (dimensions + 4) epsilon (|x|^2 + |y|^2), with vectors relative to the
+    common mean. A fake sample that copies the k-th neighbour is on the ball, not inside; a copy of a real sample whose
+    ball has radius 0 is not inside that ball either.
 
-    The intervals are of the choice of the sounds whose samples are averaged, balls held fixed.
+    The intervals cover the sampling of the averaged sounds, with the balls fixed.
 
     Args:
-        real: real embeddings [samples, features].
-        fake: generated embeddings [samples, features].
-        k: which neighbour the balls reach.
-        real_sounds: number of the sound of each real embedding [samples] int, non-decreasing; None where each is of a
-            sound of its own.
-        fake_sounds: the same of generated embeddings.
+        real: real embeddings [samples, dimensions].
+        fake: generated embeddings [samples, dimensions].
+        k: rank of the neighbour that sets the radius.
+        real_sounds: sound number of each real embedding [samples] int, non-decreasing; None if each is its own sound.
+        fake_sounds: sound number of each generated embedding, likewise.
 
     Returns:
         Figures `precision`, `recall`, `density`, `coverage`, and a sentence for each side whose duplicates make some
         of them meaningless.
 
     Raises:
-        BadInput: no more than k samples on a side, all of one sound, or other dimensions on one than on the other.
+        BadInput: a side has at most k samples or only one sound, or the dimensions differ.
     """
     for name, side in (("real", real), ("generated", fake)):
         if len(side) <= k:
@@ -57,16 +56,16 @@ def neighbour_metrics(
             )
     if real.shape[1] != fake.shape[1]:
         raise BadInput(
-            f"Neighbour metrics were asked of embeddings of {real.shape[1]} and of {fake.shape[1]} dimensions; embed "
+            f"Neighbour metrics cannot compare embeddings with {real.shape[1]} and {fake.shape[1]} dimensions; embed "
             "both sides with the same embedder."
         )
     real_index, fake_index = (
         sound_index(real_sounds, len(real), "real"),
         sound_index(fake_sounds, len(fake), "generated"),
     )
-    # Distances stay, and the norms that rounding goes by become small.
-    middle = (real.mean(axis=0, dtype=np.float64) + fake.mean(axis=0, dtype=np.float64)) / 2
-    real, fake = real - middle, fake - middle
+    # Distances do not change, and smaller norms mean smaller rounding errors.
+    centre = (real.mean(axis=0, dtype=np.float64) + fake.mean(axis=0, dtype=np.float64)) / 2
+    real, fake = real - centre, fake - centre
     slack = 2 * (real.shape[1] + 4) * float(np.finfo(np.float64).eps)
     real_radii, fake_radii = _squared_radii(real, k), _squared_radii(fake, k)
 
@@ -92,14 +91,15 @@ def _squared_norms(x: np.ndarray) -> np.ndarray:
 
 
 def _blocks(x: np.ndarray, y: np.ndarray, scale: float) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Blocks of rows of x: which, their squared norms, and [rows, y's] of scale |y|^2 - 2 x.y, good until the next.
+    """Yield blocks of rows of x: their slice, squared norms, and scale |y|^2 - 2 x.y [rows, y rows].
 
-    The norm of y rides in the product as one more dimension, which saves a pass over the block.
+    The last array is valid until the next block. The norm of y is one more dimension of the product, which saves a pass
+    over the block.
     """
     extended = np.concatenate([y, scale * _squared_norms(y)[:, None]], axis=1).T
     norms = _squared_norms(x)
     step = max(1, BLOCK // len(y))
-    # Fresh memory for every block would take longer to get than to fill.
+    # Allocating memory for every block would take longer than filling it.
     memory = np.empty((min(step, len(x)), len(y)))
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
@@ -120,13 +120,13 @@ def _squared_radii(x: np.ndarray, k: int) -> np.ndarray:
 def _duplicate_warnings(
     real: np.ndarray, real_radii: np.ndarray, fake: np.ndarray, fake_radii: np.ndarray, k: int, slack: float
 ) -> list[str]:
-    meaning = (("real", real, real_radii, "density and coverage"), ("generated", fake, fake_radii, "recall"))
+    sides = (("real", real, real_radii, "density and coverage"), ("generated", fake, fake_radii, "recall"))
     sentences = []
-    for name, x, radii, metrics in meaning:
+    for name, x, radii, metrics in sides:
         flat = int(np.sum(radii <= 2 * slack * _squared_norms(x)))
         if flat:
             sentences.append(
-                f"{flat} of {len(x)} {name} embeddings have {k} or more duplicates, so that their balls have radius 0 "
-                f"and nothing can be in them; {metrics} cannot be trusted until the duplicates are removed."
+                f"{flat} of {len(x)} {name} embeddings have {k} or more duplicates, so their balls have radius 0 and "
+                f"nothing can be inside; {metrics} cannot be trusted until the duplicates are removed."
             )
     return sentences

@@ -1,4 +1,4 @@
-"""Two folders of audio, file by file: how well each sound was reconstructed."""
+"""Reconstruction metrics of two folders of audio, file by file."""
 
 import dataclasses
 import math
@@ -23,9 +23,9 @@ class PairsResult:
 
     Attributes:
         figures: means over files by metric, with bootstrap intervals.
-        counts: files that each is the mean of.
-        files: by the file's name, every metric; None where it is not defined.
-        notes: sentences on what was left out, cut or resampled.
+        counts: number of files in each mean.
+        files: every metric by file name; None if it is not defined.
+        notes: sentences on files left out, cut or resampled.
     """
 
     figures: dict[str, Figure]
@@ -40,18 +40,20 @@ def compare_pairs(
     count: int,
     progress: Callable[[int], None] | None = None,
 ) -> PairsResult:
-    """Compare up to `count` files of a folder with the reference's files of the same name, whatever their endings.
+    """Compare up to `count` decoded files with the reference files of the same name, whatever their extensions.
 
-    Sounds are mono (the mean of their channels) at the reference's rate; the longer of two is cut.
+    Sounds are mixed to mono (the mean of their channels) at the reference's sample rate, and the longer one is cut.
 
     Raises:
-        BadInput: a folder is unfit or has two files of one name, or no file can be compared.
+        BadInput: a folder is missing, has no audio or two files of one name, or no pair can be compared.
     """
     folders = open_folder(reference), open_folder(decoded)
     references, others = (_by_name(folder) for folder in folders)
     names = [name for name in references if name in others][:count]
     if not names:
-        raise BadInput(f"no file in {decoded} has the name of one in {reference}; pairs are found by their names.")
+        raise BadInput(
+            f"no file in {decoded} has the name of a file in {reference}; give both files of a pair one name."
+        )
     files: dict[str, dict[str, float | None]] = {}
     tally = _Tally(unpaired=len(references.keys() ^ others.keys()))
     for done, name in enumerate(names, 1):
@@ -64,18 +66,18 @@ def compare_pairs(
         if progress is not None:
             progress(done)
     if not files:
-        raise BadInput(f"not one pair of {reference} and {decoded} can be compared: {tally.unreadable[0]}")
+        raise BadInput(f"no pair of {reference} and {decoded} can be compared: {tally.unreadable[0]}")
     return sum_up(files, tally.notes(len(names)))
 
 
 def measure_pair(reference: np.ndarray, decoded: np.ndarray, sample_rate: int) -> dict[str, float | None]:
-    """Reconstruction metrics of one pair of waveforms [1, samples] at a rate in Hz; None where one is not defined."""
+    """Reconstruction metrics of a pair of waveforms [1, samples] at a sample rate in Hz; None if not defined."""
     metrics = reconstruction_metrics(reference, decoded, sample_rate)
     return {metric: _finite(float(value[0])) for metric, value in metrics.items()}
 
 
 def sum_up(files: dict[str, dict[str, float | None]], notes: Sequence[str] = ()) -> PairsResult:
-    """The means of what `measure_pair` says of files by name, one or more; `notes` come before its own."""
+    """Average the results of `measure_pair` over one or more files by name; `notes` come before the result's own."""
     columns = {
         metric: [value for file in files.values() if (value := file[metric]) is not None]
         for metric in next(iter(files.values()))
@@ -86,7 +88,7 @@ def sum_up(files: dict[str, dict[str, float | None]], notes: Sequence[str] = ())
 
 
 def means_table(result: PairsResult) -> str:
-    """The means with their intervals, as a table for a terminal."""
+    """Format the means and their intervals as a table for the terminal."""
     rows = [
         [name, number(figure.value), f"{number(figure.low)} .. {number(figure.high)}", f"{result.counts[name]:,}"]
         for name, figure in result.figures.items()
@@ -95,7 +97,7 @@ def means_table(result: PairsResult) -> str:
 
 
 def as_json(result: PairsResult) -> dict[str, Any]:
-    """The result as JSON can hold it."""
+    """The result in types that JSON can hold."""
     figures = {
         name: {**dataclasses.asdict(figure), "samples": result.counts[name]} for name, figure in result.figures.items()
     }
@@ -104,7 +106,7 @@ def as_json(result: PairsResult) -> dict[str, Any]:
 
 @dataclasses.dataclass
 class _Tally:
-    """What was done to pairs before they could be compared."""
+    """Counts of pairs that were left out, cut or resampled."""
 
     unpaired: int
     cut: int = 0
@@ -112,13 +114,13 @@ class _Tally:
     unreadable: list[str] = dataclasses.field(default_factory=list)
 
     def notes(self, pairs: int) -> list[str]:
-        """A sentence on each thing that happened at all."""
-        told = {
-            f"{self.unpaired} files have no fellow of their name in the other folder.": self.unpaired,
+        """Sentences on the counts that are not zero."""
+        counts = {
+            f"{self.unpaired} files have no file of the same name in the other folder.": self.unpaired,
             f"{self.cut} of {pairs} pairs differ in length; the longer sound was cut.": self.cut,
             f"{self.resampled} of {pairs} decoded sounds were resampled to their reference's rate.": self.resampled,
         }
-        notes = [sentence for sentence, happened in told.items() if happened]
+        notes = [sentence for sentence, count in counts.items() if count]
         if self.unreadable:
             notes.append(f"{len(self.unreadable)} of {pairs} pairs were left out; the first: {self.unreadable[0]}")
         return notes
@@ -129,13 +131,13 @@ def _by_name(folder: Folder) -> dict[str, Path]:
     for file in folder.files:
         name = file.relative_to(folder.path).with_suffix("").as_posix()
         if name in by_name:
-            raise BadInput(f"{file} and {by_name[name]} differ in their endings only; leave one of them out.")
+            raise BadInput(f"{file} and {by_name[name]} differ only in their extensions; leave one of them out.")
         by_name[name] = file
     return by_name
 
 
 def _read_pair(reference: Path, decoded: Path, tally: _Tally) -> tuple[np.ndarray, np.ndarray, int]:
-    """Both waveforms [1, samples] and their rate in Hz."""
+    """Both waveforms [1, samples] and their sample rate in Hz."""
     first, second = read_audio(reference), read_audio(decoded)
     waveforms = [first.samples.mean(axis=1), second.samples.mean(axis=1)]
     if second.sample_rate != first.sample_rate:
@@ -152,7 +154,7 @@ def _finite(value: float) -> float | None:
 
 def _undefined(columns: dict[str, Any], files: int) -> list[str]:
     return [
-        f"{metric} is not defined on {files - len(values)} of {files} files, which its mean leaves out."
+        f"{metric} is not defined on {files - len(values)} of {files} files; its mean leaves them out."
         for metric, values in columns.items()
         if len(values) < files
     ]

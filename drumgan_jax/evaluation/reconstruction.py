@@ -1,6 +1,6 @@
-"""How near decoded sound is to what was encoded: waveform, spectral and perceptual distances, of encoders and vocoders.
+"""Waveform, spectral and perceptual distances of decoded sounds from their originals, for encoders and vocoders.
 
-All but the grade are pure functions of waveforms in float32; sums of 2^22 samples agree with float64 to 1e-6.
+All but the PEAQ grade are pure functions of waveforms in float32; sums of 2^22 samples agree with float64 to 1e-6.
 """
 
 import jax
@@ -14,38 +14,38 @@ from drumgan_jax.evaluation.peaq import peaq
 
 Array = jax.Array
 
-# Added to both sums of a signal-to-noise ratio, so that equal and silent sounds have a finite one.
+# Added to both sums of a signal-to-noise ratio, which is then finite for equal and for silent sounds.
 ENERGY_FLOOR = 1e-10
 
 FRAMING = Framing(2048, 512)
 
 
 def mean_squared_error(reference: Array, decoded: Array) -> Array:
-    """Mean over samples of the squared difference [batch] of waveforms [batch, samples]."""
-    return _noise(reference, decoded) / float(reference.shape[-1])
+    """Mean squared difference over samples [batch] of waveforms [batch, samples]."""
+    return _noise_energy(reference, decoded) / float(reference.shape[-1])
 
 
 def signal_to_noise(reference: Array, decoded: Array) -> Array:
-    """Energy of the reference over that of the difference, in dB [batch], of waveforms [batch, samples].
+    """Signal-to-noise ratio in dB [batch] of waveforms [batch, samples]; the noise is their difference.
 
     10 log10((sum r^2 + 1e-10) / (sum (r - d)^2 + 1e-10)).
     """
     signal = jnp.sum(jnp.square(reference), axis=-1)
-    return 10.0 * jnp.log10((signal + ENERGY_FLOOR) / (_noise(reference, decoded) + ENERGY_FLOOR))
+    return 10.0 * jnp.log10((signal + ENERGY_FLOOR) / (_noise_energy(reference, decoded) + ENERGY_FLOOR))
 
 
-def _noise(reference: Array, decoded: Array) -> Array:
+def _noise_energy(reference: Array, decoded: Array) -> Array:
     return jnp.sum(jnp.square(reference - decoded), axis=-1)
 
 
 def centred_signal_to_noise(reference: Array, decoded: Array, length: Array | None = None) -> Array:
-    """`signal_to_noise` after the mean of each waveform is taken off it, so that an offset is neither of both.
+    """`signal_to_noise` [batch] after each waveform's mean is subtracted, so that a DC offset counts as neither.
 
     Args:
         reference: waveforms [batch, samples].
         decoded: waveforms [batch, samples].
-        length: samples that count, the rest being zeros put behind, so that sounds of many lengths share one program;
-            None for all.
+        length: number of samples that count, before the zero padding that lets sounds of many lengths share one
+            program; None if there is no padding.
     """
     samples = reference.shape[-1] if length is None else length
     counted = jnp.arange(reference.shape[-1]) < samples
@@ -61,8 +61,8 @@ def log_spectral_distance(reference: Array, decoded: Array, length: Array | None
     """Distance of log power spectra [batch] of waveforms [batch, samples], in units of 10 dB.
 
     Root mean square over the 1,025 frequencies, then mean over frames, of the difference of log10(|S|^2): periodic Hann
-    windows of 2,048 samples every 512, zeros at both ends, unscaled, |S|^2 of at least 1e-6. Other definitions differ
-    in every one of these. `length` is as of `centred_signal_to_noise`.
+    window of 2,048 samples, hop length 512, zero padding at both ends, unscaled, |S|^2 clamped to at least 1e-6. Other
+    definitions differ in each of these. For `length` see `centred_signal_to_noise`.
     """
 
     def log_power(waveform: Array) -> Array:
@@ -73,14 +73,14 @@ def log_spectral_distance(reference: Array, decoded: Array, length: Array | None
 
 
 def spectral_convergence(reference: Array, decoded: Array, length: Array | None = None) -> Array:
-    """Norm of the difference of magnitudes over that of the reference's [batch], of waveforms [batch, samples].
+    """Norm of the magnitude difference over the norm of the reference's magnitudes [batch], of [batch, samples].
 
-    `drumgan_jax.audio.phase.spectral_convergence` of the frames of `log_spectral_distance`, with `length` as of
-    `centred_signal_to_noise`. Silence is 0 from silence.
+    `drumgan_jax.audio.phase.spectral_convergence` on the frames of `log_spectral_distance`; for `length` see
+    `centred_signal_to_noise`. Two silent waveforms give 0.
     """
-    wanted, found = jnp.abs(stft(reference, FRAMING)), jnp.abs(stft(decoded, FRAMING))
-    distance = mean_over_frames(jnp.sum(jnp.square(found - wanted), axis=-1), FRAMING, length)
-    size = mean_over_frames(jnp.sum(jnp.square(wanted), axis=-1), FRAMING, length)
+    target, magnitude = jnp.abs(stft(reference, FRAMING)), jnp.abs(stft(decoded, FRAMING))
+    distance = mean_over_frames(jnp.sum(jnp.square(magnitude - target), axis=-1), FRAMING, length)
+    size = mean_over_frames(jnp.sum(jnp.square(target), axis=-1), FRAMING, length)
     return jnp.sqrt(distance) / jnp.maximum(jnp.sqrt(size), jnp.finfo(jnp.float32).tiny)
 
 
@@ -98,7 +98,7 @@ def _signal_metrics(reference: Array, decoded: Array, length: Array) -> dict[str
 
 
 def _padded(waveforms: np.ndarray) -> np.ndarray:
-    """Waveforms with zeros behind, at one of four lengths to the octave: each compiles once, for 1.5 s or more."""
+    """Zero-pad waveforms to one of four lengths per octave, because compiling for a length takes 1.5 s or more."""
     samples = waveforms.shape[-1]
     step = 1 << max(samples.bit_length() - 3, 0)
     return np.pad(waveforms, ((0, 0), (0, -samples % step)))
@@ -108,15 +108,15 @@ def reconstruction_metrics(reference: np.ndarray, decoded: np.ndarray, sample_ra
     """Every reconstruction metric of each pair of waveforms.
 
     Args:
-        reference: what was encoded [batch, samples], full scale 1.
-        decoded: what came out [batch, samples].
+        reference: original waveforms [batch, samples], full scale 1.
+        decoded: decoded waveforms [batch, samples].
         sample_rate: in Hz.
 
     Returns:
         By name, float64 [batch]: "mse"; "snr_db" and "snr_centred_db" (higher is better); "log_spectral_distance";
-        "spectral_convergence"; "multi_scale_spectral"; "peaq_odg" and "peaq_di" (higher is better; NaN where a sound is
+        "spectral_convergence"; "multi_scale_spectral"; "peaq_odg" and "peaq_di" (higher is better; NaN if a sound is
         silent); "peaq_missing", the number of model output variables that are not defined on the pair, as on every
-        sound of less than about 0.6 s (`peaq` tells which, and what stood in).
+        sound shorter than about 0.6 s (`peaq` returns their names and replacements).
 
     Raises:
         BadInput: the shapes differ or are not [batch, samples], or a waveform holds NaN or infinite samples.
@@ -124,8 +124,8 @@ def reconstruction_metrics(reference: np.ndarray, decoded: np.ndarray, sample_ra
     reference, decoded = np.asarray(reference, np.float32), np.asarray(decoded, np.float32)
     if reference.shape != decoded.shape or reference.ndim != 2 or not reference.size:
         raise BadInput(
-            f"the reference has shape {reference.shape} and the decoded sound {decoded.shape}; give the same"
-            " [batch, samples] of both."
+            f"the reference has shape {reference.shape} and the decoded sound {decoded.shape}; give both as"
+            " [batch, samples] of the same shape."
         )
     for name, waveforms in (("reference", reference), ("decoded", decoded)):
         broken = np.flatnonzero(~np.isfinite(waveforms).all(axis=1))

@@ -1,4 +1,4 @@
-"""What embedders saw of a reference, kept on disk so that it is computed once."""
+"""A disk cache of a reference's embeddings, so that they are computed once."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from drumgan_jax.evaluation.moments import Moments
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.weights import store
 
-# Raised when what is kept, or how it is computed, changes.
+# Incremented when the contents of a cache file, or their computation, change.
 _VERSION = 1
 _PARTS = (MOMENTS, EMBEDDINGS, LOGITS)
 _ARRAYS = ("embeddings", "logits", "sound_of_row")
@@ -29,38 +29,42 @@ def reference_side(
     stream: Callable[[], Stream],
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Embeddings]:
-    """What the suite's embedders saw of a reference, read from the cache where it is there.
+    """A reference's embeddings by embedder, read from the cache or computed and cached.
 
     Args:
-        suite: what it is for.
-        identity: what tells this reference from all others: data set, split, count, representation.
-        stream: gives the sounds; called only if something is missing.
-        progress: told the number of sounds done.
+        suite: metrics and embedders that they are for.
+        identity: identifies the reference: data set, split, count, representation.
+        stream: opens the stream of sounds; called only if embeddings are missing.
+        progress: called with the number of sounds done.
     """
-    kept = {one.name: _read(_path(identity, one)) for one in suite.embedders}
-    has = _agreed({name: _parts_of(seen) for name, seen in kept.items()})
-    found = {name: seen for name, seen in kept.items() if seen is not None and suite.needs[name] <= has[name]}
-    missing = [one for one in suite.embedders if one.name not in found]
+    cached = {one.name: _read(_path(identity, one)) for one in suite.embedders}
+    parts = _in_all_processes({name: _parts_of(embeddings) for name, embeddings in cached.items()})
+    result = {
+        name: embeddings
+        for name, embeddings in cached.items()
+        if embeddings is not None and suite.needs[name] <= parts[name]
+    }
+    missing = [one for one in suite.embedders if one.name not in result]
     if missing:
-        # With what is kept already, so that other metrics find theirs the next time too.
-        needs = {one.name: suite.needs[one.name] | has[one.name] for one in missing}
-        found |= embed(stream(), missing, needs, suite.sharding, progress)
+        # Cached parts are computed again, so that the new file still serves the metrics that need them.
+        needs = {one.name: suite.needs[one.name] | parts[one.name] for one in missing}
+        result |= embed(stream(), missing, needs, suite.sharding, progress)
         for embedder in missing:
-            _write(_path(identity, embedder), found[embedder.name])
-    return found
+            _write(_path(identity, embedder), result[embedder.name])
+    return result
 
 
-def _parts_of(seen: Embeddings | None) -> frozenset[str]:
-    return frozenset(part for part in _PARTS if seen is not None and getattr(seen, part) is not None)
+def _parts_of(embeddings: Embeddings | None) -> frozenset[str]:
+    return frozenset(part for part in _PARTS if embeddings is not None and getattr(embeddings, part) is not None)
 
 
-def _agreed(parts: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
-    """What all processes have: they embed together, and may have caches of their own."""
+def _in_all_processes(parts: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """The parts that every process has, because processes embed together but may have separate caches."""
     if jax.process_count() == 1:
         return dict(parts)
     from jax.experimental.multihost_utils import process_allgather
 
-    flags = np.asarray([[part in having for part in _PARTS] for having in parts.values()])
+    flags = np.asarray([[part in cached for part in _PARTS] for cached in parts.values()])
     everywhere = process_allgather(flags).reshape(-1, *flags.shape).all(axis=0)
     return {
         name: frozenset(part for part, is_there in zip(_PARTS, row, strict=True) if is_there)
@@ -75,10 +79,10 @@ def _path(identity: Mapping[str, Any], embedder: Embedder) -> Path:
 
 
 def _read(path: Path) -> Embeddings | None:
-    """What is kept, if it is there and whole."""
+    """The cached embeddings; None if the file is missing or damaged."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
-            arrays = dict(kept)
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
     except (OSError, ValueError, zipfile.BadZipFile, EOFError):
         return None
     moments = None
@@ -88,13 +92,13 @@ def _read(path: Path) -> Embeddings | None:
     return Embeddings(int(arrays["sounds"]), int(arrays["rows"]), moments, *(arrays.get(name) for name in _ARRAYS))
 
 
-def _write(path: Path, seen: Embeddings) -> None:
-    arrays: dict[str, Any] = {"sounds": seen.sounds, "rows": seen.rows}
-    if seen.moments is not None:
-        total = seen.total
-        # Only the measured side is left out part by part, so of a reference the whole is enough.
+def _write(path: Path, embeddings: Embeddings) -> None:
+    arrays: dict[str, Any] = {"sounds": embeddings.sounds, "rows": embeddings.rows}
+    if embeddings.moments is not None:
+        total = embeddings.total
+        # The jackknife leaves out groups of the measured side only, so the reference needs no groups.
         arrays |= {"counts": [total.count], "means": total.mean[None], "scatters": total.scatter[None]}
-    arrays |= {name: getattr(seen, name) for name in _ARRAYS if getattr(seen, name) is not None}
+    arrays |= {name: getattr(embeddings, name) for name in _ARRAYS if getattr(embeddings, name) is not None}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

@@ -1,4 +1,4 @@
-"""Reports of evaluations: kept as JSON in the run directory, and shown as a table."""
+"""Evaluation reports: JSON files in the run directory, and tables for the terminal."""
 
 import json
 import os
@@ -13,9 +13,9 @@ FOLDER = "evaluations"
 
 
 def write_report(run_dir: str | os.PathLike[str], step: int, report: Mapping[str, Any]) -> Path:
-    """Write an evaluation of a run's checkpoint to evaluations/step_STEP.json, whole or not at all.
+    """Write an evaluation of a run's checkpoint to evaluations/step_STEP.json, atomically.
 
-    Figures of an earlier evaluation of the same step stay, unless the new one has them too.
+    Figures of an earlier evaluation of the same step are kept unless the new one replaces them.
 
     Raises:
         BadInput: the file cannot be written.
@@ -28,13 +28,13 @@ def write_report(run_dir: str | os.PathLike[str], step: int, report: Mapping[str
 
 
 def read_reports(run_dir: str | os.PathLike[str]) -> dict[int, dict[str, Any]]:
-    """The evaluations of a run by step, ascending; a damaged one is left out."""
+    """Read the evaluations of a run by step, ascending; damaged files are skipped."""
     reports = (_read(path) for path in sorted((Path(run_dir) / FOLDER).glob("step_*.json")))
     return {report["step"]: report for report in reports if report}
 
 
 def drop_reports(run_dir: str | os.PathLike[str], step: int) -> None:
-    """Remove the evaluations of checkpoints beyond a step, or at 0 all: those of a run that began anew or went back."""
+    """Delete evaluations after a step, or all at step 0, when a run restarts or returns to an earlier checkpoint."""
     for path in (Path(run_dir) / FOLDER).glob("step_*"):
         number = path.stem.split("_")[1]
         if number.isdecimal() and (int(number) > step or step == 0):
@@ -42,7 +42,7 @@ def drop_reports(run_dir: str | os.PathLike[str], step: int) -> None:
 
 
 def save_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write JSON, whole or not at all, in a folder that is made if need be.
+    """Write JSON atomically; missing folders are created.
 
     Raises:
         BadInput: the file cannot be written.
@@ -53,11 +53,11 @@ def save_json(path: str | os.PathLike[str], value: Any) -> None:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n")
     except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror}); check folder and free space.") from error
+        raise BadInput(f"{path} cannot be written ({error.strerror}); check the folder and its free space.") from error
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text under a header, in columns; the first column is flush left, the others flush right."""
+    """Format rows of text under a header; the first column is left-aligned, the others right-aligned."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
@@ -68,7 +68,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def figures_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """The figures of a report as a table: value, 95 % interval, samples of both sides, weights."""
+    """Format the figures of a report as a table: value, 95 % interval, samples of both sides, weights."""
     rows = [
         [
             name,
@@ -84,7 +84,7 @@ def figures_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def number(value: float) -> str:
-    """A figure as four significant digits."""
+    """Format a figure with four significant digits."""
     return f"{value:.4g}"
 
 

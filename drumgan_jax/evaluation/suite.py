@@ -1,4 +1,4 @@
-"""The metrics on embeddings, by name, and the suite that measures several of them in one pass over the sounds."""
+"""The embedding metrics by name, and a suite that measures several of them in one pass over the sounds."""
 
 import dataclasses
 import functools
@@ -21,20 +21,20 @@ from drumgan_jax.weights import store
 
 __all__ = ["Results", "Suite"]
 
-# Of the published codes; their estimate is unbiased for any size, but its spread is not the same.
+# The published implementations' subset size. The estimate is unbiased at any size, but its variance depends on it.
 KERNEL_SUBSET = 1000
-# Of the Inception Score's samples.
+# Parts that the Inception Score's samples are split into.
 SPLITS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What a metric says.
+    """The results of one metric.
 
     Attributes:
-        figures: by name without the embedder.
-        warnings: sentences on what makes them doubtful.
-        details: more numbers, by the figure they belong to.
+        figures: figures by name, without the embedder's name.
+        warnings: sentences on why a figure is doubtful.
+        details: further numbers, by the name of their figure.
     """
 
     figures: Mapping[str, Figure]
@@ -44,12 +44,12 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """One of METRICS.
+    """An entry of METRICS.
 
     Attributes:
-        needs: of both sides.
-        embedders: that it is measured with when none is asked for: the first whose weights are here.
-        measure: from the reference and the measured side.
+        needs: the parts of `Embeddings` that it reads on both sides: MOMENTS, EMBEDDINGS or LOGITS.
+        embedders: default embedders in order of preference; the first whose weights are installed is used.
+        measure: computes it from the reference side and the measured side.
     """
 
     needs: Collection[str]
@@ -63,7 +63,7 @@ def _frechet(name: str, real: Embeddings, fake: Embeddings) -> Measured:
     sides = (("measured", fake.rows), ("reference", real.rows))
     short = " and ".join(f"{rows} of the {side}" for side, rows in sides if rows <= dimensions)
     warning = (
-        f"{name}: no more embeddings ({short} side) than their {dimensions} dimensions, so the covariance is not of "
+        f"{name}: too few embeddings ({short} side) for their {dimensions} dimensions, so the covariance is not of "
         "full rank and the figure is mostly bias; measure more sounds."
     )
     return Measured({name: figure}, [warning] if short else ())
@@ -73,8 +73,8 @@ def _frechet_infinity(name: str, real: Embeddings, fake: Embeddings) -> Measured
     assert fake.embeddings is not None
     figure, slope, r2 = frechet_infinity(real.total, fake.embeddings, sounds=fake.sound_of_row)
     warning = (
-        f"{name}: sounds of several windows are extrapolated by windows, which leaves the bias of few sounds in; "
-        "compare it only between sets of as many sounds."
+        f"{name}: sounds with several windows are extrapolated over windows, so the bias of a small number of sounds "
+        "remains; compare it only between sets with the same number of sounds."
     )
     return Measured({name: figure}, [warning] if fake.rows > fake.sounds else (), {name: {"slope": slope, "r2": r2}})
 
@@ -84,7 +84,8 @@ def _kernel(real: Embeddings, fake: Embeddings) -> Measured:
     assert fake.embeddings is not None
     size = min(KERNEL_SUBSET, real.rows, fake.rows)
     warning = (
-        f"kid: subsets of {size} and not of {KERNEL_SUBSET}, for one side has no more embeddings; measure more sounds."
+        f"kid: subsets of {size} instead of {KERNEL_SUBSET}, because one side has only {size} embeddings; measure more "
+        "sounds."
     )
     figure = kernel_distance(
         real.embeddings,
@@ -99,7 +100,7 @@ def _kernel(real: Embeddings, fake: Embeddings) -> Measured:
 def _inception(real: Embeddings, fake: Embeddings) -> Measured:
     assert real.logits is not None
     assert fake.logits is not None
-    # The reference's own score is told beside, where there is enough of it.
+    # The reference's own score is reported too if it has enough sounds.
     reference = {"reference_value": inception_score(real.logits, SPLITS).value} if real.rows >= SPLITS else {}
     return Measured({"is": inception_score(fake.logits, SPLITS, sounds=fake.sound_of_row)}, details={"is": reference})
 
@@ -125,29 +126,29 @@ METRICS = {
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What a suite measured: by the figure's name its value, interval, counts, weights and warnings, for JSON."""
+    """Results of a suite: value, interval, counts, weights and warnings by the figure's name, ready for JSON."""
 
     figures: dict[str, dict[str, Any]]
 
     @property
     def scores(self) -> dict[str, float]:
-        """The values alone."""
+        """Values of the figures by name."""
         return {name: figure["value"] for name, figure in self.figures.items()}
 
     @property
     def warnings(self) -> list[str]:
-        """All sentences on what makes a figure doubtful, each once."""
+        """Warnings of all figures, without repetitions."""
         return list(dict.fromkeys(warning for figure in self.figures.values() for warning in figure["warnings"]))
 
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """Metrics to be measured together.
+    """Metrics that are measured together.
 
     Attributes:
         requests: pairs of metric and embedder.
-        sharding: of batches of windows over the devices; None for one device.
-        notes: what the user should know of the choice of embedders.
+        sharding: how batches of windows are split over the devices; None for one device.
+        notes: sentences on how the embedders were chosen.
     """
 
     requests: tuple[tuple[str, Embedder], ...]
@@ -156,44 +157,44 @@ class Suite:
 
     @classmethod
     def of(cls, names: Sequence[str], sharding: NamedSharding | None = None) -> "Suite":
-        """The suite of names such as "fid", or "fid:drums" to choose the embedder: a name, or a classifier file.
+        """Build a suite from names such as "fid", or "fid:drums" with an embedder's name or a classifier file.
 
         Raises:
-            BadInput: a name is unknown, or an embedder that was asked for has no weights here.
+            BadInput: a name is unknown, or the weights of a requested embedder are not installed.
         """
         requests, notes = [], []
         for name in names:
-            metric, _, wanted = name.partition(":")
+            metric, _, choice = name.partition(":")
             if metric not in METRICS:
                 raise BadInput(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
-            embedder, note = (build_embedder(wanted), None) if wanted else _preferred(metric)
+            embedder, note = (build_embedder(choice), None) if choice else _preferred(metric)
             if LOGITS in METRICS[metric].needs and not embedder.num_classes:
-                raise BadInput(f"{name} needs an embedder that classifies; {embedder.name} does not, drums does.")
+                raise BadInput(f"{name} needs an embedder with class logits; {embedder.name} has none, use drums.")
             requests.append((metric, embedder))
             notes += [note] if note else []
         if not requests:
-            raise BadInput(f"no metric was asked for; there are {', '.join(METRICS)}.")
+            raise BadInput(f"no metric was given; there are {', '.join(METRICS)}.")
         return cls(tuple(requests), sharding, tuple(notes))
 
     @property
     def embedders(self) -> tuple[Embedder, ...]:
-        """Each once."""
+        """The embedders of all requests, each once."""
         return tuple({embedder.name: embedder for _, embedder in self.requests}.values())
 
     @property
     def needs(self) -> dict[str, frozenset[str]]:
-        """What is needed of each embedder, by its name."""
+        """Parts of `Embeddings` that the metrics need, by the embedder's name."""
         return {
             one.name: frozenset().union(*(METRICS[metric].needs for metric, e in self.requests if e.name == one.name))
             for one in self.embedders
         }
 
     def embed(self, stream: Stream, progress: Callable[[int], None] | None = None) -> dict[str, Embeddings]:
-        """Show a stream to the embedders; see collecting.embed."""
+        """Embed a stream with every embedder, as `collecting.embed` does."""
         return collecting.embed(stream, self.embedders, self.needs, self.sharding, progress)
 
     def compare(self, real: Mapping[str, Embeddings], fake: Mapping[str, Embeddings]) -> Results:
-        """Measure everything.
+        """Compute every metric from both sides' embeddings by embedder.
 
         Raises:
             BadInput: there are too few sounds for a metric.
@@ -201,31 +202,31 @@ class Suite:
         figures: dict[str, dict[str, Any]] = {}
         for metric, embedder in self.requests:
             reference, measured = real[embedder.name], fake[embedder.name]
-            found = METRICS[metric].measure(reference, measured)
-            for name, figure in found.figures.items():
+            result = METRICS[metric].measure(reference, measured)
+            for name, figure in result.figures.items():
                 figures[f"{name}/{embedder.name}"] = {
                     **dataclasses.asdict(figure),
-                    **found.details.get(name, {}),
+                    **result.details.get(name, {}),
                     "samples": measured.sounds,
                     "embeddings": measured.rows,
                     "reference_samples": reference.sounds,
                     "reference_embeddings": reference.rows,
                     "embedder": embedder.name,
                     "weights": embedder.weights_hash,
-                    "warnings": list(found.warnings),
+                    "warnings": list(result.warnings),
                 }
         return Results(figures)
 
 
 def _preferred(metric: str) -> tuple[Embedder, str | None]:
-    """A metric's first embedder whose weights are here, and a note if it is not the first of all."""
+    """The first of a metric's embedders whose weights are installed, and a note if it is not its first choice."""
     candidates = METRICS[metric].embedders
     note = None
     for name in candidates[:-1]:
         try:
             store.find(name)
         except BadInput as problem:
-            note = f"{metric} is measured with {candidates[-1]}, not with {name}: {problem}"
+            note = f"{metric} is measured with {candidates[-1]} instead of {name}: {problem}"
         else:
             return build_embedder(name), None
     return build_embedder(candidates[-1]), note

@@ -1,1 +1,1 @@
-"""Ways to move in latent space: principal components, variations, interpolation, inversion."""
+"""Tools for latent space: principal components, variations, interpolation, inversion."""

@@ -1,4 +1,4 @@
-"""Principal components of w (GANSpace, Härkönen et al. 2020): exact, of a stream of samples, in bounded memory."""
+"""Principal components of w (GANSpace, Härkönen et al. 2020): exact, from a stream of samples, in bounded memory."""
 
 import contextlib
 import dataclasses
@@ -21,11 +21,11 @@ from drumgan_jax.latents.seeds import sample_of
 Array = jax.Array
 
 NUM_SAMPLES = 100_000
-# Rows whose products are summed at once, and columns of one product: so that both stay in a core's cache
-# (benchmarks/bench_components.py). Only the blocks on and above the diagonal are computed.
+# Rows summed at once, and columns of one product, sized to fit a core's cache (benchmarks/bench_components.py). Only
+# the blocks on and above the diagonal are computed.
 _ROWS, _COLUMNS = 2048, 128
 _CHUNK = 2**14
-# Deviations below this share of the largest are rounding.
+# Deviations below this share of the largest are rounding errors.
 _FLAT = 1e-6
 
 
@@ -34,11 +34,11 @@ class Components:
     """Principal components, the strongest first.
 
     Attributes:
-        mean: of the samples [w_dim].
-        directions: rows of length 1 [components, w_dim]; the entry of the largest magnitude is positive.
-        deviations: standard deviation along each [components].
-        explained_variance_ratio: each one's share of the variance [components].
-        num_samples: samples that they are of.
+        mean: mean of the samples [w_dim].
+        directions: unit vectors [components, w_dim]; in each, the entry of the largest magnitude is positive.
+        deviations: standard deviation along each direction [components].
+        explained_variance_ratio: share of the variance along each direction [components].
+        num_samples: number of samples used.
     """
 
     mean: np.ndarray
@@ -51,26 +51,26 @@ class Components:
         return len(self.directions)
 
     def first(self, count: int) -> "Components":
-        """The strongest `count`.
+        """The strongest `count` components.
 
         Raises:
-            BadInput: there are not as many.
+            BadInput: there are fewer.
         """
         if not 1 <= count <= len(self):
-            raise BadInput(f"there are {len(self)} components, numbered from 0; {count} of them cannot be had.")
+            raise BadInput(f"there are {len(self)} components, not {count}; ask for 1 to {len(self)}.")
         parts = {name: getattr(self, name)[:count] for name in _BY_COMPONENT}
         return dataclasses.replace(self, **parts)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What `of_arrays` makes them of again."""
+        """The components as arrays by name, from which `of_arrays` builds them again."""
         return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Components":
-        """Components of their arrays by name.
+        """Build components from the arrays that `arrays` returns.
 
         Raises:
-            ValueError, KeyError: arrays are missing, or do not fit each other.
+            ValueError, KeyError: arrays are missing or do not fit each other.
         """
         parts = {name: arrays[name] for name in ("mean", *_BY_COMPONENT)}
         found = cls(num_samples=int(arrays["num_samples"]), **parts)
@@ -87,24 +87,23 @@ _BY_COMPONENT = ("directions", "deviations", "explained_variance_ratio")
 def principal_components(
     chunks: Iterable[Array], metric: Array | np.ndarray | None = None, count: int | None = None
 ) -> Components:
-    """Principal components of all rows of all chunks: what an exact PCA of them together finds.
+    """Exact principal components of all rows of all chunks.
 
-    Sums are taken in float32 around the first chunk's mean, so that no digits cancel, and added up in float64; memory
-    is that of one chunk. The variance is the unbiased one.
+    Sums are taken in float32 around the first chunk's mean, to avoid cancellation, and accumulated in float64. Only one
+    chunk is held in memory. The variance is the unbiased one.
 
-    A generator without a mapping network has w that are alike in all directions, so that their PCA says nothing. What
-    GANSpace does there is PCA of the first layer's activations, and then the directions of w by which these come about
-    best (a regression). Given a metric R, this is that for activations w R: from the covariances alone,
-    component k with unit v_k and deviation s_k is the direction C R v_k / s_k, C being the covariance of w. Where rows
-    of R are zero (labels), directions have no part.
+    Without a mapping network, w has the same variance in all directions and its PCA is meaningless. GANSpace then takes
+    the PCA of the first layer's activations and regresses w on them. A metric R does this for activations w R, from the
+    covariances alone: component k with unit vector v_k and deviation s_k has the direction C R v_k / s_k, where C is
+    the covariance of w. Entries of w with a zero row of R (labels) are zero in every direction.
 
     Args:
-        chunks: samples [rows, w_dim] float32; any number of rows each, but every number compiles once.
+        chunks: samples [rows, w_dim] float32; each distinct number of rows compiles once.
         metric: R [w_dim, w_dim]; None for components of w itself.
-        count: how many; None for all: w_dim, or as many as R has rows that are not zero.
+        count: number of components; None for all: w_dim, or the number of nonzero rows of R.
 
     Raises:
-        BadInput: there are fewer than two samples, or fewer components than asked for.
+        BadInput: there are fewer than two samples, or fewer components than `count`.
     """
     num_samples, mean, covariance = _moments(chunks)
     if metric is None:
@@ -133,13 +132,13 @@ def principal_components(
 
 
 def components_of(generator: Any, variables: Mapping[str, Any], num_labels: int, num_samples: int) -> Components:
-    """Components of the w that a generator's `map` makes of random z and labels, all classes alike often.
+    """Components of w that a generator's `map` makes from random z and uniformly drawn labels.
 
     Args:
         generator: a parts.Generator.
         variables: its collections.
-        num_labels: classes; 0 for none.
-        num_samples: how many w.
+        num_labels: number of classes; 0 for none.
+        num_samples: number of w.
 
     Raises:
         BadInput: there are fewer than two samples.
@@ -149,7 +148,11 @@ def components_of(generator: Any, variables: Mapping[str, Any], num_labels: int,
 
 
 def save_components(path: str | os.PathLike[str], components: Components, model: str) -> None:
-    """Write components of a model (its digest) as .npz, whole or not at all; OSError where that cannot be."""
+    """Write the components of a model (named by its digest) as .npz, atomically.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     content = io.BytesIO()
     np.savez(content, model=np.array(model), **components.arrays())  # type: ignore[arg-type]
     with replacing(path) as temporary:
@@ -157,9 +160,9 @@ def save_components(path: str | os.PathLike[str], components: Components, model:
 
 
 def load_components(path: str | os.PathLike[str], model: str) -> Components | None:
-    """What `save_components` wrote, if it can be read and is of this model; else None."""
+    """Components that `save_components` wrote, or None if the file is unreadable or belongs to another model."""
     try:
-        # From memory: of a damaged file, NumPy would leave the handle open.
+        # From memory, because NumPy leaves the handle of a damaged file open.
         with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return Components.of_arrays(arrays) if str(arrays["model"]) == model else None
@@ -168,12 +171,12 @@ def load_components(path: str | os.PathLike[str], model: str) -> Components | No
 
 
 def kept_components(path: Path | None, model: str, find: Callable[[], Components]) -> Components:
-    """A model's components as a file keeps them, or if it does not, as `find` finds them, which the file then keeps."""
+    """A model's components from a file, or else from `find`, whose result is then saved there."""
     found = None if path is None else load_components(path, model)
     if found is None:
         found = find()
         if path is not None:
-            # A run that may only be read can be played all the same.
+            # A read-only run can still be played.
             with contextlib.suppress(OSError):
                 save_components(path, found, model)
     return found
@@ -203,17 +206,17 @@ def _moments(chunks: Iterable[Array]) -> tuple[int, np.ndarray, np.ndarray]:
         scatter = scatter + _assembled([np.asarray(block, np.float64) for block in blocks])
         count += len(chunk)
     if shift is None or count < 2:
-        raise BadInput(f"principal components of {count} sample(s) are none; take two or more.")
+        raise BadInput(f"{count} sample(s) have no principal components; take two or more.")
     covariance = (scatter - np.outer(total, total) / count) / (count - 1)
     return count, np.asarray(shift, np.float64) + total / count, covariance
 
 
 @jax.jit
 def _sums(chunk: Array, shift: Array) -> tuple[Array, list[Array]]:
-    """Sum [d] of the rows less a shift, and the upper blocks [columns, d - start] of their outer products' sum."""
+    """Sum [d] of the rows minus a shift, and upper blocks [columns, d - start] of the sum of their outer products."""
     rows, width = chunk.shape
     starts = range(0, width, _COLUMNS)
-    # Rows that equal the shift add nothing.
+    # Pad with the shift itself, which adds zero.
     missing = -rows % _ROWS
     if missing:
         chunk = jnp.concatenate([chunk, jnp.broadcast_to(shift, (missing, width))])
@@ -231,7 +234,7 @@ def _sums(chunk: Array, shift: Array) -> tuple[Array, list[Array]]:
 
 
 def _assembled(blocks: list[np.ndarray]) -> np.ndarray:
-    """The symmetric matrix of its upper blocks."""
+    """Assemble the symmetric matrix [d, d] from its upper blocks."""
     width = blocks[0].shape[1]
     upper = np.zeros((width, width))
     for block in blocks:
@@ -242,6 +245,6 @@ def _assembled(blocks: list[np.ndarray]) -> np.ndarray:
 
 
 def _descending(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues, not below zero, and eigenvectors as columns, of a symmetric matrix; the largest first."""
+    """Eigenvalues, clipped at zero, and eigenvectors (columns) of a symmetric matrix, in descending order."""
     values, vectors = np.linalg.eigh(matrix)
     return np.maximum(values[::-1], 0.0), vectors[:, ::-1]

@@ -1,4 +1,4 @@
-"""From a sound to latents by optimisation: gradient steps on w and noise, kept where random latents lie."""
+"""Inversion of a sound to latents by optimisation: gradient steps on w and noise, projected to where samples lie."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -18,20 +18,20 @@ from drumgan_jax.systems.gan import Gan
 
 Array = jax.Array
 
-# Random w by which the ball is measured, and those of them that are listened to for the starts.
+# Random w that define the ball, and those of them considered as starts.
 SAMPLES, CANDIDATES = 1024, 64
-# Of Adam, in standard deviations of w, and of noise; a cosine brings it to zero.
+# Adam's, in standard deviations of w and of noise; decays to zero along a cosine.
 LEARNING_RATE = 0.05
 _GROUP = 16
 
 
 class Inversion(NamedTuple):
-    """Latents that were found.
+    """Latents found by inversion.
 
     Attributes:
         ws: [batch, layers, w_dim].
-        noises: of each layer [batch, freq, time, 1].
-        distances: at each step of the start that ended best [batch, steps]; see `distance`.
+        noises: noise of each layer [batch, freq, time, 1].
+        distances: distance at each step of the best start [batch, steps]; see `distance`.
     """
 
     ws: np.ndarray
@@ -41,7 +41,7 @@ class Inversion(NamedTuple):
 
 @flax.struct.dataclass
 class _Ball:
-    """Where random latents lie: around `centre` [d] within `radius`; `deviation` is the deviation of one entry."""
+    """Ball that holds random latents: `centre` [d], `radius` [] and the standard `deviation` [] of one entry."""
 
     centre: Array
     radius: Array
@@ -58,28 +58,28 @@ def invert(
     per_layer: bool,
     noise: bool,
 ) -> Inversion:
-    """Latents whose sounds come as near to waveforms as projected gradient descent brings them.
+    """Find latents whose sounds are close to waveforms, by projected gradient descent.
 
-    Adam from the nearest few of 64 random w, with noise from seed 0; after each step w is projected into the ball
-    around the mean w that holds 1,024 random w, and noise into that of root mean square 1. Where w is z joined with
-    labels, z goes into such a ball around zero, and the labels onto the simplex. Of all steps of all starts the best is
-    kept.
+    Adam starts from the closest few of 64 random w, with noise from seed 0. After each step, w is projected into the
+    ball around the mean w that holds 1,024 random w, and noise to a root mean square of at most 1. If w is z joined
+    with labels, z is projected into such a ball around zero and the labels onto the simplex. The best step of all
+    starts is kept.
 
     Args:
         gan: the parts.
         variables: the generator's collections.
-        num_labels: classes; 0 for none.
+        num_labels: number of classes; 0 for none.
         waveforms: [batch, samples].
-        steps: of each start.
-        starts: how many, up to 64.
-        per_layer: whether every layer has a w of its own, or all the same.
-        noise: whether noise is sought too.
+        steps: number of steps per start.
+        starts: number of starts, up to 64.
+        per_layer: whether each layer has its own w, rather than one w for all.
+        noise: whether noise is optimised too.
 
     Raises:
-        BadInput: there are no steps, or no or too many starts.
+        BadInput: there are no steps, no starts or too many starts.
     """
     if steps < 1 or not 1 <= starts <= CANDIDATES:
-        raise BadInput(f"invert takes 1 step or more and 1 to {CANDIDATES} starts, not {steps}, {starts}.")
+        raise BadInput(f"invert takes 1 or more steps and 1 to {CANDIDATES} starts; it was given {steps} and {starts}.")
     target = waveforms if gan.decoder.differentiable else gan.representation.encode(jnp.asarray(waveforms))
     found = []
     for index in range(len(waveforms)):
@@ -90,10 +90,11 @@ def invert(
 
 
 def distance(gan: Gan, target: Array, x: Array) -> Array:
-    """Distance [batch] of whole examples x [batch, freq, time, channels] from a target; differentiable.
+    """Distance [batch] between generated examples x [batch, freq, time, channels] and a target; differentiable.
 
-    The multi-scale spectral distance of waveforms [batch, samples]. If decoding has to search for phases, which have no
-    part in the example, the mean squared difference of examples [batch, freq, time, channels] instead.
+    If the decoder is differentiable, the target is waveforms [batch, samples] and the distance is the multi-scale
+    spectral one. If decoding searches for phases, the target is examples [batch, freq, time, channels] and the distance
+    is the mean squared difference.
     """
     if not gan.decoder.differentiable:
         return jnp.mean(jnp.square(x - target), axis=(1, 2, 3))
@@ -123,8 +124,8 @@ def _invert(
         everyones = tuple(jnp.broadcast_to(one, (len(ws), *one.shape[1:])) for one in noises)
         return distance(gan, target, gan.synthesize(variables, ws, everyones))
 
-    heard = jax.lax.map(lambda ws: distances(ws, noises), candidates.reshape(-1, _GROUP, *candidates.shape[1:]))
-    nearest = candidates[jnp.argsort(heard.reshape(-1))[:starts]]
+    scores = jax.lax.map(lambda ws: distances(ws, noises), candidates.reshape(-1, _GROUP, *candidates.shape[1:]))
+    nearest = candidates[jnp.argsort(scores.reshape(-1))[:starts]]
     ws = jnp.repeat(nearest, generator.num_ws, axis=1) if per_layer else nearest
     begin = (ws, tuple(jnp.repeat(one, starts, axis=0) for one in noises))
 
@@ -141,11 +142,11 @@ def _invert(
 def _descend(
     objective: Callable[[Any], Array], project: Callable[[Any], Any], begin: Any, rates: tuple[Any, Any], steps: int
 ) -> tuple[Any, Array, Array]:
-    """Projected Adam on all rows of a point side by side.
+    """Projected Adam on all rows of a point in parallel.
 
     Returns:
-        Each row's best; its objective [rows], infinite where that was never a number; and the objective at every step
-        [steps, rows].
+        The best point of each row; its objective [rows], infinite if it was always NaN; and the objective at every
+        step [steps, rows].
     """
     adam = optax.scale_by_adam()
 
@@ -158,7 +159,7 @@ def _descend(
         gradient, values = jax.grad(total, has_aux=True)(point)
         better = values < least
         best = jax.tree.map(lambda new, old: jnp.where(_along(better, new), new, old), point, best)
-        # Optax raises a number to an integer count, which strict promotion refuses.
+        # Optax computes a float to the power of an integer count, which strict promotion rejects.
         with jax.numpy_dtype_promotion("standard"):
             update, state = adam.update(gradient, state)
         decay = 0.5 * (1.0 + jnp.cos(jnp.pi * fraction))
@@ -176,11 +177,11 @@ def _descend(
 
 
 def _measure(generator: Any, map_to_ws: Callable[..., Any], num_labels: int) -> tuple[_Ball, Array]:
-    """The ball of random latents, and the candidates' ws [candidates, 1, w_dim]."""
+    """The ball of random latents, and candidate ws [candidates, 1, w_dim]."""
     z, labels = sample_of(jnp.uint32(0), SAMPLES, generator.z_dim, num_labels)
     ws = map_to_ws(z, labels if num_labels else None)[:, :1]
     points = ws[:, 0] if generator.learns_w else generator.unmap(ws)[0]
-    # The mean of z is known.
+    # The mean of z is known to be zero.
     centre = points.mean(axis=0) if generator.learns_w else jnp.zeros(points.shape[1])
     deviation = jnp.sqrt(jnp.mean(jnp.square(points - centre)))
     radius = jnp.linalg.norm(points - centre, axis=1).max()
@@ -196,14 +197,14 @@ def _projected(generator: Any, map_to_ws: Callable[..., Any], ball: _Ball, ws: A
 
 
 def _into(ball: _Ball, points: Array) -> Array:
-    """The nearest points [..., d] inside."""
+    """The closest points [..., d] inside the ball."""
     away = points - ball.centre
     norm = jnp.linalg.norm(away, axis=-1, keepdims=True)
     return ball.centre + away * jnp.minimum(1.0, ball.radius / jnp.maximum(norm, jnp.finfo(jnp.float32).tiny))
 
 
 def onto_simplex(weights: Array) -> Array:
-    """The nearest weights [batch, labels] that are not negative and sum to 1 (Duchi et al. 2008, figure 1)."""
+    """The closest weights [batch, labels] that are nonnegative and sum to 1 (Duchi et al. 2008, figure 1)."""
     descending = -jnp.sort(-weights, axis=1)
     over = jnp.cumsum(descending, axis=1) - 1.0
     places = jnp.arange(1, weights.shape[1] + 1, dtype=weights.dtype)
@@ -213,7 +214,7 @@ def onto_simplex(weights: Array) -> Array:
 
 
 def _quiet(noise: Array) -> Array:
-    """Noise [batch, freq, time, 1] of a root mean square of at most 1."""
+    """Noise [batch, freq, time, 1] scaled down to a root mean square of at most 1."""
     size = jnp.sqrt(jnp.mean(jnp.square(noise), axis=(1, 2, 3), keepdims=True))
     return noise * jnp.minimum(1.0, 1.0 / jnp.maximum(size, jnp.finfo(jnp.float32).tiny))
 

@@ -1,4 +1,4 @@
-"""Class weights from what people write: a name, weights by name, one of either for each sound, or an array."""
+"""Class weights from user input: a name, weights by name, one of either for each sound, or an array."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,14 +16,14 @@ def class_weights(labels: Labels, names: Sequence[str], count: int) -> np.ndarra
     """Weights [count, classes] float32 that sum to 1.
 
     Args:
-        labels: a class name or weights by class name, for all sounds; a list with one of these a sound; or weights
-            [count, classes], an array or lists of lists. Weights count relative to each other.
+        labels: a class name or weights by class name, for all sounds; a list with one of these per sound; or weights
+            [count, classes], as an array or lists of lists. Only ratios of weights matter.
         names: the classes, in order.
-        count: sounds.
+        count: number of sounds.
 
     Raises:
-        BadInput: a class is unknown, a weight is no number, negative or not finite, all are zero, or the number does
-            not fit.
+        BadInput: a class is unknown, a weight is not a number, negative or not finite, all weights of a sound are
+            zero, or the number of labels does not fit.
     """
     if isinstance(labels, (str, Mapping)):
         weights = np.tile(_row(labels, names), (count, 1))
@@ -38,10 +38,10 @@ def class_weights(labels: Labels, names: Sequence[str], count: int) -> np.ndarra
             f" [{count}, {len(names)}]."
         )
     if not np.isfinite(weights).all() or (weights < 0).any():
-        raise BadInput("a label's weight is negative or not a number; weights are from 0 up.")
+        raise BadInput("a label's weight is negative or not a number; give weights of 0 or more.")
     total = weights.sum(axis=1, keepdims=True)
     if names and not total.all():
-        raise BadInput(f"all label weights of a sound are zero; give at least one of {', '.join(names)} some.")
+        raise BadInput(f"all label weights of a sound are zero; give at least one of {', '.join(names)} a weight.")
     return (weights / np.where(total, total, 1.0)).astype(np.float32)
 
 
@@ -55,15 +55,15 @@ def _row(one: Any, names: Sequence[str]) -> np.ndarray:
 
 
 def _numbers(weights: Any) -> np.ndarray:
-    """An array [...] float64 of numbers."""
+    """Weights as an array [...] float64."""
     try:
         array = np.asarray(weights)
         if array.dtype.kind in "OSUcmM":
             raise TypeError("of another type")
         return array.astype(np.float64)
-    # Lists of unlike lengths, too, are no array.
+    # Lists of different lengths raise too.
     except (TypeError, ValueError) as problem:
         raise BadInput(
-            "label weights must be numbers, one a class and as many for each sound; give class names, weights by class"
+            "label weights must be numbers, one per class for each sound; give class names, weights by class"
             " name, or an array [seeds, labels]."
         ) from problem

@@ -1,4 +1,4 @@
-"""Latents, which are all that makes sounds, and the sounds that are made of them."""
+"""Latents, and the sounds rendered from them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from drumgan_jax.latents.seeds import noise_of
 
 @dataclasses.dataclass(frozen=True)
 class Latents:
-    """All that makes sounds: with the model, enough to make each of them again.
+    """Latents of a batch of sounds; together with the model, they determine each sound.
 
     Attributes:
-        seeds: one a sound, uint32 [batch]; noise and starting phases are drawn from it.
+        seeds: one per sound [batch], uint32; noise and starting phases are drawn from it.
         ws: layer latents [batch, layers, w_dim].
-        z: [batch, z_dim] of which the generator's `map` makes these ws; None where no such z is known.
-        labels: class weights [batch, labels] that ws were mapped with, or moved from, width 0 for a system without;
-            None where unknown.
-        noises: noise of each layer [batch, freq, time, 1] in place of the seeds'; None for the seeds'.
+        z: latents [batch, z_dim] that the generator's `map` turns into these ws; None if unknown.
+        labels: class weights [batch, labels] that ws were mapped with or moved from; width 0 for a system without
+            labels, None if unknown.
+        noises: noise of each layer [batch, freq, time, 1]; None to draw it from the seeds.
         model: digest of the generator's parameters (gan.variables_digest).
     """
 
@@ -35,7 +35,7 @@ class Latents:
         return len(self.seeds)
 
     def __getitem__(self, index: int | slice) -> "Latents":
-        """The latents of one sound, or of some; still a batch."""
+        """The latents of one or several sounds, always as a batch."""
         if not isinstance(index, slice):
             index = range(len(self))[index]  # IndexError, and negative numbers from the end
             index = slice(index, index + 1)
@@ -49,17 +49,17 @@ class Latents:
         )
 
     def layer_noise(self, sizes: Sequence[tuple[int, int]]) -> tuple[np.ndarray, ...]:
-        """Noise [batch, freq, time, 1] of each layer: its own, or the seeds'; `sizes` has (freq, time) of each."""
+        """Noise of each layer [batch, freq, time, 1], stored or drawn from the seeds; `sizes` has (freq, time) each."""
         if self.noises is not None:
             return self.noises
         return tuple(np.asarray(noise) for noise in noise_of(self.seeds, tuple(sizes)))
 
     @classmethod
     def join(cls, pieces: Sequence["Latents"]) -> "Latents":
-        """All sounds' latents, one after another; what some of them lack, all then lack.
+        """Concatenate latents; z and labels are None if any piece lacks them.
 
         Raises:
-            BadInput: there are none, or they are of different models.
+            BadInput: there are no pieces, or they belong to different models.
         """
         if not pieces:
             raise BadInput("there are no latents to join; give at least one.")
@@ -87,7 +87,7 @@ class Sounds:
     Attributes:
         waveforms: float32 [batch, samples].
         sample_rate: in Hz.
-        latents: what made them.
+        latents: the latents they were rendered from.
     """
 
     waveforms: np.ndarray

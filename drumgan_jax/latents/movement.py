@@ -1,4 +1,4 @@
-"""Steps in latent space: variations along a random direction, and ways from one point to another."""
+"""Steps in latent space: variations along a random direction, and interpolation between two points."""
 
 from collections.abc import Sequence
 
@@ -7,24 +7,24 @@ import numpy as np
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents.latents import Latents
 
-# Below this sine of the angle between two vectors, the plane that they span is rounding.
+# Below this sine of the angle between two vectors, the plane that they span is rounding error.
 _FLAT = 1e-6
 
 
 def vary(ws: np.ndarray, amount: np.ndarray | float, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """ws + amount * (first - second) / sqrt(2): as far from ws, at amount 1, as one random w is from the average.
+    """Move ws by amount * (first - second) / sqrt(2), at amount 1 as far as a random w is from the mean w.
 
-    With `first` and `second` mapped from two random z and the same labels, the step has the covariance of w given the
-    labels. Where the map is the identity it is a normal step in z, and the labels stay.
+    If `first` and `second` are mapped from two random z and the same labels, the step has the covariance of w given the
+    labels. If the map is the identity, it is a normal step in z, and the labels do not change.
 
     Args:
         ws: [batch, layers, w_dim].
-        amount: of all, or [batch].
-        first: [batch, layers, w_dim].
-        second: likewise.
+        amount: one for all sounds, or [batch].
+        first: ws of one end of the direction [batch, layers, w_dim].
+        second: ws of the other end [batch, layers, w_dim].
 
     Raises:
-        BadInput: there are more or fewer amounts than sounds.
+        BadInput: the number of amounts is not that of the sounds.
     """
     step = (first - second) / np.float32(np.sqrt(2.0))
     return (ws + _per_sound(amount, len(ws)) * step).astype(np.float32)
@@ -33,48 +33,53 @@ def vary(ws: np.ndarray, amount: np.ndarray | float, first: np.ndarray, second: 
 def step_along(
     ws: np.ndarray, direction: np.ndarray, amount: np.ndarray | float, layers: tuple[int, int] | None
 ) -> np.ndarray:
-    """ws [batch, layers, w_dim] plus amount (of all, or [batch]) times direction [w_dim], on a range of layers.
+    """Add amount (one for all, or [batch]) times direction [w_dim] to ws [batch, layers, w_dim], on a range of layers.
 
-    GANSpace's edit (Härkönen et al. 2020): signed, and not clipped.
+    This is GANSpace's edit (Härkönen et al. 2020), signed and not clipped.
     """
     moved = (ws + _per_sound(amount, len(ws)) * direction).astype(np.float32)
     return on_layers(ws, moved, layers)
 
 
 def on_layers(ws: np.ndarray, other: np.ndarray, layers: tuple[int, int] | None) -> np.ndarray:
-    """ws with the layers from `layers[0]` to before `layers[1]` of another; all for None; [batch, layers, w_dim].
+    """Replace layers `layers[0]` up to, but not including, `layers[1]` of ws by those of `other`; all if None.
+
+    Both, and the result, are [batch, layers, w_dim].
 
     Raises:
-        BadInput: there are no such layers.
+        BadInput: the range is not within the layers.
     """
     if layers is None:
         return other
     start, stop = layers
     if not 0 <= start < stop <= ws.shape[1]:
-        raise BadInput(f"layers {start} to {stop} are not within 0 to {ws.shape[1]}, the layers of this generator.")
+        raise BadInput(f"layers {start} to {stop} are not within 0 to {ws.shape[1]}; give layers of this generator.")
     inside = (np.arange(ws.shape[1]) >= start) & (np.arange(ws.shape[1]) < stop)
     return np.where(inside[:, None], other, ws)
 
 
 def linear(a: np.ndarray, b: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-    """(1 - t) a + t b for each fraction t [n]: [n, ...] of a and b [...]; the ends are exactly a and b."""
+    """Interpolate linearly, (1 - t) a + t b for each fraction t [n]: [n, ...] from a and b [...].
+
+    The ends are exactly a and b.
+    """
     t = fractions.reshape(-1, *[1] * a.ndim)
     way = (1.0 - t) * a.astype(np.float64) + t * b.astype(np.float64)
     return _with_ends(way, a, b, t)
 
 
 def spherical(a: np.ndarray, b: np.ndarray, fractions: np.ndarray, centre: np.ndarray | float = 0.0) -> np.ndarray:
-    """On the great circle from a to b around a centre, for each fraction [n]: [n, ..., d] of a and b [..., d].
+    """Interpolate along the great circle around a centre, for each fraction [n]: [n, ..., d] from a and b [..., d].
 
-    The direction turns evenly (Shoemake 1985), and the length changes evenly; so two of the same length stay as likely
-    under a normal distribution all the way. Opposite vectors turn through the axis that they lie along least; where one
-    is zero the way is straight. The ends are exactly a and b.
+    The angle changes linearly (Shoemake 1985), and so does the length; vectors of equal length therefore stay equally
+    likely under a normal distribution. Opposite vectors turn through the coordinate axis with their smallest component.
+    If one vector is zero, the path is straight. The ends are exactly a and b.
     """
     t = fractions.reshape(-1, *[1] * a.ndim)
     from_, to = a.astype(np.float64) - centre, b.astype(np.float64) - centre
     lengths = [np.linalg.norm(vector, axis=-1, keepdims=True) for vector in (from_, to)]
     u, v = (np.divide(x, n, out=np.zeros_like(x), where=n > 0) for x, n in zip((from_, to), lengths, strict=True))
-    # Not the cosine's inverse, which loses half the digits near 0 and pi.
+    # arccos would lose half the digits near 0 and pi.
     angle = 2.0 * np.arctan2(np.linalg.norm(u - v, axis=-1), np.linalg.norm(u + v, axis=-1))[..., None]
     across = v - np.sum(u * v, axis=-1, keepdims=True) * u
     sine = np.linalg.norm(across, axis=-1, keepdims=True)
@@ -89,15 +94,15 @@ def spherical(a: np.ndarray, b: np.ndarray, fractions: np.ndarray, centre: np.nd
 def noises_between(
     a: Latents, b: Latents, sizes: Sequence[tuple[int, int]], fractions: np.ndarray
 ) -> tuple[np.ndarray, ...] | None:
-    """Noise of each layer [n, freq, time, 1] on the way between two sounds'; None for the seeds', where both are alike.
+    """Interpolate the noise of two sounds: [n, freq, time, 1] per layer, or None if both draw it from the same seed.
 
-    Every layer's noise turns as one vector, so that its variance is kept, whatever both ends have in common.
+    Each layer's noise is interpolated as one vector on a sphere, which keeps its variance even if the ends correlate.
 
     Args:
         a: latents of one sound.
-        b: likewise.
+        b: latents of the other sound.
         sizes: (freq, time) of each layer's noise.
-        fractions: of the way [n].
+        fractions: fractions of the way from a to b [n].
     """
     if a.noises is None and b.noises is None and np.array_equal(a.seeds, b.seeds):
         return None
@@ -106,7 +111,7 @@ def noises_between(
 
 
 def _between(a: np.ndarray, b: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-    """`spherical` of whole arrays [1, ...], one fraction at a time, since it works in double precision: [n, ...]."""
+    """`spherical` of whole arrays [1, ...], giving [n, ...]; one fraction at a time, as it works in float64."""
     ways = (spherical(a.reshape(-1), b.reshape(-1), fraction) for fraction in fractions.reshape(-1, 1))
     return np.concatenate([way.reshape(a.shape) for way in ways])
 
@@ -116,7 +121,7 @@ def _with_ends(way: np.ndarray, a: np.ndarray, b: np.ndarray, t: np.ndarray) -> 
 
 
 def _orthogonal(u: np.ndarray) -> np.ndarray:
-    """A unit vector orthogonal to each unit vector [..., d], always the same; zero where d is 1."""
+    """A fixed choice of unit vector orthogonal to each unit vector [..., d]; zero if d is 1."""
     axis = np.zeros_like(u)
     np.put_along_axis(axis, np.argmin(np.abs(u), axis=-1, keepdims=True), 1.0, axis=-1)
     rest = axis - np.sum(u * axis, axis=-1, keepdims=True) * u

@@ -1,4 +1,4 @@
-"""Recordings brought to the form of the sounds that a system was trained on."""
+"""Preprocessing of recordings to match the sounds that a system was trained on."""
 
 import math
 import warnings
@@ -14,14 +14,14 @@ from drumgan_jax.core.settings import build_part
 
 Recordings = np.ndarray | Sequence[np.ndarray]
 
-# Seconds below which there is nothing to hear a drum by.
+# Seconds below which no drum is recognisable.
 SHORTEST = 0.005
-# Peaks below this (dBFS) are silence with a noise floor; as in preparing data.
+# Peaks below this (dBFS) count as silence with a noise floor, as in data preparation.
 SILENCE_DB = -60.0
 _MOST_CHANNELS = 32
 _RATES = range(1_000, 768_001)
 _LEVEL_DB = -1.0
-# Seconds resampled besides what is needed: the filter rings less far, and a change of rate moves no onset further.
+# Extra seconds resampled: the filter rings less long, and resampling moves no onset further.
 _MARGIN = 0.02
 
 
@@ -32,26 +32,26 @@ class CutWarning(UserWarning):
 def as_trained(
     audio: Recordings, sample_rate: int, to_rate: int, num_samples: int, config: Mapping[str, Any]
 ) -> np.ndarray:
-    """Waveforms [batch, num_samples] float32 of recordings, conditioned as a system's training data were.
+    """Preprocess recordings like a system's training data: waveforms [batch, num_samples] float32.
 
-    Channels are averaged and the rate is converted. Where the training data are one-shots, the sound is cut from its
-    onset and faded as they were; else the start is kept as given. A long recording is cut, with a CutWarning, a short
-    one is followed by zeros. The peak is brought to `preparation.level` where the training data were normalised so,
-    else to -1 dBFS.
+    Channels are averaged and the audio is resampled. If the training data are one-shots, the sound is cut at its onset
+    and faded as they were; otherwise the start is kept. A long recording is cut, with a CutWarning; a short one is
+    padded with zeros. The peak is scaled to `preparation.level` if the training data were normalised to a peak, else to
+    -1 dBFS.
 
     Args:
         audio: [samples] or [samples, channels], or a list of such recordings; full scale 1.
-        sample_rate: of all of them, in Hz.
-        to_rate: the system's, in Hz.
-        num_samples: the system's sounds' length.
-        config: sections `preparation` and `slicing`, as far as there are any.
+        sample_rate: sample rate of the recordings, in Hz.
+        to_rate: sample rate of the system, in Hz.
+        num_samples: length of the system's sounds.
+        config: may have the sections `preparation` and `slicing`.
 
     Raises:
-        BadInput: a recording is silent, not finite, empty, shorter than 5 ms, or not of such a shape, or the rate is
-            none; of several recordings its number from 0 is told.
+        BadInput: a recording is silent, not finite, empty, shorter than 5 ms or of another shape, or the rate is not
+            one; of several recordings, the message gives the number, from 0.
     """
     if isinstance(sample_rate, bool) or not isinstance(sample_rate, (int, np.integer)) or sample_rate not in _RATES:
-        raise BadInput(f"a sample rate of {sample_rate!r} Hz is none; give a whole number from 1,000 to 768,000.")
+        raise BadInput(f"a sample rate of {sample_rate!r} Hz is not valid; give a whole number from 1,000 to 768,000.")
     recordings = [audio] if isinstance(audio, np.ndarray) else list(audio)
     if not recordings:
         raise BadInput("there is no recording; give at least one.")
@@ -65,21 +65,21 @@ def as_trained(
         sound, seconds = _placed(mono, int(sample_rate), to_rate, num_samples, rule)
         if round(seconds * to_rate) > num_samples:
             warnings.warn(
-                f"{name} goes on for {seconds:.2f} s, and this instrument's sounds for {num_samples / to_rate:.2f} s;"
+                f"{name} lasts {seconds:.2f} s, and this instrument's sounds {num_samples / to_rate:.2f} s;"
                 " the rest was cut off.",
                 CutWarning,
                 stacklevel=4,
             )
         peak = float(np.abs(sound).max())
         if peak < 10 ** (SILENCE_DB / 20):
-            raise BadInput(f"{name} is silent; give one with a sound at its start.")
+            raise BadInput(f"{name} is silent; give one that starts with a sound.")
         sound = sound * np.float32(10 ** (level / 20) / peak)
         waveforms.append(np.pad(sound, (0, num_samples - len(sound))))
     return np.stack(waveforms)
 
 
 def _mono(recording: np.ndarray, rate: int, name: str) -> np.ndarray:
-    """The mean of the channels [samples] float32 of a recording, once it is found to be one."""
+    """Check a recording and average its channels: [samples] float32."""
     if recording.ndim not in (1, 2) or (recording.ndim == 2 and not 1 <= recording.shape[1] <= _MOST_CHANNELS):
         raise BadInput(f"{name} is {recording.shape}; give [samples], or [samples, channels].")
     if not np.issubdtype(recording.dtype, np.floating):
@@ -90,7 +90,7 @@ def _mono(recording: np.ndarray, rate: int, name: str) -> np.ndarray:
         )
     if not np.isfinite(recording).all():
         raise BadInput(f"{name} holds NaN or infinite samples; export it again.")
-    # Not NumPy's mean, which over so short an axis takes ten times as long.
+    # NumPy's mean takes ten times as long over so short an axis.
     channels = recording[:, None] if recording.ndim == 1 else recording
     return channels.astype(np.float32, copy=False) @ np.full(channels.shape[1], 1 / channels.shape[1], np.float32)
 
@@ -98,17 +98,17 @@ def _mono(recording: np.ndarray, rate: int, name: str) -> np.ndarray:
 def _placed(
     mono: np.ndarray, rate: int, to_rate: int, num_samples: int, rule: OneShot | None
 ) -> tuple[np.ndarray, float]:
-    """The sound at the system's rate, cut and faded, and how many seconds there are from its start on.
+    """The sound at the system's rate, cut and faded, and the recording's length in seconds from the sound's start.
 
-    Only what is needed is resampled, so that an hour costs little: a one-shot's start is found at the recording's own
-    rate, and then anew, as in preparing data, near there.
+    Only the needed part is resampled, so an hour of audio costs little: a one-shot's start is found first at the
+    recording's rate, then again near there at the system's rate, as in data preparation.
     """
     margin, length = round(_MARGIN * rate), math.ceil(num_samples / to_rate * rate)
     if rule is None:
         sound = resample(mono[: length + margin], rate, to_rate)
         return sound[:num_samples], len(mono) / rate
     start = rule.start(mono, rate) or 0
-    # Both rates have a sample here, so that those of the cut recording are those of the whole one.
+    # Both rates have a sample at multiples of this, so resampling the cut gives the same samples as the whole.
     step = rate // math.gcd(rate, to_rate)
     begin = max(0, start - margin)
     aligned = begin // step * step

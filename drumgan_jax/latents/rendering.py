@@ -1,4 +1,4 @@
-"""From latents to sounds and back: the compiled programs, and arrays of any length in groups of one size."""
+"""Compiled programs from latents to sounds and back, applied to arrays of any length in groups of one size."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -16,21 +16,20 @@ from drumgan_jax.systems.gan import Gan
 
 Array = jax.Array
 
-# Sounds are made in groups of this size a device, the last one filled up, so that one shape is compiled; a sound that
-# is alone is made alone, by a program of its own.
+# Sounds per device and group. The last group is padded, so one shape is compiled; a single sound has its own program.
 BATCH = 16
 
 
 def in_groups(
     sharding: NamedSharding | None, function: Callable[..., Array], *rows: Any, group: int = BATCH
 ) -> np.ndarray:
-    """Apply a function to all rows of arrays, group by group, the last group filled up with its last row.
+    """Apply a function to all rows of arrays, group by group; the last group is padded with its last row.
 
     Args:
-        sharding: of a group over several devices; None for one.
-        function: from groups of rows to a group of results.
-        rows: arrays, tuples of arrays, or None, which is handed on.
-        group: rows of a group a device.
+        sharding: of a group over several devices; None for one device.
+        function: maps groups of rows to a group of results.
+        rows: arrays, tuples of arrays, or None, which is passed through.
+        group: rows per group and device.
     """
     count = len(rows[0])
     size = group * sharding.mesh.size if sharding else group if count > 1 else 1
@@ -43,18 +42,20 @@ def in_groups(
 
 
 def noise_gains(noise: bool | float | Sequence[float], layers: int) -> np.ndarray | None:
-    """The gain of each layer's noise [layers], of what `Instrument.render` takes; None for no noise.
+    """The gain of each layer's noise [layers] for the `noise` of `Instrument.render`; None for no noise.
 
     Raises:
-        BadInput: there are more or fewer gains than layers, or one is not finite.
+        BadInput: the number of gains is not that of the layers, or one is not finite.
     """
     if isinstance(noise, (bool, np.bool_)) and not noise:
         return None
     gains = np.asarray(noise, np.float32)
     if gains.ndim and gains.shape != (layers,):
-        raise BadInput(f"{gains.size} noise gains do not fit the {layers} layers with noise of this generator.")
+        raise BadInput(
+            f"{gains.size} noise gains do not fit the {layers} layers with noise; give one, or one per layer."
+        )
     if not np.isfinite(gains).all():
-        raise BadInput("a noise gain is not a number.")
+        raise BadInput("a noise gain is not finite; give numbers.")
     return np.broadcast_to(gains, (layers,))
 
 
@@ -62,12 +63,12 @@ def check_waveforms(gan: Gan, waveforms: np.ndarray) -> None:
     """Raise BadInput unless waveforms are [batch, samples] of the representation's length."""
     length = gan.representation.num_samples
     if waveforms.ndim != 2 or waveforms.shape[1] != length or not len(waveforms):
-        raise BadInput(f"waveforms are {list(waveforms.shape)}; give [batch, {length}], or have recordings encoded.")
+        raise BadInput(f"waveforms are {list(waveforms.shape)}; give [batch, {length}], or encode recordings.")
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def map_to_ws(gan: Gan, variables: Mapping[str, Any], truncation: Any, z: Array, labels: Array) -> Array:
-    """ws [batch, layers, w_dim], truncated, of z [batch, z_dim] and labels [batch, labels], of width 0 for none."""
+    """Map z [batch, z_dim] and labels [batch, labels] (width 0 for none) to truncated ws [batch, layers, w_dim]."""
     return gan.map(variables, z, labels if labels.shape[1] else None, truncation)
 
 
@@ -80,15 +81,15 @@ def render(
     numbers: Array,
     noises: tuple[Array, ...] | None,
 ) -> Array:
-    """Waveforms [batch, samples] of ws.
+    """Render ws as waveforms [batch, samples].
 
     Args:
         gan: the parts.
         variables: the generator's collections.
-        gains: of each layer's noise [layers]; None for no noise.
+        gains: gain of each layer's noise [layers]; None for no noise.
         ws: [batch, layers, w_dim].
-        numbers: seeds [batch] of noise and of starting phases.
-        noises: of each layer [batch, freq, time, 1], in place of the seeds'.
+        numbers: seeds [batch] of noise and starting phases.
+        noises: noise of each layer [batch, freq, time, 1]; None to draw it from the seeds.
     """
     noise = None
     if gains is not None:
@@ -99,12 +100,12 @@ def render(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def encode(gan: Gan, encoder: Encoder, variables: Mapping[str, Any], waveforms: Array) -> Array:
-    """w [batch, w_dim] of waveforms [batch, samples]."""
+    """Encode waveforms [batch, samples] as w [batch, w_dim]."""
     return encoder.predict(variables, gan.representation.encode(waveforms))
 
 
 def _fetch(array: Array) -> np.ndarray:
-    """The whole array, of which other processes may hold parts."""
+    """Fetch the whole array, even if other processes hold parts of it."""
     if array.is_fully_addressable:
         return np.asarray(array)
     from jax.experimental.multihost_utils import process_allgather

@@ -1,4 +1,4 @@
-"""Random z, labels, noise and directions of seeds; a seed gives the same in any batch."""
+"""Random z, labels, noise and directions from seeds; a seed gives the same values in any batch."""
 
 import functools
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ Array = jax.Array
 
 @functools.partial(jax.jit, static_argnums=1)
 def z_of(seeds: Array, z_dim: int) -> Array:
-    """Normal z [batch, z_dim] of seeds [batch] uint32."""
+    """Draw normal z [batch, z_dim] from seeds [batch] uint32."""
     return jax.vmap(lambda key: jax.random.normal(key, (z_dim,)))(sound_keys(seeds, Purpose.Z))
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def labels_of(seeds: Array, count: int) -> Array:
-    """One-hot labels [batch, count], all classes alike often, of seeds [batch] uint32."""
+    """Draw uniform one-hot labels [batch, count] from seeds [batch] uint32."""
     if not count:
         return jnp.zeros((len(seeds), 0))
     return jax.vmap(lambda key: jax.nn.one_hot(jax.random.randint(key, (), 0, count), count))(
@@ -30,19 +30,19 @@ def labels_of(seeds: Array, count: int) -> Array:
 
 @functools.partial(jax.jit, static_argnums=1)
 def noise_of(seeds: Array, sizes: Sequence[tuple[int, int]]) -> tuple[Array, ...]:
-    """Normal noise [batch, freq, time, 1] of each layer, of seeds [batch] uint32; `sizes` has (freq, time) of each."""
+    """Draw normal noise [batch, freq, time, 1] per layer from seeds [batch] uint32; `sizes` has (freq, time) each."""
     return tuple(draw_noise(sound_keys(seeds, Purpose.NOISE), sizes)) if sizes else ()
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def direction_of(seed: Array, z_dim: int) -> Array:
-    """Two normal z [2, z_dim] of a seed [] uint32, whose difference is a direction."""
+    """Draw two normal z [2, z_dim] from a seed [] uint32; their difference is a direction."""
     return jax.random.normal(sound_key(seed, Purpose.DIRECTION), (2, z_dim))
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def sample_of(chunk: Array, rows: int, z_dim: int, count: int) -> tuple[Array, Array]:
-    """Chunk number `chunk` [] of an endless sample: normal z [rows, z_dim] and one-hot labels [rows, count]."""
+    """Chunk number `chunk` [] of an infinite sample: normal z [rows, z_dim] and one-hot labels [rows, count]."""
     normal, uniform = jax.random.split(jax.random.fold_in(sound_key(0, Purpose.COMPONENT_SAMPLES), chunk))
     z = jax.random.normal(normal, (rows, z_dim))
     if not count:

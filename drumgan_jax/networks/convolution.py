@@ -1,14 +1,14 @@
-"""The convolutions of the networks: to the same size, to half of it, and to twice.
+"""Convolutions of the networks: at the same size, at half the size, and at twice the size.
 
-The plain one is XLA's, as are its derivatives. Halving and doubling are written with their derivatives, because the
-rules JAX has for them reach, at the second derivative that R1 and path length need, convolutions that run ten times
-slower on CPU (benchmarks/bench_resampling.py). Both come from one form, linear in a large image x, a small image y and
-a kernel k:
+The plain convolution and its derivatives are XLA's. `halve` and `double` define their own derivatives, because JAX's
+rules lead to convolutions that run ten times slower on CPU in the second derivatives that R1 and path length
+regularisation need (benchmarks/bench_resampling.py). Both derive from one trilinear form in a large image x, a small
+image y and a kernel k:
 
-    sum over places p, taps t, channels i, o of  x[2p + t, i] k[t, i, o] y[p, o]
+    sum over positions p, taps t, channels i, o of  x[2p + t, i] k[t, i, o] y[p, o]
 
-Its derivative by y is `halve`, by x `double`, by k `_kernel_gradient`; and the derivatives of these three are again
-these three, so that any order of differentiation meets no other function.
+Its derivative with respect to y is `halve`, to x `double`, to k `_kernel_gradient`; the derivatives of these three are
+the same three functions, to any order.
 """
 
 import functools
@@ -24,11 +24,11 @@ TAPS = 3
 
 
 def convolve(x: Array, kernel: Array) -> Array:
-    """Correlation with zero padding to the same size.
+    """Cross-correlation with zero padding to the same size.
 
     Args:
         x: [batch, freq, time, in].
-        kernel: [size, size, in, out], size odd, of the same dtype as `x`.
+        kernel: [size, size, in, out], size odd, in the dtype of `x`.
 
     Returns:
         [batch, freq, time, out] in that dtype.
@@ -38,16 +38,16 @@ def convolve(x: Array, kernel: Array) -> Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def enlarge_and_convolve(x: Array, kernel: Array, factors: tuple[int, int]) -> Array:
-    """Repeat each place and correlate with a 3 x 3 kernel to the same size, without computing equal products twice.
+    """Nearest-neighbour upsampling and a 3 x 3 cross-correlation in one, without computing equal products twice.
 
-    Of three neighbours after repeating, two are equal: so a repeated axis needs two taps for each of its two phases,
-    at the small size, instead of three at the large one; 16 products a place instead of 36 where both axes double.
-    Derivatives are those of the plain form, which are many times faster on CPU.
+    After upsampling, two of three neighbours are equal, so an upsampled axis needs two taps for each of its two phases
+    at the small size, instead of three at the large one: 16 products per input position instead of 36 if both axes
+    double. Derivatives use the plain form, which is many times faster on CPU.
 
     Args:
         x: [batch, freq, time, in].
-        kernel: [3, 3, in, out], of the same dtype as `x`.
-        factors: 1 or 2 for freq and for time.
+        kernel: [3, 3, in, out], in the dtype of `x`.
+        factors: upsampling factors of freq and time, 1 or 2 each.
 
     Returns:
         [batch, freq * factors[0], time * factors[1], out] in that dtype.
@@ -56,7 +56,7 @@ def enlarge_and_convolve(x: Array, kernel: Array, factors: tuple[int, int]) -> A
         return convolve(x, kernel)
     batch, freq, time, _ = x.shape
     out = kernel.shape[3]
-    # [taps, phases] for each axis in turn; an axis that is not repeated has one phase of three taps.
+    # [taps, phases] for each axis in turn; an axis that is not upsampled has one phase of three taps.
     kernel = jnp.moveaxis(_phases(kernel, factors[0]), 0, 4)
     kernel = jnp.moveaxis(_phases(jnp.swapaxes(kernel, 0, 1), factors[1]), 0, 5)
     kernel = jnp.transpose(kernel, (1, 0, 2, 4, 5, 3))
@@ -70,18 +70,18 @@ def enlarge_and_convolve(x: Array, kernel: Array, factors: tuple[int, int]) -> A
     return jnp.stack(rows, axis=2).reshape(batch, freq * factors[0], time * factors[1], out)
 
 
-def _plainly(x: Array, kernel: Array, factors: tuple[int, int]) -> Array:
+def _plain_form(x: Array, kernel: Array, factors: tuple[int, int]) -> Array:
     return convolve(upsample_nearest(x, (x.shape[1] * factors[0], x.shape[2] * factors[1])), kernel)
 
 
 enlarge_and_convolve.defvjp(
     lambda x, kernel, factors: (enlarge_and_convolve(x, kernel, factors), (x, kernel)),
-    lambda factors, kept, y: jax.vjp(lambda x, kernel: _plainly(x, kernel, factors), *kept)[1](y),
+    lambda factors, residuals, y: jax.vjp(lambda x, kernel: _plain_form(x, kernel, factors), *residuals)[1](y),
 )
 
 
 def _phases(kernel: Array, factor: int) -> Array:
-    """Kernels [phases, taps, ...] that give the phases of a repeated first axis, of a kernel [3, ...]."""
+    """Kernels [phases, taps, ...] for the phases of an upsampled first axis, from a kernel [3, ...]."""
     if factor == 1:
         return kernel[None]
     early = jnp.stack([kernel[0], kernel[1] + kernel[2]])
@@ -91,11 +91,11 @@ def _phases(kernel: Array, factor: int) -> Array:
 
 @jax.custom_vjp
 def halve(x: Array, kernel: Array) -> Array:
-    """Correlation at every second place, without padding.
+    """Cross-correlation with stride 2, without padding.
 
     Args:
         x: [batch, 2 * freq + 1, 2 * time + 1, in].
-        kernel: [3, 3, in, out], of the same dtype as `x`.
+        kernel: [3, 3, in, out], in the dtype of `x`.
 
     Returns:
         [batch, freq, time, out] in that dtype.
@@ -105,11 +105,11 @@ def halve(x: Array, kernel: Array) -> Array:
 
 @jax.custom_vjp
 def double(y: Array, kernel: Array) -> Array:
-    """The transpose of `halve`: the convolution (kernel flipped) of `y` with zeros between its samples.
+    """The transpose of `halve`: a convolution (with flipped kernel) of `y` with zeros inserted between its samples.
 
     Args:
         y: [batch, freq, time, out].
-        kernel: [3, 3, in, out] as of `halve`: the channels it sums over come last.
+        kernel: [3, 3, in, out] as in `halve`; the sum is over the last axis.
 
     Returns:
         [batch, 2 * freq + 1, 2 * time + 1, in].
@@ -119,7 +119,7 @@ def double(y: Array, kernel: Array) -> Array:
 
 @jax.custom_vjp
 def _kernel_gradient(x: Array, y: Array) -> Array:
-    """Gradient of `halve` by its kernel [3, 3, in, out]: of x, the large image, and y, what comes back."""
+    """Gradient of `halve` with respect to its kernel [3, 3, in, out], from the large image x and the cotangent y."""
     shape = jax.ShapeDtypeStruct((TAPS, TAPS, x.shape[-1], y.shape[-1]), x.dtype)
     (gradient,) = jax.linear_transpose(lambda kernel: _strided(x, kernel), shape)(y)
     return gradient
@@ -127,15 +127,15 @@ def _kernel_gradient(x: Array, y: Array) -> Array:
 
 halve.defvjp(
     lambda x, kernel: (halve(x, kernel), (x, kernel)),
-    lambda kept, y: (double(y, kept[1]), _kernel_gradient(kept[0], y)),
+    lambda residuals, y: (double(y, residuals[1]), _kernel_gradient(residuals[0], y)),
 )
 double.defvjp(
     lambda y, kernel: (double(y, kernel), (y, kernel)),
-    lambda kept, x: (halve(x, kept[1]), _kernel_gradient(x, kept[0])),
+    lambda residuals, x: (halve(x, residuals[1]), _kernel_gradient(x, residuals[0])),
 )
 _kernel_gradient.defvjp(
     lambda x, y: (_kernel_gradient(x, y), (x, y)),
-    lambda kept, kernel: (double(kept[1], kernel), halve(kept[0], kernel)),
+    lambda residuals, kernel: (double(residuals[1], kernel), halve(residuals[0], kernel)),
 )
 
 
@@ -154,8 +154,8 @@ def _double_by_dilation(y: Array, kernel: Array) -> Array:
 def _double_by_phases(y: Array, kernel: Array) -> Array:
     """One 2 x 2 convolution to the four phases of the output, which are then interleaved.
 
-    Output 2p + r is the sum over u of y[p - u] kernel[2u + r], with a zero as the kernel's fourth tap: the zeros
-    between the samples are never multiplied.
+    Output 2p + r is the sum over u of y[p - u] kernel[2u + r], with zero as the kernel's fourth tap, so no products
+    with inserted zeros are computed.
     """
     batch, freq, time, _ = y.shape
     channels, out = kernel.shape[2:]

@@ -1,4 +1,4 @@
-"""The 3 x 3 convolution of every channel by itself."""
+"""Depthwise 3 x 3 convolution."""
 
 import functools
 import operator
@@ -13,13 +13,14 @@ _TAPS = [(i, j) for i in range(3) for j in range(3)]
 
 @jax.custom_vjp
 def depthwise(x: Array, kernel: Array) -> Array:
-    """Correlation of each channel with its own taps, with zero padding to the same size.
+    """Cross-correlation of each channel with its own taps, with zero padding to the same size.
 
-    A sum of shifted images, and so are its derivatives: XLA's grouped convolution takes over ten times as long on CPU.
+    Computed as a sum of shifted images, as are its derivatives, because XLA's grouped convolution takes over ten times
+    as long on CPU.
 
     Args:
         x: [batch, freq, time, channels].
-        kernel: [3, 3, 1, channels], of the same dtype.
+        kernel: [3, 3, 1, channels], in the dtype of `x`.
 
     Returns:
         [batch, freq, time, channels] in that dtype.
@@ -28,8 +29,8 @@ def depthwise(x: Array, kernel: Array) -> Array:
     return functools.reduce(operator.add, terms)
 
 
-def _backward(kept: tuple[Array, Array], y: Array) -> tuple[Array, Array]:
-    x, kernel = kept
+def _backward(residuals: tuple[Array, Array], y: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
     taps = jax.lax.platform_dependent(x, y, cpu=_taps_by_rows, default=_taps_at_once)
     return depthwise(y, kernel[::-1, ::-1]), taps.reshape(kernel.shape)
 
@@ -38,12 +39,12 @@ depthwise.defvjp(lambda x, kernel: (depthwise(x, kernel), (x, kernel)), _backwar
 
 
 def _taps_at_once(x: Array, y: Array) -> Array:
-    """Gradient [9, channels] by the kernel, of x and what comes back."""
+    """Gradient with respect to the kernel [9, channels], from x and the cotangent y."""
     return jnp.stack([jnp.sum(shifted * y, axis=(0, 1, 2)) for shifted in _shifted(x)])
 
 
 def _taps_by_rows(x: Array, y: Array) -> Array:
-    """The same, row after row, which CPU does several times faster than sums over whole images."""
+    """`_taps_at_once` row by row, several times faster on CPU than sums over whole images."""
     padded, time = _padded(x), y.shape[2]
 
     def add(row: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:

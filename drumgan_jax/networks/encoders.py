@@ -1,4 +1,4 @@
-"""Networks from what an encoder sees of a sound to the latent w that a generator makes it of."""
+"""Encoder networks, from the view of a sound (drumgan_jax.audio.views) to the latent w that generates it."""
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +12,13 @@ from drumgan_jax.networks.style_waveform import Trunk, layer_widths
 class ConvolutionEncoder(nn.Module):
     """Six strided convolutions and four dense layers (Nistal et al. 2022, drumgan_vst, table 3).
 
-    Every layer is without bias and has batch normalisation behind it, the last one too; all but the last then have a
-    leaky rectifier, of slope 0.2. Running means and variances are kept in `batch_stats`. All in float32.
+    Every layer has batch normalisation and no bias; all but the last are followed by a leaky ReLU of slope 0.2. Running
+    means and variances are in the collection "batch_stats". Everything is in float32.
 
     Attributes:
         w_dim: size of w.
-        num_labels: of those, the last that are class probabilities; 0 for none.
-        channels: of the 3 x 3 convolutions; every one halves freq, every other one, from the first, time.
+        num_labels: number of class probabilities at the end of w; 0 for none.
+        channels: channels of the 3 x 3 convolutions; each halves freq, and every other one, from the first, time too.
         dense: sizes of the hidden dense layers.
     """
 
@@ -28,14 +28,14 @@ class ConvolutionEncoder(nn.Module):
     dense: tuple[int, ...] = (3072, 1024, 512)
 
     @nn.compact
-    def __call__(self, seen: Array, train: bool = False) -> Array:
-        """w [batch, w_dim] of views [batch, freq, time, channels].
+    def __call__(self, view: Array, train: bool = False) -> Array:
+        """Latents w [batch, w_dim] from views [batch, freq, time, channels].
 
         Args:
-            seen: what drumgan_jax.audio.views makes of examples.
-            train: statistics of the batch instead of the running ones.
+            view: output of a view in drumgan_jax.audio.views.
+            train: use the batch's statistics instead of the running ones.
         """
-        x = seen
+        x = view
         for number, features in enumerate(self.channels):
             strides = (2, 1 if number % 2 else 2)
             x = nn.Conv(features, (3, 3), strides, padding=1, use_bias=False, name=f"convolution_{number}")(x)
@@ -52,15 +52,15 @@ class ConvolutionEncoder(nn.Module):
 
 
 class WaveformEncoder(nn.Module):
-    """The architecture of `style_waveform.Discriminator` without labels and phase shuffle, and w instead of a score.
+    """`style_waveform.Discriminator` without labels and phase shuffle, with w as its output instead of a logit.
 
-    After Drysdale et al. 2021, section 2.1. All in float32.
+    After Drysdale et al. 2021, section 2.1. Everything is in float32.
 
     Attributes:
         w_dim: size of w.
-        num_labels: of those, the last that are class probabilities; 0 for none.
-        base: samples of the last feature map.
-        channel_base: channels times 2^level, within `channel_min` and `channel_max`.
+        num_labels: number of class probabilities at the end of w; 0 for none.
+        base: length of the last feature map in samples.
+        channel_base: a level has channel_base / 2^level channels, within `channel_min` and `channel_max`.
     """
 
     w_dim: int
@@ -71,23 +71,23 @@ class WaveformEncoder(nn.Module):
     channel_max: int = 1024
 
     @nn.compact
-    def __call__(self, seen: Array, train: bool = False) -> Array:
-        """w [batch, w_dim] of waveforms [batch, 1, samples, channels], in training as in use.
+    def __call__(self, view: Array, train: bool = False) -> Array:
+        """Latents w [batch, w_dim] from waveforms [batch, 1, samples, channels]; `train` has no effect.
 
         Raises:
-            BadInput: the waveforms are none, or not as long as `base` doubled some times.
+            BadInput: the views are not waveforms, or their length is not `base` doubled repeatedly.
         """
-        _, rows, samples, channels = seen.shape
+        _, rows, samples, channels = view.shape
         widths = layer_widths(
             (rows, samples, channels), self.base, self.channel_base, self.channel_min, self.channel_max
         )
-        x = Trunk(tuple(widths), name="trunk")(seen)
+        x = Trunk(tuple(widths), name="trunk")(view)
         x = nn.Dense(self.w_dim, precision=jax.lax.Precision.HIGHEST, name="output")(x)
         return softmax_labels(x, self.num_labels)
 
 
 def softmax_labels(w: Array, num_labels: int) -> Array:
-    """w [batch, w_dim] with the softmax of its last `num_labels` in their place; the others stay as they are."""
+    """Apply a softmax to the last `num_labels` dimensions of w [batch, w_dim]; the others are unchanged."""
     if not num_labels:
         return w
     return jnp.concatenate([w[:, :-num_labels], jax.nn.softmax(w[:, -num_labels:], axis=-1)], axis=-1)

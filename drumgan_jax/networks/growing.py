@@ -1,4 +1,4 @@
-"""Sizes of a growing network: which there are, and how an example is brought from one to another."""
+"""Stage sizes of a progressively growing network, and resampling between them."""
 
 import jax.numpy as jnp
 
@@ -9,7 +9,7 @@ from drumgan_jax.core.parts import Array
 def growth_sizes(shape: tuple[int, int, int], base: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     """(freq, time) at each stage, from `base` to `shape`.
 
-    Every growth doubles freq; time, which may double less often, doubles at the last ones.
+    Every stage doubles freq; time may double less often, and then doubles at the last stages.
 
     Raises:
         BadInput: doublings do not lead from base to shape, or time would have to double more often than freq.
@@ -17,11 +17,11 @@ def growth_sizes(shape: tuple[int, int, int], base: tuple[int, int]) -> tuple[tu
     doublings = [_doublings(base[axis], shape[axis]) for axis in (0, 1)]
     if None in doublings or doublings[1] > doublings[0]:  # type: ignore[operator]
         raise BadInput(
-            f"an example of {shape[0]}x{shape[1]} does not grow from the base {base[0]}x{base[1]}: freq must be a power"
-            " of two times the base, and time one that is no greater; change the representation, or base."
+            f"an example of {shape[0]}x{shape[1]} cannot grow from the base {base[0]}x{base[1]}: freq must be a power"
+            " of two times the base, and time the same or a smaller power of two; change the representation, or base."
         )
-    stages, late = doublings[0] + 1, doublings[0] - doublings[1]  # type: ignore[operator]
-    return tuple((base[0] << stage, base[1] << max(0, stage - late)) for stage in range(stages))
+    stages, freq_only = doublings[0] + 1, doublings[0] - doublings[1]  # type: ignore[operator]
+    return tuple((base[0] << stage, base[1] << max(0, stage - freq_only)) for stage in range(stages))
 
 
 def _doublings(small: int, large: int) -> int | None:
@@ -29,7 +29,7 @@ def _doublings(small: int, large: int) -> int | None:
 
 
 def upsample_nearest(x: Array, size: tuple[int, int]) -> Array:
-    """Repeat each place, so that [batch, freq, time, channels] has the (freq, time) of `size`, multiples of its own."""
+    """Nearest-neighbour upsampling of [batch, freq, time, channels] to `size` (freq, time), multiples of x's size."""
     batch, freq, time, channels = x.shape
     factors = size[0] // freq, size[1] // time
     if factors == (1, 1):
@@ -39,7 +39,7 @@ def upsample_nearest(x: Array, size: tuple[int, int]) -> Array:
 
 
 def average_pool(x: Array, size: tuple[int, int]) -> Array:
-    """Average neighbours, so that [batch, freq, time, channels] has the (freq, time) of `size`, divisors of its own."""
+    """Average-pool [batch, freq, time, channels] to `size` (freq, time), divisors of x's size."""
     batch, freq, time, channels = x.shape
     factors = freq // size[0], time // size[1]
     if factors == (1, 1):
@@ -48,21 +48,21 @@ def average_pool(x: Array, size: tuple[int, int]) -> Array:
 
 
 def fade(old: Array, new: Array, alpha: Array | float) -> Array:
-    """(1 - alpha) * old + alpha * new: all of the old at 0, of the new at 1."""
+    """Crossfade (1 - alpha) * old + alpha * new."""
     return (1 - alpha) * old + alpha * new
 
 
 def fit(x: Array, sizes: tuple[tuple[int, int], ...], stage: int, alpha: Array | float) -> Array:
-    """Real examples as a stage's generator would write them: averaged to its size, and while it fades in, blurred.
+    """Downsample real examples to a stage's size, and blur them while the stage fades in.
 
     Args:
-        x: whole examples [batch, freq, time, channels].
+        x: full-size examples [batch, freq, time, channels].
         sizes: (freq, time) of each stage.
-        stage: from 0.
-        alpha: from 0 at the beginning of the stage's fade to 1.
+        stage: stage number, from 0.
+        alpha: progress of the stage's fade, from 0 to 1.
 
     Returns:
-        [batch, freq, time, channels] of the stage's size (Karras et al. 2018, appendix A).
+        [batch, freq, time, channels] at the stage's size (Karras et al. 2018, appendix A).
     """
     x = average_pool(x, sizes[stage])
     if stage == 0:

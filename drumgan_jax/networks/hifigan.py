@@ -1,4 +1,4 @@
-"""HiFi-GAN's generator, which hears several spans of time at once at every rate (Kong et al. 2020)."""
+"""HiFi-GAN's generator, with several receptive fields in parallel at every sample rate (Kong et al. 2020)."""
 
 from flax import linen as nn
 from jax import numpy as jnp
@@ -11,21 +11,21 @@ _SLOPE = 0.1
 
 
 class HifiGan(nn.Module):
-    """From mel bands to waveforms: transposed convolutions, each followed by the mean of residual blocks side by side.
+    """Mel bands to waveforms: transposed convolutions, each followed by the mean of parallel residual blocks.
 
-    Transposed convolutions are those of MelGAN, twice as wide as their ratio, which gives whole hops at odd ratios too.
-    The defaults are the paper's V2, its 256 fold ratios split otherwise; V3 has three ratios (8, 8, 4), width 256,
+    Transposed convolutions are MelGAN's, twice as wide as their ratio, which gives whole hops with odd ratios too. The
+    defaults are the paper's V2 except for the ratios, whose product is 256 there; V3 has ratios (8, 8, 4), width 256,
     kernels 3, 5, 7, dilations (1, 2), (2, 6), (3, 12), and is `shallow`.
 
-    Weights of the authors' release do not fit by name: it numbers residual blocks through all levels, and calls the
-    convolutions of V3's `convs`. Its leaky rectifier before `conv_post` has a slope of 0.01, not 0.1.
+    The authors' released weights do not match by name: the release numbers residual blocks across all levels, and names
+    V3's convolutions `convs`. Its leaky ReLU before `conv_post` has slope 0.01, not 0.1.
 
     Attributes:
-        ratios: how many times longer each transposed convolution makes its input; their product is the hop length.
-        width: channels at first; half as many after each transposed convolution.
-        kernels: widths of the convolutions of each residual block.
-        dilations: of the convolutions of each residual block, one after the other.
-        shallow: whether a convolution that is not dilated follows each dilated one, or not.
+        ratios: upsampling factor of each transposed convolution; their product is the hop length.
+        width: number of channels at first, halved by each transposed convolution.
+        kernels: kernel size of each residual block.
+        dilations: dilations of the successive convolutions of each residual block.
+        shallow: whether to leave out the undilated convolution after each dilated one.
 
     Raises:
         BadInput: a residual block has no dilations.
@@ -38,14 +38,14 @@ class HifiGan(nn.Module):
     shallow: bool = False
 
     def __post_init__(self) -> None:
-        # What is no tuple fails where the network is built.
+        # Values of other types are rejected when the network is built.
         if isinstance(self.dilations, tuple) and () in self.dilations:
             raise BadInput("config.vocoder.dilations has an empty block; give each block one dilation or more.")
         super().__post_init__()
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Waveforms [batch, frames * product of ratios] within [-1, 1] of mel bands [batch, bands, frames, 1]."""
+        """Waveforms [batch, frames * product of ratios] within [-1, 1] from mel bands [batch, bands, frames, 1]."""
         y = _same(self.width, 7, 1, "conv_pre", x[..., 0].swapaxes(1, 2))
         for level, ratio in enumerate(self.ratios):
             y = UpConvolution(self.width // 2 ** (level + 1), ratio, name=f"ups.{level}")(_leaky(y))
@@ -66,7 +66,7 @@ class HifiGan(nn.Module):
 
 
 def _same(features: int, width: int, dilation: int, name: str, x: Array) -> Array:
-    """A convolution to the same length, with zeros around."""
+    """A zero-padded convolution to the same length."""
     return Convolution(features, width, dilation, name=name)(zeros_around(x, dilation * (width // 2)))
 
 

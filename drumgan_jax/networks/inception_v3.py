@@ -1,7 +1,8 @@
-"""Inception-v3 as Fréchet inception distance uses it (Szegedy et al. 2016; Heusel et al. 2017).
+"""Inception-v3 as used for the Fréchet inception distance (Szegedy et al. 2016; Heusel et al. 2017).
 
-The network of TensorFlow's "inception-2015-12-05": as torchvision's, but average pools do not count the padding, the
-last block pools by maximum, and there are 1008 classes and no auxiliary head. Modules carry torchvision's names.
+The network of TensorFlow's "inception-2015-12-05": as torchvision's, except that average pooling does not count the
+padding, the last block uses max pooling, and there are 1008 classes and no auxiliary head. Modules have torchvision's
+names.
 """
 
 import dataclasses
@@ -24,17 +25,17 @@ class _Layer:
     down: bool = False
 
 
-# A branch is a row of steps; a step is one layer, or two side by side.
+# A branch is a sequence of steps; a step is one layer, or two in parallel.
 _Branch = tuple[tuple[_Layer, ...], ...]
 
 
 def average_pool(x: Array) -> Array:
-    """Mean over 3 x 3 neighbours that lie within [batch, height, width, channels]; the same shape."""
+    """3 x 3 average pooling with stride 1 of [batch, height, width, channels], without counting the padding."""
     return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
 
 
 def maximum_pool(x: Array) -> Array:
-    """Maximum over 3 x 3 neighbours of [batch, height, width, channels]; the same shape."""
+    """3 x 3 max pooling with stride 1 of [batch, height, width, channels]."""
     return nn.max_pool(x, (3, 3), padding="SAME")
 
 
@@ -43,24 +44,24 @@ def _halving_pool(x: Array) -> Array:
 
 
 class InceptionV3(nn.Module):
-    """Pictures to features and class scores, with frozen statistics.
+    """Inception-v3 from images to features and logits, with frozen batch statistics.
 
     Attributes:
-        num_classes: of the scores.
-        divisor: of all widths; 1 is the published network.
+        num_classes: number of logits.
+        divisor: divisor of all widths; 1 is the published network.
     """
 
     num_classes: int = 1008
     divisor: int = 1
 
     @nn.compact
-    def __call__(self, pictures: Array) -> tuple[Array, Array]:
-        """Features "pool3" [batch, 2048] and scores "logits_unbiased" [batch, num_classes], which leave out their bias.
+    def __call__(self, images: Array) -> tuple[Array, Array]:
+        """Features "pool3" [batch, 2048] and logits without bias, "logits_unbiased" [batch, num_classes].
 
         Args:
-            pictures: [batch, height, width, 3] within [-1, 1], sides from 75 on; 299 as published.
+            images: [batch, height, width, 3] within [-1, 1], at least 75 x 75; 299 x 299 as published.
         """
-        x = self._stem(pictures)
+        x = self._stem(images)
         for name, pooled in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):
             x = _Block(_branches_a(), average_pool, pooled, self.divisor, name=name)(x)
         x = _Block(_branches_b(), _halving_pool, 0, self.divisor, name="Mixed_6a")(x)
@@ -184,9 +185,9 @@ def _branches_e() -> tuple[_Branch, ...]:
 
 
 def from_torch(state: Mapping[str, np.ndarray], network: InceptionV3) -> dict[str, Any]:
-    """Variables of pytorch-fid's state dict; the scores' bias is left out.
+    """Variables from pytorch-fid's state dict; the logits' bias is left out.
 
     Raises:
-        BadInput: the layout is another.
+        BadInput: the state dict does not fit the network.
     """
     return convert(state, network, (1, 75, 75, 3), ignored=("fc.bias",))

@@ -1,4 +1,4 @@
-"""Layers with an equalised learning rate: weights are stored at unit variance and scaled where they are used."""
+"""Layers with an equalised learning rate: weights are stored at unit variance and scaled when they are used."""
 
 import math
 
@@ -16,7 +16,7 @@ ACTIVATION_GAIN = math.sqrt(2.0)
 
 
 def scaled_leaky_relu(x: Array) -> Array:
-    """Leaky rectifier of slope 0.2, times sqrt(2) so that unit variance stays about one; any shape."""
+    """Leaky ReLU with slope 0.2, times sqrt(2) to keep unit variance approximately; any shape."""
     return jax.nn.leaky_relu(x, LEAK) * ACTIVATION_GAIN
 
 
@@ -26,8 +26,8 @@ class Dense(nn.Module):
     Attributes:
         features: size of the last axis of the output.
         lr_multiplier: effective learning rate of kernel and bias, relative to the optimiser's.
-        bias_init: initial stored bias; as in the reference it is used times `lr_multiplier`.
-        activate: leaky rectifier after the bias.
+        bias_init: initial stored bias; as in the reference, the effective bias is `lr_multiplier` times that.
+        activate: whether a leaky ReLU follows the bias.
     """
 
     features: int
@@ -37,27 +37,27 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Outputs [batch, features] of inputs [batch, in]."""
+        """Outputs [batch, features] from inputs [batch, in]."""
         fan_in = x.shape[-1]
         kernel = self.param("kernel", nn.initializers.normal(1 / self.lr_multiplier), (fan_in, self.features))
         bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.features,))
-        # Small products: full precision costs nothing, and w decides everything after it.
+        # The products are small, so full precision costs nothing, and errors in w would affect every later layer.
         x = jnp.dot(x, kernel * (self.lr_multiplier / math.sqrt(fan_in)), precision=jax.lax.Precision.HIGHEST)
         x = x + bias * self.lr_multiplier
         return scaled_leaky_relu(x) if self.activate else x
 
 
 class Convolution(nn.Module):
-    """Equalised convolution of the discriminator; kernels correlate.
+    """Equalised convolution (cross-correlation) of the discriminator.
 
-    The convolution runs in `compute_dtype`; bias and activation in float32.
+    The convolution runs in `compute_dtype`, bias and activation in float32.
 
     Attributes:
         features: channels of the output.
-        size: side of the kernel, 1 or 3.
-        down: blur and halve both axes.
+        size: kernel size, 1 or 3.
+        down: whether both axes are blurred and halved.
         gain: factor on the output.
-        plain: neither bias nor activation.
+        plain: whether bias and activation are left out.
     """
 
     features: int
@@ -69,13 +69,13 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Outputs [batch, freq, time, features] in `compute_dtype`, of inputs [batch, freq, time, channels]."""
+        """Outputs [batch, freq, time, features] in `compute_dtype`, from inputs [batch, freq, time, channels]."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         kernel = (kernel / math.sqrt(math.prod(shape[:-1]))).astype(self.compute_dtype)
         x = x.astype(self.compute_dtype)
         if self.down and self.size == 1:
-            # Decimating first gives the same numbers for a quarter of the work.
+            # Decimating first gives the same result for a quarter of the work.
             x = convolve(downsample(x), kernel)
         else:
             x = down_convolution(x, kernel) if self.down else convolve(x, kernel)
@@ -89,13 +89,13 @@ class Convolution(nn.Module):
 def minibatch_stddev(x: Array, group: int) -> Array:
     """Append the standard deviation over groups of examples as a channel (Karras et al. 2018, section 3).
 
-    Groups are taken from the global batch at fixed strides: of N examples in groups of G, example i shares its group
-    with i + N/G, i + 2N/G, ... The reference groups within each device's part of the batch, so that its numbers depend
-    on the device count; these do not.
+    Groups are strided over the global batch: with N examples in groups of G, example i shares its group with i + N/G,
+    i + 2N/G, ... The reference groups within each device's part of the batch, so its results depend on the number of
+    devices; these do not.
 
     Args:
         x: [batch, freq, time, channels].
-        group: examples per group, at most the batch.
+        group: examples per group, limited to the batch size.
 
     Returns:
         [batch, freq, time, channels + 1].

@@ -1,4 +1,4 @@
-"""From z and labels to w, and the ways to change w that need no training."""
+"""Mapping from z and labels to w, truncation and style mixing."""
 
 from typing import ClassVar
 
@@ -16,9 +16,9 @@ class Mapping(nn.Module):
 
     Attributes:
         w_dim: size of w, of the hidden layers and of the label embedding.
-        num_layers: dense layers, each with a leaky rectifier.
-        num_labels: classes; 0 for none.
-        lr_multiplier: learning rate of the dense layers relative to the optimiser's; the embedding has 1.
+        num_layers: number of dense layers, each with a leaky ReLU.
+        num_labels: number of classes; 0 for none.
+        lr_multiplier: learning rate of the dense layers relative to the optimiser's; the embedding's is 1.
     """
 
     w_dim: int
@@ -32,10 +32,10 @@ class Mapping(nn.Module):
 
         Args:
             z: [batch, z_dim], or None to map labels alone.
-            labels: one-hot or soft [batch, num_labels]; ignored where there are no labels.
+            labels: one-hot or soft [batch, num_labels]; ignored without labels.
 
         Raises:
-            BadInput: labels are missing or of another number.
+            BadInput: labels are missing or have the wrong shape.
         """
         parts = [] if z is None else [normalize_second_moment(z)]
         if self.num_labels:
@@ -48,15 +48,15 @@ class Mapping(nn.Module):
 
 
 def normalize_second_moment(x: Array) -> Array:
-    """Each row divided by its root mean square (plus 1e-8 under the root); [batch, features]."""
+    """Divide each row of x [batch, features] by its RMS (1e-8 under the root)."""
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
 
 
 def check_labels(labels: Array | None, num_labels: int) -> Array:
-    """The labels, if they are [batch, num_labels].
+    """Return labels of shape [batch, num_labels].
 
     Raises:
-        BadInput: labels are missing or of another number.
+        BadInput: labels are missing or have another shape.
     """
     if labels is None:
         raise BadInput(f"labels are missing; this network needs [batch, {num_labels}], one-hot or soft.")
@@ -71,8 +71,8 @@ def truncate(ws: Array, w_average: Array, psi: float | Array, cutoff: int | None
     Args:
         ws: [batch, layers, w_dim].
         w_average: running mean of w [w_dim].
-        psi: 1 leaves w as it is, 0 gives the average.
-        cutoff: how many of the first layers to change; None for all.
+        psi: 1 leaves w unchanged, 0 gives the average.
+        cutoff: number of leading layers to truncate; None for all.
 
     Returns:
         [batch, layers, w_dim].
@@ -84,40 +84,42 @@ def truncate(ws: Array, w_average: Array, psi: float | Array, cutoff: int | None
 
 
 def mix_styles(ws_a: Array, ws_b: Array, key: Array, probability: float) -> Array:
-    """Give the later layers another w, from one layer on for the whole batch (Karras et al. 2019, section 3.1).
+    """Style mixing: give the layers from a random cutoff, the same for the batch, another w.
+
+    (Karras et al. 2019, section 3.1.)
 
     Args:
-        ws_a: [batch, layers, w_dim], kept below the cutoff.
-        ws_b: [batch, layers, w_dim], taken from the cutoff on.
-        key: random key.
-        probability: of mixing at all; the cutoff is then uniform in 1 .. layers - 1.
+        ws_a: [batch, layers, w_dim], used below the cutoff.
+        ws_b: [batch, layers, w_dim], used from the cutoff on.
+        key: PRNG key.
+        probability: probability of mixing; the cutoff is then uniform in 1 .. layers - 1.
 
     Returns:
         [batch, layers, w_dim].
     """
     num_ws = ws_a.shape[1]
-    whether, where = jax.random.split(key)
-    cutoff = jax.random.randint(where, (), 1, num_ws)
-    cutoff = jnp.where(jax.random.bernoulli(whether, probability), cutoff, num_ws)
+    mixing_key, cutoff_key = jax.random.split(key)
+    cutoff = jax.random.randint(cutoff_key, (), 1, num_ws)
+    cutoff = jnp.where(jax.random.bernoulli(mixing_key, probability), cutoff, num_ws)
     return jnp.where(jnp.arange(num_ws)[:, None] < cutoff, ws_a, ws_b)
 
 
 class StyleGenerator(nn.Module):
-    """What generators with a mapping network share: ws of z, all layers alike, and the average that truncation seeks.
+    """Base class of generators with a mapping network: maps z to ws and truncates ws towards the average w.
 
-    A generator adds `mapping`, made in `setup`, `num_ws`, `noise_sizes` and `synthesize`.
+    A generator adds `mapping`, created in `setup`, `num_ws`, `noise_sizes` and `synthesize`.
 
-    Variables: "params", and "statistics" with the running mean of w, `w_average` [w_dim], which whoever trains updates
-    once per generator step from the global batch (decay 0.995); nothing here changes it.
+    Variables: "params", and "statistics" with the running mean of w, `w_average` [w_dim]. The trainer updates it once
+    per generator step from the global batch (decay 0.995); nothing here changes it.
 
     Attributes:
         shape: (freq, time, channels) of an example.
-        num_labels: classes that condition the mapping; 0 for none.
+        num_labels: number of classes that condition the mapping; 0 for none.
         z_dim: size of z.
         w_dim: size of w.
-        mapping_layers: dense layers of the mapping.
-        style_mixing: probability of mixing styles while training; for whoever draws ws, see `mix_styles`.
-        compute_dtype: what convolutions run in; everything else is float32.
+        mapping_layers: number of dense layers in the mapping.
+        style_mixing: probability of style mixing in training, which the trainer applies; see `mix_styles`.
+        compute_dtype: dtype of the convolutions; everything else is float32.
     """
 
     shape: tuple[int, int, int]
@@ -133,32 +135,32 @@ class StyleGenerator(nn.Module):
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
-        """(freq, time) of the output, which does not grow."""
+        """(freq, time) of the output at each stage; there is only one stage."""
         return (self.shape[:2],)
 
     def make_average(self) -> None:
-        """The average, as the mapping is new; for `setup`."""
+        """Create `w_average` as zeros on initialisation; to be called in `setup`."""
         if self.is_initializing():
             self.variable("statistics", "w_average", jnp.zeros, (self.w_dim,))
 
     def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
-        """Examples [batch, freq, time, channels] of z [batch, z_dim]; see `map` and `synthesize`."""
+        """Generate examples [batch, freq, time, channels] from z [batch, z_dim]; see `map` and `synthesize`."""
         x: Array = self.synthesize(self.map(z, labels), noise)
         return x
 
     def map(self, z: Array, labels: Array | None) -> Array:
-        """Latents ws [batch, num_ws, w_dim], all layers alike.
+        """Latents ws [batch, num_ws, w_dim], the same for all layers.
 
         Args:
             z: normal [batch, z_dim], float32.
-            labels: one-hot or soft [batch, num_labels]; None where there are no labels.
+            labels: one-hot or soft [batch, num_labels]; None without labels.
 
         Raises:
-            BadInput: labels are missing or of another number.
+            BadInput: labels are missing or have the wrong shape.
         """
         w: Array = self.mapping(z, labels)
         return jnp.broadcast_to(w[:, None, :], (w.shape[0], self.num_ws, self.w_dim))
 
     def truncate(self, ws: Array, psi: float | Array) -> Array:
-        """ws [batch, num_ws, w_dim] pulled towards the average w by `psi`; see `mapping.truncate`."""
+        """Truncate ws [batch, num_ws, w_dim] towards the average w by `psi`; see `mapping.truncate`."""
         return truncate(ws, self.get_variable("statistics", "w_average"), psi)

@@ -1,8 +1,8 @@
 """A small Inception-style classifier of log-mel bands.
 
-After the blocks of Szegedy et al. 2016 (sections 3 and 5): factorised 3 x 3 and n x 1 with 1 x n convolutions side by
-side, and reductions that pool and convolve in parallel. drumgan_vst names such a network on 128 bands, without its
-sizes; these are ours.
+Blocks after Szegedy et al. 2016 (sections 3 and 5): parallel branches of factorised 3 x 3 or of n x 1 and 1 x n
+convolutions, and reductions that pool and convolve in parallel. drumgan_vst mentions such a network on 128 bands
+without its sizes; these are our own.
 """
 
 import jax
@@ -13,12 +13,13 @@ from drumgan_jax.core.parts import Array
 
 
 class MelInception(nn.Module):
-    """Class scores of sounds, from their mel bands; batch normalisation keeps its means in `batch_stats`.
+    """Class logits and embeddings of sounds, from their mel bands; running statistics are in "batch_stats".
 
     Attributes:
-        num_labels: classes.
-        width: channels of the first block's branches; all others follow. An embedding has 8 * width dimensions.
-        dropout: of the embedding in training, before the classes are scored.
+        num_labels: number of classes.
+        width: channels of the first block's branches, from which all others are derived; embeddings have 8 * width
+            dimensions.
+        dropout: dropout rate of the embedding before the logits, in training.
     """
 
     num_labels: int
@@ -31,7 +32,7 @@ class MelInception(nn.Module):
 
         Args:
             mel: normalised bands [batch, mel, frames, 1].
-            train: statistics of the batch instead of the running ones, and dropout (rng "dropout").
+            train: use the batch's statistics instead of the running ones, and dropout (RNG stream "dropout").
 
         Returns:
             (logits [batch, num_labels], embedding [batch, 8 * width]), float32.
@@ -47,12 +48,12 @@ class MelInception(nn.Module):
         x = Reduction(2 * w)(x, train)
         x = Factorised(2 * w)(x, train)
         embedding = jnp.mean(x, axis=(1, 2))
-        kept = nn.Dropout(self.dropout, deterministic=not train)(embedding)
-        return nn.Dense(self.num_labels)(kept), embedding
+        dropped = nn.Dropout(self.dropout, deterministic=not train)(embedding)
+        return nn.Dense(self.num_labels)(dropped), embedding
 
 
 class Convolution(nn.Module):
-    """Convolution without bias, batch normalisation, rectifier."""
+    """Convolution without bias, batch normalisation and ReLU."""
 
     features: int
     size: tuple[int, int]
@@ -60,40 +61,40 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """[batch, freq, time, features] of [batch, freq, time, channels], zero padded to the same size over strides."""
+        """[batch, freq, time, features], divided by the strides, from [batch, freq, time, channels]; zero padding."""
         x = nn.Conv(self.features, self.size, self.strides, use_bias=False)(x)
         x = nn.BatchNorm(use_running_average=not train, momentum=0.95, epsilon=1e-3)(x)
         return jax.nn.relu(x)
 
 
 class Square(nn.Module):
-    """1 x 1, 3 x 3, two 3 x 3 and a pooled 1 x 1 side by side (figure 5): four times `width` channels."""
+    """Parallel branches of 1 x 1, 3 x 3, two 3 x 3 and pooling with 1 x 1 (figure 5), with 4 * `width` channels."""
 
     width: int
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """[batch, freq, time, 4 * width] of [batch, freq, time, channels]."""
+        """[batch, freq, time, 4 * width] from [batch, freq, time, channels]."""
         w = self.width
         pointwise = Convolution(w, (1, 1))(x, train)
         single = Convolution(w, (3, 3))(Convolution(w, (1, 1))(x, train), train)
         double = Convolution(w, (1, 1))(x, train)
         double = Convolution(w, (3, 3))(Convolution(w, (3, 3))(double, train), train)
-        pooled = Convolution(w, (1, 1))(_average(x), train)
+        pooled = Convolution(w, (1, 1))(_average_pool(x), train)
         return jnp.concatenate([pointwise, single, double, pooled], axis=-1)
 
 
 class Factorised(nn.Module):
-    """As Square, with 7 bands by 1 frame and 1 band by 5 frames instead of 3 x 3 (figure 6).
+    """As Square, with kernels of 7 bands by 1 frame and 1 band by 5 frames instead of 3 x 3 (figure 6).
 
-    The long kernels see a stretch of the spectrum at one time, or of one band's decay.
+    The long kernels cover a part of the spectrum at one time, or a part of one band's decay.
     """
 
     width: int
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """[batch, freq, time, 4 * width] of [batch, freq, time, channels]."""
+        """[batch, freq, time, 4 * width] from [batch, freq, time, channels]."""
         w = self.width
         pointwise = Convolution(w, (1, 1))(x, train)
         single = Convolution(w, (1, 1))(x, train)
@@ -101,21 +102,21 @@ class Factorised(nn.Module):
         double = Convolution(w, (1, 1))(x, train)
         double = Convolution(w, (7, 1))(Convolution(w, (1, 5))(double, train), train)
         double = Convolution(w, (7, 1))(Convolution(w, (1, 5))(double, train), train)
-        pooled = Convolution(w, (1, 1))(_average(x), train)
+        pooled = Convolution(w, (1, 1))(_average_pool(x), train)
         return jnp.concatenate([pointwise, single, double, pooled], axis=-1)
 
 
 class Reduction(nn.Module):
-    """Halves both axes by a pool and a strided convolution side by side (figure 10): `features` more channels."""
+    """Halves both axes by pooling and a strided convolution in parallel (figure 10), and adds `features` channels."""
 
     features: int
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """[batch, freq / 2, time / 2, channels + features] of [batch, freq, time, channels]."""
+        """[batch, freq / 2, time / 2, channels + features] from [batch, freq, time, channels]."""
         strided = Convolution(self.features, (3, 3), strides=(2, 2))(x, train)
         return jnp.concatenate([nn.max_pool(x, (3, 3), (2, 2), "SAME"), strided], axis=-1)
 
 
-def _average(x: Array) -> Array:
+def _average_pool(x: Array) -> Array:
     return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)

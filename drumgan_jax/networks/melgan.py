@@ -1,6 +1,6 @@
-"""MelGAN: a generator of waveforms from mel bands, and discriminators of them at several scales (Kumar et al. 2019).
+"""MelGAN: a generator of waveforms from mel bands, and multi-scale waveform discriminators (Kumar et al. 2019).
 
-Modules carry the names of the authors' release.
+Modules have the names of the authors' release.
 """
 
 import jax.numpy as jnp
@@ -14,15 +14,15 @@ _SLOPE = 0.2
 
 
 class Generator(nn.Module):
-    """From mel bands to waveforms: transposed convolutions, each followed by dilated residual blocks.
+    """Mel bands to waveforms: transposed convolutions, each followed by dilated residual blocks.
 
     Attributes:
-        ratios: how many times longer each transposed convolution makes its input; their product is the hop length.
-        width: channels at the end; twice as many before each transposed convolution.
-        residual_blocks: after each of them, with dilations of 1, 3, 9 and so on.
+        ratios: upsampling factor of each transposed convolution; their product is the hop length.
+        width: number of channels at the end, doubled before each transposed convolution.
+        residual_blocks: number of blocks after each transposed convolution, with dilations 1, 3, 9 and so on.
 
     Raises:
-        BadInput: `residual_blocks` is no whole number from 0.
+        BadInput: `residual_blocks` is not a whole number from 0 on.
     """
 
     ratios: tuple[int, ...] = (5, 4, 4, 2)
@@ -35,22 +35,22 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Waveforms [batch, frames * product of ratios] within [-1, 1] of mel bands [batch, bands, frames, 1]."""
+        """Waveforms [batch, frames * product of ratios] within [-1, 1] from mel bands [batch, bands, frames, 1]."""
         y = reflect(x[..., 0].swapaxes(1, 2), 3)
-        channels, place = self.width * 2 ** len(self.ratios), 1
-        y = Convolution(channels, 7, name=f"model.{place}")(y)
+        channels, index = self.width * 2 ** len(self.ratios), 1
+        y = Convolution(channels, 7, name=f"model.{index}")(y)
         for ratio in self.ratios:
-            channels, place = channels // 2, place + 2
-            y = UpConvolution(channels, ratio, name=f"model.{place}")(_leaky(y))
+            channels, index = channels // 2, index + 2
+            y = UpConvolution(channels, ratio, name=f"model.{index}")(_leaky(y))
             for number in range(self.residual_blocks):
-                place += 1
-                y = _residual(y, 3**number, f"model.{place}")
-        y = Convolution(1, 7, name=f"model.{place + 3}")(reflect(_leaky(y), 3))
+                index += 1
+                y = _residual(y, 3**number, f"model.{index}")
+        y = Convolution(1, 7, name=f"model.{index + 3}")(reflect(_leaky(y), 3))
         return jnp.tanh(y[..., 0])
 
 
 def _residual(x: Array, dilation: int, name: str) -> Array:
-    """A kernel-3 dilated and a kernel-1 convolution beside one of kernel 1; [batch, time, channels]."""
+    """Residual block on [batch, time, channels]: convolutions of width 3 (dilated) and 1, and a shortcut of width 1."""
     channels = x.shape[-1]
     y = Convolution(channels, 3, dilation, name=f"{name}.block.2")(reflect(_leaky(x), dilation))
     y = Convolution(channels, 1, name=f"{name}.block.4")(_leaky(y))
@@ -58,16 +58,16 @@ def _residual(x: Array, dilation: int, name: str) -> Array:
 
 
 class Discriminator(nn.Module):
-    """The same network with weights of its own at several scales, each a waveform of half the rate of the one before.
+    """Multi-scale discriminator: networks of one architecture, each on a waveform of half the previous sample rate.
 
     Attributes:
-        width: channels of the first convolution; four times as many after each strided one, up to `width_max`.
-        width_max: channels at most.
-        strided: convolutions of stride 4.
-        scales: networks.
+        width: channels of the first convolution, multiplied by four by each strided one, up to `width_max`.
+        width_max: largest number of channels.
+        strided: number of convolutions with stride 4.
+        scales: number of networks.
 
     Raises:
-        BadInput: `strided` is no whole number from 0, or `scales` none from 1.
+        BadInput: `strided` is not a whole number from 0 on, or `scales` not one from 1 on.
     """
 
     width: int = 16
@@ -81,18 +81,18 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, waveform: Array) -> tuple[tuple[Array, ...], ...]:
-        """Of each scale the output of every layer [batch, time, channels], the last one being scores of one channel.
+        """Output of every layer [batch, time, channels] at each scale; the last layer's are logits with one channel.
 
         Args:
             waveform: [batch, samples].
         """
         x, outputs = waveform[..., None], []
         for scale in range(self.scales):
-            outputs.append(self._judge(x, f"model.disc_{scale}.model.layer"))
+            outputs.append(self._layers(x, f"model.disc_{scale}.model.layer"))
             x = average_pool(x)
         return tuple(outputs)
 
-    def _judge(self, x: Array, name: str) -> tuple[Array, ...]:
+    def _layers(self, x: Array, name: str) -> tuple[Array, ...]:
         layers = [_leaky(Convolution(self.width, 15, name=f"{name}_0.1")(reflect(x, 7)))]
         width = self.width
         for number in range(1, self.strided + 1):
@@ -102,12 +102,12 @@ class Discriminator(nn.Module):
         width = min(2 * width, self.width_max)
         last = Convolution(width, 5, name=f"{name}_{self.strided + 1}.0")
         layers.append(_leaky(last(zeros_around(layers[-1], 2))))
-        score = Convolution(1, 3, name=f"{name}_{self.strided + 2}")
-        return *layers, score(zeros_around(layers[-1], 1))
+        logits = Convolution(1, 3, name=f"{name}_{self.strided + 2}")
+        return *layers, logits(zeros_around(layers[-1], 1))
 
 
 def average_pool(x: Array) -> Array:
-    """Means over 4 samples, every 2 samples, of x [batch, time, channels], zeros at its ends not counted."""
+    """Average-pool x [batch, time, channels] with width 4 and stride 2; padding does not count in the means."""
 
     def sums(x: Array) -> Array:
         padded = zeros_around(x, 1)

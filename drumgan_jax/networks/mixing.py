@@ -1,8 +1,9 @@
-"""Random projections of features: mixed across channels, then across scales, and never trained (Sauer et al. 2021).
+"""Random projections of feature maps: mixing across channels and across scales with untrained weights.
 
-"Projected GANs converge faster", section 3.2. As in its release there are no rectifiers, so that all is linear in the
-features. The numbers of channels are the release's, whatever the feature network has: the paper says equal numbers in
-and out. Convolutions across scales are 3 x 3, as both papers say; the releases of both have 1 x 1 and biases.
+Sauer et al. 2021, "Projected GANs converge faster", section 3.2. As in its release there are no activations, so the
+mixing is linear in the features. Channel counts are the release's, whatever the feature network has; the paper keeps
+them equal. Convolutions across scales are 3 x 3, as in this paper and Yeh, Chen and Yang 2022; the releases of both
+have 1 x 1 and biases.
 """
 
 import itertools
@@ -15,18 +16,18 @@ import jax.numpy as jnp
 from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.convolution import convolve
 
-# Channels of the four scales after mixing across channels and after mixing across scales, highest resolution first.
+# Channel multiples of the four scales after mixing across channels and across scales, highest resolution first.
 _ACROSS_CHANNELS = (1, 2, 4, 8)
 _ACROSS_SCALES = (1, 1, 2, 4)
 
 
 def draw(key: Array, widths: Sequence[int], channels: int) -> dict[str, Array]:
-    """Random kernels, normal with a variance of 2 over the fan in (He et al. 2015).
+    """Random kernels, normal with variance 2 / fan in (He et al. 2015).
 
     Args:
-        key: draws them.
+        key: PRNG key.
         widths: channels of the four scales' maps, highest resolution first.
-        channels: of the first map after mixing; the others have their multiples.
+        channels: channels of the first map after mixing; the others have multiples of it.
 
     Returns:
         "channels_0" to "channels_3" [1, 1, in, out] and "scales_0" to "scales_3" [3, 3, in, out], float32.
@@ -35,7 +36,7 @@ def draw(key: Array, widths: Sequence[int], channels: int) -> dict[str, Array]:
     for scale, (width, middle, out) in enumerate(zip(widths, _ACROSS_CHANNELS, _ACROSS_SCALES, strict=True)):
         shapes[f"channels_{scale}"] = (1, 1, width, middle * channels)
         shapes[f"scales_{scale}"] = (3, 3, middle * channels, out * channels)
-    # One draw, because XLA compiles each anew.
+    # A single draw, because XLA compiles each draw separately.
     sizes = [math.prod(shape) for shape in shapes.values()]
     parts = jnp.split(jax.random.normal(key, (sum(sizes),)), list(itertools.accumulate(sizes[:-1])))
     return {
@@ -45,17 +46,16 @@ def draw(key: Array, widths: Sequence[int], channels: int) -> dict[str, Array]:
 
 
 def mix(kernels: Mapping[str, Array], maps: Sequence[Array]) -> tuple[Array, ...]:
-    """Mixed maps, each of twice the size of its scale's.
+    """Mix feature maps, to twice the size of each.
 
-    From the lowest scale up: its channels are mixed, what came of the scale below is added, and the sum is doubled and
-    convolved.
+    From the lowest resolution up: mix the channels, add the result of the scale below, upsample and convolve.
 
     Args:
-        kernels: of `draw`, of the maps' dtype.
-        maps: four of [batch, freq, time, width], each half the size of the one before.
+        kernels: kernels from `draw`, in the dtype of the maps.
+        maps: four maps [batch, freq, time, width], each half the size of the one before.
 
     Returns:
-        [batch, 2 * freq, 2 * time, channels * (1, 1, 2, 4)] in that order and dtype.
+        Maps [batch, 2 * freq, 2 * time, channels * (1, 1, 2, 4)] in the same order and dtype.
     """
     below: list[Array] = []
     for scale in reversed(range(len(maps))):
@@ -66,7 +66,7 @@ def mix(kernels: Mapping[str, Array], maps: Sequence[Array]) -> tuple[Array, ...
 
 
 def double(x: Array) -> Array:
-    """Both axes doubled by linear interpolation with the corners kept, PyTorch's "bilinear" with align_corners.
+    """Upsample both axes by two, bilinearly with aligned corners (PyTorch's "bilinear" with align_corners).
 
     Args:
         x: [batch, freq, time, channels].
@@ -78,7 +78,7 @@ def double(x: Array) -> Array:
 
 
 def _double(x: Array, axis: int) -> Array:
-    """Of n places, output 2p lies p / (2n - 1) before place p, and output 2p + 1 lies (n - 1 - p) / (2n - 1) after."""
+    """Upsample one axis: output 2p is p / (2n - 1) before input p of n, output 2p + 1 (n - 1 - p) / (2n - 1) after."""
     size = x.shape[axis]
     shape = [size if i == axis else 1 for i in range(x.ndim)]
     before = (jnp.arange(size) / (2 * size - 1)).astype(x.dtype).reshape(shape)

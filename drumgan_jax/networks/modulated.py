@@ -1,7 +1,7 @@
-"""Layers of the generator whose kernels w modulates, in the shared-weight form.
+"""Generator layers with modulated kernels, computed with kernels shared by the batch.
 
-A kernel scaled per example on its input channels is the same as the input scaled per example, and demodulation is a
-scale of the output: so one dense convolution serves the whole batch, and no example has a kernel of its own.
+Scaling a kernel's input channels per example equals scaling the input, and demodulation is a scale on the output, so
+the whole batch shares one dense convolution instead of one kernel per example.
 """
 
 import math
@@ -17,11 +17,11 @@ from drumgan_jax.networks.resampling import up_convolution
 
 
 def demodulation(kernel: Array, styles: Array) -> Array:
-    """What brings each output channel of a modulated kernel to unit norm (Karras et al. 2020, equation 3).
+    """Scale that normalises each output channel of a modulated kernel to unit norm (Karras et al. 2020, equation 3).
 
     Args:
         kernel: [size, size, in, out] at unit variance, float32; without the factor 1 / sqrt(fan in), as in the
-            reference, so that the 1e-8 under the root weighs the same at any width.
+            reference, so that the 1e-8 under the root has the same effect at any width.
         styles: [batch, in], float32.
 
     Returns:
@@ -39,11 +39,11 @@ def modulated_convolution(x: Array, kernel: Array, styles: Array, up: bool, comp
         x: [batch, freq, time, in].
         kernel: [3, 3, in, out], float32.
         styles: [batch, in], float32.
-        up: double both axes on the way.
-        compute_dtype: what the convolution runs in; the scales before and after it are float32.
+        up: whether both axes are doubled.
+        compute_dtype: dtype of the convolution; the scales before and after it are float32.
 
     Returns:
-        [batch, freq, time, out] or with both axes doubled, float32.
+        [batch, freq, time, out], with freq and time doubled if `up`, float32.
     """
     x = (x.astype(jnp.float32) * styles[:, None, None, :]).astype(compute_dtype)
     x = (up_convolution if up else convolve)(x, kernel.astype(compute_dtype))
@@ -51,11 +51,11 @@ def modulated_convolution(x: Array, kernel: Array, styles: Array, up: bool, comp
 
 
 class StyledConvolution(nn.Module):
-    """Modulated convolution, noise, bias and leaky rectifier.
+    """Modulated convolution, noise, bias and leaky ReLU.
 
     Attributes:
         features: channels of the output.
-        up: double both axes.
+        up: whether both axes are doubled.
     """
 
     features: int
@@ -69,7 +69,7 @@ class StyledConvolution(nn.Module):
         Args:
             x: [batch, freq, time, in].
             w: [batch, w_dim].
-            noise: [batch, freq, time, 1], or None for none.
+            noise: [batch, freq, time, 1], or None for no noise.
         """
         channels = x.shape[-1]
         kernel = self.param("kernel", nn.initializers.normal(1.0), (3, 3, channels, self.features))
@@ -83,7 +83,7 @@ class StyledConvolution(nn.Module):
 
 
 class ToOutput(nn.Module):
-    """Modulated 1 x 1 convolution without demodulation to the channels of the example ("ToRGB").
+    """Modulated 1 x 1 convolution to the channels of the example, without demodulation ("ToRGB").
 
     Attributes:
         features: channels of the example.
@@ -94,7 +94,7 @@ class ToOutput(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, w: Array) -> Array:
-        """Summands [batch, freq, time, features] in float32, of x [batch, freq, time, in] and w [batch, w_dim]."""
+        """Summand of the output [batch, freq, time, features] in float32, from x [batch, freq, time, in] and w."""
         channels = x.shape[-1]
         kernel = self.param("kernel", nn.initializers.normal(1.0), (1, 1, channels, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))

@@ -1,4 +1,4 @@
-"""The noise that layers of a generator add."""
+"""Noise inputs of a generator's layers."""
 
 import itertools
 import math
@@ -12,11 +12,11 @@ from drumgan_jax.core.parts import Array
 def resolve_noise(
     noise: Array | Sequence[Array] | None, batch: int, sizes: Sequence[tuple[int, int]]
 ) -> Sequence[Array | None]:
-    """Noise [batch, freq, time, 1] of each layer, from what `synthesize` takes (parts.Generator).
+    """Noise [batch, freq, time, 1] of each layer, from the `noise` argument of `synthesize` (parts.Generator).
 
     Args:
-        noise: None, one random key, one per example [batch], or the layers' noise itself.
-        batch: examples.
+        noise: None for no noise, one PRNG key, one key per example [batch], or the layers' noise itself.
+        batch: number of examples.
         sizes: (freq, time) of each layer.
     """
     if noise is None:
@@ -27,10 +27,10 @@ def resolve_noise(
 
 
 def draw_noise(keys: Array, sizes: Sequence[tuple[int, int]]) -> list[Array]:
-    """Normal noise for several layers, of one key per example; one draw for all, which compiles sooner than many.
+    """Normal noise for several layers from one key per example, in a single draw, which compiles faster than many.
 
     Args:
-        keys: random keys [batch].
+        keys: PRNG keys [batch].
         sizes: (freq, time) of each layer.
 
     Returns:

@@ -1,9 +1,9 @@
-"""A generator and a discriminator that grow while they train (Karras et al. 2018), as DrumGAN has them.
+"""Progressively growing generator and discriminator (Karras et al. 2018), as in DrumGAN.
 
-Equalised learning rate, pixel norm in the generator, nearest up- and average down-sampling; the discriminator ends in a
-minibatch standard deviation and predicts the labels besides the score (Nistal et al. 2022, drumgan_vst, section 2.1).
-`stage` says how far a network has grown; the parameters of all stages are made at once, so that a state keeps its
-shape. While a stage fades in, "growth" has its `alpha`.
+Equalised learning rate, pixel norm in the generator, nearest-neighbour upsampling and average pooling; the
+discriminator ends in a minibatch standard deviation and predicts labels besides its logit (Nistal et al. 2022,
+drumgan_vst, section 2.1). `stage` is the current size; the parameters of all stages are created at once, so that the
+training state keeps its shape. While a stage fades in, its `alpha` is in the collection "growth".
 """
 
 import math
@@ -23,16 +23,16 @@ from drumgan_jax.networks.mapping import check_labels, normalize_second_moment
 
 
 def pixel_norm(x: Array) -> Array:
-    """Each place divided by the root mean square of its channels (plus 1e-8); [batch, freq, time, channels]."""
+    """Divide each position by the RMS of its channels (1e-8 under the root); [batch, freq, time, channels]."""
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
 
 
 class NormedConvolution(nn.Module):
-    """Equalised 3 x 3 convolution, bias, leaky rectifier and pixel norm, the last three in float32.
+    """Equalised 3 x 3 convolution, then bias, leaky ReLU and pixel norm in float32.
 
     Attributes:
         features: channels of the output.
-        factors: how often freq and time are repeated before the convolution, 1 or 2 each.
+        factors: upsampling factors of freq and time before the convolution, 1 or 2 each.
     """
 
     features: int
@@ -41,7 +41,7 @@ class NormedConvolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[batch, freq * factors[0], time * factors[1], features] in `compute_dtype`, of [batch, freq, time, in]."""
+        """[batch, freq * factors[0], time * factors[1], features] in `compute_dtype`, from [batch, freq, time, in]."""
         shape = (3, 3, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -62,7 +62,7 @@ class Linear(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[batch, freq, time, features] in float32, of [batch, freq, time, in]."""
+        """[batch, freq, time, features] in float32, from [batch, freq, time, in]."""
         kernel = self.param("kernel", nn.initializers.normal(1.0), (1, 1, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         kernel = (kernel / math.sqrt(x.shape[-1])).astype(self.compute_dtype)
@@ -74,7 +74,7 @@ class GeneratorBlock(nn.Module):
 
     Attributes:
         features: channels.
-        factors: growth of freq and time.
+        factors: upsampling factors of freq and time.
     """
 
     features: int
@@ -83,7 +83,7 @@ class GeneratorBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[batch, freq * factors[0], time * factors[1], features] of [batch, freq, time, in]."""
+        """[batch, freq * factors[0], time * factors[1], features] from [batch, freq, time, in]."""
         x = NormedConvolution(self.features, self.factors, self.compute_dtype, name="up")(x)
         return NormedConvolution(self.features, compute_dtype=self.compute_dtype, name="same")(x)
 
@@ -102,14 +102,14 @@ class BaseBlock(nn.Module):
 
     @nn.compact
     def __call__(self, w: Array) -> Array:
-        """[batch, freq, time, features] of w [batch, w_dim]."""
+        """[batch, freq, time, features] from w [batch, w_dim]."""
         x = Dense(math.prod(self.size) * self.features, activate=True, name="dense")(normalize_second_moment(w))
         x = pixel_norm(x.reshape(-1, *self.size, self.features))
         return NormedConvolution(self.features, compute_dtype=self.compute_dtype, name="same")(x)
 
 
 class _Stages:
-    """What both networks know of their stages."""
+    """Stages of a growing network, shared by generator and discriminator."""
 
     shape: tuple[int, int, int]
     base: tuple[int, int]
@@ -123,12 +123,12 @@ class _Stages:
 
     @property
     def current(self) -> int:
-        """The stage, from 0."""
+        """Current stage, counted from 0."""
         return len(self.sizes) - 1 if self.stage is None else self.stage
 
     @property
     def in_use(self) -> tuple[str, ...]:
-        """Names of the top-level parameters that the stage uses."""
+        """Names of the top-level parameters that the current stage uses."""
         outer = range(max(0, self.current - 1), self.current + 1)
         return (
             *(name for stage in range(self.current + 1) for name in self.inner_names(stage)),
@@ -136,40 +136,40 @@ class _Stages:
         )
 
     def inner_names(self, stage: int) -> tuple[str, ...]:
-        """Parameters that a stage adds and keeps."""
+        """Names of the parameters that a stage adds for good."""
         raise NotImplementedError
 
     def outer_name(self, stage: int) -> str:
-        """Parameters between a stage and an example of its size."""
+        """Name of the parameters between a stage and an example of its size."""
         raise NotImplementedError
 
     def check(self) -> None:
-        """Refuse channels that are not one number a stage, and a stage there is not."""
+        """Raise a BadInput unless there is one number of channels per stage and the stage exists."""
         if len(self.channels) != len(self.sizes) or min(self.channels) < 1:
             raise BadInput(
                 f"channels are {self.channels}; there must be one number above 0 for each of the {len(self.sizes)}"
                 " stages."
             )
         if not 0 <= self.current < len(self.sizes):
-            raise BadInput(f"there is no stage {self.stage}; there are {len(self.sizes)}, from 0.")
+            raise BadInput(f"there is no stage {self.stage}; stages are numbered 0 to {len(self.sizes) - 1}.")
 
     def factors(self, stage: int) -> tuple[int, int]:
-        """How much freq and time grow from the stage before."""
+        """Growth factors of freq and time from the stage before."""
         (freq, time), (old_freq, old_time) = self.sizes[stage], self.sizes[stage - 1]
         return freq // old_freq, time // old_time
 
 
 class Generator(_Stages, nn.Module):
-    """Progressive generator; w is z joined with the labels.
+    """Progressive generator; w is z concatenated with the labels.
 
     Attributes:
-        shape: (freq, time, channels) of a whole example.
-        num_labels: classes that are joined with z; 0 for none.
+        shape: (freq, time, channels) of a full-size example.
+        num_labels: number of classes concatenated with z; 0 for none.
         z_dim: size of z.
         base: (freq, time) at stage 0.
-        channels: feature maps at each stage.
-        stage: how far it has grown; None for wholly.
-        compute_dtype: what convolutions run in; everything else is float32.
+        channels: number of channels at each stage.
+        stage: current stage; None for the last.
+        compute_dtype: dtype of the convolutions; everything else is float32.
     """
 
     shape: tuple[int, int, int]
@@ -189,25 +189,25 @@ class Generator(_Stages, nn.Module):
 
     @property
     def w_dim(self) -> int:
-        """Size of z and labels together."""
+        """Size of w: z and labels together."""
         return self.z_dim + self.num_labels
 
     @property
     def num_ws(self) -> int:
-        """1: all layers get it through the first."""
+        """Always 1: only the first layer reads w."""
         return 1
 
     @property
     def noise_sizes(self) -> tuple[tuple[int, int], ...]:
-        """None: no layer adds noise."""
+        """Always empty: no layer adds noise."""
         return ()
 
     def inner_names(self, stage: int) -> tuple[str, ...]:
-        """The stage's block."""
+        """Name of the stage's block."""
         return (f"blocks_{stage}",)
 
     def outer_name(self, stage: int) -> str:
-        """The stage's output layer."""
+        """Name of the stage's output layer."""
         return f"outputs_{stage}"
 
     def setup(self) -> None:
@@ -219,24 +219,24 @@ class Generator(_Stages, nn.Module):
         self.outputs = [Linear(self.shape[2], dtype) for _ in self.channels]
 
     def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
-        """Examples [batch, freq, time, channels] of z [batch, z_dim]; see `map` and `synthesize`."""
+        """Generate examples [batch, freq, time, channels] from z [batch, z_dim]; see `map` and `synthesize`."""
         return self.synthesize(self.map(z, labels), noise)
 
     def map(self, z: Array, labels: Array | None) -> Array:
-        """z [batch, z_dim] joined with labels [batch, num_labels], as ws [batch, 1, w_dim].
+        """Concatenate z [batch, z_dim] with labels [batch, num_labels] to ws [batch, 1, w_dim].
 
         Raises:
-            BadInput: labels are missing or of another number.
+            BadInput: labels are missing or have the wrong shape.
         """
         parts = [z, check_labels(labels, self.num_labels)] if self.num_labels else [z]
         return jnp.concatenate(parts, axis=-1)[:, None, :]
 
     def unmap(self, ws: Array) -> tuple[Array, Array]:
-        """z [batch, z_dim] and labels [batch, num_labels] of ws [batch, 1, w_dim]."""
+        """Split ws [batch, 1, w_dim] into z [batch, z_dim] and labels [batch, num_labels]."""
         return ws[:, 0, : self.z_dim], ws[:, 0, self.z_dim :]
 
     def first_layer_map(self, params: Any) -> Array:
-        """The root of K K^T [w_dim, w_dim], K the first layer's kernel, its rows for the labels being zero."""
+        """Matrix square root of K K^T [w_dim, w_dim] for the first layer's kernel K, with zero rows for the labels."""
         kernel = params["blocks_0"]["dense"]["kernel"][: self.z_dim]
         gram = jnp.dot(kernel, kernel.T, precision=jax.lax.Precision.HIGHEST)
         values, vectors = jnp.linalg.eigh(gram)
@@ -244,11 +244,11 @@ class Generator(_Stages, nn.Module):
         return jnp.pad(root, (0, self.num_labels))
 
     def truncate(self, ws: Array, psi: float | Array) -> Array:
-        """ws as they are: the first layer norms z and labels together, so a shorter z is no less of one."""
+        """Return ws unchanged: the first layer normalises w, so a shorter z would not be closer to an average."""
         return ws
 
     def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:
-        """Examples [batch, freq, time, channels] in float32, of the stage's size; noise has no effect."""
+        """Generate examples [batch, freq, time, channels] in float32 at the stage's size; noise has no effect."""
         x = self.blocks[0](ws[:, 0])
         if self.is_initializing():
             return self._all_stages(x)
@@ -261,7 +261,7 @@ class Generator(_Stages, nn.Module):
         return fade(old, new, self.get_variable("growth", "alpha", 1.0))
 
     def _all_stages(self, x: Array) -> Array:
-        """The last stage's output; every stage's parameters are made on the way."""
+        """Run every stage, so that all parameters are created, and return the last stage's output."""
         image = self.outputs[0](x)
         for block, output in zip(self.blocks[1:], self.outputs[1:], strict=True):
             x = block(x)
@@ -270,7 +270,7 @@ class Generator(_Stages, nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """One stage of the discriminator: two convolutions, then the average of neighbours.
+    """One stage of the discriminator: two convolutions, then average pooling.
 
     Attributes:
         features: channels at this stage.
@@ -285,23 +285,23 @@ class DiscriminatorBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[batch, *size, next_features] of [batch, freq, time, features]."""
+        """[batch, *size, next_features] from [batch, freq, time, features]."""
         x = Convolution(self.features, compute_dtype=self.compute_dtype, name="same")(x)
         x = Convolution(self.next_features, compute_dtype=self.compute_dtype, name="next")(x)
         return average_pool(x, self.size)
 
 
 class Discriminator(_Stages, nn.Module):
-    """Progressive discriminator, the generator's mirror image.
+    """Progressive discriminator, the mirror image of the generator.
 
     Attributes:
-        shape: (freq, time, channels) of a whole example.
-        num_labels: classes that it predicts, without a non-linearity; 0 for none.
+        shape: (freq, time, channels) of a full-size example.
+        num_labels: number of classes it predicts as logits; 0 for none.
         base: (freq, time) at stage 0.
-        channels: feature maps at each stage.
-        stddev_group: examples that share one standard deviation.
-        stage: how far it has grown; None for wholly.
-        compute_dtype: what convolutions run in but the last; everything else is float32.
+        channels: number of channels at each stage.
+        stddev_group: number of examples that share a standard deviation.
+        stage: current stage; None for the last.
+        compute_dtype: dtype of all convolutions except the last; everything else is float32.
     """
 
     shape: tuple[int, int, int]
@@ -317,17 +317,17 @@ class Discriminator(_Stages, nn.Module):
         super().__post_init__()
 
     def inner_names(self, stage: int) -> tuple[str, ...]:
-        """The stage's block; at the first, the last layers."""
+        """Name of the stage's block, or at stage 0 the names of the final layers."""
         return (f"blocks_{stage}",) if stage else ("last", "dense", "score", "labels")[: 4 if self.num_labels else 3]
 
     def outer_name(self, stage: int) -> str:
-        """The stage's input layer."""
+        """Name of the stage's input layer."""
         return f"inputs_{stage}"
 
     def setup(self) -> None:
         dtype, channels = self.compute_dtype, self.channels
         self.inputs = [Convolution(features, 1, compute_dtype=dtype) for features in channels]
-        # Block k leads from stage k to stage k - 1; the last layers are stage 0's.
+        # Block k maps stage k to stage k - 1; the final layers belong to stage 0.
         self.blocks = {
             str(stage): DiscriminatorBlock(channels[stage], channels[stage - 1], self.sizes[stage - 1], dtype)
             for stage in range(1, len(channels))
@@ -339,11 +339,11 @@ class Discriminator(_Stages, nn.Module):
             self.labels = Dense(self.num_labels)
 
     def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
-        """Scores [batch], higher is more real, and predicted labels [batch, num_labels].
+        """Logits [batch], higher for more real examples, and label logits [batch, num_labels].
 
         Args:
             x: examples [batch, freq, time, channels] of the stage's size, float32.
-            labels: not looked at: this critic tells them.
+            labels: ignored, because this discriminator predicts them.
 
         Raises:
             BadInput: the batch does not divide into groups.

@@ -1,6 +1,6 @@
-"""The short-chunk CNN with residual connections, a tagger of music by few seconds of mel spectrogram.
+"""The short-chunk CNN with residual connections, which tags music from a few seconds of mel spectrogram.
 
-Won, Ferraro, Bogdanov and Serra 2020, "Evaluation of CNN-based automatic music tagging models". Modules carry the names
+Won, Ferraro, Bogdanov and Serra 2020, "Evaluation of CNN-based automatic music tagging models". Modules have the names
 of the published PyTorch weights.
 """
 
@@ -18,14 +18,14 @@ _PADDING = ((1, 1), (1, 1))
 
 
 class ShortChunk(nn.Module):
-    """Residual blocks that each halve both axes, maximum over what is left, and two dense layers.
+    """Residual blocks that each halve both axes, global max pooling, and two dense layers.
 
-    Training draws dropout from the random key named "dropout" and updates the collection "batch_stats".
+    Training uses the RNG stream "dropout" and updates the collection "batch_stats".
 
     Attributes:
-        num_labels: classes or tags.
+        num_labels: number of classes or tags.
         channels: width of the first block.
-        blocks: each block's width, in multiples of `channels`; the published network has these seven.
+        blocks: each block's width, in multiples of `channels`; the default is the published network's.
     """
 
     num_labels: int = 50
@@ -34,11 +34,11 @@ class ShortChunk(nn.Module):
 
     @nn.compact
     def __call__(self, mel: Array, train: bool = False) -> tuple[Array, Array]:
-        """Logits [batch, num_labels] and embedding [batch, channels * blocks[-1]], the rectified layer before them.
+        """Logits [batch, num_labels] and embedding [batch, channels * blocks[-1]], the last hidden layer after ReLU.
 
         Args:
-            mel: [batch, mel, frames, 1]; the published network takes decibels of power.
-            train: use the batch's statistics, and drop half of the embedding on the way to the logits.
+            mel: [batch, mel, frames, 1]; power in dB for the published network.
+            train: use the batch's statistics, and dropout of 0.5 between embedding and logits.
         """
         x = _blocks(mel, self.channels, self.blocks, train)[-1]
         x = jnp.max(x, axis=(1, 2))
@@ -49,14 +49,14 @@ class ShortChunk(nn.Module):
 
 
 class ShortChunkTaps(nn.Module):
-    """What the first four blocks of ShortChunk make of a mel spectrogram, whose sides may be any multiples of 16.
+    """Feature maps of ShortChunk's first four blocks, for mel spectrograms whose sides are multiples of 16.
 
-    Its variables are a part of ShortChunk's; normalisation is by their running averages.
+    Its variables are a subset of ShortChunk's; normalisation uses their running averages.
 
     Attributes:
         channels: width of the first block.
-        blocks: each block's width, in multiples of `channels`; those after the fourth are not run.
-        compute_dtype: what convolutions run in; normalisation runs in float32.
+        blocks: each block's width, in multiples of `channels`; blocks after the fourth are not run.
+        compute_dtype: dtype of the convolutions; normalisation is in float32.
     """
 
     channels: int = 128
@@ -65,7 +65,7 @@ class ShortChunkTaps(nn.Module):
 
     @nn.compact
     def __call__(self, mel: Array) -> tuple[Array, Array, Array, Array]:
-        """Maps [batch, bands / 2^k, frames / 2^k, channels], k from 1 to 4, of [batch, bands, frames, 1]."""
+        """Maps [batch, bands / 2^k, frames / 2^k, channels], k from 1 to 4, from [batch, bands, frames, 1]."""
         first, second, third, fourth = _blocks(mel, self.channels, self.blocks[:4], False, self.compute_dtype)
         return first, second, third, fourth
 
@@ -73,7 +73,7 @@ class ShortChunkTaps(nn.Module):
 def _blocks(
     x: Array, channels: int, blocks: tuple[int, ...], train: bool, dtype: jnp.dtype = jnp.float32
 ) -> list[Array]:
-    """What leaves each block, of [batch, mel, frames, 1]; called within a module, whose layers it makes."""
+    """Output of each block on [batch, mel, frames, 1]; creates the layers in the calling module."""
     x = _normalization(train, "spec_bn")(x)
     maps = []
     for index, width in enumerate(blocks):
@@ -89,7 +89,7 @@ class _Residual(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         def layer(x: Array, index: int, stride: int) -> Array:
-            # Explicit padding: XLA's "SAME" would pad an even side with stride 2 on its end only.
+            # Explicit, because XLA's "SAME" pads an even side at its end only with stride 2.
             convolution = nn.Conv(
                 self.features,
                 (3, 3),
@@ -110,9 +110,9 @@ def _normalization(train: bool, name: str) -> nn.BatchNorm:
 
 
 def from_torch(state: Mapping[str, np.ndarray], network: ShortChunk) -> dict[str, Any]:
-    """Variables of the published PyTorch state dict; its front end's buffers ("spec.") are left out.
+    """Variables from the published PyTorch state dict; its front end's buffers ("spec.") are left out.
 
     Raises:
-        BadInput: the layout is another.
+        BadInput: the state dict does not fit the network.
     """
     return convert(state, network, (1, 128, 128, 1), ignored=("spec.",))

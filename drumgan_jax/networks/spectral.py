@@ -1,8 +1,8 @@
 """Spectral normalisation: kernels divided by their largest singular value (Miyato et al. 2018).
 
-The vector `u` that a power iteration keeps lies in the collection "statistics" at its kernel's path in "params". A
-forward pass changes nothing: it takes one iteration from `u` for its own use, and whoever trains keeps one a step, with
-`advance`. PyTorch's form keeps one at each forward pass in training, so that it depends on how often that is.
+The power iteration's vector `u` is in the collection "statistics" at its kernel's path in "params". A forward pass
+changes nothing: it does one temporary iteration from `u`, and the trainer stores one per step with `advance`. PyTorch
+stores one per forward pass in training, so its results depend on the number of passes.
 """
 
 from collections.abc import Mapping
@@ -15,34 +15,34 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from drumgan_jax.core.parts import Array
 
-# PyTorch's default of a convolution: uniform, within one over the root of the fan in.
+# PyTorch's default for convolutions: uniform within 1 / sqrt(fan in).
 _UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class Kernel(nn.Module):
-    """A convolution's kernel with a largest singular value of about one, as the matrix [out, height * width * in].
+    """A convolution kernel with a largest singular value of about 1, as a matrix [out, height * width * in].
 
     Attributes:
-        shape: (height, width, in, out); a depthwise one has 1 as its `in`.
+        shape: (height, width, in, out); `in` is 1 for depthwise kernels.
     """
 
     shape: tuple[int, int, int, int]
 
     @nn.compact
     def __call__(self) -> Array:
-        """The kernel of `shape` divided by its largest singular value as far as `u` tells it, float32."""
+        """The kernel of `shape` divided by its largest singular value as estimated from `u`, float32."""
         kernel = self.param("kernel", _UNIFORM, self.shape)
-        # Nothing is gained by drawing it, since the kernel is.
+        # The kernel is random, so `u` need not be.
         u = self.variable("statistics", "u", lambda: _unit(jnp.ones(self.shape[-1])))
         return normalize(kernel, u.value)
 
 
 def normalize(kernel: Array, u: Array) -> Array:
-    """A kernel divided by the singular value that one power iteration from `u` finds.
+    """Divide a kernel by the singular value found by one power iteration from `u`.
 
-    Differentiated, the vectors of the iteration count as constants, and the singular value as their product with the
-    kernel (Miyato et al. 2018, section 2.3).
+    In derivatives the iteration's vectors are constants, and the singular value is their product with the kernel
+    (Miyato et al. 2018, section 2.3).
 
     Args:
         kernel: [..., out], float32.
@@ -54,22 +54,22 @@ def normalize(kernel: Array, u: Array) -> Array:
 
 
 def advance(params: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[str, Any]:
-    """ObjectiveState after one power iteration of every `u`, each by the kernel at its path; the rest is as it was.
+    """Statistics after one power iteration of every `u` with the kernel at its path; other entries are unchanged.
 
     Args:
         params: tree with each `kernel` [..., out].
         statistics: tree with each `u` [out].
     """
-    kernels, kept = flatten_dict(dict(params)), flatten_dict(dict(statistics))
-    for path, leaf in kept.items():
+    kernels, leaves = flatten_dict(dict(params)), flatten_dict(dict(statistics))
+    for path, leaf in leaves.items():
         if path[-1] == "u":
             kernel = kernels[(*path[:-1], "kernel")]
-            kept[path] = _iterate(kernel.reshape(-1, kernel.shape[-1]), leaf)[1]
-    return unflatten_dict(kept)
+            leaves[path] = _iterate(kernel.reshape(-1, kernel.shape[-1]), leaf)[1]
+    return unflatten_dict(leaves)
 
 
 def _iterate(matrix: Array, u: Array) -> tuple[Array, Array]:
-    """v [in] and the next u [out] of a matrix [in, out]."""
+    """v [in] and the next u [out] for a matrix [in, out]."""
     v = _unit(jnp.dot(matrix, u, precision=_HIGHEST))
     return v, _unit(jnp.dot(v, matrix, precision=_HIGHEST))
 

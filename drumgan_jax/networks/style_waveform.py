@@ -1,7 +1,7 @@
-"""A style-based generator of waveforms and its discriminator (Drysdale et al. 2021, "Style-based drum synthesis").
+"""Style-based waveform generator and discriminator (Drysdale et al. 2021, "Style-based drum synthesis").
 
-Weights are plain, without equalised learning rate. What leads to a rectifier starts from He's normal distribution (He
-et al. 2015), what does not (styles, output and score) from LeCun's.
+Weights have no equalised learning rate. Layers before a leaky ReLU are initialised from He's normal distribution (He
+et al. 2015), the others (styles, output and logit) from LeCun's.
 """
 
 import math
@@ -29,10 +29,10 @@ HE = nn.initializers.he_normal()
 
 
 def num_doublings(shape: tuple[int, int, int], base: int) -> int:
-    """How often `base` samples double to give the waveform [1, samples, channels] of `shape`.
+    """Number of doublings from `base` samples to the waveform `shape` (1, samples, channels).
 
     Raises:
-        BadInput: `shape` is no waveform, or no number of doublings from 1 on gives it; the message says what fits.
+        BadInput: `shape` is not a waveform, or `base` does not double to it; the message lists lengths that fit.
     """
     if shape[0] != 1:
         raise BadInput(
@@ -52,19 +52,19 @@ def num_doublings(shape: tuple[int, int, int], base: int) -> int:
 def layer_widths(
     shape: tuple[int, int, int], base: int, channel_base: int, channel_min: int, channel_max: int
 ) -> list[int]:
-    """Channels after 0, 1, ... doublings of `base` up to `shape`: halved at each, within the bounds."""
+    """Channels after 0, 1, ... doublings of `base` up to `shape`, halved each time and clamped to the bounds."""
     levels = range(num_doublings(shape, base) + 1)
     return [min(max(1, channel_base >> level, channel_min), channel_max) for level in levels]
 
 
 class Mapping(nn.Module):
-    """Conditional mapping network: z joined with an embedding of the label, then dense layers with leaky rectifiers.
+    """Conditional mapping network: z concatenated with a label embedding, then dense layers with leaky ReLU.
 
     Attributes:
         w_dim: size of w and of the hidden layers.
-        num_layers: dense layers.
-        num_labels: classes; 0 for none.
-        label_embedding: size of the label's embedding, normal at the start.
+        num_layers: number of dense layers.
+        num_labels: number of classes; 0 for none.
+        label_embedding: size of the label embedding, which is initialised from a normal distribution.
     """
 
     w_dim: int
@@ -77,12 +77,12 @@ class Mapping(nn.Module):
         """Latents w [batch, w_dim].
 
         Args:
-            z: [batch, z_dim], brought to unit second moment here. The release divides by the mean square instead of its
-                root; on normal z the two are nearly the same.
-            labels: one-hot or soft [batch, num_labels], which mix the embeddings; ignored where there are no labels.
+            z: [batch, z_dim], normalised here to unit second moment. The release divides by the mean square instead of
+                its root; for normal z the two are nearly the same.
+            labels: one-hot or soft [batch, num_labels], the weights of the embeddings; ignored without labels.
 
         Raises:
-            BadInput: labels are missing or of another number.
+            BadInput: labels are missing or have the wrong shape.
         """
         x = normalize_second_moment(z)
         if self.num_labels:
@@ -96,13 +96,13 @@ class Mapping(nn.Module):
 
 
 class StyledLayer(nn.Module):
-    """Convolution, noise, leaky rectifier, and adaptive instance normalisation by w.
+    """Convolution, noise, leaky ReLU, and adaptive instance normalisation conditioned on w.
 
-    The noise starts at strength 0, a channel's scale and bias at about 1 and 0, each off by a linear function of w.
+    The noise strength is initialised to 0. A channel's scale and bias are 1 and 0 plus a linear function of w.
 
     Attributes:
         features: channels of the output.
-        up: double the length before the convolution, by repeating samples.
+        up: whether samples are repeated before the convolution, which doubles the length.
     """
 
     features: int
@@ -114,9 +114,9 @@ class StyledLayer(nn.Module):
         """Activations [batch, 1, time, features] in float32.
 
         Args:
-            x: [batch, 1, time, in]; half as long where `up`.
+            x: [batch, 1, time, in]; half as long if `up`.
             w: [batch, w_dim].
-            noise: [batch, 1, time, 1], or None for none.
+            noise: [batch, 1, time, 1], or None for no noise.
         """
         kernel = self.param("kernel", HE, (1, WIDTH, x.shape[-1], self.features))
         strength = self.param("noise_strength", nn.initializers.zeros, (self.features,))
@@ -131,16 +131,16 @@ class StyledLayer(nn.Module):
 
 
 class Generator(StyleGenerator):
-    """From z to a waveform: a learned constant, doubled by blocks of two styled layers that read one w.
+    """Generator from z to a waveform: a learned constant, upsampled by blocks of two styled layers with one w each.
 
     Variables: "params", and "statistics" with the running mean of w; see `mapping.StyleGenerator`.
 
     Attributes:
-        shape: (1, samples, channels) of an example; samples are `base` doubled.
-        mapping_layers: dense layers of the mapping. The paper's release has 8 and connects 3 of them by mistake.
-        label_embedding: size of the label's embedding in the mapping.
-        base: samples of the learned constant.
-        channel_base: channels times 2^level, within `channel_min` and `channel_max`.
+        shape: (1, samples, channels) of an example; samples are `base`, doubled repeatedly.
+        mapping_layers: number of dense layers in the mapping. The paper's release has 8 but by mistake connects only 3.
+        label_embedding: size of the mapping's label embedding.
+        base: length of the learned constant in samples.
+        channel_base: a level has channel_base / 2^level channels, within `channel_min` and `channel_max`.
     """
 
     z_dim: int = 128
@@ -158,12 +158,12 @@ class Generator(StyleGenerator):
 
     @property
     def num_ws(self) -> int:
-        """Blocks, each of which reads a w of its own."""
+        """Number of blocks, each with its own w."""
         return num_doublings(self.shape, self.base)
 
     @property
     def noise_sizes(self) -> tuple[tuple[int, int], ...]:
-        """(1, samples) of the noise of each layer, two a block."""
+        """(1, samples) of each layer's noise, two layers per block."""
         return tuple((1, self.base << 1 + i // 2) for i in range(2 * self.num_ws))
 
     def setup(self) -> None:
@@ -179,7 +179,7 @@ class Generator(StyleGenerator):
         self.output_bias = self.param("output_bias", nn.initializers.zeros, (self.shape[2],))
 
     def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:
-        """Examples [batch, 1, samples, channels] in float32, within -1 .. 1; see parts.Generator."""
+        """Generate examples [batch, 1, samples, channels] in float32 within [-1, 1]; see parts.Generator."""
         batch = ws.shape[0]
         noises = resolve_noise(noise, batch, self.noise_sizes)
         x = jnp.broadcast_to(self.constant, (batch, *self.constant.shape))
@@ -191,11 +191,11 @@ class Generator(StyleGenerator):
 
 
 class Trunk(nn.Module):
-    """Convolutions that halve a waveform down to `base` samples, with leaky rectifiers and phase shuffle between them.
+    """Strided convolutions that halve a waveform down to `base` samples, with leaky ReLU and phase shuffle.
 
     Attributes:
-        widths: channels at `base` samples, at twice as many, ...; the last is not read.
-        phase_shuffle: most samples by which activations are shifted; 0 for none.
+        widths: channels at `base` samples, at twice as many, ...; the last is not used.
+        phase_shuffle: largest shift of activations, in samples; 0 for none.
     """
 
     widths: Sequence[int]
@@ -208,7 +208,7 @@ class Trunk(nn.Module):
 
         Args:
             x: [batch, 1, samples, channels].
-            key: draws the shifts, of each example and layer its own; None for none.
+            key: PRNG key of the shifts, one per example and layer; None for no shifts.
         """
         layers = len(self.widths) - 1
         limit = self.phase_shuffle
@@ -224,23 +224,23 @@ class Trunk(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Mirrored convolutions to one score; the label is a second channel of the input.
+    """Discriminator that mirrors the generator's convolutions; the label is an additional input channel.
 
-    That channel is a learned waveform of each class, mixed by soft labels. The release makes it by an embedding of 50
-    and a dense layer, which reach the same channels of up to 50 classes with more parameters.
+    That channel is a learned waveform per class, weighted by soft labels. The release computes it from an embedding of
+    size 50 and a dense layer, which express the same channels for up to 50 classes with more parameters.
 
-    Phase shuffle reads the random collection "phase"; without it nothing is shifted.
+    Phase shuffle uses the RNG stream "phase"; without it nothing is shifted.
 
     Attributes:
-        shape: (1, samples, channels) of an example; samples are `base` doubled.
-        num_labels: classes that condition the score; 0 for none.
-        base: samples of the last feature map.
-        channel_base: channels times 2^level, within `channel_min` and `channel_max`.
-        phase_shuffle: most samples by which activations are shifted, after each convolution but the last.
-        compute_dtype: what convolutions run in; everything else is float32.
+        shape: (1, samples, channels) of an example; samples are `base`, doubled repeatedly.
+        num_labels: number of classes that condition the logits; 0 for none.
+        base: length of the last feature map in samples.
+        channel_base: a level has channel_base / 2^level channels, within `channel_min` and `channel_max`.
+        phase_shuffle: largest shift of activations in samples, after each convolution except the last.
+        compute_dtype: dtype of the convolutions; everything else is float32.
 
     Raises:
-        BadInput: the shape does not fit, or the shuffle is out of range.
+        BadInput: the shape does not fit, or `phase_shuffle` is out of range.
     """
 
     shape: tuple[int, int, int]
@@ -257,23 +257,23 @@ class Discriminator(nn.Module):
         if not 0 <= self.phase_shuffle < 2 * self.base:
             raise BadInput(
                 f"config.discriminator.phase_shuffle is {self.phase_shuffle}; it must be 0 or more and below the "
-                f"{2 * self.base} samples of the shortest activations it shifts."
+                f"{2 * self.base} samples of the shortest activations that it shifts."
             )
         super().__post_init__()
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
-        """Scores [batch], higher is more real.
+        """Logits [batch], higher for more real examples.
 
         Args:
             x: examples [batch, 1, samples, channels], float32.
-            labels: one-hot or soft [batch, num_labels]; None where there are no labels.
+            labels: one-hot or soft [batch, num_labels]; None without labels.
 
         Raises:
-            BadInput: labels are missing or of another number.
+            BadInput: labels are missing or have the wrong shape.
         """
         if self.num_labels:
-            # About as loud as sounds are.
+            # Initialised at about the level of the sounds.
             table = self.param("label_waveforms", nn.initializers.normal(0.1), (self.num_labels, self.shape[1]))
             channel = jnp.dot(check_labels(labels, self.num_labels), table, precision=jax.lax.Precision.HIGHEST)
             x = jnp.concatenate([x, channel[:, None, :, None]], axis=-1)

@@ -1,4 +1,4 @@
-"""StyleGAN2 for spectrograms: rectangular, any channels (Karras et al. 2020, configuration F)."""
+"""StyleGAN2 for spectrograms of any aspect ratio and number of channels (Karras et al. 2020, configuration F)."""
 
 import math
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from drumgan_jax.networks.modulated import StyledConvolution, ToOutput
 from drumgan_jax.networks.noise import resolve_noise
 from drumgan_jax.networks.resampling import upsample
 
-# Dense layers between the label and its direction in the discriminator's last layer, as in the reference.
+# Dense layers that map a label to its projection vector in the discriminator, as in the reference.
 LABEL_LAYERS = 8
 
 
 def num_doublings(shape: tuple[int, int, int], base: tuple[int, int]) -> int:
-    """How often `base` doubles to give the first two sizes of `shape`.
+    """Number of doublings from `base` to the freq and time of `shape`.
 
     Args:
         shape: (freq, time, channels) of an example.
         base: (freq, time) of the smallest feature map.
 
     Raises:
-        BadInput: no number of doublings gives the shape; the message says which shapes fit.
+        BadInput: no number of doublings gives the shape; the message lists shapes that fit.
     """
     for doublings in range(32):
         if (base[0] << doublings, base[1] << doublings) == tuple(shape[:2]):
@@ -40,18 +40,18 @@ def num_doublings(shape: tuple[int, int, int], base: tuple[int, int]) -> int:
 
 
 def layer_widths(shape: tuple[int, int, int], base: tuple[int, int], channel_base: int, channel_max: int) -> list[int]:
-    """Channels after 0, 1, ... doublings of `base` up to `shape`: the reference's rule, with any base as its 4 x 4."""
+    """Channels after 0, 1, ... doublings of `base` up to `shape`, by the reference's rule with `base` as its 4 x 4."""
     levels = range(num_doublings(shape, base) + 1)
     return [max(1, min(channel_base // (4 << level), channel_max)) for level in levels]
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution of the generator: styled convolutions, and the skip to the output.
+    """One resolution of the generator: styled convolutions and an output skip.
 
     Attributes:
         features: channels at this resolution.
         channels: channels of the example.
-        up: the first convolution doubles both axes; in all blocks but that at the base.
+        up: whether the first convolution doubles both axes, as in all blocks above the base.
     """
 
     features: int
@@ -61,13 +61,13 @@ class SynthesisBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, image: Array | None, ws: Array, noises: Sequence[Array | None]) -> tuple[Array, Array]:
-        """Activations [batch, freq, time, features] and image [batch, freq, time, channels], of the ones below.
+        """Activations [batch, freq, time, features] and image [batch, freq, time, channels] at this resolution.
 
         Args:
-            x: activations, half as large where `up`.
-            image: the sum so far, half as large; None at the base.
-            ws: what the block's layers read [batch, convolutions + 1, w_dim].
-            noises: for each convolution [batch, freq, time, 1], or None for none.
+            x: activations of the block below, half as large if `up`.
+            image: sum of the output skips so far, half as large; None at the base.
+            ws: latents of the block's layers [batch, convolutions + 1, w_dim].
+            noises: noise of each convolution [batch, freq, time, 1], or None for no noise.
         """
         for i in range(len(noises)):
             name, up = ("up", True) if self.up and i == 0 else ("same", False)
@@ -83,10 +83,10 @@ class Generator(StyleGenerator):
 
     Attributes:
         shape: (freq, time, channels) of an example; freq and time are `base`, doubled equally often.
-        mapping_lr_multiplier: their learning rate relative to the optimiser's.
+        mapping_lr_multiplier: learning rate of the mapping layers relative to the optimiser's.
         base: (freq, time) of the learned constant.
-        channel_base: channels times 4 * 2^level, up to `channel_max`.
-        channel_max: most channels of any layer.
+        channel_base: a level has channel_base / (4 * 2^level) channels, at most `channel_max`.
+        channel_max: largest number of channels of any layer.
         rematerialize: recompute each block's activations in the backward pass instead of keeping them.
     """
 
@@ -102,12 +102,12 @@ class Generator(StyleGenerator):
 
     @property
     def num_ws(self) -> int:
-        """Layers that read a w of their own: one per convolution, and the last output layer."""
+        """Number of layers with their own w: one per convolution, and the last output layer."""
         return 2 * num_doublings(self.shape, self.base) + 2
 
     @property
     def noise_sizes(self) -> tuple[tuple[int, int], ...]:
-        """(freq, time) of the noise of each convolution."""
+        """(freq, time) of each convolution's noise."""
         return tuple((self.base[0] << (i + 1) // 2, self.base[1] << (i + 1) // 2) for i in range(self.num_ws - 1))
 
     def setup(self) -> None:
@@ -128,7 +128,7 @@ class Generator(StyleGenerator):
         x, image = self.blocks[0](x, None, ws[:, :2], noises[:1])
         for level, block in enumerate(self.blocks[1:], start=1):
             first = 2 * level - 1
-            # Three layers read a w here; the next block begins at the third's: output layers have none of their own.
+            # The block's output layer shares its w with the next block's first convolution.
             x, image = block(x, image, ws[:, first : first + 3], noises[first : first + 2])
         return image
 
@@ -147,7 +147,7 @@ class DiscriminatorBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Activations [batch, freq / 2, time / 2, next_features] of [batch, freq, time, features]."""
+        """Activations [batch, freq / 2, time / 2, next_features] from [batch, freq, time, features]."""
         half, dtype = math.sqrt(0.5), self.compute_dtype
         skip = Convolution(self.next_features, 1, True, half, True, compute_dtype=dtype, name="skip")(x)
         x = Convolution(self.features, compute_dtype=dtype, name="same")(x)
@@ -155,16 +155,16 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Residual discriminator with minibatch standard deviation and, given labels, label projection.
+    """Residual discriminator with minibatch standard deviation and, if there are labels, label projection.
 
     Attributes:
         shape: (freq, time, channels) of an example; freq and time are `base`, doubled equally often.
-        num_labels: classes that condition the score; 0 for none.
-        channel_base: channels times 4 * 2^level, up to `channel_max`.
-        channel_max: most channels of any layer.
-        stddev_group: examples that share one standard deviation.
+        num_labels: number of classes that condition the logits; 0 for none.
+        channel_base: a level has channel_base / (4 * 2^level) channels, at most `channel_max`.
+        channel_max: largest number of channels of any layer.
+        stddev_group: number of examples that share a standard deviation.
         base: (freq, time) of the smallest feature map.
-        compute_dtype: what convolutions run in but the last; everything else is float32.
+        compute_dtype: dtype of all convolutions except the last; everything else is float32.
         rematerialize: recompute each block's activations in the backward pass instead of keeping them.
     """
 
@@ -183,11 +183,11 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
-        """Scores [batch], higher is more real.
+        """Logits [batch], higher for more real examples.
 
         Args:
             x: examples [batch, freq, time, channels], float32.
-            labels: one-hot or soft [batch, num_labels]; None where there are no labels.
+            labels: one-hot or soft [batch, num_labels]; None without labels.
 
         Raises:
             BadInput: labels are missing, or the batch does not divide into groups.

@@ -1,7 +1,7 @@
-"""VGG16 with weights that stay as drawn: random features for precision, recall, density and coverage.
+"""VGG16 with untrained weights: random features for precision, recall, density and coverage.
 
-Simonyan and Zisserman 2015, configuration D; the use without training is that of Naeem et al. 2020, "Reliable fidelity
-and diversity metrics for generative models", who cut the second dense layer to 64. Modules carry torchvision's names.
+Simonyan and Zisserman 2015, configuration D; used untrained by Naeem et al. 2020, "Reliable fidelity and diversity
+metrics for generative models", with a second dense layer of width 64. Modules have torchvision's names.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ _EXAMPLE = (1, 32, 32, 3)
 
 
 class VGG16(nn.Module):
-    """Thirteen convolutions in five stages, the mean over a 7 x 7 grid, and two dense layers.
+    """Thirteen convolutions in five stages, average pooling to a 7 x 7 grid, and two dense layers.
 
     Attributes:
         widths: channels of the stages.
         hidden: width of the first dense layer.
-        dimensions: of the second, whose output before any rectifier is the embedding.
+        dimensions: width of the second dense layer, whose output without ReLU is the embedding.
     """
 
     widths: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)
@@ -34,22 +34,22 @@ class VGG16(nn.Module):
     dimensions: int = 64
 
     @nn.compact
-    def __call__(self, pictures: Array) -> Array:
-        """Embeddings [batch, dimensions] of pictures [batch, height, width, 3], sides from 32 on."""
-        x, place = pictures, 0
+    def __call__(self, images: Array) -> Array:
+        """Embeddings [batch, dimensions] of images [batch, height, width, 3], at least 32 x 32."""
+        x, index = images, 0
         for width, depth in zip(self.widths, (2, 2, 3, 3, 3), strict=True):
             for _ in range(depth):
-                x = nn.relu(nn.Conv(width, (3, 3), name=f"features.{place}")(x))
-                place += 2
+                x = nn.relu(nn.Conv(width, (3, 3), name=f"features.{index}")(x))
+                index += 2
             x = nn.max_pool(x, (2, 2), (2, 2))
-            place += 1
-        grid = jnp.einsum("hi,wj,bijc->bchw", _averaging(x.shape[1]), _averaging(x.shape[2]), x)
+            index += 1
+        grid = jnp.einsum("hi,wj,bijc->bchw", _pooling(x.shape[1]), _pooling(x.shape[2]), x)
         x = nn.relu(nn.Dense(self.hidden, name="classifier.0")(grid.reshape(x.shape[0], -1)))
         return nn.Dense(self.dimensions, name="classifier.3")(x)
 
 
-def _averaging(size: int) -> np.ndarray:
-    """Matrix [7, size] of PyTorch's adaptive mean: cell i is over floor(i size / 7) up to ceil((i + 1) size / 7)."""
+def _pooling(size: int) -> np.ndarray:
+    """Matrix [7, size] of adaptive average pooling: cell i covers floor(i size / 7) to ceil((i + 1) size / 7)."""
     matrix = np.zeros((_GRID, size), np.float32)
     for i in range(_GRID):
         start, stop = i * size // _GRID, -(-(i + 1) * size // _GRID)
@@ -58,23 +58,23 @@ def _averaging(size: int) -> np.ndarray:
 
 
 def draw(network: VGG16, seed: int) -> dict[str, Any]:
-    """Random variables, the same for a seed for ever.
+    """Draw random variables from a seed, the same with every version of NumPy and JAX.
 
     The distributions are torchvision's: convolutions normal with variance 2 / (9 * channels out) (He et al. 2015, by
-    fan out), dense layers with standard deviation 0.01, biases zero. They come from NumPy's RandomState, whose stream
-    NumPy guarantees, layer after layer, in the order of the kernels' elements here.
+    fan out), dense layers normal with standard deviation 0.01, biases zero. They are drawn layer by layer, in the order
+    of the kernels' elements, from NumPy's RandomState, whose stream NumPy guarantees.
     """
     random = np.random.RandomState(seed)
     shapes = jax.eval_shape(network.init, jax.random.key(0), jax.ShapeDtypeStruct(_EXAMPLE, np.float32))
     flat = flax.traverse_util.flatten_dict(shapes)
     variables = {}
-    # By place in the lists "features" and "classifier", of which the first is also the first to be run.
+    # By index, with the layers of "features" before those of "classifier".
     for path in sorted(flat, key=lambda path: (path[1][0] == "c", int(path[1].rpartition(".")[2]), path[2])):
         shape = flat[path].shape
         array = np.zeros(shape, np.float32)
         if path[-1] == "kernel":
             deviation = np.sqrt(2.0 / (9 * shape[-1])) if len(shape) == 4 else 0.01
-            # Row by row, because the draws are float64.
+            # Row by row to save memory, because the draws are float64.
             for row in array.reshape(-1, shape[-1]):
                 row[:] = random.standard_normal(shape[-1]) * deviation
         variables[path] = array
@@ -82,9 +82,9 @@ def draw(network: VGG16, seed: int) -> dict[str, Any]:
 
 
 def from_torch(state: Mapping[str, np.ndarray], network: VGG16) -> dict[str, Any]:
-    """Variables of torchvision's state dict with a second dense layer of the network's width, and none after it.
+    """Variables from torchvision's state dict, with a second dense layer of width `dimensions` and no third.
 
     Raises:
-        BadInput: the layout is another.
+        BadInput: the state dict does not fit the network.
     """
     return convert(state, network, _EXAMPLE)

@@ -1,8 +1,8 @@
 """Convolutions, normalisation and phase shuffle on waveforms [batch, 1, time, channels].
 
-Convolutions are 16 wide. Doubling and halving are written as plain convolutions at the lower rate, with the samples of
-a pair as channels: JAX's rules for strided convolutions reach, at the second derivative that the gradient penalty
-needs, others that are several times slower on CPU, and a convolution of repeated samples computes products twice.
+Kernels have 16 taps. Upsampling and downsampling are written as plain convolutions at the lower rate, with pairs of
+samples as channels: JAX's rules for strided convolutions lead to others that are several times slower on CPU in the
+second derivative that the gradient penalty needs, and convolving repeated samples computes products twice.
 """
 
 import jax
@@ -12,12 +12,12 @@ from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.convolution import convolve
 
 WIDTH = 16
-# Below so many samples, summing the taps of a kernel costs more than it saves: there are far more taps than samples.
+# Below this length in samples, summing a kernel's taps costs more than it saves.
 SHORT = 64
 
 
 def same_convolution(x: Array, kernel: Array) -> Array:
-    """Correlation with zero padding, 7 before and 8 after, to the same length.
+    """Cross-correlation to the same length, with zero padding of 7 before and 8 after.
 
     Args:
         x: [batch, 1, time, in].
@@ -30,10 +30,10 @@ def same_convolution(x: Array, kernel: Array) -> Array:
 
 
 def up_convolution(x: Array, kernel: Array) -> Array:
-    """Repeat each sample, then `same_convolution`.
+    """Upsample by repeating each sample, then apply `same_convolution`.
 
-    Of waveforms that are not short, taps that meet the same sample are summed beforehand: output 2p sees samples
-    p - 4 .. p + 4, output 2p + 1 those from p - 3 on. So one convolution 9 wide gives both, as channels.
+    For longer waveforms, taps on the same input sample are summed beforehand: output 2p depends on samples
+    p - 4 .. p + 4, output 2p + 1 on samples from p - 3 on, so one convolution with 9 taps gives both, as channels.
 
     Args:
         x: [batch, 1, time, in].
@@ -53,10 +53,10 @@ def up_convolution(x: Array, kernel: Array) -> Array:
 
 
 def down_convolution(x: Array, kernel: Array) -> Array:
-    """Correlation at every second sample, with zero padding, 6 before and 8 after.
+    """Cross-correlation with stride 2 and zero padding of 6 before and 8 after.
 
-    A pair of samples 2p, 2p + 1 becomes one of twice the channels, a kernel 16 wide one of 8 pairs. The padding is even
-    for that; with 7 and 7 the kernel would have to be copied into one of 9.
+    The samples 2p and 2p + 1 become one position with twice the channels, and a kernel of 16 taps one of 8 pairs. That
+    needs an even padding; with 7 and 7 the kernel would have to be copied into one of 9 pairs.
 
     Args:
         x: [batch, 1, time, in], time even.
@@ -74,9 +74,9 @@ def adaptive_normalization(x: Array, scale: Array, bias: Array) -> Array:
     """Adaptive instance normalisation (Huang & Belongie 2017; Karras et al. 2019, equation 8).
 
     Args:
-        x: [batch, 1, time, channels], float32; mean and deviation are each example's and channel's own, over time.
-        scale: [batch, channels]; the deviation of the output.
-        bias: [batch, channels]; its mean.
+        x: [batch, 1, time, channels], float32; normalised over time per example and channel.
+        scale: standard deviation of the output [batch, channels].
+        bias: mean of the output [batch, channels].
 
     Returns:
         [batch, 1, time, channels].
@@ -87,15 +87,15 @@ def adaptive_normalization(x: Array, scale: Array, bias: Array) -> Array:
 
 
 def shuffle_phase(x: Array, shifts: Array) -> Array:
-    """Delay each example, which is reflected where it has no samples (phase shuffle, Donahue et al. 2019, section 3.3).
+    """Phase shuffle: delay each example, with reflection at the ends (Donahue et al. 2019, section 3.3).
 
     Args:
         x: [batch, 1, time, channels].
-        shifts: whole samples [batch], below `time` in size; negative ones advance.
+        shifts: delays in whole samples [batch], smaller than `time` in magnitude; negative shifts advance.
 
     Returns:
         [batch, 1, time, channels].
     """
     last = x.shape[2] - 1
-    places = last - jnp.abs(last - jnp.abs(jnp.arange(last + 1) - shifts[:, None]))
-    return jnp.take_along_axis(x, places[:, None, :, None], axis=2, mode="clip")
+    positions = last - jnp.abs(last - jnp.abs(jnp.arange(last + 1) - shifts[:, None]))
+    return jnp.take_along_axis(x, positions[:, None, :, None], axis=2, mode="clip")

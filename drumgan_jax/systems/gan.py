@@ -127,8 +127,8 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
         "num_labels": num_labels,
         "compute_dtype": resolve_compute_dtype(config["train"]["compute_dtype"]),
     }
-    features = build_feature_networks(config.get("feature_networks", {}), representation)
-    projected_on = {"features": features} if features else {}
+    networks = build_feature_networks(config.get("feature_networks", {}), representation)
+    projected_on = {"feature_networks": networks} if networks else {}
     gan = Gan(
         representation=representation,
         decoder=build_decoder(config.get("decoder", {}), representation),

@@ -1,1 +1,1 @@
-"""Published weights: which there are, where they are kept, and how they are read without their framework."""
+"""Published weights: a catalogue, a download cache, and a reader that does not need PyTorch."""

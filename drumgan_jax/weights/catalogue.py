@@ -1,4 +1,4 @@
-"""The published weights that embedders and feature networks use."""
+"""Catalogue of the published weights used by embedders and feature networks."""
 
 import dataclasses
 
@@ -8,14 +8,14 @@ class WeightsFile:
     """One published file of weights.
 
     Attributes:
-        name: by which `drumgan weights get` knows it.
-        file_name: in the cache folder.
-        url: where its publisher has it.
-        size: in bytes, rounded to a megabyte where no exact size is published; for people to read.
-        sha256: in hex: the whole digest; or only its leading digits; or nothing, where no digest is published, so
-            that the file is known by its layout alone.
-        what: one line.
-        licence: of the weights, as their publisher states it.
+        name: name in `drumgan weights get`.
+        file_name: file name in the cache folder.
+        url: the publisher's address.
+        size: size in bytes, for display; rounded to a megabyte if no exact size is published.
+        sha256: the SHA-256 digest in hex, or its leading digits; empty if none is published, so that only the layout of
+            the file can be checked.
+        what: description in one line.
+        licence: licence of the weights, as stated by their publisher.
     """
 
     name: str
@@ -27,11 +27,11 @@ class WeightsFile:
     licence: str
 
 
-# No digests or sizes are published of the files of this release: the sizes are those of the weights alone.
+# This release publishes neither digests nor sizes; the sizes given here are those of the weights alone.
 _PJLOOPGAN = "https://github.com/Arthurddd/pjloop-gan/raw/master/feature_networks/checkpoints"
 
-# The file names of VGGish and Inception carry the first eight digits, by the convention of PyTorch's hub. The whole
-# digests are those by which other public projects pin the same files, several of them independently.
+# The file names of VGGish and Inception contain the first eight digits of the digest, by the convention of PyTorch Hub.
+# The complete digests are those with which several other public projects pin the same files independently.
 _FILES = (
     WeightsFile(
         name="vggish",
@@ -39,7 +39,7 @@ _FILES = (
         url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
         size=289_000_000,
         sha256="10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b",
-        what="VGGish, trained on a preliminary YouTube-8M; what Fréchet audio distance uses",
+        what="VGGish, trained on a preliminary YouTube-8M; used by the Fréchet audio distance",
         licence="Apache-2.0",
     ),
     WeightsFile(
@@ -48,7 +48,7 @@ _FILES = (
         url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
         size=95_628_359,
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-        what="Inception-v3 as FID, KID and the inception score use it, trained on ImageNet",
+        what="Inception-v3, trained on ImageNet; used by FID, KID and the Inception Score",
         licence="Apache-2.0",
     ),
     WeightsFile(

@@ -1,4 +1,4 @@
-"""The cache folder of published weights: finding, fetching and reading them."""
+"""The cache folder of published weights: finding, downloading and reading them."""
 
 import contextlib
 import hashlib
@@ -25,15 +25,15 @@ _DIGITS = 64
 
 
 def folder() -> Path:
-    """`weights/` of $DRUMGAN_CACHE, or of ~/.cache/drumgan."""
+    """The folder `weights/` in $DRUMGAN_CACHE, or in ~/.cache/drumgan."""
     return Path(os.environ.get("DRUMGAN_CACHE") or Path.home() / ".cache" / "drumgan") / "weights"
 
 
 def entry(name: str) -> WeightsFile:
-    """The catalogue's entry of that name.
+    """The catalogue's entry with this name.
 
     Raises:
-        BadInput: there is none.
+        BadInput: the catalogue has no such name.
     """
     if name not in CATALOGUE:
         raise BadInput(f"there are no weights named {name!r}; there are {', '.join(sorted(CATALOGUE))}.")
@@ -41,34 +41,34 @@ def entry(name: str) -> WeightsFile:
 
 
 def find(name: str) -> Path:
-    """Where the weights of that name lie.
+    """Path of the downloaded weights with this name.
 
     Raises:
-        BadInput: no such name, the file is not there, or the folder cannot be entered.
+        BadInput: the name is unknown, the file is missing, or the folder cannot be read.
     """
     path = folder() / entry(name).file_name
-    with _cache_told():
-        there = path.is_file()
-    if not there:
+    with _cache_errors():
+        exists = path.is_file()
+    if not exists:
         raise BadInput(f"the weights of {name} are not at {path}; run `drumgan weights get {name}`.")
     return path
 
 
 def load(name: str) -> tuple[dict[str, np.ndarray], str]:
-    """Arrays by PyTorch's names, and the file's SHA-256 in hex, of weights that are there.
+    """Load downloaded weights: arrays by PyTorch's names, and the file's SHA-256 in hex.
 
     Raises:
-        BadInput: the file is not there, is not the published one, or cannot be read.
+        BadInput: the file is missing, is not the published one, or cannot be read.
     """
     path = find(name)
     file = entry(name)
-    with _cache_told():
+    with _cache_errors():
         digest = _check(path, file)
     return _read(path, file), digest
 
 
 def _check(path: Path, file: WeightsFile) -> str:
-    """The SHA-256 of a file that is there, in hex; it must be the published one."""
+    """SHA-256 of a downloaded file in hex, which must be the published one."""
     digest = file_hash(path)
     if not digest.startswith(file.sha256):
         raise BadInput(
@@ -79,13 +79,13 @@ def _check(path: Path, file: WeightsFile) -> str:
 
 
 def _read(path: Path, file: WeightsFile) -> dict[str, np.ndarray]:
-    """The arrays of a file that is there."""
+    """The arrays of a downloaded file."""
     try:
         return read_state_dict(path)
     except BadInput as problem:
-        # As long as the file is there, `get` fetches none.
+        # The remedy includes deleting the file, because `get` downloads nothing while it exists.
         raise BadInput(
-            f"{path} is no readable PyTorch state dict; delete it and run `drumgan weights get {file.name}`."
+            f"{path} is not a readable PyTorch state dict; delete it and run `drumgan weights get {file.name}`."
         ) from problem
 
 
@@ -96,18 +96,18 @@ def file_hash(path: str | os.PathLike[str]) -> str:
 
 
 def get(name: str) -> Path:
-    """Fetch weights into the cache folder, unless they are there; a fetch that broke off goes on where it stopped.
+    """Download weights into the cache folder unless they exist; an interrupted download is resumed.
 
-    The file takes its name only when it is whole and its digest is the published one. Where no whole digest is
+    The file gets its final name only when it is complete and its digest is the published one. If no complete digest is
     published, it must be a readable state dict.
 
     Raises:
-        BadInput: no such name, the publisher cannot be reached, the fetch broke off, the cache folder cannot be
-            written, or the digest is another, of what was fetched or of what was there, or it cannot be read.
+        BadInput: the name is unknown, the publisher cannot be reached, the download is interrupted, the cache folder
+            cannot be written, or the downloaded or existing file has the wrong digest or cannot be read.
     """
     file = entry(name)
     path = folder() / file.file_name
-    with _cache_told():
+    with _cache_errors():
         if path.is_file():
             _check(path, file)
             if len(file.sha256) < _DIGITS:
@@ -116,18 +116,18 @@ def get(name: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.partial")
         _download(file, path, partial)
-        _check_fetched(file, path, partial)
+        _check_download(file, path, partial)
         os.replace(partial, path)
     return path
 
 
-def _check_fetched(file: WeightsFile, path: Path, partial: Path) -> None:
-    """Remove what was fetched, and tell, unless it is what the catalogue says."""
+def _check_download(file: WeightsFile, path: Path, partial: Path) -> None:
+    """Delete a download and raise a BadInput unless it is the file in the catalogue."""
     digest = file_hash(partial)
     if not digest.startswith(file.sha256):
         partial.unlink()
         raise BadInput(
-            f"what {file.url} gave has SHA-256 {digest}, not the published {file.sha256}, and was removed; try"
+            f"the file from {file.url} has SHA-256 {digest}, not the published {file.sha256}, and was removed; try"
             f" again, or put the file at {path}."
         )
     if len(file.sha256) == _DIGITS:
@@ -137,85 +137,85 @@ def _check_fetched(file: WeightsFile, path: Path, partial: Path) -> None:
     except BadInput as problem:
         partial.unlink()
         raise BadInput(
-            f"what {file.url} gave is no readable PyTorch state dict, and was removed; try again, or put the file"
-            f" at {path}."
+            f"the file from {file.url} is not a readable PyTorch state dict, and was removed; try again, or put the"
+            f" file at {path}."
         ) from problem
 
 
 def _download(file: WeightsFile, path: Path, partial: Path) -> None:
-    there = partial.stat().st_size if partial.is_file() else 0
-    with _publisher_told(file, path):
+    received = partial.stat().st_size if partial.is_file() else 0
+    with _network_errors(file, path):
         try:
-            response = _open(file.url, there)
+            response = _open(file.url, received)
         except urllib.error.HTTPError as problem:
-            if problem.code != _RANGE_NOT_SATISFIABLE or not there:
+            if problem.code != _RANGE_NOT_SATISFIABLE or not received:
                 raise
-            if _is_whole(there, problem.headers, file):
+            if _is_complete(received, problem.headers, file):
                 return
             response = _open(file.url, 0)
     with response:
         if response.status != _PARTIAL_CONTENT:
-            there = 0
-        left = response.headers["Content-Length"]
-        total = there + int(left) if left else None
+            received = 0
+        remaining = response.headers["Content-Length"]
+        total = received + int(remaining) if remaining else None
         with (
-            open(partial, "ab" if there else "wb") as out,
-            tqdm(desc=file.name, total=total, initial=there, unit="B", unit_scale=True) as progress,
+            open(partial, "ab" if received else "wb") as out,
+            tqdm(desc=file.name, total=total, initial=received, unit="B", unit_scale=True) as progress,
         ):
             while block := _next_block(response, file, path):
                 out.write(block)
                 progress.update(len(block))
-                # The bar's own count stands still where TQDM_DISABLE is set.
-                there += len(block)
-        if total is not None and there < total:
-            with _publisher_told(file, path):
-                raise http.client.IncompleteRead(b"", total - there)
+                # The bar's own count does not change if TQDM_DISABLE is set.
+                received += len(block)
+        if total is not None and received < total:
+            with _network_errors(file, path):
+                raise http.client.IncompleteRead(b"", total - received)
 
 
 def _next_block(response: http.client.HTTPResponse, file: WeightsFile, path: Path) -> bytes:
-    with _publisher_told(file, path):
+    with _network_errors(file, path):
         return response.read(_BLOCK)
 
 
-def _is_whole(there: int, headers: Message, file: WeightsFile) -> bool:
-    """Whether the bytes that are there are all, after the publisher said that none follow them."""
+def _is_complete(received: int, headers: Message, file: WeightsFile) -> bool:
+    """Whether the download is complete, after the server refused to send bytes beyond those received."""
     size = headers["Content-Range"]
     if size is None:
-        # Whole, or of another and shorter file; only a whole digest will tell.
+        # The download may also be of another, shorter file, which only a complete digest can exclude.
         return len(file.sha256) == _DIGITS
-    return size.replace(" ", "") == f"bytes*/{there}"
+    return size.replace(" ", "") == f"bytes*/{received}"
 
 
-def _open(url: str, there: int) -> http.client.HTTPResponse:
-    headers = {"User-Agent": "drumgan"} | ({"Range": f"bytes={there}-"} if there else {})
+def _open(url: str, received: int) -> http.client.HTTPResponse:
+    headers = {"User-Agent": "drumgan"} | ({"Range": f"bytes={received}-"} if received else {})
     try:
         return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT)
     except urllib.error.HTTPError as problem:
-        # A refusal is a response too, and holds its connection.
+        # An error response also keeps its connection open.
         problem.close()
         raise
 
 
 @contextlib.contextmanager
-def _publisher_told(file: WeightsFile, path: Path) -> Iterator[None]:
-    """Around what is asked of the network alone: the disk's failures have another mend."""
+def _network_errors(file: WeightsFile, path: Path) -> Iterator[None]:
+    """Turn network errors into a BadInput; not for disk errors, which have another remedy."""
     try:
         yield
     except (OSError, http.client.HTTPException) as problem:
         reason = getattr(problem, "reason", None) or problem
         raise BadInput(
-            f"{file.url} could not be fetched ({reason}); run `drumgan weights get {file.name}` again when online, or"
-            f" put the file at {path}."
+            f"{file.url} could not be downloaded ({reason}); run `drumgan weights get {file.name}` again when online,"
+            f" or put the file at {path}."
         ) from problem
 
 
 @contextlib.contextmanager
-def _cache_told() -> Iterator[None]:
-    """Around what is done in the cache folder."""
+def _cache_errors() -> Iterator[None]:
+    """Turn disk errors in the cache folder into a BadInput."""
     try:
         yield
     except OSError as problem:
         raise BadInput(
-            f"the cache folder {folder()} cannot be used ({problem.strerror}); mend its permissions, free space on its"
+            f"the cache folder {folder()} cannot be used ({problem.strerror}); fix its permissions, free space on its"
             " disk, or set DRUMGAN_CACHE to another folder."
         ) from problem

@@ -1,8 +1,8 @@
-"""PyTorch's files of weights, read without PyTorch and without running what a pickle asks for.
+"""A reader of PyTorch weight files without PyTorch, and without executing code from pickles.
 
-Both formats of `torch.save`: the zip archive, and the stream of pickles before PyTorch 1.6. A pickle is a program; here
-it may name ordered dictionaries, tensors and their storages, and anything else is refused. A file may also be the
-checkpoint of a training, of which only the network's weights are kept.
+Reads both formats of `torch.save`: the zip archive, and the stream of pickles before PyTorch 1.6. A pickle is a
+program; here it may use only ordered dictionaries, tensors and their storages. From training checkpoints, only the
+network's weights are read.
 """
 
 import collections
@@ -22,7 +22,7 @@ import numpy as np
 from drumgan_jax.core.errors import BadInput
 
 _MAGIC = 0x1950A86A20F9469CFC6C
-# Where PyTorch's own recipe for checkpoints keeps the network's weights, beside the optimiser's.
+# Key of the network's weights in checkpoints that follow PyTorch's own recipe.
 _NESTED = "model_state_dict"
 _DTYPES = {
     "DoubleStorage": "<f8",
@@ -35,7 +35,7 @@ _DTYPES = {
     "ByteStorage": "|u1",
     "BoolStorage": "|b1",
 }
-# What a damaged file can raise on the way through the unpickler and the archive.
+# Exceptions that the unpickler and the archive reader raise on damaged files.
 _DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -68,17 +68,19 @@ class _Tensor(NamedTuple):
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a PyTorch state dict by their names, in the file's own dtypes.
+    """Read the arrays of a PyTorch state dict by name, in the file's dtypes.
 
-    The file holds the state dict, or a dictionary that has it under "model_state_dict".
+    The file holds the state dict, or a dictionary with the state dict under "model_state_dict".
 
     Raises:
-        BadInput: the file cannot be opened, is damaged, or holds anything but tensors by name.
+        BadInput: the file cannot be opened, is damaged, or holds anything other than tensors by name.
     """
     try:
         file = open(path, "rb")  # noqa: SIM115
     except OSError as problem:
-        raise BadInput(f"{path} cannot be opened ({problem.strerror}); check path and permissions.") from problem
+        raise BadInput(
+            f"{path} cannot be opened ({problem.strerror}); check the path and its permissions."
+        ) from problem
     try:
         with file:
             state, storages = _read_zip(file) if zipfile.is_zipfile(file) else _read_stream(file)
@@ -89,19 +91,21 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         return {name: _array(name, tensor, storages) for name, tensor in state.items()}
     except _DAMAGE as problem:
         reason = str(problem).rstrip(".") or type(problem).__name__
-        raise BadInput(f"{path} is no readable PyTorch state dict ({reason}); fetch the published file.") from problem
+        raise BadInput(
+            f"{path} is not a readable PyTorch state dict ({reason}); download the published file."
+        ) from problem
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows only what a state dict is made of; storages and tensors become records of where their numbers are."""
+    """Unpickles only the parts of a state dict; storages and tensors become records that locate their data."""
 
     def __init__(self, file: Any):
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        # A pickle may set attributes of whatever it is given, and so change this program for every later file.
-        # Strings, a built-in class and objects without attributes take none; a function would.
+        # A pickle can set attributes of the objects returned here, and so change this program for later files.
+        # Strings, built-in classes and objects with empty slots do not accept any; functions would.
         known: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): collections.OrderedDict,
             ("torch._utils", "_rebuild_tensor"): _RebuildTensor(),
@@ -111,13 +115,13 @@ class _Unpickler(pickle.Unpickler):
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         if (module, name) not in known:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no state dict needs")
+            raise pickle.UnpicklingError(f"it uses {module}.{name}, which no state dict needs")
         return known[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _, count, *view = pid
         if kind != "storage" or dtype not in _DTYPES.values() or any(part is not None for part in view):
-            raise pickle.UnpicklingError("a storage is of an unknown kind")
+            raise pickle.UnpicklingError("it has a storage of an unknown kind")
         self.storages[str(key)] = _Storage(str(key), dtype, int(count))
         return self.storages[str(key)]
 
@@ -147,7 +151,7 @@ def _read_zip(file: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("its numbers are big-endian")
         state = _Unpickler(io.BytesIO(archive.read(names[0]))).load()
-        # Read before the archive is closed, each storage once.
+        # Read here, before the archive is closed.
         contents = {
             name.removeprefix(f"{folder}data/"): archive.read(name)
             for name in archive.namelist()
@@ -160,7 +164,7 @@ def _read_stream(file: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
     file.seek(0)
     magic, version, system = (_Unpickler(file).load() for _ in range(3))
     if magic != _MAGIC or version != 1001:
-        raise ValueError("it does not begin as one")
+        raise ValueError("its header is wrong")
     if not system["little_endian"]:
         raise ValueError("its numbers are big-endian")
     unpickler = _Unpickler(file)
@@ -170,22 +174,22 @@ def _read_stream(file: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
     for key in _Unpickler(file).load():
         (count,) = struct.unpack("<q", file.read(8))
         if key not in storages or count != storages[key].size:
-            raise ValueError("its storages are not those of its tensors")
+            raise ValueError("its storages do not match its tensors")
         contents[key] = file.read(count * np.dtype(storages[key].dtype).itemsize)
     return state, lambda storage: contents[storage.key]
 
 
 def _array(name: Any, tensor: Any, content: Callable[[_Storage], bytes]) -> np.ndarray:
     if not isinstance(name, str) or not isinstance(tensor, _Tensor):
-        raise ValueError(f"{name!r} is no tensor")
+        raise ValueError(f"{name!r} is not a tensor")
     storage, offset, shape, strides = tensor
     numbers = np.frombuffer(content(storage), storage.dtype)
     if len(numbers) != storage.size:
-        raise ValueError(f"the numbers of {name} are cut short")
+        raise ValueError(f"the data of {name} is truncated")
     size = math.prod(shape)
     last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
     if min((offset, *shape, *strides)) < 0 or size > len(numbers) or (size > 0 and last >= len(numbers)):
-        raise ValueError(f"{name} reaches beyond its numbers")
+        raise ValueError(f"{name} reaches beyond its data")
     steps = [stride * numbers.itemsize for stride in strides]
     view = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
     return np.array(view, order="C")

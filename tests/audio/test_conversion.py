@@ -183,7 +183,7 @@ def test_conversions_are_equal_where_they_do_the_same() -> None:
 
 
 def test_what_cannot_be_converted_is_told_in_a_sentence() -> None:
-    with pytest.raises(BadInput, match=r"a Complex representation cannot be converted .*; take log_magnitude"):
+    with pytest.raises(BadInput, match=r"a Complex representation cannot be converted .*; choose log_magnitude"):
         Conversion(Complex(sample_rate=RATE, n_fft=64, hop_length=32, num_frames=8), VGGISH)
     x = np.zeros((1, *LOG_MEL.shape), np.float32)
     with pytest.raises(BadInput, match="no fitted mean and std"):

@@ -69,5 +69,5 @@ def test_unfit_floors_and_examples_are_told() -> None:
     for floor in (0.0, -6.0, 300.0, "loud", True):
         with pytest.raises(BadInput, match=r"config\.encoder\.view\.floor_db is"):
             Thresholded(floor)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="takes a complex spectrum of 2 channels, not 1; take 'plain'"):
+    with pytest.raises(BadInput, match="takes a complex spectrum of 2 channels, not 1; choose 'plain'"):
         Thresholded()(jnp.zeros((1, 4, 4, 1)))

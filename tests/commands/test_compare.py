@@ -52,7 +52,7 @@ def test_what_evaluate_measured_stands_apart_and_other_conditions_are_told(tmp_p
     assert [point.value for point in runs[0].curves["fid/log_mel"]] == [20.0]
     assert [point.value for point in runs[0].curves["fid/log_mel (evaluate)"]] == [1.0]
     (note,) = compare.notes_on(runs, ["fid/log_mel", "fid/log_mel (evaluate)"])
-    assert note == "the points of fid/log_mel (evaluate) are not comparable, for they differ in samples 100, 1000."
+    assert note == "the points of fid/log_mel (evaluate) are not comparable: they differ in samples 100, 1000."
 
 
 def test_files_that_cannot_be_written(runs: list[curves.Run], tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_figures_at_equal_images_and_at_equal_time(seeds: list[curves.Run]) -> N
     assert cells(projected)[2:] == ["24 [20, 29] @ 0.16", "12 [10, 15] @ 0.32"]
     assert cells(base)[1:] == ["91 [90, 92] @ 0.16", "80 (1 of 2) @ 0.32", "82 [80, 84] @ 0.32"]
     notes = compare.notes_at(seeds, ["fid/log_mel"], moments)
-    assert "base-10 had not been evaluated by 0 kimg in fid/log_mel." in notes
+    assert "base-10 had no evaluation by 0 kimg of fid/log_mel." in notes
     assert "base-11 ended before 0.4 kimg, at 0.32 kimg and 0.02 h." in notes
     assert len(notes) == 2 + 4
 
@@ -183,7 +183,7 @@ def test_hours_are_those_of_training_where_they_were_measured(tmp_path: Path) ->
 
 
 def test_moments_that_are_none() -> None:
-    with pytest.raises(BadInput, match=r"--at_kimg has what is no number .*'x'"):
+    with pytest.raises(BadInput, match=r"--at_kimg has a value that is not a number .*'x'"):
         compare.moments_of("at_kimg", "kimg", ["1", "x"])
     with pytest.raises(BadInput, match="--at_hours has -1; give numbers of 0 or more"):
         compare.moments_of("at_hours", "h", ["-1"])

@@ -60,7 +60,7 @@ def test_a_path_may_be_relative_and_a_file_comes_before_a_name(elsewhere: Path) 
     (elsewhere / "own.py").write_text(OWN)
     assert config_files.load("own.py") == config_files.load("splice_loops:tiny")
     (elsewhere / "electrogan").write_text(OWN)
-    with pytest.raises(BadInput, match="is no Python file"):
+    with pytest.raises(BadInput, match="is not a Python file"):
         config_files.load("electrogan")
     (elsewhere / "splice_loops").mkdir()
     assert config_files.load("splice_loops:tiny").name == "splice_loops"
@@ -87,7 +87,7 @@ def test_an_unknown_variant_lists_the_variants() -> None:
         ("1 /", "fails with SyntaxError"),
         ("import nowhere", "fails with ModuleNotFoundError"),
         ("x = 1", "it has no get_config"),
-        ("def get_config(): return 3", "gives int; let it give a ConfigDict"),
+        ("def get_config(): return 3", "returns int; make it return a ConfigDict"),
         ("def get_config(): return {}['a']", "fails with KeyError ('a')"),
     ],
 )
@@ -105,10 +105,13 @@ def test_a_broken_file_of_ones_own_is_one_sentence(elsewhere: Path, text: str, s
         (["train.zzz=1"], "the config has no config.train.zzz; config.train has accumulation, batch_size, "),
         (["name.x=1"], "the config has no config.name.x (did you mean config.name?)."),
         (["train=1"], "config.train is a section; give its settings one by one, as --config.train.accumulation=..."),
-        (["seed=1", "train.batch_size=abc"], "config.train.batch_size is 'abc'; it must be a whole number, as 16 is."),
-        (["train.ema_rampup=abc"], "config.train.ema_rampup is 'abc'; it must be a number, as 0.05 is."),
-        (["task.conditional=abc"], "config.task.conditional is 'abc'; it must be true or false, as False is."),
-        (["generator.base=(1,"], "config.generator.base is '(1,'; it must be a tuple, as (4, 4) is."),
+        (
+            ["seed=1", "train.batch_size=abc"],
+            "config.train.batch_size is 'abc'; it must be a whole number, such as 16.",
+        ),
+        (["train.ema_rampup=abc"], "config.train.ema_rampup is 'abc'; it must be a number, such as 0.05."),
+        (["task.conditional=abc"], "config.task.conditional is 'abc'; it must be true or false, such as False."),
+        (["generator.base=(1,"], "config.generator.base is '(1,'; it must be a tuple, such as (4, 4)."),
     ],
 )
 def test_a_wrong_override_is_told_in_plain_words(overrides: list[str], said: str) -> None:
@@ -167,7 +170,7 @@ def test_the_list_tells_every_config_and_its_variants() -> None:
     assert "row B, the baseline" in one
     assert "small-z512 " in one
     assert "did you mean melgan?" in drumgan("configs", "mellgan", status=2)
-    assert "the name of one" in drumgan("configs", "melgan", "electrogan", status=2)
+    assert "`drumgan configs NAME`" in drumgan("configs", "melgan", "electrogan", status=2)
 
 
 def test_documented_commands_name_configs_and_settings_that_there_are(repository: Path) -> None:

@@ -89,7 +89,7 @@ def test_truncated_shard_is_named(shards, indexed):
         write_index(folder)
     raw = paths[1].read_bytes()
     paths[1].write_bytes(raw[: len(frame_record(payloads[4])) + 5])  # within the shard's second record
-    with pytest.raises(BadInput, match=f"{paths[1].name}: record 1 is cut short"):
+    with pytest.raises(BadInput, match=f"{paths[1].name}: record 1 is truncated"):
         RecordSource(folder, "train")
 
 
@@ -98,7 +98,7 @@ def test_other_damage_has_a_sentence_each(shards):
     write_index(folder)
     raw = paths[0].read_bytes()
     paths[0].write_bytes(raw + b"more")
-    with pytest.raises(BadInput, match=r"bytes where record_index\.npz expects .*delete record_index\.npz"):
+    with pytest.raises(BadInput, match=r"bytes, but record_index\.npz expects .*delete record_index\.npz"):
         RecordSource(folder, "train")
     paths[0].unlink()
     with pytest.raises(BadInput, match=f"{paths[0].name} is missing"):

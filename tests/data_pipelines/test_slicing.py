@@ -106,7 +106,12 @@ def test_bars_of_an_unknown_tempo_are_found():
     ("samples", "bpm", "rule", "reason"),
     [
         (noise(6 * 22050), None, Bar(), "no tempo: .* write its BPM in the name, .* or in the manifest's column bpm"),
-        (noise(5 * 22050), 120.0, Bar(), "no downbeat: it is not whole bars long at its BPM, .* cut it from downbeat"),
+        (
+            noise(5 * 22050),
+            120.0,
+            Bar(),
+            "no downbeat: it is not a whole number of bars long at its BPM, .* cut it from downbeat",
+        ),
         (noise(8 * 22050), 60.0, Bar(max_stretch=1.2), "tempo too far from 120 BPM: .* raise config.slicing.max_str"),
         (noise(22050 // 2), None, Bar(), "shorter than a whole bar of 4 beats .* or give a longer recording"),
         (noise(4 * 22050), 120.0, Bar(bars=4), "shorter than 4 whole bars .* lower config.slicing.bars"),

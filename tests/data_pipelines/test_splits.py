@@ -19,7 +19,7 @@ def test_named_sources_are_the_test_and_no_others() -> None:
 
 
 def test_sources_that_cannot_be_held_out_are_told() -> None:
-    with pytest.raises(BadInput, match="names 'other', which has no recording; the sources are source 0, source 1"):
+    with pytest.raises(BadInput, match="names 'other', which has no recordings; the sources are source 0, source 1"):
         assign_splits(ITEMS, Preparation(test_sources=("source 1", "other")))
     with pytest.raises(BadInput, match="names all sources"):
         assign_splits(ITEMS, Preparation(test_sources=("source 0", "source 1", "source 2")))

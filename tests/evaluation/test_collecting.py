@@ -74,7 +74,7 @@ def test_other_rates_are_resampled() -> None:
 def test_a_sound_that_is_not_finite_is_named(devices: int | None) -> None:
     waveforms = noises(70)
     waveforms[67, 150] = np.nan
-    with pytest.raises(BadInput, match=r"^sound 67 has an embedding by linear that holds NaN"):
+    with pytest.raises(BadInput, match=r"^the linear embedding of sound 67 holds NaN"):
         embed(stream(waveforms), [linear_embedder()], ALL, None if devices is None else sharding(devices))
 
 
@@ -86,7 +86,7 @@ def test_embedders_multiply_alike_on_every_machine() -> None:
 
 
 def test_nothing_to_measure() -> None:
-    with pytest.raises(BadInput, match="not one sound to measure"):
+    with pytest.raises(BadInput, match="no sounds to measure"):
         embed(Stream(0, []), [linear_embedder()], ALL)
 
 

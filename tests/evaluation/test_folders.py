@@ -42,5 +42,5 @@ def test_folders_without_audio(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has no audio; give a folder with WAV"):
         open_folder(tmp_path)
     (tmp_path / "a.wav").write_bytes(b"no")
-    with pytest.raises(BadInput, match=r"not one of the 1 audio files .* can be read: .*a\.wav"):
+    with pytest.raises(BadInput, match=r"none of the 1 audio files .* can be read: .*a\.wav"):
         list(open_folder(tmp_path).stream().sounds)

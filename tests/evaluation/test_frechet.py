@@ -116,7 +116,7 @@ def test_bad_sets_are_refused_in_a_sentence() -> None:
     x = Moments.of(vectors(50, 4, 15))
     with pytest.raises(BadInput, match="empty set"):
         frechet_distance(x, Moments.empty(4))
-    with pytest.raises(BadInput, match="4 and of 5 dimensions"):
+    with pytest.raises(BadInput, match="4 and 5 dimensions"):
         frechet_distance(x, Moments.of(vectors(50, 5, 15)))
     with pytest.raises(BadInput, match="not finite"):
         frechet_distance(Moments.of(np.full((50, 4), np.nan)), x)

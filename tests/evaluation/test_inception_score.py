@@ -20,7 +20,7 @@ def test_mean_and_spread_over_shuffled_splits(count: int) -> None:
     scores = [score(shuffled[i * count // 10 : (i + 1) * count // 10]) for i in range(10)]
     figure = inception_score(logits.astype(np.float32))
     assert figure.value == pytest.approx(np.mean(scores), rel=1e-6)
-    assert figure.spread == pytest.approx(np.std(scores), rel=1e-5)
+    assert figure.standard_deviation == pytest.approx(np.std(scores), rel=1e-5)
     half = 2.262157 * np.std(scores, ddof=1) / np.sqrt(10)
     assert figure.high - figure.value == pytest.approx(half, rel=1e-5)
     assert figure.value - figure.low == pytest.approx(half, rel=1e-5)
@@ -33,7 +33,7 @@ def test_bounds_certain_and_even_labels_score_the_classes_and_alike_ones_score_o
     assert certain.value <= 4
     alike = inception_score(np.tile(np.array([[1.0, 2.0, -3.0]]), (50, 1)))
     assert alike.value == pytest.approx(1, rel=1e-12)
-    assert alike.spread == pytest.approx(0, abs=1e-12)
+    assert alike.standard_deviation == pytest.approx(0, abs=1e-12)
 
 
 def test_a_class_of_no_probability_adds_nothing() -> None:
@@ -68,7 +68,10 @@ def test_sounds_of_several_rows_have_the_jackknifes_interval() -> None:
     without = [np.mean([score(labels[split[sounds[split] != left_out]]) for split in splits]) for left_out in range(10)]
     half = 2.262157 * np.sqrt(0.9 * np.sum((without - np.mean(without)) ** 2))
     figure = inception_score(logits, sounds=sounds)
-    assert (figure.value, figure.spread) == (inception_score(logits).value, inception_score(logits).spread)
+    assert (figure.value, figure.standard_deviation) == (
+        inception_score(logits).value,
+        inception_score(logits).standard_deviation,
+    )
     assert figure.high - figure.value == pytest.approx(half, rel=1e-5)
     assert figure.value - figure.low == pytest.approx(half, rel=1e-5)
     assert figure.interval == "jackknife over 10 groups of sounds"

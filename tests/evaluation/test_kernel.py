@@ -68,7 +68,7 @@ def test_equals_the_mean_over_the_same_subsets(real: int, fake: int, features: i
     expected = over_subsets(x, y, subsets, size)
     figure = kernel_distance(x, y, subsets, size)
     assert figure.value == pytest.approx(expected.mean(), rel=1e-6)
-    assert figure.spread == pytest.approx(expected.std(), rel=1e-5)
+    assert figure.standard_deviation == pytest.approx(expected.std(), rel=1e-5)
 
 
 def test_digits_survive_embeddings_far_from_the_origin() -> None:
@@ -106,7 +106,7 @@ def test_the_interval_of_correlated_rows_covers_the_distance_of_infinitely_many(
         x, y = of_sounds(30, 20, features, 900 + seed), of_sounds(30, 20, features, 1900 + seed, shift)
         by_sounds = kernel_distance(x, y, 20, 300, real_sounds=sounds, fake_sounds=sounds)
         by_rows = kernel_distance(x, y, 20, 300)
-        assert (by_sounds.value, by_sounds.spread) == (by_rows.value, by_rows.spread)
+        assert (by_sounds.value, by_sounds.standard_deviation) == (by_rows.value, by_rows.standard_deviation)
         covered += by_sounds.low < true < by_sounds.high
         covered_as_rows += by_rows.low < true < by_rows.high
     assert covered >= 33
@@ -133,7 +133,7 @@ def test_the_interval_of_sounds_equals_its_definition() -> None:
     assert figure.value == pytest.approx(discrepancy(x, y), rel=1e-5)
     assert figure.high - figure.value == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-5)
     assert figure.low == pytest.approx(unbiased - 1.959964 * np.sqrt(variance), rel=1e-5)
-    assert figure.interval == "delta method over sounds, the draw of subsets, and the excess of pairs of one sound"
+    assert figure.interval == "delta method over sounds, the draw of subsets, and the excess of pairs from one sound"
 
 
 def test_sounds_of_one_row_each_are_rows() -> None:
@@ -165,5 +165,5 @@ def test_fewer_samples_than_a_subset_and_unlike_dimensions_are_refused() -> None
         kernel_distance(np.zeros((9, 2)), np.zeros((9, 2)), subset_size=1)
     with pytest.raises(BadInput, match="at least 2 generated sounds, not 1"):
         kernel_distance(np.zeros((9, 2)), np.zeros((9, 2)), 2, 5, fake_sounds=np.zeros(9, int))
-    with pytest.raises(BadInput, match="of 2 and of 3 dimensions"):
+    with pytest.raises(BadInput, match="2 and 3 dimensions"):
         kernel_distance(np.zeros((10, 2)), np.zeros((10, 3)), 2, 5)

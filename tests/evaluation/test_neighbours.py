@@ -174,5 +174,5 @@ def test_too_few_samples_and_unlike_dimensions_are_refused() -> None:
         neighbour_metrics(np.zeros((6, 2)), np.zeros((5, 2)))
     with pytest.raises(BadInput, match="at least 2 real sounds, not 1"):
         neighbour_metrics(np.zeros((6, 2)), np.zeros((6, 2)), real_sounds=np.zeros(6, int))
-    with pytest.raises(BadInput, match="of 2 and of 3 dimensions"):
+    with pytest.raises(BadInput, match="2 and 3 dimensions"):
         neighbour_metrics(np.zeros((6, 2)), np.zeros((6, 3)))

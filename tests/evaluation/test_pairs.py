@@ -41,7 +41,7 @@ def test_means_are_of_the_pairs(tmp_path: Path) -> None:
         assert (figure.value, result.counts[name]) == (pytest.approx(np.mean(values)), len(values))
         assert figure.low <= figure.value <= figure.high
     told = " ".join(result.notes)
-    assert "1 files have no fellow" in told
+    assert "1 files have no file of the same name" in told
     assert "1 of 4 pairs differ in length" in told
     assert "1 of 4 pairs were left out; the first: " in told
     assert "d.wav" in told
@@ -61,8 +61,8 @@ def test_nothing_to_compare(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         write_audio(tmp_path / name / f"{name}.wav", sound(1), RATE)
-    with pytest.raises(BadInput, match="has the name of one in"):
+    with pytest.raises(BadInput, match="has the name of a file in"):
         compare_pairs(tmp_path / "a", tmp_path / "b", 10)
     write_audio(tmp_path / "a" / "a.flac", sound(1), RATE)
-    with pytest.raises(BadInput, match="differ in their endings only"):
+    with pytest.raises(BadInput, match="differ only in their extensions"):
         compare_pairs(tmp_path / "a", tmp_path / "b", 10)

@@ -83,8 +83,8 @@ def test_spreading_is_the_sum_of_every_bands_slopes() -> None:
     energies = excitation(2)[0, 0]
     ones = spread_by_definition(np.ones(109))
     expected = np.stack([spread_by_definition(row) / ones for row in energies])
-    np.testing.assert_allclose(ear.spread(energies), expected, rtol=1e-10)
-    np.testing.assert_allclose(ear.spread(np.ones(109)), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(ear.spread_excitation(energies), expected, rtol=1e-10)
+    np.testing.assert_allclose(ear.spread_excitation(np.ones(109)), 1.0, rtol=1e-12)
 
 
 def test_smearing_holds_on_to_what_was_louder() -> None:

@@ -45,7 +45,7 @@ def test_kernel_distance_agrees_with_torch_fidelity(features: int, shift: float)
     )
     ours = kernel_distance(real, fake, subsets=20, subset_size=400)
     assert ours.value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=AGREEMENT)
-    assert ours.spread == pytest.approx(theirs["kernel_inception_distance_std"], rel=AGREEMENT)
+    assert ours.standard_deviation == pytest.approx(theirs["kernel_inception_distance_std"], rel=AGREEMENT)
 
 
 def test_inception_score_agrees_with_torch_fidelity() -> None:
@@ -55,7 +55,7 @@ def test_inception_score_agrees_with_torch_fidelity() -> None:
     theirs = isc.isc_features_to_metric(torch.tensor(logits))
     ours = inception_score(logits)
     assert ours.value == pytest.approx(theirs["inception_score_mean"], rel=AGREEMENT)
-    assert ours.spread == pytest.approx(theirs["inception_score_std"], rel=AGREEMENT)
+    assert ours.standard_deviation == pytest.approx(theirs["inception_score_std"], rel=AGREEMENT)
 
 
 @pytest.mark.parametrize(("count", "features"), [(500, 64), (1500, 512)])

@@ -55,9 +55,9 @@ def test_every_metric_is_what_its_function_says() -> None:
         assert figure["low"] <= figure["value"] <= figure["high"]
         assert (figure["samples"], figure["embeddings"], figure["weights"]) == (90, 270, "a" * 64)
     assert results.warnings == [
-        "fad_inf: sounds of several windows are extrapolated by windows, which leaves the bias of few sounds in; "
-        "compare it only between sets of as many sounds.",
-        "kid: subsets of 270 and not of 1000, for one side has no more embeddings; measure more sounds.",
+        "fad_inf: sounds with several windows are extrapolated over windows, so the bias of a small number of sounds "
+        "remains; compare it only between sets with the same number of sounds.",
+        "kid: subsets of 270 instead of 1000, because one side has only 270 embeddings; measure more sounds.",
     ]
     json.dumps(results.figures, allow_nan=False)
 
@@ -67,7 +67,7 @@ def test_fewer_embeddings_than_dimensions_is_told() -> None:
     suite = Suite.of(["fid:linear"])
     real, few = (suite.embed(stream(noises(count, samples=60))) for count in (30, 3))
     (warning,) = suite.compare(real, few).warnings
-    assert warning.startswith("fid: no more embeddings (3 of the measured side) than their 4 dimensions")
+    assert warning.startswith("fid: too few embeddings (3 of the measured side) for their 4 dimensions")
 
 
 @pytest.mark.usefixtures("known")
@@ -95,7 +95,10 @@ def test_without_published_weights_the_shipped_ones_are_used_and_it_is_told() ->
         ("fad", "drums"),
         ("is", "drums"),
     ]
-    assert [note.split(",")[0] for note in suite.notes] == ["fid is measured with drums", "fad is measured with drums"]
+    assert [note.split(" instead")[0] for note in suite.notes] == [
+        "fid is measured with drums",
+        "fad is measured with drums",
+    ]
     assert "drumgan weights get vggish" in suite.notes[1]
 
 
@@ -104,9 +107,9 @@ def test_without_published_weights_the_shipped_ones_are_used_and_it_is_told() ->
     [
         (["fd"], "there is no metric 'fd'; there are fid, fad"),
         (["fid:resnet"], "there is no embedder 'resnet'; there are drums"),
-        (["is:log_mel"], "is:log_mel needs an embedder that classifies"),
+        (["is:log_mel"], "is:log_mel needs an embedder with class logits"),
         (["fad:vggish"], "the weights of vggish are not at .*; run `drumgan weights get vggish`"),
-        ([], "no metric was asked for"),
+        ([], "no metric was given"),
     ],
 )
 def test_unknown_names_end_with_a_sentence(names: list[str], match: str) -> None:

@@ -44,7 +44,7 @@ def test_the_level_is_the_trainings_and_the_start_is_kept() -> None:
 
 def test_a_long_recording_is_cut_faded_and_told() -> None:
     long = np.sin(np.arange(2 * SAMPLES) / 5).astype(np.float32)
-    with pytest.warns(CutWarning, match=r"the recording goes on for 0.20 s, and this instrument's sounds for 0.10 s"):
+    with pytest.warns(CutWarning, match=r"the recording lasts 0.20 s, and this instrument's sounds 0.10 s"):
         cut = heard(long, config={**CONFIG, "slicing": {**ONE_SHOT, "pre_roll": 1.0}})
     ramp = np.arange(80, 0, -1) / 81
     np.testing.assert_allclose(cut[0, -80:], cut[0, 31] / long[31] * long[SAMPLES - 80 : SAMPLES] * ramp, atol=1e-5)
@@ -73,9 +73,9 @@ def test_only_what_is_needed_of_a_long_recording_is_resampled(monkeypatch: pytes
     lengths, real = [], recordings.resample
     monkeypatch.setattr(recordings, "resample", lambda x, *rates: lengths.append(len(x)) or real(x, *rates))
     minute = np.concatenate([np.zeros(30 * 16000, np.float32), drum(30.0, 16000)])
-    with pytest.warns(CutWarning, match="goes on for 30.00 s"):
+    with pytest.warns(CutWarning, match="lasts 30.00 s"):
         heard(minute, 16000, {**CONFIG, "slicing": ONE_SHOT})
-    with pytest.warns(CutWarning, match="goes on for 30.00 s"):
+    with pytest.warns(CutWarning, match="lasts 30.00 s"):
         heard(minute[30 * 16000 :], 16000, {**CONFIG, "slicing": {"kind": "loop"}})
     assert max(lengths) < 0.2 * 16000
 

@@ -128,8 +128,8 @@ def test_grids_that_are_none(repository: Path, tmp_path: Path) -> None:
         assert len(sweep.read_grid(grid).runs) == 6
         assert sweep.read_grid(grid).config == "electrogan"
     for text, match in (
-        ("CONFIG = 'x'", "is no grid: it has no RUNS"),
-        ("RUNS = {}", "is no grid"),
+        ("CONFIG = 'x'", "is not a grid: it has no RUNS"),
+        ("RUNS = {}", "is not a grid"),
         ("1 /", "fails with SyntaxError"),
         ("CONFIG = 'x'; RUNS = {'a/b': {}}", "names its runs badly"),
         ("CONFIG = 'x'; RUNS = {}", "names its runs badly"),

@@ -16,7 +16,7 @@ def test_the_six_stages_of_drumgan() -> None:
 
 @pytest.mark.parametrize("base", [(30, 3), (32, 5), (0, 3), (512, 3)])
 def test_a_base_that_does_not_grow_to_the_example(base: tuple[int, int]) -> None:
-    with pytest.raises(BadInput, match="does not grow from the base"):
+    with pytest.raises(BadInput, match="cannot grow from the base"):
         growth_sizes((1024, 48, 2), base)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax.core import meta
 
-from drumgan_jax.networks.mel_inception import MelInception, Reduction, _average
+from drumgan_jax.networks.mel_inception import MelInception, Reduction, _average_pool
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 X = np.random.default_rng(0).standard_normal((4, 32, 17, 1)).astype(np.float32)
@@ -60,6 +60,6 @@ def test_a_reduction_halves_both_axes_and_keeps_the_maxima() -> None:
 
 
 def test_pooled_means_leave_out_the_padding() -> None:
-    y = np.asarray(_average(jnp.asarray(X)))[..., 0]
+    y = np.asarray(_average_pool(jnp.asarray(X)))[..., 0]
     np.testing.assert_allclose(y[:, 0, 0], X[:, :2, :2, 0].mean((1, 2)), rtol=1e-5)
     np.testing.assert_allclose(y[:, 5, 7], X[:, 4:7, 6:9, 0].mean((1, 2)), rtol=1e-4, atol=1e-6)

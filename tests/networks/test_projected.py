@@ -264,24 +264,24 @@ def test_four_devices_give_the_numbers_of_one():
     [
         (
             {"shape": (24, 64, 1)},
-            "24x64 is 24 bands x 64 frames to the feature network vggish; .* power of two from 32",
+            "24x64 is 24 bands x 64 frames to the feature network vggish; .* power of two, at least 32",
         ),
         ({"shape": (16, 64, 1)}, "16 bands"),
-        ({"shape": (32, 48, 1)}, r"discriminator.chunks=2, the frames must be a multiple of 32 and no fewer"),
-        ({"shape": (64, 32, 1)}, "no fewer than the bands"),
+        ({"shape": (32, 48, 1)}, r"discriminator.chunks=2, the frames must be a multiple of 32 and at least as many"),
+        ({"shape": (64, 32, 1)}, "at least as many as the bands"),
         ({"shape": (128, 144, 1), "chunks": 1}, "multiple of 32"),
         ({"chunks": 3}, "chunks=3, the frames must be a multiple of 48"),
         ({"chunks": 0}, "config.discriminator.chunks is 0"),
         ({"mixing_channels": 0}, "config.discriminator.mixing_channels is 0"),
-        ({"num_labels": 3}, "scores without labels, of which there are 3"),
-        ({"features": ()}, "config.feature_networks is empty"),
+        ({"num_labels": 3}, "does not support labels, but there are 3"),
+        ({"feature_networks": ()}, "config.feature_networks is empty"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_made(settings, sentence):
     with pytest.raises(BadInput, match=sentence):
-        Discriminator(**{"shape": SHAPE, "features": (VGGISH,), **settings})
+        Discriminator(**{"shape": SHAPE, "feature_networks": (VGGISH,), **settings})
 
 
 def test_examples_of_another_shape_are_refused():
-    with pytest.raises(BadInput, match=r"an example is \(32, 32, 1\), but this discriminator looks at \(32, 64, 1\)"):
+    with pytest.raises(BadInput, match=r"an example is \(32, 32, 1\), but this discriminator needs \(32, 64, 1\)"):
         jax.eval_shape(ONE.init, jax.random.key(0), jnp.zeros((1, 32, 32, 1)), None)

@@ -132,7 +132,7 @@ def test_the_generator_learns_from_both_chunks(data: Path) -> None:
         ({"representation": {"num_frames": 80}, "generator": {"base": (4, 10)}}, r"80.*chunks"),
         ({"discriminator": {"chunks": 3}}, "chunks=3"),
         ({"feature_networks": {}}, r"config\.feature_networks is empty"),
-        ({"task": {"conditional": True}}, "without labels"),
+        ({"task": {"conditional": True}}, "does not support labels, but there are"),
     ],
 )
 def test_what_does_not_split_into_chunks_or_scales_is_one_sentence(data: Path, sections: dict, match: str) -> None:
@@ -150,5 +150,7 @@ def test_features_for_a_discriminator_that_has_no_use_for_them_are_one_sentence(
     frozen = json.loads(json.dumps(config.to_dict())) | {"labels": []}
     frozen["representation"] |= {"mean": -1.0, "std": 1.0}
     frozen["discriminator"] = {"kind": "stylegan2", "base": [4, 8]}
-    with pytest.raises(BadInput, match=r"config has features, which this kind of config\.discriminator has no use for"):
+    with pytest.raises(
+        BadInput, match=r"config has feature_networks, which this kind of config\.discriminator has no use for"
+    ):
         build_task(frozen, make_mesh())

@@ -84,7 +84,7 @@ def test_a_fetched_file_is_whole_and_is_not_fetched_again(publisher, cache, capf
 
 def test_a_fetch_that_broke_off_goes_on_where_it_stopped(publisher, cache):
     publisher.most = 1_200_000
-    with pytest.raises(BadInput, match=r"could not be fetched .* get vggish` again"):
+    with pytest.raises(BadInput, match=r"could not be downloaded .* get vggish` again"):
         store.get("vggish")
     assert files(cache) == ["vggish-10086976.pth.partial"]
     with pytest.raises(BadInput, match="run `drumgan weights get vggish`"):
@@ -136,13 +136,13 @@ def test_leading_digits_are_checked_and_no_digits_take_any_state_dict(publisher,
 def test_what_has_no_digest_and_is_no_state_dict_is_told_and_not_kept(publisher, cache, monkeypatch):
     offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256="")
     publisher.content = b"<html>Please sign in.</html>"
-    with pytest.raises(BadInput, match=r"no readable PyTorch state dict, and was removed; .*put the file at"):
+    with pytest.raises(BadInput, match=r"not a readable PyTorch state dict, and was removed; .*put the file at"):
         store.get("vggish")
     assert files(cache) == []
     path = cache / "weights" / "vggish-10086976.pth"
     path.write_bytes(publisher.content)
     for function in (store.get, store.load):
-        with pytest.raises(BadInput, match="no readable PyTorch state dict; delete it and run `drumgan weights get"):
+        with pytest.raises(BadInput, match="not a readable PyTorch state dict; delete it and run `drumgan weights get"):
             function("vggish")
     assert path.read_bytes() == publisher.content
 
@@ -192,7 +192,7 @@ def test_a_full_disk_is_told_with_the_mend(publisher, cache):
 
 def test_offline_is_one_sentence_that_says_where_to_put_the_file(publisher, cache, monkeypatch):
     offer(monkeypatch, url="http://127.0.0.1:1/weights.pth")
-    with pytest.raises(BadInput, match=r"could not be fetched \(.*refused.*put the file at .*vggish-10086976\.pth"):
+    with pytest.raises(BadInput, match=r"could not be downloaded \(.*refused.*put the file at .*vggish-10086976\.pth"):
         store.get("vggish")
 
 

@@ -1,4 +1,4 @@
-"""The frozen networks that turn sound into vectors, one file each."""
+"""Embedders: frozen networks that turn sound into vectors, one file each."""
 
 import functools
 import importlib
@@ -7,7 +7,7 @@ from pathlib import Path
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.embedder import Embedder
 
-# Modules with a `build()`, named and not imported: a run pays for the embedders it uses.
+# Modules with a `build()`, imported on use so that a run pays only for its own embedders.
 EMBEDDERS = {
     "drums": "classifier",
     "inception": "inception",
@@ -20,10 +20,10 @@ EMBEDDERS = {
 
 @functools.lru_cache(maxsize=8)
 def build_embedder(name: str) -> Embedder:
-    """The embedder of a name of EMBEDDERS, or of a classifier file that `drumgan pack` wrote.
+    """Build an embedder by its name in EMBEDDERS, or from a classifier file written by `drumgan pack`.
 
     Raises:
-        BadInput: there is no such name or file, or the weights are not here.
+        BadInput: there is no such name or file, or the weights are not installed.
     """
     if name in EMBEDDERS:
         return importlib.import_module(f"{__name__}.{EMBEDDERS[name]}").build()
@@ -32,5 +32,5 @@ def build_embedder(name: str) -> Embedder:
 
         return from_file(name)
     raise BadInput(
-        f"there is no embedder {name!r}; there are {', '.join(EMBEDDERS)}, and files that drumgan pack wrote."
+        f"there is no embedder {name!r}; there are {', '.join(EMBEDDERS)}, and files written by drumgan pack."
     )

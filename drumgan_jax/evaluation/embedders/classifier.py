@@ -1,4 +1,4 @@
-"""Classifiers of sounds as embedders: the packaged one of drums, and any file of one."""
+"""Sound classifiers as embedders: the packaged drum classifier, and any classifier file."""
 
 import dataclasses
 import os
@@ -15,15 +15,16 @@ Array = jax.Array
 
 
 def build() -> Embedder:
-    """The packaged classifier of kicks, snares and cymbals; its card is drums.md, beside it."""
+    """The packaged classifier of kicks, snares and cymbals, described in drums.md in this folder."""
     with resources.as_file(resources.files("drumgan_jax.evaluation.embedders") / "drums.npz") as path:
         return dataclasses.replace(from_file(path), name="drums")
 
 
 def from_file(path: str | os.PathLike[str]) -> Embedder:
-    """A file that `drumgan pack` wrote: the layer before the classes embeds, the classes are logits.
+    """Load a classifier file written by `drumgan pack`; the embedding is the layer before the class logits.
 
-    Its name is the file's with the start of its hash, for figures of two files of one name are not comparable.
+    The embedder is named after the file and the start of its hash, because figures of different files with the same
+    name are not comparable.
 
     Raises:
         BadInput: the file cannot be read, is damaged or of another kind.
@@ -33,7 +34,7 @@ def from_file(path: str | os.PathLike[str]) -> Embedder:
 
 
 def from_classifier(classifier: Classifier, variables: Any, name: str, weights_hash: str) -> Embedder:
-    """A classifier as an embedder, as `from_file` says; its name has the start of the hash of its weights."""
+    """A classifier as an embedder, as in `from_file`; the start of the weights' hash is appended to its name."""
 
     def function(variables: Any, windows: Array) -> EmbedderOutput:
         logits, embedding = classifier.predict(variables, windows)

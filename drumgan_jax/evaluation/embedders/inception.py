@@ -1,7 +1,7 @@
-"""Inception-v3 features of a picture of the sound: FID, KID and the inception score carried over to audio.
+"""Inception-v3 embeddings of a mel spectrogram image, for FID, KID and the Inception Score of audio.
 
-The weights know photographs. The picture is one of our own making, so figures are comparable between sounds that went
-through this file and with no published FID.
+The weights were trained on photographs, and the image is this project's own definition: figures are comparable with
+each other but not with any published FID.
 """
 
 from typing import Any
@@ -18,8 +18,8 @@ from drumgan_jax.weights import store
 _SAMPLE_RATE = 22_050
 _SIDE = 128
 _WINDOW = _SIDE * 172
-# Mirrored at the ends there is a frame for every hop. The window is half the transform, so that the lowest of the mel
-# bands, 15 Hz apart, each have a bin.
+# Reflect padding gives one frame per hop. The window is half the FFT size, so that each of the lowest mel bands, 15 Hz
+# apart, has a bin.
 _FRAMING = Framing(n_fft=2048, hop_length=172, win_length=1024, padding="reflect")
 _LOWEST = 20.0
 _DECIBELS = 80.0
@@ -27,10 +27,10 @@ _INPUT_SIDE = 299
 
 
 def build() -> Embedder:
-    """The embedder with the published weights, 2048 numbers and 1008 scores for each second.
+    """Inception-v3 with the published weights: 2048 dimensions and 1008 logits for each second.
 
     Raises:
-        BadInput: the weights are not there, or not the published ones.
+        BadInput: the weights are not installed, or not the published ones.
     """
     network = InceptionV3()
     state, digest = store.load("inception")
@@ -54,13 +54,13 @@ def build() -> Embedder:
 
 
 def picture(windows: Array) -> Array:
-    """Grey pictures [batch, 128, 128] within 0 to 255 of windows [batch, 22016] at 22.05 kHz.
+    """Grey images [batch, 128, 128] from 0 to 255 of windows [batch, 22016] at 22.05 kHz.
 
     128 mel bands (HTK) of power from 20 Hz to 11,025 Hz, the highest in the first row, by 128 frames. White is 0 dB,
     the power of a full-scale tone; black is -80 dB and below.
     """
     spectra = stft(windows, _FRAMING)
-    # By Parseval's theorem the powers of a tone of amplitude 1 then add up to 1 over the bins it spreads to.
+    # By Parseval's theorem the power of a tone of amplitude 1 then sums to 1 over its bins.
     scale = 4.0 / (_FRAMING.n_fft * float(np.sum(hann_window(_FRAMING) ** 2)))
     power = scale * (jnp.square(spectra.real) + jnp.square(spectra.imag))
     filters = mel_filterbank(_SAMPLE_RATE, _FRAMING.n_fft, _SIDE, _LOWEST, _SAMPLE_RATE / 2, htk=True)
@@ -70,19 +70,19 @@ def picture(windows: Array) -> Array:
 
 
 def resize(pictures: Array) -> Array:
-    """Pictures [batch, 299, 299] of pictures [batch, height, width], bilinear as TensorFlow 1 does it.
+    """Resize images [batch, height, width] to [batch, 299, 299] bilinearly, as TensorFlow 1 does.
 
-    Output pixel i is at input i * size / 299, without the half pixel that other libraries add; beyond the last pixel
-    its value stays.
+    Output pixel i is at input i * size / 299, without the half-pixel offset of other libraries; the last pixel is
+    repeated beyond the edge.
     """
     rows, columns = (_interpolation(size) for size in pictures.shape[1:])
     return jnp.einsum("ih,bhw,jw->bij", rows, pictures, columns)
 
 
 def _interpolation(size: int) -> np.ndarray:
-    place = np.arange(_INPUT_SIDE) * (size / _INPUT_SIDE)
-    lower = np.floor(place).astype(int)
+    position = np.arange(_INPUT_SIDE) * (size / _INPUT_SIDE)
+    lower = np.floor(position).astype(int)
     matrix = np.zeros((_INPUT_SIDE, size))
-    np.add.at(matrix, (np.arange(_INPUT_SIDE), lower), 1.0 - (place - lower))
-    np.add.at(matrix, (np.arange(_INPUT_SIDE), np.minimum(lower + 1, size - 1)), place - lower)
+    np.add.at(matrix, (np.arange(_INPUT_SIDE), lower), 1.0 - (position - lower))
+    np.add.at(matrix, (np.arange(_INPUT_SIDE), np.minimum(lower + 1, size - 1)), position - lower)
     return matrix.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Log-mel frames as an embedder that needs no weights."""
+"""An embedder without weights: log-mel frames."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ SAMPLE_RATE = 22_050
 FRAMING = Framing(1024, 256)
 WINDOW = 40 * 256
 NUM_MELS = 40
-# -80 dB under a full-scale sine: what lies below is inaudible and would only add noise to the statistics.
+# 80 dB below a full-scale sine; anything quieter is inaudible and would only add noise to the statistics.
 FLOOR = 1e-4
 
 
 def build() -> Embedder:
-    """Every frame of a window by the natural logarithms of its 40 mel magnitudes."""
+    """An embedder with one row per frame: the natural logarithms of its 40 mel magnitudes."""
     return Embedder(
         name="log_mel",
         sample_rate=SAMPLE_RATE,

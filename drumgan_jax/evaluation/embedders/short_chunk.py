@@ -1,4 +1,4 @@
-"""Embeddings and tags of the short-chunk CNN, trained on the tags of whole music tracks (Won et al. 2020)."""
+"""Embeddings and tag logits of the short-chunk CNN, trained to tag whole music tracks (Won et al. 2020)."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
 from drumgan_jax.networks.short_chunk import ShortChunk, from_torch
 from drumgan_jax.weights import store
 
-# What the published network was trained on: 3.69 s.
+# The published network's training length: 3.69 s.
 _WINDOW = 59_049
 
 
 def build() -> Embedder:
-    """The embedder with the published weights: 512 numbers (the rectified layer before the tags) and 50 tag scores.
+    """The short-chunk CNN with the published weights: 512 dimensions (after the last hidden ReLU) and 50 tag logits.
 
     Raises:
-        BadInput: the weights are not there, or not the published ones.
+        BadInput: the weights are not installed, or not the published ones.
     """
     network = ShortChunk()
     state, digest = store.load("short_chunk")

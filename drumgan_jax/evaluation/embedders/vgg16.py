@@ -1,4 +1,4 @@
-"""Random features of a log-mel patch: VGG16 as drawn, which prefers no kind of sound (Naeem et al. 2020)."""
+"""Embeddings of a log-mel patch by a randomly initialised VGG16, which favours no kind of sound (Naeem et al. 2020)."""
 
 import hashlib
 from typing import Any
@@ -11,14 +11,14 @@ from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
 from drumgan_jax.evaluation.embedders.vggish import WINDOW
 from drumgan_jax.networks.vgg16 import VGG16, draw
 
-# A full-scale tone has about 5 in its loudest band, silence log(0.01) = -4.6: so patches lie within about [-1, 1].
+# A full-scale tone has about 5 in its loudest band, silence log(0.01) = -4.6; this scales patches to about [-1, 1].
 _RANGE = 5.0
 
 
 def build() -> Embedder:
-    """The embedder: VGGish's patch of 96 x 64 as a grey picture, 64 numbers from VGG16 drawn from seed 0.
+    """VGG16 with weights drawn from seed 0: VGGish's patch of 96 x 64 as a grey image in, 64 dimensions out.
 
-    Figures are comparable between embedders of one hash only: nobody has published weights to agree on.
+    Figures are comparable only between embedders with the same hash, because there are no published weights.
     """
     network = VGG16()
     variables = draw(network, seed=0)
@@ -27,8 +27,8 @@ def build() -> Embedder:
         digest.update(leaf)
 
     def function(variables: Any, windows: Array) -> EmbedderOutput:
-        pictures = jnp.repeat(vggish_log_mel(windows)[..., None] / _RANGE, 3, axis=-1)
-        embedding: Any = network.apply(variables, pictures)
+        images = jnp.repeat(vggish_log_mel(windows)[..., None] / _RANGE, 3, axis=-1)
+        embedding: Any = network.apply(variables, images)
         return EmbedderOutput(embedding)
 
     return Embedder(

@@ -1,4 +1,4 @@
-"""VGGish embeddings of a second of sound: what Fréchet audio distance is defined on (Kilgour et al. 2019)."""
+"""VGGish embeddings of a second of sound, as used by the Fréchet audio distance (Kilgour et al. 2019)."""
 
 from typing import Any
 
@@ -8,19 +8,18 @@ from drumgan_jax.networks.vggish import VGGish, from_torch
 from drumgan_jax.weights import store
 
 _FRAMES = 96
-# The first frame's 400 samples, and a hop for each of the others.
+# 400 samples of the first frame, and a hop for each further frame.
 WINDOW = 400 + (_FRAMES - 1) * HOP
 
 
 def build() -> Embedder:
-    """The embedder with the published weights, 128 numbers for 0.975 s, a patch of 96 frames every 0.96 s.
+    """VGGish with the published weights: 128 dimensions for 0.975 s, a patch of 96 frames, every 0.96 s.
 
-    The output is the one before the final rectifier, without principal components or quantisation. The sound is taken
-    at its own level: the original code divides by its largest sample and steps by half a second, so figures of the two
-    are not comparable.
+    The embedding is the output before the final ReLU, without PCA or quantisation. Sounds keep their level; the
+    original code divides by the largest sample and steps by half a second, so its figures are not comparable.
 
     Raises:
-        BadInput: the weights are not there, or not the published ones.
+        BadInput: the weights are not installed, or not the published ones.
     """
     network = VGGish()
     state, digest = store.load("vggish")

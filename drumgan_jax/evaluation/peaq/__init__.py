@@ -1,4 +1,4 @@
-"""Perceived quality of decoded sound: PEAQ, the basic version of ITU-R BS.1387-1."""
+"""Perceptual quality of decoded sound: PEAQ, basic version (ITU-R BS.1387-1)."""
 
 from drumgan_jax.evaluation.peaq.model import Peaq, peaq
 

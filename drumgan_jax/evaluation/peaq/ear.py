@@ -1,7 +1,7 @@
-"""PEAQ's ear: from frames of sound to excitation along the basilar membrane (BS.1387-1, annex 2, section 2.1).
+"""PEAQ's ear model: from frames of sound to excitation along the basilar membrane (BS.1387-1, annex 2, section 2.1).
 
-Everything here and in its neighbours is NumPy in float64: a compiled program would be built anew for every length of
-sound, which takes longer than the sound (docs/peaq.md has the figures). Arrays of bands end in [frames, bands].
+This package is NumPy in float64: compiling for every length of sound would take longer than it saves (docs/peaq.md has
+the figures). Arrays of bands end in [frames, bands].
 """
 
 import functools
@@ -13,7 +13,7 @@ FRAME = 2048
 HOP = 1024
 FRAMES_PER_SECOND = SAMPLE_RATE / HOP
 
-# Samples are whole numbers of 16 bits, and a sine that fills them is played at 92 dB SPL.
+# Samples are 16-bit integers; a full-scale sine corresponds to 92 dB SPL.
 FULL_SCALE = 32768.0
 LEVEL_DB = 92.0
 CALIBRATION_HZ = 1019.5
@@ -23,7 +23,7 @@ LOWEST_HZ = 80.0
 HIGHEST_HZ = 18000.0
 ENERGY_FLOOR = 1e-12
 
-# Excitations of neighbouring bands add as powers of this exponent.
+# Exponent of the power law by which excitations of neighbouring bands add.
 SPREADING_POWER = 0.4
 
 
@@ -39,7 +39,7 @@ def _to_hz(bark: np.ndarray) -> np.ndarray:
 def band_edges() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lower edges, centres and upper edges of the 109 bands in Hz, each [bands].
 
-    By the formula (section 2.1.5). The printed table agrees with it but for a few misprinted figures.
+    By the formula (section 2.1.5). The printed table agrees with it except for a few misprints.
     """
     lowest, highest = _to_bark(LOWEST_HZ), _to_bark(HIGHEST_HZ)
     count = int(np.ceil((highest - lowest) / BAND_BARK))
@@ -55,7 +55,7 @@ def band_centres() -> np.ndarray:
 
 @functools.cache
 def window() -> np.ndarray:
-    """Hann window of the calibrated height [FRAME]: a sine at full scale comes out at 92 dB (section 2.1.3).
+    """Hann window [FRAME], scaled so that a full-scale sine has 92 dB (section 2.1.3).
 
     The calibration sine of 1019.5 Hz falls between two bins; its peak is the window's transform at the nearer one.
     """
@@ -84,12 +84,12 @@ def outer_ear() -> np.ndarray:
 
 @functools.cache
 def _grouping() -> tuple[np.ndarray, np.ndarray]:
-    """The bins that each band reaches, and the share of each that falls into it, both [bands, most bins of a band]."""
+    """Bins that overlap each band, and the share of each bin inside the band, both [bands, bins of the widest band]."""
     lower, _, upper = band_edges()
     width = SAMPLE_RATE / FRAME
     first = np.floor(lower / width + 0.5).astype(int)
-    most = int(np.max(np.ceil(upper / width + 0.5) - first))
-    bins = first[:, None] + np.arange(most)
+    widest = int(np.max(np.ceil(upper / width + 0.5) - first))
+    bins = first[:, None] + np.arange(widest)
     above = np.minimum((bins + 0.5) * width, upper[:, None])
     below = np.maximum((bins - 0.5) * width, lower[:, None])
     return bins, np.maximum(above - below, 0.0) / width
@@ -98,10 +98,10 @@ def _grouping() -> tuple[np.ndarray, np.ndarray]:
 def band_energies(power: np.ndarray) -> np.ndarray:
     """Energies in the bands [..., bands] of weighted power spectra [..., FRAME // 2 + 1] (section 2.1.5).
 
-    A bin, 23.4 Hz wide, is divided between the bands it lies in.
+    A bin, 23.4 Hz wide, is divided between the bands that it overlaps.
     """
     bins, shares = _grouping()
-    # Not a product of matrices: nearly all of it would be zeros, on as many threads as the machine has.
+    # A matrix product would be nearly all zeros, and would use every thread of the machine.
     return np.maximum(np.einsum("...bk,bk->...b", power[..., bins], shares), ENERGY_FLOOR)
 
 
@@ -111,10 +111,10 @@ def internal_noise() -> np.ndarray:
     return 10.0 ** (0.1456 * (band_centres() / 1000.0) ** -0.8)
 
 
-def spread(energies: np.ndarray) -> np.ndarray:
-    """Energies after spreading over neighbouring bands [..., bands] (section 2.1.7).
+def spread_excitation(energies: np.ndarray) -> np.ndarray:
+    """Spread energies over neighbouring bands [..., bands] (section 2.1.7).
 
-    Downwards by 27 dB a Bark; upwards by a slope that flattens with level, 24 + 230 / f - 0.2 L dB a Bark.
+    The slope is 27 dB per Bark downwards, and 24 + 230 / f - 0.2 L dB per Bark upwards, flatter at high levels L.
     """
     return _spread_unscaled(energies) / _spread_of_ones()
 
@@ -130,10 +130,10 @@ def _spread_unscaled(energies: np.ndarray) -> np.ndarray:
     down = 10.0 ** (-2.7 * BAND_BARK)
     up = 10.0 ** ((-2.4 - 23.0 / centres) * BAND_BARK) * energies ** (0.2 * BAND_BARK)
     index = np.arange(count)
-    # What a band sends out sums to its own energy.
-    sent_down = (1.0 - down ** (index + 1)) / (1.0 - down)
-    sent_up = (1.0 - up ** (count - index)) / (1.0 - up)
-    source = (energies / (sent_down + sent_up - 1.0)) ** SPREADING_POWER
+    # Normalised so that each band spreads exactly its own energy.
+    sum_down = (1.0 - down ** (index + 1)) / (1.0 - down)
+    sum_up = (1.0 - up ** (count - index)) / (1.0 - up)
+    source = (energies / (sum_down + sum_up - 1.0)) ** SPREADING_POWER
     total = source.copy()
     for band in range(count - 2, -1, -1):
         total[..., band] += down**SPREADING_POWER * total[..., band + 1]
@@ -145,7 +145,7 @@ def _spread_unscaled(energies: np.ndarray) -> np.ndarray:
 
 
 def time_constants(at_100_hz: float, shortest: float) -> np.ndarray:
-    """Factor from one frame to the next [bands] of a first-order low-pass (sections 2.1.8, 3.1, 3.2).
+    """Decay factor per frame [bands] of a first-order low-pass filter (sections 2.1.8, 3.1, 3.2).
 
     Args:
         at_100_hz: time constant at 100 Hz, in seconds; it falls with frequency.
@@ -156,7 +156,7 @@ def time_constants(at_100_hz: float, shortest: float) -> np.ndarray:
 
 
 def low_pass(values: np.ndarray, factor: np.ndarray, gain: np.ndarray | float) -> np.ndarray:
-    """y[t] = factor * y[t - 1] + gain * values[t] over frames, from rest: [..., frames, bands]."""
+    """First-order low-pass over frames [..., frames, bands], from zero: y[t] = factor * y[t - 1] + gain * values[t]."""
     out = np.empty_like(values)
     state = np.zeros_like(values[..., 0, :])
     scaled = gain * values

@@ -1,4 +1,4 @@
-"""PEAQ of a pair of sounds: checks, boundaries, the rule for short sounds, and the grade."""
+"""PEAQ of a pair of sounds: input checks, sound boundaries, the rule for short sounds, and the grade."""
 
 import dataclasses
 
@@ -16,11 +16,11 @@ from drumgan_jax.evaluation.peaq.variables import (
     spectra,
 )
 
-# Silence before a sound that is shorter than the start-up. Half a hop more than whole frames, so that an attack on the
-# first sample falls inside the window of a frame that counts, not on its edge.
+# Samples of silence before a sound that is shorter than the start-up. The extra half hop puts an attack on the first
+# sample inside a counted frame's window, not on its edge.
 LEAD_IN = START_UP_FRAMES * ear.HOP + ear.HOP // 2
 
-# A sound begins and ends where the magnitudes of five samples in a row sum to more than this.
+# A sound begins and ends where the magnitudes of five consecutive samples sum to more than 200.
 _BOUNDARY_SAMPLES = 5
 _BOUNDARY_SUM = 200.0
 
@@ -29,17 +29,16 @@ _MOST_CHANNELS = 2
 
 @dataclasses.dataclass(frozen=True)
 class Peaq:
-    """What PEAQ says of a pair of sounds.
+    """PEAQ results for a pair of sounds.
 
     Attributes:
-        odg: objective difference grade, from -3.98 (very annoying) to 0.22 (not to be heard); None if a sound is
-            silent.
-        di: distortion index, the grade before its squashing; higher is better; None if a sound is silent.
-        variables: the eleven model output variables by name as the recommendation defines them on these sounds; None
-            where it does not.
-        missing: names of those that are None.
-        inputs: what entered the network in the variables' place: the variables themselves, but for what `notes` say.
-        notes: sentences that say what was done to these sounds, or in place of missing variables.
+        odg: objective difference grade, from -3.98 (very annoying) to 0.22 (imperceptible); None if a sound is silent.
+        di: distortion index, the grade before the sigmoid; higher is better; None if a sound is silent.
+        variables: the eleven model output variables by name; None if the recommendation does not define one on these
+            sounds.
+        missing: names of the variables that are None.
+        inputs: the network's inputs by name: the variables, except for replacements listed in `notes`.
+        notes: sentences on changes to the sounds and on replaced variables.
     """
 
     odg: float | None
@@ -55,14 +54,14 @@ def peaq(reference: np.ndarray, test: np.ndarray, sample_rate: int) -> Peaq:
 
     The sounds must be aligned in time and level. They are resampled to 48 kHz and rounded to 16 bits; full scale is
     92 dB SPL. A sound with too few frames after the start-up of 0.5 s lacks up to four variables; its grade is then
-    that of the pair with 0.52 s of silence before it, which is where the start-up goes. A variable that is still
-    missing enters the network at the lower bound of its range, where it adds nothing. Both are said in `notes`.
-    There is no grade where either sound is silent.
+    that of the pair after 0.52 s of silence, which takes up the start-up. A variable that is still missing enters the
+    network at the lower bound of its range, where it adds nothing. `notes` reports both. There is no grade if either
+    sound is silent.
 
     Args:
         reference: [samples] or [samples, channels], one or two channels, full scale 1.
-        test: of the same shape, but for a length that may differ: the longer is cut.
-        sample_rate: of both, in Hz.
+        test: as `reference`, with the same channels; if the lengths differ, the longer sound is cut.
+        sample_rate: sample rate of both, in Hz.
 
     Raises:
         BadInput: the shapes do not fit, a sound is empty, or it holds NaN or infinite samples.
@@ -71,17 +70,17 @@ def peaq(reference: np.ndarray, test: np.ndarray, sample_rate: int) -> Peaq:
     bounds = _boundaries(signals[0])
     silent = [name for name, sound in (("reference", bounds), ("test", _boundaries(signals[1]))) if sound is None]
     if bounds is None or silent:
-        # The model takes a lost level for a matter of volume, and would grade silence above noise.
+        # The model treats missing signal as a change of level, and would grade silence above noise.
         notes.append(f"There is no grade: the {' and the '.join(silent)} is silent.")
         return Peaq(None, None, dict.fromkeys(VARIABLES), VARIABLES, {}, tuple(notes))
-    variables = _measured(signals, *bounds)
+    variables = _variables(signals, *bounds)
     inputs = variables
     if any(variables[name] is None for name in START_UP_VARIABLES) and _ends_in_start_up(*bounds):
         led_in = np.pad(signals, [(0, 0), (0, 0), (LEAD_IN, 0)])
-        inputs = _measured(led_in, bounds[0] + LEAD_IN, bounds[1] + LEAD_IN)
+        inputs = _variables(led_in, bounds[0] + LEAD_IN, bounds[1] + LEAD_IN)
         notes.append(
-            f"The sound is shorter than the start-up of 0.5 s and its window: the grade is that of the pair after"
-            f" {LEAD_IN / ear.SAMPLE_RATE:.2f} s of silence."
+            f"The sound is shorter than the start-up of 0.5 s and a window of 0.1 s: the grade is that of the pair"
+            f" after {LEAD_IN / ear.SAMPLE_RATE:.2f} s of silence."
         )
     missing = tuple(name for name in VARIABLES if variables[name] is None)
     filled = {name: LOWEST[name] if (value := inputs[name]) is None else value for name in VARIABLES}
@@ -104,21 +103,22 @@ _REASONS = {
 
 
 def _prepared(reference: np.ndarray, test: np.ndarray, sample_rate: int) -> tuple[np.ndarray, list[str]]:
-    """Both sounds as 16-bit samples at 48 kHz [2, channels, samples], and what was done to them."""
+    """Both sounds as 16-bit samples at 48 kHz [2, channels, samples], and notes on the changes to them."""
     sounds = []
-    for name, given in (("reference", reference), ("test", test)):
-        sound = np.asarray(given, np.float64)
+    for name, waveform in (("reference", reference), ("test", test)):
+        sound = np.asarray(waveform, np.float64)
         sound = sound[:, None] if sound.ndim == 1 else sound
         if sound.ndim != 2 or not len(sound) or not 1 <= sound.shape[1] <= _MOST_CHANNELS:
             raise BadInput(
-                f"the {name} has shape {np.shape(given)}; give [samples] or [samples, channels] of one or two channels."
+                f"the {name} has shape {np.shape(waveform)}; give [samples] or [samples, channels] with one or two "
+                "channels."
             )
         if not np.isfinite(sound).all():
             raise BadInput(f"the {name} holds NaN or infinite samples; leave it out or render it again.")
         sounds.append(sound)
     if sounds[0].shape[1] != sounds[1].shape[1]:
         raise BadInput(
-            f"the reference has {sounds[0].shape[1]} channels and the test {sounds[1].shape[1]}; give as many of both."
+            f"the reference has {sounds[0].shape[1]} channels and the test {sounds[1].shape[1]}; give both the same."
         )
     notes = []
     lengths = [len(sound) for sound in sounds]
@@ -128,7 +128,7 @@ def _prepared(reference: np.ndarray, test: np.ndarray, sample_rate: int) -> tupl
     if sample_rate != ear.SAMPLE_RATE:
         both = resample(both, sample_rate, ear.SAMPLE_RATE)
         notes.append(f"The sounds were resampled from {sample_rate} Hz to {ear.SAMPLE_RATE} Hz.")
-    # The noise floor above 21.6 kHz, against which the bandwidths are measured, is that of 16-bit sound.
+    # Bandwidths are measured against the noise floor above 21.6 kHz, which is defined by 16-bit rounding.
     scaled = np.rint(both * ear.FULL_SCALE)
     clipped = int((np.abs(scaled) > ear.FULL_SCALE).sum())
     if clipped:
@@ -146,9 +146,9 @@ def _boundaries(reference: np.ndarray) -> tuple[int, int] | None:
 
 
 def _frames(first: int, last: int) -> tuple[int, int]:
-    """The first frame that counts, and how many frames there are up to the last; one counts at least.
+    """First counted frame, and the number of frames up to the last counted one; at least one frame counts.
 
-    The last frame is the last one with half of it before the end of the sound.
+    The last counted frame is the last with half its samples before the end of the sound.
     """
     start = first // ear.HOP
     return start, max((last + 1) // ear.HOP, start + 1)
@@ -159,7 +159,7 @@ def _ends_in_start_up(first: int, last: int) -> bool:
     return end - max(start, START_UP_FRAMES) < WINDOW_FRAMES
 
 
-def _measured(signals: np.ndarray, first: int, last: int) -> dict[str, float | None]:
+def _variables(signals: np.ndarray, first: int, last: int) -> dict[str, float | None]:
     start, end = _frames(first, last)
     variables = output_variables(spectra(signals, end), start)
     return {name: variables[name] for name in VARIABLES}

@@ -1,10 +1,10 @@
-"""PEAQ's neural network: from eleven model output variables to a grade (BS.1387-1, annex 2, section 6)."""
+"""PEAQ's neural network from eleven model output variables to a grade (BS.1387-1, annex 2, section 6)."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-# Of each variable, in the network's order: the values scaled to 0 and to 1, and the weights to the three hidden nodes
+# For each variable, in the network's order: the values scaled to 0 and 1, and the weights to the three hidden nodes
 # (BS.1387-1, annex 2, section 6.2).
 _TABLE: dict[str, tuple[float, float, float, float, float]] = {
     "BandwidthRefB": (393.916656, 921.0, -0.502657, 0.436333, 1.219602),
@@ -30,10 +30,10 @@ HIGHEST = {name: row[1] for name, row in _TABLE.items()}
 
 
 def grade(variables: Mapping[str, float]) -> tuple[float, float]:
-    """Distortion index and objective difference grade of the eleven variables, which are not clipped to their range.
+    """Distortion index and objective difference grade from the eleven variables, which are not clipped to their range.
 
     Returns:
-        The index (higher is better), and the grade it maps to: from -3.98, very annoying, to 0.22, not to be heard.
+        The index (higher is better), and its grade: from -3.98, very annoying, to 0.22, imperceptible.
     """
     values = np.array([variables[name] for name in VARIABLES])
     lowest, highest, *weights = np.array(list(_TABLE.values())).T
@@ -48,5 +48,5 @@ def grade_of_index(index: float) -> float:
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    # By the hyperbolic tangent, which cannot overflow.
+    # Unlike the exponential, tanh cannot overflow.
     return 0.5 + 0.5 * np.tanh(x / 2)

@@ -16,9 +16,9 @@ def _memory() -> np.ndarray:
 
 
 def adapted(excitation: np.ndarray) -> np.ndarray:
-    """Excitation of both signals, each brought to the other's level and long-term spectrum (section 3.1).
+    """Excitation of both signals, each adapted to the other's level and long-term spectrum (section 3.1).
 
-    What a listener gets used to, a difference in loudness or colour, is taken out; what stays are the faster errors.
+    Removes differences in level and timbre that a listener adapts to; faster errors remain.
 
     Args:
         excitation: smeared excitation [2, channels, frames, bands].
@@ -34,7 +34,7 @@ def adapted(excitation: np.ndarray) -> np.ndarray:
 
 
 def _band_average(ratio: np.ndarray) -> np.ndarray:
-    """Mean over the bands from three below to four above, as many as there are."""
+    """Mean over the bands from three below to four above, clipped to the existing bands."""
     padded = np.pad(ratio, [(0, 0)] * (ratio.ndim - 1) + [(4, 4)])
     total = np.cumsum(padded, axis=-1)
     count = ratio.shape[-1]
@@ -44,7 +44,7 @@ def _band_average(ratio: np.ndarray) -> np.ndarray:
 
 
 def modulation(excitation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Modulation of the envelope in each band, and its average loudness, both as `excitation` (section 3.2).
+    """Modulation of the envelope in each band, and its average loudness, both shaped as `excitation` (section 3.2).
 
     Args:
         excitation: excitation before smearing [2, channels, frames, bands].

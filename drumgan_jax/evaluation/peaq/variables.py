@@ -1,7 +1,7 @@
 """PEAQ's eleven model output variables, from frames of both signals (BS.1387-1, annex 2, sections 4 and 5).
 
-Where the recommendation can be read in more than one way, the reading is Kabal's ("An Examination and Interpretation
-of ITU-R BS.1387", version 2, 2003); docs/peaq.md lists them. Arrays are float64.
+Where the recommendation is ambiguous, this follows Kabal ("An Examination and Interpretation of ITU-R BS.1387",
+version 2, 2003); docs/peaq.md lists these choices. Arrays are float64.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import numpy as np
 
 from drumgan_jax.evaluation.peaq import ear, patterns
 
-# Left out at the beginning of the sound (delayed averaging), and after both signals have become audible.
+# Frames left out at the beginning of the sound (delayed averaging), and after both signals have become audible.
 START_UP_FRAMES = int(np.ceil(0.5 * ear.FRAMES_PER_SECOND))
 ONSET_FRAMES = int(np.ceil(0.05 * ear.FRAMES_PER_SECOND))
 AUDIBLE_SONE = 0.1
@@ -20,14 +20,14 @@ WINDOW_FRAMES = int(0.1 * ear.FRAMES_PER_SECOND)
 
 START_UP_VARIABLES = ("WinModDiff1B", "AvgModDiff1B", "AvgModDiff2B", "RmsNoiseLoudB")
 
-# The reference's bandwidth counts from this bin (8.1 kHz) on; the bins from the next to 24 kHz give the noise floor.
+# A bandwidth counts if the reference reaches above bin 346 (8.1 kHz); bins from 921 (21.6 kHz) give the noise floor.
 _LEAST_BANDWIDTH = 346
 _NOISE_FLOOR_FROM = 921
 
 _LAGS = 256
 _ENERGY_GATE = 8000.0
 
-# Of the level in dB: the step of excitation that is just heard (section 4.7).
+# Just noticeable step of excitation as a polynomial of the level in dB (section 4.7).
 _STEP_POLYNOMIAL = (-0.198719, 0.0550197, -0.00102438, 5.05622e-6, 9.01033e-11)
 
 _FRAMES_AT_ONCE = 256
@@ -35,13 +35,13 @@ _FRAMES_AT_ONCE = 256
 
 @dataclasses.dataclass(frozen=True)
 class Spectra:
-    """What is kept of the spectra of each frame.
+    """Spectral measures of each frame.
 
     Attributes:
-        excitation: after spreading, before smearing [2, channels, frames, bands].
-        noise: energy of the difference of magnitudes [channels, frames, bands].
-        bandwidth: of both signals in bins [2, channels, frames]; NaN where the reference's is too small to count.
-        harmonics: error harmonic structure [channels, frames]; NaN where both signals are too quiet.
+        excitation: excitation after spreading, before smearing [2, channels, frames, bands].
+        noise: energy of the magnitude difference [channels, frames, bands].
+        bandwidth: bandwidths of both signals in bins [2, channels, frames]; NaN if the reference's is too small.
+        harmonics: error harmonic structure [channels, frames]; NaN if both signals are too quiet.
     """
 
     excitation: np.ndarray
@@ -51,11 +51,11 @@ class Spectra:
 
 
 def spectra(signals: np.ndarray, frames: int) -> Spectra:
-    """Measures of the first `frames` frames of signals [2, channels, samples] in 16 bits, zeros after the end."""
+    """Measures of the first `frames` frames of 16-bit signals [2, channels, samples], zero-padded at the end."""
     length = (frames - 1) * ear.HOP + ear.FRAME
     padded = np.zeros((*signals.shape[:2], length))
-    kept = min(length, signals.shape[-1])
-    padded[..., :kept] = signals[..., :kept]
+    available = min(length, signals.shape[-1])
+    padded[..., :available] = signals[..., :available]
     framed = np.lib.stride_tricks.sliding_window_view(padded, ear.FRAME, axis=-1)[..., :: ear.HOP, :]
     blocks = [_block(framed[:, :, k : k + _FRAMES_AT_ONCE]) for k in range(0, frames, _FRAMES_AT_ONCE)]
     axes = {"excitation": 2, "noise": 1, "bandwidth": 2, "harmonics": 1}
@@ -68,7 +68,7 @@ def _block(framed: np.ndarray) -> Spectra:
     difference = (np.sqrt(weighted[0]) - np.sqrt(weighted[1])) ** 2
     loud = (framed[..., ear.HOP :] ** 2).sum(-1).max(0) >= _ENERGY_GATE
     return Spectra(
-        excitation=ear.spread(ear.band_energies(weighted) + ear.internal_noise()),
+        excitation=ear.spread_excitation(ear.band_energies(weighted) + ear.internal_noise()),
         noise=ear.band_energies(difference),
         bandwidth=_bandwidth(power),
         harmonics=np.where(loud, harmonic_structure(power), np.nan),
@@ -89,8 +89,8 @@ def _bandwidth(power: np.ndarray) -> np.ndarray:
 def harmonic_structure(power: np.ndarray) -> np.ndarray:
     """Error harmonic structure [...] of power spectra of reference and test [2, ..., bins] (section 4.8).
 
-    The highest peak in the spectrum of the autocorrelation of the log ratio of the spectra: high where the error has
-    a pitch. The mean is taken off before the window, and a peak rises from the value before it.
+    The highest peak in the spectrum of the autocorrelation of the log ratio of the spectra: high if the error has a
+    pitch. The mean is subtracted before the window is applied, and a peak must exceed the value before it.
     """
     levels = np.maximum(power[..., : 2 * _LAGS - 1], ear.ENERGY_FLOOR)
     ratio = np.log(levels[1] / levels[0])
@@ -99,7 +99,7 @@ def harmonic_structure(power: np.ndarray) -> np.ndarray:
     products = np.fft.irfft(both, 2 * _LAGS)[..., :_LAGS]
     energy = np.cumsum(np.pad(ratio**2, [(0, 0)] * (ratio.ndim - 1) + [(1, 0)]), axis=-1)
     norms = energy[..., _LAGS : _LAGS + 1] * (energy[..., _LAGS:] - energy[..., :_LAGS])
-    # Equal spectra have no error; its correlation is then constant, and the mean takes all of it off.
+    # Equal spectra have no error; the constant correlation vanishes when its mean is subtracted.
     correlation = np.where(norms > 0.0, products / np.sqrt(np.where(norms > 0.0, norms, 1.0)), 1.0)
     hann = 0.5 * (1.0 - np.cos(2.0 * np.pi * np.arange(_LAGS) / (_LAGS - 1)))
     window = np.sqrt(8.0 / 3.0) / _LAGS * hann
@@ -108,11 +108,11 @@ def harmonic_structure(power: np.ndarray) -> np.ndarray:
 
 
 def output_variables(measured: Spectra, start: int) -> dict[str, float | None]:
-    """The eleven variables by name, None where too few frames, or none, can be averaged.
+    """The eleven variables by name; None if too few frames can be averaged.
 
     Args:
         measured: measures of all frames.
-        start: the frame with which the sound begins; those before only settle the filters.
+        start: first frame of the sound; earlier frames only let the filters settle.
     """
     smeared = ear.smear(measured.excitation)
     modulated, average = patterns.modulation(measured.excitation)
@@ -137,7 +137,7 @@ def _bandwidths(bins: np.ndarray) -> dict[str, float | None]:
 
 
 def _mean_where_defined(values: np.ndarray) -> float | None:
-    """Mean over the frames that are not NaN, then over the channels that have any; None without."""
+    """Mean over the frames that are not NaN, then over the channels with such frames; None if there are none."""
     means = [channel[~np.isnan(channel)].mean() for channel in values if not np.isnan(channel).all()]
     return float(np.mean(means)) if means else None
 
@@ -147,7 +147,7 @@ def _rms(values: np.ndarray) -> float | None:
 
 
 def _mask(excitation: np.ndarray) -> np.ndarray:
-    """Masking threshold of smeared excitation (section 4.5): below it by 3 dB, from 12 Bark on by a quarter of them."""
+    """Masking threshold of smeared excitation (section 4.5): 3 dB lower, above 12 Bark 0.25 dB per Bark lower."""
     bark = ear.BAND_BARK * np.arange(excitation.shape[-1])
     return excitation * 10.0 ** (-0.1 * np.where(bark <= 12.0, 3.0, 0.25 * bark))
 
@@ -190,7 +190,7 @@ def _noise_loudness(adapted: np.ndarray, modulated: np.ndarray) -> np.ndarray:
 
 
 def _detection(excitation: np.ndarray) -> dict[str, float | None]:
-    """ADBB and MFPDB (section 4.7), of the ear that hears more in each band.
+    """ADBB and MFPDB (section 4.7), from the more sensitive channel in each band.
 
     Args:
         excitation: smeared excitation [2, channels, frames, bands].
@@ -202,12 +202,12 @@ def _detection(excitation: np.ndarray) -> dict[str, float | None]:
     polynomial = np.polynomial.polynomial.polyval(positive, _STEP_POLYNOMIAL)
     threshold = np.where(level > 0.0, 5.95072 * (6.39468 / positive) ** 1.71332 + polynomial, 1e30)
     slope = np.where(difference > 0.0, 4.0, 6.0)
-    unheard = 0.5 ** (np.abs(difference / threshold) ** slope)
+    missed = 0.5 ** (np.abs(difference / threshold) ** slope)
     steps = np.abs(np.trunc(difference)) / threshold
-    probability = 1.0 - unheard.min(0).prod(-1)
-    heard = probability > 0.5
-    total_steps = steps.max(0).sum(-1)[heard].mean() if heard.any() else None
-    # The recommendation's own values where no frame, or no whole step, is heard.
+    probability = 1.0 - missed.min(0).prod(-1)
+    detected = probability > 0.5
+    total_steps = steps.max(0).sum(-1)[detected].mean() if detected.any() else None
+    # The recommendation's values if no frame, or no whole step, is detected.
     blocks = 0.0 if total_steps is None else float(np.log10(total_steps)) if total_steps > 0.0 else -0.5
     smoothed = ear.low_pass(probability[:, None], np.array([0.9]), 0.1)
     return {"ADBB": blocks, "MFPDB": float(smoothed.max())}
