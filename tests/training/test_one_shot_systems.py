@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from one_shot_cases import SYSTEMS, system_config, write_system_data
+from quick_compilation import quick_flags
 
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.data.dataset import open_dataset
@@ -19,7 +20,7 @@ from drumgan_jax.training.loop import train
 from drumgan_jax.training.tasks import build_task
 
 STEPS = 4
-HERE = Path(__file__).resolve().parent
+CASES = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
 
@@ -48,8 +49,8 @@ def test_a_run_that_is_taken_up_again_and_one_device_give_the_same_losses(
     if system == "style_drumsynth":
         assert ["loss/generator" in line for line in whole] == [True, False, False, False]
     command = [sys.executable, "one_shot_cases.py", system, str(data[system]), str(tmp_path / "alone"), str(STEPS)]
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    done = subprocess.run(command, cwd=HERE, env=os.environ | flags, capture_output=True, text=True, check=True)
+    environment = os.environ | {"XLA_FLAGS": quick_flags(1)}
+    done = subprocess.run(command, cwd=CASES, env=environment, capture_output=True, text=True, check=True)
     for one, four in zip(json.loads(done.stdout.splitlines()[-1]), whole, strict=True):
         assert one == pytest.approx(four, rel=2e-3, abs=2e-4)
 
