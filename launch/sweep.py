@@ -130,9 +130,7 @@ def read_status(workdir: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text()) if path.exists() else {}
     except ValueError as problem:
-        raise BadInput(
-            f"{path} is damaged ({problem}); delete it: finished runs will end at once."
-        ) from problem
+        raise BadInput(f"{path} is damaged ({problem}); delete it: finished runs will end at once.") from problem
 
 
 def write_status(workdir: Path, status: Mapping[str, Any]) -> None:

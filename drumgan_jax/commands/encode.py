@@ -1,9 +1,10 @@
 """drumgan encode --audio=FILE_OR_FOLDER --out=FOLDER [--run=RUN] [--invert] [--vary=0.5 --count=8 --direction=0]
 
-Finds the latents of recordings and makes their sounds again: FOLDER/original has the recordings as the instrument hears
-them, FOLDER/decoded its sounds and latents.json, grid.png each recording beside its sound, and reconstruction.json how
-near they are. With --invert latents are found by optimisation instead of the run's encoder, which any run can do, and
-takes longer. With --vary, FOLDER/variations has --count sounds around each.
+Finds the latents of recordings and reconstructs the recordings from them. FOLDER/original has the preprocessed
+recordings, FOLDER/decoded the reconstructions and latents.json; grid.png shows each recording beside its
+reconstruction, and reconstruction.json measures how close they are. With --invert, latents are found by optimisation
+instead of the run's encoder: this works with any run, but takes longer. With --vary, FOLDER/variations has --count
+variations of each recording.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,18 +35,18 @@ from drumgan_jax.play.instrument import Instrument, Latents
 RUN = define_path("run", None, "the run directory or packed instrument; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
 )
 AUDIO = define_path("audio", None, "an audio file, or a folder of them.", required=True)
-OUT = define_path("out", None, "folder for what is made; made if absent.", required=True)
+OUT = define_path("out", None, "output folder; created if absent.", required=True)
 INVERT = flags.DEFINE_bool("invert", False, "find the latents by optimisation.")
-VARY = flags.DEFINE_float("vary", None, "how far variations go; 1 is as far as any other sound.", lower_bound=0.0)
-COUNT = flags.DEFINE_integer("count", 8, "how many variations of each recording.", lower_bound=1)
+VARY = flags.DEFINE_float("vary", None, "the amount of variation; 1 is as far as any other sound.", lower_bound=0.0)
+COUNT = flags.DEFINE_integer("count", 8, "number of variations of each recording.", lower_bound=1)
 DIRECTION = flags.DEFINE_integer(
-    "direction", 0, "the first variation's direction; the next is one more.", lower_bound=0
+    "direction", 0, "the first variation's direction; each further one adds 1.", lower_bound=0
 )
 
-# Of every file; the means are of all metrics.
+# Metrics shown for each file; the table of means has all metrics.
 _SHOWN = {"mse": "MSE", "log_spectral_distance": "LSD", "snr_db": "SNR (dB)", "peaq_di": "DI", "peaq_odg": "ODG"}
 _GRID_PAIRS = 32
 
@@ -58,8 +59,8 @@ def main(argv: Sequence[str]) -> None:
     check_editable(instrument)
     if not INVERT.value:
         check_encoder(instrument)
-    with progress("invert" if INVERT.value else "encode", len(files)) as told:
-        names, originals, latents, notes = encode_files(instrument, files, INVERT.value, told)
+    with progress("invert" if INVERT.value else "encode", len(files)) as on_progress:
+        names, originals, latents, notes = encode_files(instrument, files, INVERT.value, on_progress)
     sounds = instrument.render(latents)
     folder = Path(OUT.value)
     make_folder(folder / "original")
@@ -67,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
         write_audio(folder / "original" / f"{name}.wav", waveform, instrument.sample_rate)
     how = {"noise": True, "inverted": INVERT.value}
     write_sounds(folder / "decoded", sounds, instrument, how, names=names)
-    # As they would be written; a round trip is measured before the finish.
+    # Clipped as in a file; reconstructions are measured before the finish.
     decoded = np.clip(instrument.render(latents, finished=False).waveforms, -1.0, 1.0)
     shown = np.stack([originals, decoded], axis=1)[:_GRID_PAIRS].reshape(-1, originals.shape[1])
     save_grid(folder / "grid.png", shown, columns=2 * int(np.ceil(np.sqrt(len(shown) / 4))))
@@ -84,10 +85,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def audio_files(path: str) -> list[Path]:
-    """The audio file of a path, or all those below a folder, in the order of their names.
+    """The audio file at a path, or all audio files below a folder, sorted by name.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there is no audio file.
     """
     if Path(path).is_dir():
         return sorted(open_folder(path).files)
@@ -99,20 +100,20 @@ def audio_files(path: str) -> list[Path]:
 def encode_files(
     instrument: Instrument, files: Sequence[Path], inverted: bool, progress: Callable[[int], None] | None = None
 ) -> tuple[list[str], np.ndarray, Latents, list[str]]:
-    """Latents of files; one that cannot be read or encoded is left out, where there are others.
+    """Find the latents of files; files that cannot be read or encoded are skipped.
 
     Args:
-        instrument: to find them with.
-        files: of audio.
-        inverted: whether by optimisation, or by the encoder.
+        instrument: the instrument whose latents are sought.
+        files: audio files.
+        inverted: find latents by optimisation rather than by the encoder.
         progress: called with the number of files done.
 
     Returns:
-        Names [files], the recordings as the instrument hears them [files, samples], the latents, and notes on what was
-        cut or left out.
+        Names [files], the preprocessed recordings [files, samples], the latents, and notes on recordings that were cut
+        or skipped.
 
     Raises:
-        BadInput: not one can be encoded.
+        BadInput: no file can be encoded.
     """
     find = instrument.invert_waveforms if inverted else instrument.encode_waveforms
     names, originals, latents, left_out, cut = [], [], [], [], 0
@@ -121,16 +122,16 @@ def encode_files(
             progress(item)
         try:
             audio = read_audio(path)
-            with naming(path), cuts() as told:
-                heard = instrument.preprocess(*audio)
+            with naming(path), cuts() as warned:
+                preprocessed = instrument.preprocess(*audio)
         except BadInput as problem:
             left_out.append(problem)
             continue
-        found = find(heard)
-        cut += bool(told)
-        # Numbered, for files of several folders may have one name.
+        found = find(preprocessed)
+        cut += bool(warned)
+        # Numbered, because files in different folders may have the same name.
         names.append(f"{item:04d}_{path.stem}")
-        originals.append(heard[0])
+        originals.append(preprocessed[0])
         latents.append(found)
     if progress:
         progress(len(files))
@@ -145,7 +146,7 @@ def encode_files(
 def write_variations(
     folder: Path, instrument: Instrument, latents: Latents, names: Sequence[str], amount: float
 ) -> None:
-    """Write COUNT sounds around each; one direction is the same for all recordings."""
+    """Write COUNT variations of each recording; all recordings share the directions."""
     directions = range(DIRECTION.value, DIRECTION.value + COUNT.value)
     varied = Latents.join([instrument.vary(latents, amount, direction) for direction in directions])
     stems = [f"{name}_{direction:04d}" for direction in directions for name in names]
@@ -154,7 +155,7 @@ def write_variations(
 
 
 def files_table(result: PairsResult) -> str:
-    """The chief figures of every file, as a table for a terminal."""
+    """The main figures of each file, as a table for a terminal."""
     rows = [
         [name, *("" if (value := file[metric]) is None else number(value) for metric in _SHOWN)]
         for name, file in result.files.items()

@@ -1,12 +1,12 @@
 """drumgan evaluate --run=RUN [--data=DIR] [--metrics=fid,fad,kid,is,prdc] [--samples=10000] [--step=best] ...
 
-Measures a run's checkpoint against a data set, on all devices: a table here, JSON in RUN/evaluations, scalars for
-TensorBoard. RUN may be a packed instrument; then --data is needed, and the JSON goes to --out.
+Measures a run's checkpoint against a data set, on all devices. It prints a table and writes JSON to RUN/evaluations and
+scalars for TensorBoard. RUN may be a packed instrument; then --data is needed, and the JSON goes to --out.
 
 `drumgan evaluate --wavs=FOLDER --reference=FOLDER` compares two folders of audio, without any model. With
---metrics=reconstruction the files of the same name are compared one with the other: SNR, spectral distances, PEAQ.
+--metrics=reconstruction, files of the same name are compared pairwise: SNR, spectral distances, PEAQ.
 
-A metric is measured with its usual embedder, or with that of --metrics=METRIC:EMBEDDER, such as fid:drums, fad:vggish,
+A metric uses its default embedder unless --metrics=METRIC:EMBEDDER names one, such as fid:drums, fad:vggish,
 prdc:vgg16, is:my_classifier.npz (from `drumgan pack`).
 """
 
@@ -24,18 +24,18 @@ from drumgan_jax.core.paths import expand
 RUN = define_path("run", None, "the run directory or packed instrument to measure.")
 STEP = flags.DEFINE_string("step", "last", "its checkpoint: a step's number, last, or best by evaluation.metric.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
 )
 DATA = define_path("data", None, "the data set to measure against; the run's own if not given.")
 SPLIT = flags.DEFINE_string("split", "train", "the data set's split.")
-WAVS = define_path("wavs", None, "a folder of audio to measure, in place of a run.")
+WAVS = define_path("wavs", None, "a folder of audio to measure, instead of a run.")
 REFERENCE = define_path("reference", None, "the folder of audio to measure it against.")
 METRICS = flags.DEFINE_list(
-    "metrics", ["fid", "fad", "kid", "is", "prdc"], "what to measure: fid, fad, fad_inf, kid, is, prdc, reconstruction."
+    "metrics", ["fid", "fad", "kid", "is", "prdc"], "the metrics: fid, fad, fad_inf, kid, is, prdc, reconstruction."
 )
-SAMPLES = flags.DEFINE_integer("samples", 10_000, "sounds of each side, at most.", lower_bound=2)
+SAMPLES = flags.DEFINE_integer("samples", 10_000, "maximum number of sounds on each side.", lower_bound=2)
 SEED = flags.DEFINE_integer("seed", 0, "the first generated sound's seed.", lower_bound=0)
-TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 is the whole variety, towards 0 the average sound.")
+TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 for full variety; values towards 0 give the average sound.")
 OUT = define_path("out", None, "a JSON file for the results of two folders, or of a packed instrument.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the other processes, as TPU pods and Slurm allow.")
 
@@ -78,23 +78,23 @@ def evaluate_run(run: str) -> None:
         raise BadInput("reconstruction compares files with files: give --wavs and --reference.")
     packed = Path(run).is_file()
     if packed and not DATA.value:
-        raise BadInput(f"{run} is a packed instrument, which does not tell of its data; give a data set with --data.")
+        raise BadInput(f"{run} is a packed instrument, which does not name its data; give a data set with --data.")
     config = load(run).config if packed else read_config(run)
     dataset = open_dataset(DATA.value or config["data"]["dir"])
     others = differences(build_representation(config["representation"]), dataset.representation)
     if others:
         raise BadInput(
-            f"{dataset.directory} was prepared with another representation than the run's, which differs in "
-            f"{', '.join(others)}; give the data set of the run, or one prepared with its config."
+            f"{dataset.directory} was prepared with another representation than the run's (they differ in "
+            f"{', '.join(others)}); give the data set of the run, or one prepared with its config."
         )
     sharding = batch_sharding(make_mesh())
     suite = _suite(sharding)
     instrument = load(run, STEP.value, VOCODER.value).on_devices(sharding)
     labels = reference_labels(dataset, instrument.label_names, config, SPLIT.value, SAMPLES.value)
-    with progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as told:
-        real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, told)
-    with progress("generated", SAMPLES.value) as told:
-        fake = embed_generated(instrument, suite, labels, SAMPLES.value, SEED.value, TRUNCATION.value, told)
+    with progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as on_progress:
+        real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, on_progress)
+    with progress("generated", SAMPLES.value) as on_progress:
+        fake = embed_generated(instrument, suite, labels, SAMPLES.value, SEED.value, TRUNCATION.value, on_progress)
     results = suite.compare(real, fake)
     if jax.process_index() == 0:
         how = {
@@ -106,11 +106,11 @@ def evaluate_run(run: str) -> None:
         }
         figures = {name: {**figure, **how} for name, figure in results.figures.items()}
         report = {"figures": figures, "notes": list(suite.notes)}
-        _tell(results.figures, [*suite.notes, *results.warnings])
+        _print(results.figures, [*suite.notes, *results.warnings])
         if not packed:
             path = write_report(run, instrument.step, report)
             _write_events(run, instrument.step, results.scores)
-            print(f"step {instrument.step} of {run}; everything is in {path}.")
+            print(f"step {instrument.step} of {run}; the full report is {path}.")
         elif OUT.value:
             save_json(OUT.value, {"run": run, "step": instrument.step, **report})
 
@@ -128,13 +128,13 @@ def evaluate_folders(wavs: str, reference: str) -> None:
     sides = []
     for name, folder in zip(("reference", "measured"), folders, strict=True):
         stream = folder.stream(SAMPLES.value)
-        with progress(name, stream.count) as told:
-            sides.append(suite.embed(stream, told))
+        with progress(name, stream.count) as on_progress:
+            sides.append(suite.embed(stream, on_progress))
     results = suite.compare(*sides)
     rates = sorted({embedder.sample_rate for embedder in suite.embedders})
     notes = [note for folder in folders for note in folder.notes(rates)]
     if jax.process_index() == 0:
-        _tell(results.figures, [*suite.notes, *notes, *results.warnings])
+        _print(results.figures, [*suite.notes, *notes, *results.warnings])
         if OUT.value:
             how = {"wavs": wavs, "reference": reference}
             save_json(OUT.value, {**how, "figures": results.figures, "notes": [*suite.notes, *notes]})
@@ -146,9 +146,9 @@ def evaluate_pairs(wavs: str, reference: str) -> None:
     from drumgan_jax.evaluation.report import save_json
 
     if METRICS.value != [RECONSTRUCTION]:
-        raise BadInput("reconstruction is measured alone: give --metrics=reconstruction.")
-    with progress("pairs", None) as told:
-        result = compare_pairs(reference, wavs, SAMPLES.value, told)
+        raise BadInput("reconstruction cannot be combined with other metrics; give --metrics=reconstruction.")
+    with progress("pairs", None) as on_progress:
+        result = compare_pairs(reference, wavs, SAMPLES.value, on_progress)
     print(means_table(result))
     for note in result.notes:
         print(f"note: {note}")
@@ -170,7 +170,7 @@ def _write_events(run_dir: str, step: int, scores: dict[str, float]) -> None:
         events.close()
 
 
-def _tell(figures: dict[str, dict[str, Any]], notes: Sequence[str]) -> None:
+def _print(figures: dict[str, dict[str, Any]], notes: Sequence[str]) -> None:
     from drumgan_jax.evaluation.report import figures_table
 
     print(figures_table(figures))

@@ -1,8 +1,8 @@
 """drumgan explore --out=FOLDER [--run=RUN] [--components=8] [--amounts=-3,-1.5,0,1.5,3] [--seed=0] [--label=kick] ...
 
-Shows what the principal components of the latent space do to a sound: a grid of components by amounts (in standard
-deviations) as audio files and as one picture of spectrograms, index.json, and a table of how far each descriptor of the
-sound goes up and down with each component: Spearman correlations, means over --num_seeds sounds.
+Shows how the principal components of the latent space change a sound. It writes a grid of components by amounts (in
+standard deviations) as audio files and as one picture of spectrograms, and index.json, and prints a table of the
+Spearman correlations between each component and each descriptor of the sound, averaged over --num_seeds sounds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,17 +33,17 @@ from drumgan_jax.play.instrument import Instrument, Latents
 RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
 )
-OUT = define_path("out", None, "folder for what is made; made if absent.", required=True)
-COMPONENTS = flags.DEFINE_integer("components", 8, "how many components, the greatest first.", lower_bound=1)
-AMOUNTS = flags.DEFINE_list("amounts", ["-3", "-1.5", "0", "1.5", "3"], "how far, in standard deviations.")
-SEED = flags.DEFINE_integer("seed", 0, "the sound that the grid is of, and the first of the table's.", lower_bound=0)
-NUM_SEEDS = flags.DEFINE_integer("num_seeds", 8, "how many sounds the table is of.", lower_bound=1)
+OUT = define_path("out", None, "output folder; created if absent.", required=True)
+COMPONENTS = flags.DEFINE_integer("components", 8, "number of components, the strongest first.", lower_bound=1)
+AMOUNTS = flags.DEFINE_list("amounts", ["-3", "-1.5", "0", "1.5", "3"], "amounts, in standard deviations.")
+SEED = flags.DEFINE_integer("seed", 0, "the sound in the grid, and the first sound of the table.", lower_bound=0)
+NUM_SEEDS = flags.DEFINE_integer("num_seeds", 8, "number of sounds for the table.", lower_bound=1)
 LABEL = flags.DEFINE_string("label", None, "a class, or weights as kick=0.7,snare=0.3; drawn from seeds if not given.")
-LAYERS = flags.DEFINE_string("layers", None, "the layers to be edited, as 0:4; all if not given.")
+LAYERS = flags.DEFINE_string("layers", None, "the layers to edit, as 0:4; all if not given.")
 
-# A tone of less than this share of a sound's power is none that one would hear as its pitch.
+# A tone with a smaller share of the sound's power is not heard as its pitch.
 _TRUSTED = 0.1
 DESCRIPTORS = tuple(name for name in UNITS if name != "confidence")
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     amounts, layers = parse_numbers(AMOUNTS.value, "amounts"), parse_layers(LAYERS.value)
     if len(amounts) < 2 or len(set(amounts)) < len(amounts):
-        raise BadInput("--amounts needs two numbers or more, each of them once, to show what changes.")
+        raise BadInput(f"--amounts is {','.join(AMOUNTS.value)}; give two or more different numbers.")
     instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
     check_editable(instrument)
     latents = instrument.draw(range(SEED.value, SEED.value + NUM_SEEDS.value), parse_label(LABEL.value))
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
 def edited(
     instrument: Instrument, latents: Latents, component: int, amounts: Sequence[float], layers: tuple[int, int] | None
 ) -> np.ndarray:
-    """Waveforms [sounds, amounts, samples] of sounds edited along a component by each amount."""
+    """Edit sounds along a component by each amount: waveforms [sounds, amounts, samples]."""
     moved = Latents.join([instrument.edit(latents, component, amount, layers) for amount in amounts])
     waveforms = instrument.render(moved).waveforms
     return np.swapaxes(waveforms.reshape(len(amounts), len(latents), -1), 0, 1)
@@ -92,17 +92,17 @@ def edited(
 def descriptor_correlations(
     waveforms: np.ndarray, amounts: Sequence[float], sample_rate: int
 ) -> dict[str, float | None]:
-    """How far each descriptor goes with the amount: Spearman's correlation of each sound, mean over sounds.
+    """Spearman correlation between each descriptor and the amount, per sound, averaged over sounds.
 
-    A sound that a descriptor does not change on, and for the pitch one that has none to trust, is not counted.
+    Sounds on which a descriptor is constant are not counted, nor, for the pitch, sounds without a reliable pitch.
 
     Args:
         waveforms: [sounds, amounts, samples].
-        amounts: [amounts].
+        amounts: amounts of the edits [amounts].
         sample_rate: in Hz.
 
     Returns:
-        By the name of a descriptor, from -1 to 1; None where no sound counts.
+        Correlations from -1 to 1 by descriptor; None if no sound counts.
     """
     flat = describe(waveforms.reshape(-1, waveforms.shape[-1]), sample_rate)
     values = {name: np.asarray(one).reshape(waveforms.shape[:2]) for name, one in flat.items()}
@@ -117,7 +117,7 @@ def descriptor_correlations(
 
 
 def correlation_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The correlations of components by descriptors, as a table for a terminal."""
+    """Correlations of components (rows) with descriptors (columns), as a table for a terminal."""
     lines = []
     for row in rows:
         values = [row["correlations"][name] for name in DESCRIPTORS]
@@ -127,7 +127,7 @@ def correlation_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def save_picture(path: Path, waveforms: np.ndarray, shares: np.ndarray, amounts: Sequence[float]) -> None:
-    """The grid [components, amounts, samples] as spectrograms, its rows and columns named, atomically."""
+    """Save the grid [components, amounts, samples] as spectrograms with labelled rows and columns, atomically."""
     from matplotlib.figure import Figure
 
     count, columns = waveforms.shape[:2]

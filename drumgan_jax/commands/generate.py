@@ -1,9 +1,9 @@
 """drumgan generate --out=FOLDER [--run=RUN] [--count=16] [--seed=0] [--truncation=0.8] [--label=kick=0.7,snare=0.3] ...
 
-Makes sounds with a trained run, or with the model that comes with the package: one WAV or FLAC file each, a spectrogram
-grid, and the latents of all of them as JSON.
-`drumgan generate --run=RUN --latents=FOLDER/latents.json --out=ELSEWHERE` makes the same sounds again, or with another
---noise_gain.
+Makes sounds with a trained run, or with the model that comes with the package. It writes one WAV or FLAC file per
+sound, a spectrogram grid, and the latents of all sounds as JSON.
+`drumgan generate --run=RUN --latents=FOLDER/latents.json --out=ELSEWHERE` makes the same sounds again, if desired with
+another --noise_gain.
 """
 
 from collections.abc import Sequence
@@ -23,21 +23,21 @@ from drumgan_jax.commands.sounds import (
 from drumgan_jax.core.errors import BadInput
 
 RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
-OUT = define_path("out", None, "folder for the sounds, grid.png and latents.json; made if absent.", required=True)
+OUT = define_path("out", None, "folder for the sounds, grid.png and latents.json; created if absent.", required=True)
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
 )
-COUNT = flags.DEFINE_integer("count", 16, "how many sounds.", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "the first sound's seed; the next one's is one more.", lower_bound=0)
-TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 is the whole variety, towards 0 the average sound.")
+COUNT = flags.DEFINE_integer("count", 16, "number of sounds.", lower_bound=1)
+SEED = flags.DEFINE_integer("seed", 0, "the first sound's seed; each further sound adds 1.", lower_bound=0)
+TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 for full variety; values towards 0 give the average sound.")
 LABEL = flags.DEFINE_string(
     "label", None, "a class, or weights as kick=0.7,snare=0.3; drawn from the seed if not given."
 )
 NOISE = flags.DEFINE_bool("noise", True, "draw the layers' noise from the seed, or leave it out.")
-NOISE_GAIN = flags.DEFINE_list("noise_gain", [], "how strong the noise is: one number, or one for each layer; 1 as is.")
-FORMAT = flags.DEFINE_enum("format", "wav", ["wav", "flac"], "the files' format.")
-LATENTS = define_path("latents", None, "a latents.json whose sounds to make again.")
+NOISE_GAIN = flags.DEFINE_list("noise_gain", [], "gain of the noise: one number, or one per layer; 1 is unchanged.")
+FORMAT = flags.DEFINE_enum("format", "wav", ["wav", "flac"], "the format of the files.")
+LATENTS = define_path("latents", None, "a latents.json whose sounds are made again.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
     noise = _noise(NOISE.value, parse_numbers(NOISE_GAIN.value, "noise_gain"))
     drawn = [f"--{name}" for name in ("label", "truncation", "seed", "count") if flags.FLAGS[name].present]
     if LATENTS.value and drawn:
-        raise BadInput(f"--latents has sounds that are drawn already; leave out {', '.join(drawn)}.")
+        raise BadInput(f"--latents already determines the sounds; leave out {', '.join(drawn)}.")
     instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
     if LATENTS.value:
         latents, how = read_latents(LATENTS.value, instrument)
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _noise(on: bool, gains: list[float]) -> Noise:
     if gains and not on:
-        raise BadInput("--nonoise leaves the noise out, so that --noise_gain says nothing; give one of them.")
+        raise BadInput("--nonoise leaves the noise out, so --noise_gain has no effect; give only one of them.")
     if len(gains) == 1:
         return gains[0]
     return gains or on

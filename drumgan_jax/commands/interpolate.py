@@ -1,8 +1,9 @@
 """drumgan interpolate --a=SEED_OR_FILE --b=SEED_OR_FILE --out=FOLDER [--run=RUN] [--count=9] [--space=w] ...
 
-Makes sounds along the way from one to another: one file each, a spectrogram grid in one row, and latents.json. An end
-is a seed, an audio file, which is encoded, or a sound of a latents.json: its first, or another, as latents.json:3. With
---layers=0:4 only these layers go along and the others stay as in a. Noise is as strong as a latents.json says, else 1.
+Makes sounds along a path from one sound to another: one file per sound, a spectrogram grid in one row, and
+latents.json. Each end is a seed, an audio file, which is encoded, or a sound of a latents.json: the first, or another,
+as latents.json:3. With --layers=0:4, only these layers are interpolated and the others stay as in a. The noise gain is
+that of a latents.json, or 1.
 """
 
 import re
@@ -31,17 +32,17 @@ from drumgan_jax.play.instrument import Instrument, Latents
 RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, in place of the one that the run's config names; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
 )
-A = define_path("a", None, "where the way begins: a seed, an audio file, or a latents.json.", required=True)
-B = define_path("b", None, "where it ends.", required=True)
+A = define_path("a", None, "the first sound: a seed, an audio file, or a latents.json.", required=True)
+B = define_path("b", None, "the last sound, given like a.", required=True)
 LABEL_A = flags.DEFINE_string("label_a", None, "the class, or weights, of a seed a; drawn from it if not given.")
-LABEL_B = flags.DEFINE_string("label_b", None, "likewise of b.")
-OUT = define_path("out", None, "folder for what is made; made if absent.", required=True)
-COUNT = flags.DEFINE_integer("count", 9, "how many sounds, the two ends included.", lower_bound=2)
-SPACE = flags.DEFINE_enum("space", "w", ["w", "z"], "the latents that the way is in.")
-HOW = flags.DEFINE_enum("how", "linear", ["linear", "spherical"], "a straight way, or one on a sphere.")
-LAYERS = flags.DEFINE_string("layers", None, "the layers that go along, as 0:4; all if not given.")
+LABEL_B = flags.DEFINE_string("label_b", None, "the class, or weights, of a seed b; drawn from it if not given.")
+OUT = define_path("out", None, "output folder; created if absent.", required=True)
+COUNT = flags.DEFINE_integer("count", 9, "number of sounds, both ends included.", lower_bound=2)
+SPACE = flags.DEFINE_enum("space", "w", ["w", "z"], "the latent space of the path.")
+HOW = flags.DEFINE_enum("how", "linear", ["linear", "spherical"], "a straight path, or one on a sphere.")
+LAYERS = flags.DEFINE_string("layers", None, "the layers to interpolate, as 0:4; all if not given.")
 
 _LATENTS = re.compile(r"\.json:\d+$")
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
     b, noise_b = _end(instrument, "b", B.value, LABEL_B.value)
     if None not in (noise_a, noise_b) and noise_a != noise_b:
         raise BadInput(
-            f"a was made with the noise {noise_a} and b with {noise_b}; make one of them again as the other."
+            f"a was made with the noise {noise_a} and b with {noise_b}; make one again with the other's noise."
         )
     noise = next((one for one in (noise_a, noise_b) if one is not None), True)
     latents = instrument.interpolate(a, b, COUNT.value, SPACE.value, HOW.value, layers)
@@ -66,23 +67,23 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _end(instrument: Instrument, flag: str, text: str, label: str | None) -> tuple[Latents, Noise | None]:
-    """The latents of a seed, of an audio file, or of a sound of a latents.json, and the latter's noise setting."""
+    """The latents of a seed, an audio file or a sound of a latents.json, and the noise setting of a latents.json."""
     if text.isdecimal():
         return instrument.draw([int(text)], parse_label(label)), None
     if label is not None:
-        raise BadInput(f"--label_{flag} is for a seed, and --{flag} is {text!r}; leave it out.")
+        raise BadInput(f"--label_{flag} applies to seeds, but --{flag} is {text!r}; leave it out.")
     path, _, number = text.rpartition(":") if _LATENTS.search(text) else (text, "", "0")
     if path.endswith(".json"):
         latents, how = read_latents(path, instrument)
         if int(number) >= len(latents):
-            raise BadInput(f"{path} has {len(latents)} sounds, numbered from 0, and no {number}.")
+            raise BadInput(f"{path} has {len(latents)} sounds and no number {number}; give 0 to {len(latents) - 1}.")
         return latents[int(number)], how["noise"]
     if not Path(path).is_file():
-        raise BadInput(f"--{flag} is {text!r}, neither a seed (a whole number from 0 up) nor a file.")
+        raise BadInput(f"--{flag} is {text!r}, neither a seed nor a file; give a whole number of 0 or more, or a file.")
     check_encoder(instrument)
     audio = read_audio(path)
-    with naming(Path(path)), cuts() as told:
+    with naming(Path(path)), cuts() as notes:
         latents = instrument.encode(*audio)
-    for note in told:
+    for note in notes:
         print(f"note: {path}: {note}")
     return latents, None

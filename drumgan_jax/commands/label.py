@@ -1,9 +1,9 @@
 """drumgan label --data_dir=DATA --classifier=drums|FILE.npz|RUN [--step=best] [--overwrite]
 
-Writes the class probabilities of every example of a data set, by a trained classifier, beside its shards: the packaged
-one of drums, a file that `drumgan pack` wrote, or the run of a classifier. Configs whose task has soft labels train
-with them. A classifier that knows more classes than the data set has is asked for the probabilities given that it is
-one of the data set's; a data set without classes takes the classifier's.
+Writes a trained classifier's probabilities for every example of a data set beside its shards. The classifier is the
+packaged one of drums, a file written by `drumgan pack`, or a run. Configs whose task uses soft labels train with them.
+If the classifier has more classes than the data set, the probabilities are conditional on the data set's classes; a
+data set without classes takes the classifier's.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from drumgan_jax.commands.progress import progress
 
 DATA_DIR = define_path("data_dir", None, "the data set to label.", required=True)
 CLASSIFIER = define_path(
-    "classifier", None, "drums, a file that drumgan pack wrote, or a classifier's run directory.", required=True
+    "classifier", None, "drums, a file written by drumgan pack, or a classifier's run directory.", required=True
 )
 STEP = flags.DEFINE_string("step", "best", "a run's checkpoint: a step's number, last, or best by evaluation.metric.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the soft labels of another classifier.")
@@ -36,14 +36,14 @@ def main(argv: Sequence[str]) -> None:
     dataset = open_dataset(DATA_DIR.value)
     classifier = open_classifier(CLASSIFIER.value, STEP.value)
     check_replaceable(dataset, classifier, OVERWRITE.value)
-    with progress("label", sum(map(dataset.num_examples, dataset.splits))) as told:
-        labels = label_dataset(dataset, classifier, batch_sharding(make_mesh()), told)
+    with progress("label", sum(map(dataset.num_examples, dataset.splits))) as on_progress:
+        labels = label_dataset(dataset, classifier, batch_sharding(make_mesh()), on_progress)
     report = summary(dataset, labels)
     path = write_soft_labels(dataset.directory, labels)
     print(describe(report))
     others = [name for name in classifier.classes if name not in labels.names]
     if others:
-        print(f"{classifier.name} also knows {', '.join(others)}: the probabilities are those without.")
+        print(f"{classifier.name} also knows {', '.join(others)}: the probabilities exclude these classes.")
     print(f"Labelled by {classifier.name}, in {path}.")
 
 
@@ -56,7 +56,7 @@ def describe(report: dict[str, Any]) -> str:
     header, rows = ["class", "mean probability", "most probable"], []
     if "agreement" in report:
         first += f"; the most probable class is the example's own in {100 * report['agreement']:.1f} %"
-        header += ["examples", "of which agree"]
+        header += ["examples", "agreement"]
     for name, one in classes.items():
         row = [name, number(one["mean"]), f"{one['most']:,}"]
         if "agreement" in report:

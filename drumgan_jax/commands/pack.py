@@ -1,10 +1,10 @@
 """drumgan pack --run=RUN --out=FILE.npz [--step=best] [--held_out=DATA_SET] [--vocoder=VOCODER]
 
-Writes the moving average of a run as one file: of a classifier, which `drumgan evaluate` takes as an embedder and
-`drumgan label` to label with; of a vocoder, which a representation's config takes; or of a GAN, with its encoder
-(RUN/encoder) and its vocoder if it has them and its principal components, which all verbs that play take as --run. The
-checkpoint is the best that was evaluated. With --held_out, a classifier is measured on all of a data set that training
-has not seen, and the figures go into the file's card.
+Writes the EMA weights of a run to one file. `drumgan evaluate` takes a packed classifier as an embedder, and
+`drumgan label` labels with it; a GAN's config takes a packed vocoder. A packed GAN includes its principal components
+and, if it has them, its encoder (RUN/encoder) and vocoder; all verbs that play take it as --run. By default, the best
+evaluated checkpoint is packed. With --held_out, a classifier is measured on all of a data set that was not used in
+training, and the figures are stored in the file's card.
 """
 
 import functools
@@ -19,11 +19,11 @@ from absl import flags
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.errors import BadInput
 
-RUN = define_path("run", None, "the run directory of a classifier, of a vocoder or of a GAN.", required=True)
+RUN = define_path("run", None, "the run directory of a classifier, a vocoder or a GAN.", required=True)
 OUT = define_path("out", None, "the file to write, ending in .npz.", required=True)
 STEP = flags.DEFINE_string("step", "best", "the checkpoint: a step's number, last, or best by evaluation.metric.")
 VOCODER = define_path(
-    "vocoder", None, "of a GAN: a vocoder's run or file in place of the one that its config names; empty for none."
+    "vocoder", None, "for a GAN: a vocoder's run or file, instead of the one in its config; empty for none."
 )
 HELD_OUT = define_path("held_out", None, "a data set to measure a classifier on, with its representation and labels.")
 
@@ -47,13 +47,13 @@ def pack(
     """Write a run as one file; see the module's docstring.
 
     Returns:
-        The path, and the card: labels, step, images, config; of a classifier the reports
-        (drumgan_jax.evaluation.classification) `stopping`, of the split that chose the step, and `held_out`; of the
-        others the `figures` that the step was evaluated by; of a GAN `encoder` and `vocoder`, whether it has them.
+        The path, and the card. Every card has labels, step, images and config. A classifier's has the reports
+        (drumgan_jax.evaluation.classification) `stopping`, on the split that chose the step, and `held_out`; the others
+        have the `figures` of the step's evaluation; a GAN's tells whether it has an `encoder` and a `vocoder`.
 
     Raises:
-        BadInput: the run is none of these or has no such checkpoint, a flag is for another task than its own, the data
-            set does not fit, or the file cannot be written.
+        BadInput: the run is of another task or has no such checkpoint, a flag belongs to another task, the data set
+            does not fit, or the file cannot be written.
     """
     from drumgan_jax.core.weight_file import weight_path
     from drumgan_jax.runs.config import read_config
@@ -62,7 +62,7 @@ def pack(
     config = read_config(run_dir)
     kind = config.get("task", {}).get("kind")
     if held_out and kind in ("gan", "vocoder"):
-        raise BadInput(f"--held_out is for classifiers, and {run_dir} is of task {kind!r}; measure it otherwise.")
+        raise BadInput(f"--held_out is for classifiers, and {run_dir} is of task {kind!r}; leave it out.")
     if vocoder is not None and kind in ("classifier", "vocoder"):
         raise BadInput(f"--vocoder is for GANs, and {run_dir} is of task {kind!r}; leave it out.")
     if kind == "vocoder":
@@ -127,7 +127,7 @@ def _pack_instrument(
 def _card(
     run_dir: str, step: int, labels: Sequence[str], config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """What every card says, and the report of the step, empty where it was not evaluated."""
+    """The common part of every card, and the report of the step, empty if it was not evaluated."""
     from drumgan_jax.evaluation.report import read_reports
     from drumgan_jax.systems.formats import portable_config
 
@@ -141,10 +141,10 @@ def _card(
 
 
 def measure(classifier: Any, variables: Mapping[str, Any], config: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The report of a classifier on all splits of a data set.
+    """Report a classifier's performance on all splits of a data set.
 
     Raises:
-        BadInput: the data set is of another representation or has other labels.
+        BadInput: the data set has another representation or other labels.
     """
     from drumgan_jax.audio.representations import build_representation, differences
     from drumgan_jax.data.dataset import open_dataset
@@ -155,7 +155,7 @@ def measure(classifier: Any, variables: Mapping[str, Any], config: Mapping[str, 
         raise BadInput(f"{path} was prepared with another representation ({', '.join(others)}); use the run's config.")
     if dataset.label_names != classifier.label_names:
         raise BadInput(
-            f"{path} has the labels {', '.join(dataset.label_names)} and the classifier"
+            f"{path} has the labels {', '.join(dataset.label_names)} but the classifier has"
             f" {', '.join(classifier.label_names)}; prepare the data set with config.preparation.labels."
         )
     compiled = jax.jit(functools.partial(tally, classifier))

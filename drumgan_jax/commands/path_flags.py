@@ -1,4 +1,4 @@
-"""Flags that are paths: ~ is the home in all of them."""
+"""Flags that hold paths, with ~ expanded."""
 
 from typing import Any, Literal, overload
 
@@ -6,12 +6,12 @@ from absl import flags
 
 from drumgan_jax.core.paths import expand
 
-# Flags belong to the verb that calls, whose help shows them.
+# absl then lists these flags in the help of the calling verb.
 flags.disclaim_key_flags()
 
 
 class _Parser(flags.ArgumentParser[str]):
-    """Takes any string and expands it."""
+    """Takes any string and expands ~ in it."""
 
     def parse(self, argument: str) -> str:
         return expand(argument)
@@ -33,10 +33,10 @@ def define_path(name: str, default: None, help: str) -> flags.FlagHolder[str | N
 
 
 def define_path(name: str, default: str | None, help: str, *, required: bool = False) -> flags.FlagHolder[Any]:
-    """Define a flag that is a path, or may be one."""
+    """Define a flag that holds a path, or may hold one."""
     return flags.DEFINE(_Parser(), name, default, help, serializer=flags.ArgumentSerializer(), required=required)
 
 
 def define_paths(name: str, help: str) -> flags.FlagHolder[list[str]]:
-    """Define a flag that is a path, or an address with one, and may be repeated."""
+    """Define a repeatable flag that holds paths, or addresses with paths."""
     return flags.DEFINE_multi(_Parser(), flags.ArgumentSerializer(), name, [], help)

@@ -3,8 +3,7 @@
     drumgan prepare --config=splice_loops:small --audio=FOLDER --audio=MORE --data_dir=data
     drumgan prepare --config=splice_loops:tiny --audio='synthetic:drums?count=600' --data_dir=data
 
-The data set goes to DATA_DIR/<config.name>/1.0.0, whole or not at all; report.json there tells what became of each
-file.
+The data set is written atomically to DATA_DIR/<config.name>/1.0.0; report.json there lists the outcome for each file.
 """
 
 from collections.abc import Sequence
@@ -20,18 +19,18 @@ AUDIO = define_paths(
     "audio",
     "A folder, a manifest .csv, tfds:NAME, synthetic:drums, synthetic:bars or sequenced:FOLDER; may be repeated.",
 )
-DATA_DIR = define_path("data_dir", "data", "Where data sets go.")
-WHERE = flags.DEFINE_multi_string("where", [], "Only rows of manifests with column=value (or value|value).")
+DATA_DIR = define_path("data_dir", "data", "The folder of data sets.")
+WHERE = flags.DEFINE_multi_string("where", [], "Use only manifest rows with column=value (or value|value).")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
-WORKERS = flags.DEFINE_integer("workers", 0, "Local processes; 0 for as many as useful.", lower_bound=0)
+WORKERS = flags.DEFINE_integer("workers", 0, "Number of local processes; 0 for automatic.", lower_bound=0)
 BEAM_RUNNER = flags.DEFINE_string(
-    "beam_runner", "", "A Beam runner (FlinkRunner, DataflowRunner, ...); empty is local."
+    "beam_runner", "", "A Beam runner (FlinkRunner, DataflowRunner, ...); empty for local."
 )
 BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "Options of the Beam runner, as name=value.")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prepare what the flags say, and print what came out."""
+    """Prepare a data set as the flags say, and print a summary."""
     del argv
     if CONFIG.value is None:
         raise BadInput("no config was given; name one with --config=splice_loops:small.")

@@ -1,4 +1,4 @@
-"""How far a command is, where someone looks on."""
+"""A progress bar for commands that run in a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,17 +6,17 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
-    """A bar of sounds on stderr that is told how many are done, where that is a terminal; else None.
+def progress(name: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
+    """Show a bar on stderr and yield a callback that takes the number of sounds done; None without a terminal.
 
     Args:
-        what: to call it.
-        total: how many there are; None for a count alone.
+        name: label of the bar.
+        total: number of sounds; None to show only a count.
     """
     if not sys.stderr.isatty():
         yield None
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=what, unit="sound", dynamic_ncols=True) as bar:
+    with tqdm(total=total, desc=name, unit="sound", dynamic_ncols=True) as bar:
         yield lambda done: bar.update(done - bar.n) and None

@@ -1,7 +1,7 @@
-"""What verbs that make sounds share: how sounds and their latents are written and read, and words of the command line.
+"""Helpers of the verbs that make sounds: writing and reading sounds and latents, and parsing flags.
 
-`latents.json` holds of every sound its file, seed, class weights, z and w, and of all of them the model and how they
-were rendered; noise that was found by inversion lies beside it, in `noises.npz`.
+`latents.json` has the file, seed, class weights, z and w of each sound, and the model and rendering settings of all
+sounds. Noise found by inversion is stored beside it, in `noises.npz`.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ from drumgan_jax.play.playable import CanEdit, CanEncode, Playable
 LATENTS_NAME = "latents.json"
 _NOISES_NAME = "noises.npz"
 _NOT_HOW = ("model", "step", "vocoder", "noises", "sounds")
-# Sounds of a grid, at most.
+# Maximum number of sounds in a grid.
 _GRID = 64
 
 Noise = bool | float | list[float]
 
 
 def open_instrument(run: str | None, step: str, vocoder: str | None = None) -> Any:
-    """The playable of --run, --step and --vocoder, with the shared compilation cache; see `play.load.load`."""
+    """Load the playable for --run, --step and --vocoder, with the compilation cache enabled; see `play.load.load`."""
     enable_compilation_cache()
     return load(run, step, vocoder)
 
@@ -44,23 +44,23 @@ def open_instrument(run: str | None, step: str, vocoder: str | None = None) -> A
 def check_editable(instrument: Any) -> None:
     """Raise BadInput if an instrument has no latent space to move in."""
     if not isinstance(instrument, CanEdit):
-        raise BadInput(f"an instrument of kind {instrument.kind!r} makes sounds of seeds only; it cannot be edited.")
+        raise BadInput(f"an instrument of kind {instrument.kind!r} cannot be edited; use drumgan generate with seeds.")
 
 
 def check_encoder(instrument: Any) -> None:
-    """Raise BadInput if there is no encoder, or one of another generator."""
+    """Raise BadInput if an instrument cannot encode, or has no encoder."""
     if not isinstance(instrument, CanEncode):
-        raise BadInput(f"an instrument of kind {instrument.kind!r} makes sounds of seeds only; it cannot encode any.")
+        raise BadInput(f"an instrument of kind {instrument.kind!r} cannot encode; use drumgan generate with seeds.")
     if getattr(instrument, "encoding", True) is None:
         raise BadInput(
-            "this run has no encoder; drumgan encode --invert needs none, or train one into the run's folder encoder"
+            "this run has no encoder; use drumgan encode --invert, or train an encoder into the run's folder encoder"
             " with a config such as drumgan_vst_encoder."
         )
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Has what is wrong with a recording begin with its file."""
+    """Prefix a BadInput about a recording with its path."""
     try:
         yield
     except BadInput as problem:
@@ -76,16 +76,16 @@ def write_sounds(
     names: Sequence[str] = (),
     columns: int | None = None,
 ) -> None:
-    """Write one audio file a sound, `grid.png`, and `latents.json`, from which the sounds can be made again.
+    """Write one audio file per sound, `grid.png`, and `latents.json`, from which the sounds can be made again.
 
     Args:
-        folder: made if need be.
-        sounds: what to write.
-        instrument: that made them.
-        how: they were made: `noise`, as `render` takes it, and what else is to be kept.
+        folder: created if absent.
+        sounds: the sounds to write.
+        instrument: the instrument that made them.
+        how: rendering settings: `noise`, as `render` takes it, and any others to store.
         suffix: wav or flac.
-        names: of the files, without the suffix; sound_0000 and so on if not given.
-        columns: of the grid.
+        names: names of the files, without the suffix; sound_0000 and so on if not given.
+        columns: number of columns of the grid.
 
     Raises:
         BadInput: a file cannot be written.
@@ -99,7 +99,7 @@ def write_sounds(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, or raise BadInput."""
+    """Create a folder if absent; raise BadInput if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -109,7 +109,7 @@ def make_folder(folder: Path) -> None:
 def write_latents(
     folder: Path, latents: Latents, instrument: Playable, how: Mapping[str, Any], files: Sequence[str]
 ) -> None:
-    """Write `latents.json`, and `noises.npz` where there is noise besides the seeds'; see `write_sounds`."""
+    """Write `latents.json`, and `noises.npz` if noise is stored rather than drawn from seeds; see `write_sounds`."""
     rows = []
     for item, file in enumerate(files):
         ws = latents.ws[item]
@@ -120,7 +120,7 @@ def write_latents(
                 "seed": int(latents.seeds[item]),
                 "labels": None if labels is None else dict(zip(instrument.label_names, labels, strict=True)),
                 "z": None if latents.z is None else latents.z[item].tolist(),
-                # One row stands for all layers where they are alike.
+                # If all layers are equal, one row stands for them.
                 "ws": (ws[:1] if np.array_equal(ws, np.broadcast_to(ws[:1], ws.shape)) else ws).tolist(),
             }
         )
@@ -139,53 +139,53 @@ def write_latents(
 
 
 def read_latents(path: str, instrument: Playable) -> tuple[Latents, dict[str, Any]]:
-    """The latents of a latents.json, and how its sounds were made: `noise`, and what else was kept.
+    """Read a latents.json: the latents, and the rendering settings: `noise`, and any others stored.
 
     Raises:
-        BadInput: the file, or its noise, cannot be read, or is of another run or step.
+        BadInput: the file or its noise cannot be read, or belongs to another run or step.
     """
     try:
         saved = json.loads(Path(path).read_text())
         if "model" not in saved and "sounds" in saved:
-            raise BadInput(f"{path} is of an earlier version, without w; make its sounds again by their seeds.")
+            raise BadInput(f"{path} is of an earlier version, without w; make its sounds again from their seeds.")
         if saved["model"] != instrument.model:
             raise BadInput(
-                f"{path} is of another run, or of another step: its sounds were made at step {saved['step']}; give "
+                f"{path} is of another run or step: its sounds were made at step {saved['step']}; give "
                 f"that run and add --step={saved['step']}."
             )
         latents = _latents(saved, Path(path).parent, instrument)
         how = {name: value for name, value in saved.items() if name not in _NOT_HOW}
         how["noise"] = saved["noise"]
         if saved.get("vocoder") != instrument.decoder_digest:
-            print(f"note: the sounds of {path} were made with another vocoder, or with none; these sound otherwise.")
+            print(f"note: the sounds of {path} were made with another vocoder, or none; these will sound different.")
     except DAMAGES as problem:
         if isinstance(problem, BadInput):
             raise
         raise BadInput(
-            f"{path} is no latents.json, or is damaged ({problem}); give one that drumgan wrote."
+            f"{path} is not a latents.json, or is damaged ({problem}); give one that drumgan wrote."
         ) from problem
     return latents, how
 
 
 @contextlib.contextmanager
 def cuts() -> Iterator[list[str]]:
-    """Collects the warnings that a recording is longer than an instrument's sounds; others go their way."""
-    told: list[str] = []
+    """Collect the messages of CutWarnings raised in the block; other warnings are passed on."""
+    messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield told
+        yield messages
     for warning in caught:
         if issubclass(warning.category, CutWarning):
-            told.append(str(warning.message))
+            messages.append(str(warning.message))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def parse_label(text: str | None) -> str | dict[str, float] | None:
-    """Class weights of "kick" or "kick=0.7,snare=0.3".
+    """Parse a class name, as "kick", or class weights, as "kick=0.7,snare=0.3".
 
     Raises:
-        BadInput: a weight is no number, or a class is named twice.
+        BadInput: a weight is not a number, or a class is named twice.
     """
     if text is None or "=" not in text:
         return text
@@ -203,10 +203,10 @@ def parse_label(text: str | None) -> str | dict[str, float] | None:
 
 
 def parse_layers(text: str | None) -> tuple[int, int] | None:
-    """The range of layers of "0:4", from the first to before the last.
+    """Parse a range of layers such as "0:4"; the end is exclusive.
 
     Raises:
-        BadInput: it is written otherwise.
+        BadInput: the text has another form.
     """
     if text is None:
         return None
@@ -217,10 +217,10 @@ def parse_layers(text: str | None) -> tuple[int, int] | None:
 
 
 def parse_numbers(texts: Sequence[str], flag: str) -> list[float]:
-    """Finite numbers.
+    """Parse finite numbers.
 
     Raises:
-        BadInput: one is none.
+        BadInput: a text is not a finite number.
     """
     numbers = []
     for text in texts:

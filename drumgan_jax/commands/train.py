@@ -1,7 +1,7 @@
 """drumgan train --config=NAME:VARIANT --workdir=RUN [--config.section.field=value ...]
 
-Trains a config on the data set that config.data.dir names, and writes the run directory RUN. The same command goes on
-where a stopped or killed run left off. The exit status is 0 when the run is done, 75 when it was stopped before.
+Trains a config on the data set in config.data.dir and writes the run directory RUN. The same command resumes a run that
+was stopped or killed. The exit status is 0 if the run is complete and 75 if it was stopped before the end.
 """
 
 import sys
@@ -13,7 +13,7 @@ from drumgan_jax.commands.config_flag import define_config, with_paths
 from drumgan_jax.commands.path_flags import define_path
 
 CONFIG = define_config()
-WORKDIR = define_path("workdir", None, "the run directory to make or to go on with.", required=True)
+WORKDIR = define_path("workdir", None, "the run directory to create or resume.", required=True)
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the run's other processes, as TPU pods and Slurm allow.")
 flags.mark_flag_as_required("config")
 
@@ -26,5 +26,5 @@ def main(argv: Sequence[str]) -> None:
 
     distributed.join(automatic=DISTRIBUTED.value)
     if train(with_paths(CONFIG.value), WORKDIR.value).stopped == "preempted":
-        # sysexits' EX_TEMPFAIL: launchers see that the same command is to be run again.
+        # EX_TEMPFAIL of sysexits.h tells launchers to run the same command again.
         sys.exit(75)

@@ -1,7 +1,7 @@
 """drumgan weights list | drumgan weights get NAME...
 
-Lists the published weights that embedders use, with their licences and whether they are here, or fetches some of them
-into $DRUMGAN_CACHE/weights (~/.cache/drumgan/weights if not set). A fetch that broke off goes on where it stopped.
+Lists the published weights that embedders use, with their licences and whether they are present, or downloads some of
+them to $DRUMGAN_CACHE/weights (~/.cache/drumgan/weights if not set). An interrupted download resumes where it stopped.
 """
 
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.weights import store
 from drumgan_jax.weights.catalogue import CATALOGUE
 
-# The verb's words are not flags.
+# The action and names are positional arguments.
 POSITIONAL = True
 
 
 def main(argv: Sequence[str]) -> None:
-    """List or get; see the module's docstring."""
+    """List or download weights; see the module's docstring."""
     match list(argv[1:]):
         case ["list"]:
             print(table())
         case ["get", *names] if names:
-            # All names are looked at before the first is fetched.
+            # Check all names before the first download.
             for file in [store.entry(name) for name in names]:
                 path = store.get(file.name)
                 print(f"{file.name} is at {path} (SHA-256 {store.file_hash(path)}).")
         case _:
-            raise BadInput("say `drumgan weights list`, or `drumgan weights get` and one or more of their names.")
+            raise BadInput("write `drumgan weights list`, or `drumgan weights get NAME...` with one or more names.")
 
 
 def table() -> str:
-    """The catalogue as text, a line each, and the folder."""
+    """The catalogue as text: the folder, and one line per file."""
     lines = [f"weights in {store.folder()}:"]
     for file in CATALOGUE.values():
         here = "here" if (store.folder() / file.file_name).is_file() else "not here"

@@ -105,7 +105,7 @@ def test_a_broken_file_of_ones_own_is_one_sentence(elsewhere: Path, text: str, s
         (["train.zzz=1"], "the config has no config.train.zzz; config.train has accumulation, batch_size, "),
         (["name.x=1"], "the config has no config.name.x (did you mean config.name?)."),
         (["train=1"], "config.train is a section; give its settings one by one, as --config.train.accumulation=..."),
-        (["seed=1", "train.batch_size=abc"], "config.train.batch_size is 'abc'; it must be a whole number, such as 16."),
+        (["seed=1", "train.batch_size=abc"], "config.train.batch_size is 'abc'; it must be a whole number, such as"),
         (["train.ema_rampup=abc"], "config.train.ema_rampup is 'abc'; it must be a number, such as 0.05."),
         (["task.conditional=abc"], "config.task.conditional is 'abc'; it must be true or false, such as False."),
         (["generator.base=(1,"], "config.generator.base is '(1,'; it must be a tuple, such as (4, 4)."),

@@ -58,7 +58,7 @@ def test_a_run_of_a_classifier_labels_given_that_it_is_one_of_the_classes(data: 
     place = (f"--data_dir={tmp_path / 'data'}", f"--classifier={tmp_path / 'classifier'}", "--overwrite")
     assert "no checkpoint with an evaluation" in drumgan("label", *place, status=2)
     said = drumgan("label", *place, "--step=last")
-    assert "also knows hat: the probabilities are those without." in said
+    assert "also knows hat: the probabilities exclude these classes." in said
     labels = read_soft_labels(tmp_path / "data")
     assert labels.classifier.startswith("classifier@")
     assert labels.names == open_dataset(data).label_names

@@ -70,7 +70,7 @@ def test_damaged_noise_is_one_sentence(instrument: Instrument, tmp_path: Path, c
     whole = (tmp_path / "noises.npz").read_bytes()
     for damaged in (content, whole[:60] + bytes(200) + whole[260:]):
         (tmp_path / "noises.npz").write_bytes(damaged)
-        with pytest.raises(BadInput, match=r"is no latents\.json, or is damaged"):
+        with pytest.raises(BadInput, match=r"is not a latents\.json, or is damaged"):
             read_latents(str(tmp_path / "latents.json"), instrument)
 
 
@@ -101,7 +101,7 @@ def test_latents_of_others_are_one_sentence(instrument: Instrument, tmp_path: Pa
     path = tmp_path / "latents.json"
     drawn = dataclasses.replace(instrument.draw([0]), model="0" * 64)
     write_latents(tmp_path, drawn, instrument, {"noise": True}, ["a.wav"])
-    expected = r"of another run, or of another step: .* made at step 6; give that run and add --step=6\."
+    expected = r"of another run or step: .* made at step 6; give that run and add --step=6\."
     with pytest.raises(BadInput, match=expected):
         read_latents(str(path), instrument)
     path.write_text(json.dumps({"step": 6, "truncation": 1.0, "noise": True, "sounds": []}))
@@ -114,9 +114,9 @@ def test_latents_of_others_are_one_sentence(instrument: Instrument, tmp_path: Pa
         json.dumps({"model": instrument.model, "noises": None, "noise": True, "sounds": [{}]}),
     ):
         path.write_text(text)
-        with pytest.raises(BadInput, match=r"latents\.json is no latents\.json, or is damaged"):
+        with pytest.raises(BadInput, match=r"latents\.json is not a latents\.json, or is damaged"):
             read_latents(str(path), instrument)
-    with pytest.raises(BadInput, match=r"is no latents\.json"):
+    with pytest.raises(BadInput, match=r"is not a latents\.json"):
         read_latents(str(tmp_path / "none.json"), instrument)
 
 
