@@ -52,7 +52,7 @@ def test_each_setting_of_the_mel_scale_that_differs_is_named(trained: TrainedVoc
         with pytest.raises(BadInput, match=rf"toy is a vocoder of another mel scale .*{name}: {value} against"):
             check_fits(other, vocoder, "toy")
     both = build_representation({**REPRESENTATION, "hop_length": 8, "floor": 1e-4, "num_frames": 32})
-    with pytest.raises(BadInput, match=r"hop_length: 8 against 16, floor: 0\.0001 against 1e-05; train one"):
+    with pytest.raises(BadInput, match=r"hop_length: 8 against 16, floor: 0\.0001 against 1e-05; train a vocoder"):
         check_fits(both, vocoder, "toy")
     spectra = {"kind": "log_magnitude", "sample_rate": 8000, "n_fft": 64, "hop_length": 16, "num_frames": 16}
     with pytest.raises(BadInput, match="toy is a vocoder of mel bands, and this representation has none"):
@@ -96,7 +96,7 @@ def test_the_other_network_is_kept_too(tmp_path: Path) -> None:
         (
             "vocoder",
             {"ratios": [4, 2]},
-            r"ratios are \(4, 2\), which make 8 samples .*hop_length is 16; their product",
+            r"ratios are \(4, 2\) with product 8; it must equal .*hop_length, which is 16",
         ),
         ("vocoder", {"ratios": "ab"}, "config.vocoder cannot be built with these values"),
         ("vocoder", {"ratios": [-4, -4]}, "config.vocoder cannot be built with these values"),
