@@ -55,7 +55,7 @@ def test_each_setting_of_the_mel_scale_that_differs_is_named(trained: TrainedVoc
     with pytest.raises(BadInput, match=r"hop_length: 8 against 16, floor: 0\.0001 against 1e-05; train a vocoder"):
         check_fits(both, vocoder, "toy")
     spectra = {"kind": "log_magnitude", "sample_rate": 8000, "n_fft": 64, "hop_length": 16, "num_frames": 16}
-    with pytest.raises(BadInput, match="toy is a vocoder of mel bands, and this representation has none"):
+    with pytest.raises(BadInput, match="toy is a vocoder of mel bands, but this representation has none"):
         check_fits(build_representation(spectra), vocoder, "toy")
 
 
