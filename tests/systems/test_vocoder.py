@@ -146,15 +146,15 @@ def changed(path: Path, out: Path, header: dict[str, Any], **arrays: np.ndarray 
 def test_files_that_are_no_vocoder_are_refused(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "odd.npz"
     out.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(BadInput, match=r"odd.npz is no vocoder's file, or is damaged"):
+    with pytest.raises(BadInput, match=r"odd.npz is not a vocoder's file, or is damaged"):
         read_vocoder(out)
     with pytest.raises(BadInput, match="cannot be opened"):
         read_vocoder(tmp_path / "absent.npz")
     for header, arrays, match in (
         ({"format": "drumgan classifier 1"}, {}, "the file of a drumgan classifier; give that of a drumgan vocoder"),
-        ({"card": 3}, {}, "is no vocoder's file"),
+        ({"card": 3}, {}, "is not a vocoder's file"),
         ({"vocoder": {"kind": "other"}}, {}, "odd.npz does not fit this version: config.vocoder.kind is 'other'"),
-        ({"vocoder": {**NETWORK, "width": 4}}, {}, "where the network has"),
+        ({"vocoder": {**NETWORK, "width": 4}}, {}, "but the network has"),
         ({}, {"params__model.1__bias": None}, "differ in params/model.1/bias"),
         ({}, {"params__model.1__bias": np.full(8, np.nan, np.float16)}, "holds NaN"),
     ):
