@@ -121,7 +121,7 @@ def test_files_that_are_cut_changed_or_of_another_kind_are_refused(path: Path, t
         with pytest.raises(BadInput, match=f"{name}.npz is not a classifier's file, or is damaged"):
             load_classifier(damaged)
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
-    with pytest.raises(BadInput, match="no classifier's file"):
+    with pytest.raises(BadInput, match="not a classifier's file"):
         load_classifier(tmp_path / "other.npz")
     with pytest.raises(BadInput, match="cannot be opened"):
         load_classifier(tmp_path / "absent.npz")
