@@ -8,6 +8,8 @@ from pathlib import Path
 # Before the first import of jax anywhere: XLA reads these once. Subprocesses of tests inherit them.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+# NumPy's threads wait for each other by spinning, which costs more than they gain where tests run side by side.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
@@ -17,12 +19,13 @@ os.environ["DRUMGAN_CACHE"] = _CACHE.name
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from quick_compilation import quick_compilation  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-# The files that take a minute or more go first, so that no process is left with one of them at the end.
-LONG = ("test_devices", "test_cli", "test_projected_task", "test_kill", "test_vocoder_task")
+# The files that take half a minute or more go first, so that no process is left with one of them at the end.
+LONG = ("test_cli", "test_devices", "test_projected_task", "test_vocoder_task", "test_loop")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,10 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def unoptimized() -> Iterator[None]:
-    """Compiles without optimisation: a third of the time, for modules where nothing that is asked depends on it."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    """Compiles quickly, for modules where nothing that is asked depends on how: see quick_compilation."""
+    with quick_compilation():
+        yield
 
 
 @pytest.fixture(scope="session")

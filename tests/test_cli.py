@@ -1,5 +1,10 @@
-"""The command line as its users run it: recordings in, a trained run, sounds out."""
+"""The command line as its users run it: recordings in, a trained run, sounds out.
 
+Each verb runs once in a process of its own, and again in this one, which has imported everything.
+"""
+
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,7 +16,10 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from quick_compilation import quick_flags
+from verbs import verb_alone
 
+from drumgan_jax import cli
 from drumgan_jax.cli import VERBS
 
 CONFIG = "splice_loops:tiny"
@@ -34,25 +42,52 @@ SMALLER = [
 ]
 
 
-# Compiled without optimisation, which takes half the time and changes nothing that is asked here.
-QUICK = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"}
+# How anything is compiled changes nothing that is asked here. And TFDS asks protobuf for a field's label when it reads
+# what it wrote.
+pytestmark = [
+    pytest.mark.usefixtures("unoptimized"),
+    pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning"),
+]
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def drumgan(*arguments: str | Path, status: int = 0, **environment: str) -> str:
-    """Run the command in the repository; returns what it says, and asserts its exit status."""
+def process(*arguments: str | Path, status: int = 0) -> str:
+    """Run the command in the repository, as a process; returns what it says, and asserts its exit status."""
     command = [sys.executable, "-m", "drumgan_jax.cli", *map(str, arguments)]
-    repository = Path(__file__).resolve().parent.parent
-    run = subprocess.run(
-        command, capture_output=True, text=True, cwd=repository, env={**os.environ, **QUICK, **environment}
-    )
+    environment = {**os.environ, "XLA_FLAGS": quick_flags(4)}
+    run = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=environment)
     assert run.returncode == status, run.stderr[-3000:]
     return run.stdout if status == 0 else run.stderr
+
+
+def drumgan(verb: str, *arguments: str | Path, status: int = 0, **environment: str) -> str:
+    """The same without a process, which takes seconds to start, nor TensorBoard, which does too."""
+    printed, said = io.StringIO(), io.StringIO()
+    with (
+        verb_alone(verb),
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(said),
+    ):
+        patch.chdir(REPOSITORY)
+        patch.setattr(sys, "argv", ["drumgan", verb, *map(str, arguments)])
+        patch.setitem(sys.modules, "clu", None)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        else:
+            code = 0
+    assert code == status, said.getvalue()[-3000:]
+    return (printed if status == 0 else said).getvalue()
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    printed = drumgan("prepare", f"--config={CONFIG}", "--audio=synthetic:drums?count=40", f"--data_dir={out}")
+    printed = process("prepare", f"--config={CONFIG}", "--audio=synthetic:drums?count=40", f"--data_dir={out}")
     assert "40" in printed
     return out
 
@@ -60,7 +95,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workdir = tmp_path_factory.mktemp("runs") / "a run"
-    drumgan("train", f"--config={CONFIG}", f"--config.data.dir={data}", f"--workdir={workdir}", *SMALLER)
+    process("train", f"--config={CONFIG}", f"--config.data.dir={data}", f"--workdir={workdir}", *SMALLER)
     return workdir
 
 
@@ -76,7 +111,7 @@ def test_a_run_directory_holds_what_the_readme_says(run: Path) -> None:
 
 
 def test_generate_makes_sounds_and_makes_them_again(run: Path, tmp_path: Path) -> None:
-    drumgan("generate", f"--run={run}", f"--out={tmp_path / 'a'}", "--count=3", "--seed=5", "--truncation=0.7")
+    process("generate", f"--run={run}", f"--out={tmp_path / 'a'}", "--count=3", "--seed=5", "--truncation=0.7")
     drumgan("generate", f"--run={run}", f"--out={tmp_path / 'b'}", f"--latents={tmp_path / 'a' / 'latents.json'}")
     latents = json.loads((tmp_path / "a" / "latents.json").read_text())
     assert [sound["seed"] for sound in latents["sounds"]] == [5, 6, 7]
@@ -100,7 +135,7 @@ def test_evaluate_writes_figures_and_compare_sets_them_side_by_side(run: Path, t
     assert report["figures"]["is/drums"]["samples"] == 24
     assert list((tmp_path / "cache" / "references").glob("drums-*.npz"))
     plot, points = tmp_path / "plot.png", tmp_path / "points.csv"
-    table = drumgan("compare", run, "--figures=fid/log_mel,kid/drums", f"--plot={plot}", f"--csv={points}")
+    table = process("compare", run, "--figures=fid/log_mel,kid/drums", f"--plot={plot}", f"--csv={points}")
     assert "a run" in table
     assert len(points.read_text().splitlines()) == 1 + 3 + 1
     with Image.open(plot) as picture:
@@ -119,7 +154,7 @@ def test_evaluate_compares_folders_and_pairs(tmp_path: Path) -> None:
     (tmp_path / "wavs" / "broken.wav").write_bytes(b"RIFF")
     sides = [f"--wavs={tmp_path / 'wavs'}", f"--reference={tmp_path / 'reference'}"]
     out = tmp_path / "out.json"
-    printed = drumgan("evaluate", *sides, "--metrics=fid:log_mel", f"--out={out}")
+    printed = process("evaluate", *sides, "--metrics=fid:log_mel", f"--out={out}")
     assert "1 of 7 files" in printed
     assert "resampled to 22050 Hz: 6 at 16000 Hz" in printed
     assert json.loads(out.read_text())["figures"]["fid/log_mel"]["samples"] == 6
@@ -181,7 +216,7 @@ def test_other_wrong_calls_are_one_sentence(run: Path, data: Path, tmp_path: Pat
     assert "representation" in one_sentence(drumgan("train", *electro, status=2))
     nothing = drumgan("train", config, f"--config.data.dir={tmp_path}", f"--workdir={tmp_path / 'n'}", status=2)
     assert "drumgan prepare" in one_sentence(nothing)
-    assert "config.json" in one_sentence(drumgan("generate", f"--run={tmp_path}", out, status=2))
+    assert "config.json" in one_sentence(process("generate", f"--run={tmp_path}", out, status=2))
     assert "kazoo" in one_sentence(drumgan("generate", f"--run={run}", out, "--label=kazoo", status=2))
     assert "99" in one_sentence(drumgan("generate", f"--run={run}", out, "--step=99", status=2))
     assert "give either --run, or" in one_sentence(drumgan("evaluate", f"--run={run}", "--wavs=x", status=2))
@@ -195,11 +230,11 @@ def test_other_wrong_calls_are_one_sentence(run: Path, data: Path, tmp_path: Pat
     for name in ("configs/splice_loops.py:huge", "configs/nothing.py"):
         said = one_sentence(drumgan("train", f"--config={name}", f"--workdir={tmp_path / 'h'}", status=2))
         assert "variant" in said or "there is no config file" in said
-    assert "verb" in drumgan("dance", status=1)
+    assert "verb" in process("dance", status=1)
     assert not (tmp_path / "out").exists()
 
 
 def test_help_lists_verbs_and_a_verbs_flags() -> None:
-    overview = drumgan("--help")
+    overview = process("--help")
     assert all(verb in overview for verb in VERBS)
-    assert "--truncation" in drumgan("generate", "--help")
+    assert "--truncation" in process("generate", "--help")

@@ -16,6 +16,7 @@ from drumgan_jax.audio.vggish_mel import vggish_log_mel
 from drumgan_jax.core.errors import BadInput
 from tests.audio.conftest import synthesised_sounds
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 RATE = 16_000
 MELS = {"sample_rate": RATE, "n_fft": 512, "hop_length": 160, "num_mels": 64}
 LOG_MEL = LogMel(**MELS, num_frames=64)

@@ -17,6 +17,7 @@ from drumgan_jax.audio.stft import stft
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.systems.decoders import build_decoder
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 SYSTEMS = {
     "style_drumsynth": {"kind": "waveform", "sample_rate": 44100, "num_samples": 16384},
     "splice_loops": {"kind": "log_magnitude", "sample_rate": 22050, "n_fft": 512, "hop_length": 128, "num_frames": 512},

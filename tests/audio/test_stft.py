@@ -23,6 +23,8 @@ CENTRED = [
 ]
 stft_jit = jax.jit(stft, static_argnames="framing")
 istft_jit = jax.jit(istft, static_argnames=("framing", "length"))
+frame_jit = jax.jit(frame, static_argnums=(1, 2))
+overlap_add_jit = jax.jit(overlap_add, static_argnums=1)
 
 
 def noise(batch: int, samples: int) -> np.ndarray:
@@ -99,7 +101,7 @@ def test_uncentred_stft_agrees_with_librosa() -> None:
 def test_reflected_framing_gives_exactly_samples_over_hop_frames() -> None:
     for n_fft, hop in ((1024, 160), (1024, 256), (400, 160), (65, 16)):
         framing = Framing(n_fft, hop, padding="reflect")
-        assert stft(jnp.zeros((1, 12 * hop + n_fft * hop)), framing).shape[1] == 12 + n_fft
+        assert stft_jit(jnp.zeros((1, 12 * hop + n_fft * hop)), framing).shape[1] == 12 + n_fft
 
 
 @settings(max_examples=6, deadline=None)
@@ -114,9 +116,9 @@ def test_istft_inverts_stft(n_fft: int, hop_share: float, frames: int, seed: int
     framing = Framing(n_fft, hop)
     length = (frames - 1) * hop
     waveform = np.random.default_rng(seed).uniform(-1.0, 1.0, (2, length)).astype(np.float32)
-    spectrum = stft(jnp.asarray(waveform), framing)
+    spectrum = stft_jit(waveform, framing)
     assert spectrum.shape == (2, frames, framing.num_bins)
-    back = istft(spectrum, framing, length)
+    back = istft_jit(spectrum, framing, length)
     assert back.dtype == jnp.float32
     # Where frames overlap little, some samples have been multiplied by a small window value and are divided by it.
     np.testing.assert_allclose(back, waveform, rtol=0, atol=5e-5)
@@ -129,11 +131,11 @@ def test_frame_and_overlap_add_are_slices_and_their_transpose(length: int, hop: 
     rng = np.random.default_rng(0)
     signal = rng.standard_normal((2, (count - 1) * hop + length + hop - 1)).astype(np.float32)
     expected = np.stack([signal[:, k * hop : k * hop + length] for k in range(count)], axis=1)
-    np.testing.assert_array_equal(frame(jnp.asarray(signal), length, hop), expected)
+    np.testing.assert_array_equal(frame_jit(signal, length, hop), expected)
     total = np.zeros((2, (count - 1) * hop + length))
     for k in range(count):
         total[:, k * hop : k * hop + length] += expected[:, k]
-    np.testing.assert_allclose(overlap_add(jnp.asarray(expected), hop), total, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(overlap_add_jit(expected, hop), total, rtol=0, atol=1e-5)
 
 
 @pytest.mark.smoke
@@ -146,14 +148,16 @@ def test_gradient_is_the_finite_difference_and_finite_at_silence() -> None:
     framing = Framing(32, 12)
     waveform, direction = jnp.asarray(noise(1, 120)), jnp.asarray(noise(1, 121)[:, 1:])
 
+    @jax.jit
     def loss(waveform: jax.Array) -> jax.Array:
         spectrum = stft(waveform, framing)
         return jnp.sum(jnp.square(jnp.abs(spectrum))) + jnp.sum(istft(spectrum, framing, 120) ** 3)
 
     step = 1e-2
     slope = (loss(waveform + step * direction) - loss(waveform - step * direction)) / (2 * step)
-    np.testing.assert_allclose(jnp.vdot(jax.grad(loss)(waveform), direction), slope, rtol=2e-3)
-    assert np.isfinite(jax.grad(lambda w: jnp.sum(jnp.abs(stft(w, framing))))(jnp.zeros((1, 120)))).all()
+    np.testing.assert_allclose(jnp.vdot(jax.jit(jax.grad(loss))(waveform), direction), slope, rtol=2e-3)
+    of_silence = jax.jit(jax.grad(lambda w: jnp.sum(jnp.abs(stft(w, framing)))))
+    assert np.isfinite(of_silence(jnp.zeros((1, 120)))).all()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from drumgan_jax.data.soft_labels import read_soft_labels, write_soft_labels
 from drumgan_jax.data_pipelines.prepare import prepare
 from drumgan_jax.systems.classifier import build_classifier
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

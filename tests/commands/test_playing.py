@@ -15,6 +15,7 @@ from drumgan_jax.core.weight_file import read_weights
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.load import FORMAT, load
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 SAMPLES = 992
 RATE = 8000
 

@@ -23,6 +23,8 @@ from drumgan_jax.latents.recordings import CutWarning
 from drumgan_jax.play.instrument import Instrument, Latents
 from drumgan_jax.play.load import load
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 @pytest.fixture(scope="module")
 def instrument(run: Path) -> Instrument:

@@ -17,6 +17,7 @@ from drumgan_jax.core.weight_file import read_weights
 from drumgan_jax.play.load import FORMAT, load
 from drumgan_jax.systems.vocoder import read_vocoder
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 PARTS: dict[str, Any] = {
     "representation": {**REPRESENTATION, "mean": -1.0, "std": 0.5},
     "generator": {"kind": "stylegan2", "base": (4, 8), "z_dim": 4, "w_dim": 4, "mapping_layers": 1, "channel_max": 4},

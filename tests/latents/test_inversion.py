@@ -10,6 +10,9 @@ from drumgan_jax.latents import inversion
 from drumgan_jax.latents.inversion import invert, onto_simplex
 from drumgan_jax.latents.seeds import sample_of
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+
 # Fewer blocks, which compile sooner.
 SMALL = {**STYLED, "generator": {**STYLED["generator"], "base": (8, 16), "channel_max": 4}}
 

@@ -11,6 +11,9 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.encoders import ConvolutionEncoder, WaveformEncoder, softmax_labels
 from drumgan_jax.networks.style_waveform import Discriminator, Trunk
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+
 # Nistal et al. 2022, table 3: (freq, time) and channels of each convolution, then the sizes of the dense layers.
 TABLE_3 = [(512, 24, 32), (256, 24, 64), (128, 12, 128), (64, 12, 128), (32, 6, 64), (16, 6, 32)]
 TABLE_3_DENSE = [3072, 1024, 512, 131]
@@ -38,7 +41,7 @@ def small() -> tuple[ConvolutionEncoder, dict[str, Any], np.ndarray]:
     seen = np.random.default_rng(0).random((4, 8, 6, 1), np.float32)
     variables = jax.tree.map(
         # Running values other than 0 and 1, and scales of both signs.
-        lambda leaf: leaf + 0.5 * jax.random.uniform(jax.random.key(leaf.size), leaf.shape),
+        lambda leaf: leaf + np.float32(0.5) * np.random.default_rng(leaf.size).random(leaf.shape, np.float32),
         jax.jit(network.init)(jax.random.key(1), jnp.asarray(seen)),
     )
     return network, variables, seen
@@ -73,7 +76,7 @@ def in_numpy(variables: dict[str, Any], seen: np.ndarray, train: bool) -> np.nda
 @pytest.mark.parametrize("train", [False, True])
 def test_the_network_is_that_of_numpy(small, train: bool) -> None:
     network, variables, seen = small
-    w, changed = network.apply(variables, jnp.asarray(seen), train, mutable=["batch_stats"])
+    w, changed = jax.jit(lambda v, x: network.apply(v, x, train, mutable=["batch_stats"]))(variables, seen)
     np.testing.assert_allclose(w, in_numpy(variables, seen, train), rtol=1e-4, atol=1e-5)
     before, after = (jax.tree.leaves(tree["batch_stats"]) for tree in (variables, changed))
     assert all(np.array_equal(a, b) != train for a, b in zip(before, after, strict=True))
@@ -81,8 +84,9 @@ def test_the_network_is_that_of_numpy(small, train: bool) -> None:
 
 def test_in_use_a_sound_is_encoded_alike_in_any_batch(small) -> None:
     network, variables, seen = small
-    together = network.apply(variables, jnp.asarray(seen))
-    np.testing.assert_allclose(network.apply(variables, jnp.asarray(seen[2:3])), together[2:3], rtol=1e-5, atol=1e-6)
+    apply = jax.jit(network.apply)
+    together = apply(variables, seen)
+    np.testing.assert_allclose(apply(variables, seen[2:3]), together[2:3], rtol=1e-5, atol=1e-6)
 
 
 def test_labels_alone_are_made_probabilities() -> None:

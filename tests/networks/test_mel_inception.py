@@ -8,6 +8,7 @@ from flax.core import meta
 
 from drumgan_jax.networks.mel_inception import MelInception, Reduction, _average_pool
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 X = np.random.default_rng(0).standard_normal((4, 32, 17, 1)).astype(np.float32)
 
 

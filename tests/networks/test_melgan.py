@@ -20,6 +20,7 @@ from drumgan_jax.networks.weight_normalized import (
     up_convolution,
 )
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 RNG = np.random.default_rng(0)
 
 
@@ -110,7 +111,7 @@ def test_gradients_are_those_of_the_plain_convolution(plain: Callable[..., Any],
     dilation = 3 if shape[0] > 1 else 1
     weight = draw(*convolution(x, kernel, dilation).shape)
     ours, theirs = (
-        jax.grad(lambda x, kernel, f=f: jnp.sum(f(x, kernel) * weight), argnums=(0, 1))(x, kernel)
+        jax.jit(jax.grad(lambda x, kernel, f=f: jnp.sum(f(x, kernel) * weight), argnums=(0, 1)))(x, kernel)
         for f in (lambda x, kernel: convolution(x, kernel, dilation), plain)
     )
     for a, b in zip(ours, theirs, strict=True):
@@ -134,9 +135,10 @@ def test_layers_have_lengths_and_directions() -> None:
         np.testing.assert_allclose(effective(params), params["v"], atol=1e-6)
         params = {name: jnp.asarray(draw(*leaf.shape)) for name, leaf in params.items()}
         expected = formula(x, effective(params)) + np.float64(params["bias"])
-        np.testing.assert_allclose(layer.apply({"params": params}, x), expected, atol=1e-5)
+        apply = jax.jit(layer.apply)
+        np.testing.assert_allclose(apply({"params": params}, x), expected, atol=1e-5)
         longer = {**params, "v": 3.0 * params["v"]}
-        np.testing.assert_allclose(layer.apply({"params": longer}, x), expected, atol=1e-5)
+        np.testing.assert_allclose(apply({"params": longer}, x), expected, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +173,7 @@ def generated(params: Any, mel: np.ndarray) -> np.ndarray:
 def test_the_generator_is_the_papers(melgan: tuple[Generator, dict[str, Any]]) -> None:
     network, variables = melgan
     mel = draw(2, 5, 6, 1)
-    found = network.apply(variables, mel)
+    found = jax.jit(network.apply)(variables, mel)
     assert np.std(found) > 0.05
     np.testing.assert_allclose(found, generated(variables["params"], mel), atol=1e-5)
 
@@ -179,7 +181,7 @@ def test_the_generator_is_the_papers(melgan: tuple[Generator, dict[str, Any]]) -
 @pytest.mark.parametrize("frames", [1, 2, 3, 7])
 def test_a_waveform_is_as_long_as_its_frames(melgan: tuple[Generator, dict[str, Any]], frames: int) -> None:
     network, variables = melgan
-    found = network.apply(variables, draw(2, 5, frames, 1))
+    found = jax.jit(network.apply)(variables, draw(2, 5, frames, 1))
     assert found.shape == (2, 6 * frames)
     assert np.isfinite(found).all()
 
@@ -189,7 +191,8 @@ def test_a_waveform_hears_no_further_than_its_convolutions(melgan: tuple[Generat
     mel = draw(1, 5, 40, 1)
     changed = mel.copy()
     changed[:, :, 30:] += 1.0
-    before, after = (np.asarray(network.apply(variables, one)) for one in (mel, changed))
+    apply = jax.jit(network.apply)
+    before, after = (np.asarray(apply(variables, one)) for one in (mel, changed))
     np.testing.assert_array_equal(before[:, : 6 * 20], after[:, : 6 * 20])
     assert np.abs(before - after)[:, 6 * 30 :].max() > 0.01
 
@@ -206,7 +209,7 @@ def test_the_discriminator_is_the_papers() -> None:
     network = Discriminator(width=4, width_max=32, strided=2, scales=2)
     waveform = draw(2, 160)
     params = jax.jit(network.init)(jax.random.key(2), waveform)["params"]
-    found = network.apply({"params": params}, waveform)
+    found = jax.jit(network.apply)({"params": params}, waveform)
     assert [[layer.shape[1:] for layer in scale] for scale in found] == [
         [(160, 4), (40, 16), (10, 32), (10, 32), (10, 1)],
         [(80, 4), (20, 16), (5, 32), (5, 32), (5, 1)],
@@ -238,7 +241,7 @@ def test_hifigan_is_the_mean_of_its_blocks(shallow: bool) -> None:
     mel = draw(2, 3, 5, 1)
     params = jax.jit(network.init)(jax.random.key(3), mel)["params"]
     params = {name: _louder(layer) for name, layer in params.items()}
-    found = network.apply({"params": params}, mel)
+    found = jax.jit(network.apply)({"params": params}, mel)
 
     def same(name: str, x: np.ndarray, dilation: int = 1) -> np.ndarray:
         kernel = effective(params[name])

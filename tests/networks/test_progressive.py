@@ -13,6 +13,7 @@ from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
 from drumgan_jax.networks.growing import average_pool, upsample_nearest
 from drumgan_jax.networks.progressive import Discriminator, Generator, NormedConvolution, pixel_norm
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 SHAPE, BASE, CHANNELS, LABELS, BATCH = (32, 12, 2), (4, 3), (8, 6, 5, 4), 3, 4
 GENERATOR = Generator(SHAPE, LABELS, z_dim=7, base=BASE, channels=CHANNELS)
 DISCRIMINATOR = Discriminator(SHAPE, LABELS, base=BASE, channels=CHANNELS)
@@ -33,16 +34,25 @@ def discriminator_variables() -> dict:
     return reference.random_variables(DISCRIMINATOR, jnp.zeros((1, *SHAPE)), None)
 
 
+@functools.cache
+def applied(network: Generator | Discriminator):
+    """A network's `apply`, compiled."""
+    return jax.jit(network.apply)
+
+
+def labels_of_batch() -> np.ndarray:
+    return np.eye(LABELS, dtype=np.float32)[np.arange(BATCH) % LABELS]
+
+
 def generate(stage: int | None, alpha: float | None = None) -> jax.Array:
-    growth = {} if alpha is None else {"growth": {"alpha": jnp.asarray(alpha, jnp.float32)}}
-    labels = jnp.eye(LABELS)[jnp.arange(BATCH) % LABELS]
-    network = GENERATOR.clone(stage=stage)
-    return network.apply({**generator_variables(), **growth}, normal(1, BATCH, 7), labels, None)
+    growth = {} if alpha is None else {"growth": {"alpha": np.float32(alpha)}}
+    network = applied(GENERATOR.clone(stage=stage))
+    return network({**generator_variables(), **growth}, normal(1, BATCH, 7), labels_of_batch(), None)
 
 
 def critique(stage: int | None, x: jax.Array, alpha: float | None = None):
-    growth = {} if alpha is None else {"growth": {"alpha": jnp.asarray(alpha, jnp.float32)}}
-    return DISCRIMINATOR.clone(stage=stage).apply({**discriminator_variables(), **growth}, x, None)
+    growth = {} if alpha is None else {"growth": {"alpha": np.float32(alpha)}}
+    return applied(DISCRIMINATOR.clone(stage=stage))({**discriminator_variables(), **growth}, x, None)
 
 
 def test_pixel_norm() -> None:
@@ -72,11 +82,12 @@ def test_repeating_and_convolving_at_once(factors: tuple[int, int]) -> None:
     def fused(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return enlarge_and_convolve(x, kernel, factors)
 
-    np.testing.assert_allclose(fused(x, kernel), plain(x, kernel), atol=1e-5)
+    np.testing.assert_allclose(jax.jit(fused)(x, kernel), jax.jit(plain)(x, kernel), atol=1e-5)
 
     def second(f):
         first = jax.grad(lambda x, kernel: jnp.sum(jnp.sin(f(x, kernel))), (0, 1))
-        return jax.grad(lambda x, kernel: sum(jnp.sum(jnp.square(g)) for g in first(x, kernel)), (0, 1))(x, kernel)
+        both = jax.grad(lambda x, kernel: sum(jnp.sum(jnp.square(g)) for g in first(x, kernel)), (0, 1))
+        return jax.jit(both)(x, kernel)
 
     for ours, expected in zip(second(fused), second(plain), strict=True):
         np.testing.assert_allclose(ours, expected, atol=2e-3, rtol=1e-4)
@@ -120,18 +131,18 @@ def test_a_fade_begins_with_the_stage_before_and_ends_with_the_grown_network(sta
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_of_the_grown_network_the_stage_before_is_no_part(stage: int) -> None:
     """At alpha 1 its outer layer may be anything; at 0.5 it may not."""
-    one, half = ({"growth": {"alpha": jnp.asarray(alpha)}} for alpha in (1.0, 0.5))
-    labels, x = jnp.eye(LABELS)[jnp.arange(BATCH) % LABELS], normal(2, BATCH, *SIZES[stage], 2)
+    one, half = ({"growth": {"alpha": np.float32(alpha)}} for alpha in (1.0, 0.5))
+    labels, x = labels_of_batch(), normal(2, BATCH, *SIZES[stage], 2)
     networks = (
         (GENERATOR, generator_variables(), f"outputs_{stage - 1}", (normal(1, BATCH, 7), labels, None)),
         (DISCRIMINATOR, discriminator_variables(), f"inputs_{stage - 1}", (x, None)),
     )
     for network, variables, outer, inputs in networks:
         other = {**variables["params"], outer: jax.tree.map(lambda leaf: leaf + 1.0, variables["params"][outer])}
-        grown = network.clone(stage=stage)
+        grown = applied(network.clone(stage=stage))
 
         def told(params, alpha, grown=grown, inputs=inputs):
-            said = grown.apply({"params": params, **alpha}, *inputs)
+            said = grown({"params": params, **alpha}, *inputs)
             return said if isinstance(said, jax.Array) else said.logits[0]
 
         np.testing.assert_array_equal(told(other, one), told(variables["params"], one))
@@ -140,15 +151,15 @@ def test_of_the_grown_network_the_stage_before_is_no_part(stage: int) -> None:
 
 def test_bfloat16_is_near_float32() -> None:
     """Under strict promotion, in the middle of a fade; scores and examples stay float32."""
-    half = {"growth": {"alpha": jnp.asarray(0.5)}}
-    z, labels = normal(1, BATCH, 7), jnp.eye(LABELS)[jnp.arange(BATCH) % LABELS]
+    half = {"growth": {"alpha": np.float32(0.5)}}
+    z, labels = normal(1, BATCH, 7), labels_of_batch()
     x = normal(2, BATCH, *SIZES[2], 2)
     for network, variables, inputs in (
         (GENERATOR, generator_variables(), (z, labels, None)),
         (DISCRIMINATOR, discriminator_variables(), (x, None)),
     ):
         exact, near = (
-            network.clone(stage=2, compute_dtype=dtype).apply({**variables, **half}, *inputs)
+            applied(network.clone(stage=2, compute_dtype=dtype))({**variables, **half}, *inputs)
             for dtype in (jnp.float32, jnp.bfloat16)
         )
         for a, b in zip(jax.tree.leaves(exact), jax.tree.leaves(near), strict=True):
@@ -176,7 +187,7 @@ def test_parameters_in_use_are_those_that_change_the_outcome(stage: int) -> None
         (GENERATOR, generator_variables(), sum_of),
         (DISCRIMINATOR, discriminator_variables(), score),
     ):
-        gradient = jax.grad(f)(variables["params"])
+        gradient = jax.jit(jax.grad(f))(variables["params"])
         moved = {name for name, part in gradient.items() if any(np.abs(g).max() > 0 for g in jax.tree.leaves(part))}
         assert moved == set(network.clone(stage=stage).in_use)
 
@@ -202,8 +213,8 @@ def test_the_metric_is_how_far_a_step_moves_the_first_layer() -> None:
 
 def test_every_example_is_its_own() -> None:
     """But for the minibatch standard deviation, which is the discriminator's."""
-    z, labels = normal(1, BATCH, 7), jnp.eye(LABELS)[jnp.arange(BATCH) % LABELS]
-    alone = GENERATOR.apply(generator_variables(), z[2:3], labels[2:3], None)
+    z, labels = normal(1, BATCH, 7), labels_of_batch()
+    alone = applied(GENERATOR)(generator_variables(), z[2:3], labels[2:3], None)
     np.testing.assert_allclose(alone[0], generate(None)[2], atol=1e-5)
 
 

@@ -8,6 +8,7 @@ from torch_reference import TorchLayers, channels_last, relu
 
 from drumgan_jax.networks.short_chunk import ShortChunk, ShortChunkTaps, from_torch
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 SMALL = ShortChunk(num_labels=3, channels=2)
 
 

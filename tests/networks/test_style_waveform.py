@@ -14,6 +14,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks.noise import draw_noise
 from drumgan_jax.networks.style_waveform import Discriminator, Generator, layer_widths, num_doublings
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 SHAPE = (1, 32, 1)
 WIDTH = {"base": 8, "channel_base": 12, "channel_min": 4, "channel_max": 6}
 GENERATOR = Generator(SHAPE, num_labels=3, z_dim=6, w_dim=5, mapping_layers=2, label_embedding=4, **WIDTH)

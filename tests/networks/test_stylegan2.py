@@ -17,6 +17,7 @@ from drumgan_jax.networks.layers import minibatch_stddev
 from drumgan_jax.networks.noise import draw_noise
 from drumgan_jax.networks.stylegan2 import Discriminator, Generator, layer_widths, num_doublings
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 SHAPE, BASE = (8, 24, 2), (2, 6)
 WIDTH = {"channel_base": 48, "channel_max": 8}
 GENERATOR = Generator(SHAPE, z_dim=6, w_dim=5, mapping_layers=2, base=BASE, **WIDTH)

@@ -12,6 +12,8 @@ from drumgan_jax.networks.stylegan2 import Discriminator, Generator
 from drumgan_jax.objectives.gradient_penalties import r1_regularizer
 from drumgan_jax.objectives.logistic import Logistic, path_length_regularizer, path_lengths
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 def normal(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape)

@@ -18,6 +18,8 @@ from drumgan_jax.play.instrument import BATCH, Instrument, Latents
 from drumgan_jax.play.load import load
 from drumgan_jax.systems.encoder import Encoder, Encoding, build_encoder
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 @pytest.fixture(scope="module")
 def instrument() -> Instrument:

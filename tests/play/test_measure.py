@@ -21,6 +21,7 @@ from drumgan_jax.runs.checkpoints import Checkpoints
 from drumgan_jax.training.run import claim, freeze
 from drumgan_jax.training.tasks import build_task
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 METRICS = ("fid:log_mel", "kid:drums")
 SOUNDS = 24
 

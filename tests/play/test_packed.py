@@ -16,6 +16,7 @@ from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.load import FORMAT, load, save_instrument
 from drumgan_jax.systems.encoder import Encoding, build_encoder
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 SECTION = {"kind": "convolution", "view": {"kind": "thresholded"}, "channels": [4, 4], "dense": [8]}
 CARD = {"licence": "CC0-1.0", "figures": {"fad": 3.25}}
 

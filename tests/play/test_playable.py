@@ -17,6 +17,8 @@ from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.play.load import load
 from drumgan_jax.play.playable import CanEdit, CanEncode
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,7 @@ from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.load import SHIPPED, load
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 SOUNDS = 48
 
 

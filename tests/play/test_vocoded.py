@@ -16,6 +16,7 @@ from drumgan_jax.play.load import FORMAT, load, save_instrument
 from drumgan_jax.runs.load import load_vocoder, with_vocoder
 from drumgan_jax.training import run
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 PARTS: dict[str, Any] = {
     "representation": {**REPRESENTATION, "mean": -1.0, "std": 0.5},
     "decoder": {"kind": "vocoder", "path": "", "iterations": 2},

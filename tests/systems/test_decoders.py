@@ -31,6 +31,7 @@ from drumgan_jax.systems.decoders import (
 )
 from drumgan_jax.systems.vocoder import TrainedVocoder, read_vocoder
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 KEYS = jax.random.split(jax.random.key(0), 2)
 WAVEFORM = {"kind": "waveform", "sample_rate": 8000, "num_samples": 64}
 MAGNITUDE = {"kind": "log_magnitude", "sample_rate": 8000, "n_fft": 64, "hop_length": 16, "num_frames": 16}

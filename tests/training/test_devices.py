@@ -7,14 +7,14 @@ import socket
 
 import numpy as np
 import pytest
-from training_cases import finish, start_process, timeless, wait_for_line, write_dataset
+from forked_cases import Forked, python
+from training_cases import finish, timeless, wait_for_line, write_dataset
 
 from drumgan_jax.runs.config import complete_steps
 from drumgan_jax.runs.metrics import read_metrics
 
 TRAINING = """
-import json, os, sys
-sys.modules["clu"] = None
+import json
 import jax, numpy as np
 from jax.experimental import multihost_utils
 import toy_gan
@@ -60,13 +60,17 @@ def training(data_dir, run_dir, steps, devices, fsdp=1, toy=False):
     )
 
 
+def start(code, devices, **environment):
+    return Forked(python, code, devices=devices, environment=environment)
+
+
 def start_pair(code):
     """Two processes of two devices each."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     return [
-        start_process(code, 2, JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(process))
+        start(code, 2, JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(process))
         for process in range(2)
     ]
 
@@ -86,8 +90,8 @@ def assert_same_losses(one, other):
 def test_one_device_equals_four_equals_two_processes(data_dir, tmp_path):
     steps = 4
     running = [
-        start_process(training(data_dir, tmp_path / "1", steps, 1), 1),
-        start_process(training(data_dir, tmp_path / "4", steps, 4, fsdp=2), 4),
+        start(training(data_dir, tmp_path / "1", steps, 1), 1),
+        start(training(data_dir, tmp_path / "4", steps, 4, fsdp=2), 4),
         *start_pair(training(data_dir, tmp_path / "2x2", steps, 4)),
     ]
     one, four, two, _ = [result_of(process) if i < 3 else finish(process) for i, process in enumerate(running)]
@@ -98,11 +102,11 @@ def test_one_device_equals_four_equals_two_processes(data_dir, tmp_path):
 
 
 def test_resume_on_other_devices_continues_the_order(data_dir, tmp_path):
-    whole = result_of(start_process(training(data_dir, tmp_path / "whole", 6, 4, toy=True), 4))
-    first = result_of(start_process(training(data_dir, tmp_path / "run", 2, 1, toy=True), 1))
+    whole = result_of(start(training(data_dir, tmp_path / "whole", 6, 4, toy=True), 4))
+    first = result_of(start(training(data_dir, tmp_path / "run", 2, 1, toy=True), 1))
     pair = start_pair(training(data_dir, tmp_path / "run", 4, 4, toy=True))
     second, _ = result_of(pair[0]), finish(pair[1])
-    third = result_of(start_process(training(data_dir, tmp_path / "run", 6, 4, toy=True), 4))
+    third = result_of(start(training(data_dir, tmp_path / "run", 6, 4, toy=True), 4))
     assert first["seen"] + second["seen"] + third["seen"] == whole["seen"]
     assert_same_losses(tmp_path / "run", tmp_path / "whole")
 

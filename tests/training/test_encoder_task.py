@@ -29,6 +29,9 @@ from drumgan_jax.systems.encoder import build_encoder
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.tasks import build_task
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+
 # Complex spectra are inverted, without a search for phases.
 KEYS = None
 

@@ -17,6 +17,7 @@ from drumgan_jax.objectives.relativistic import Relativistic
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.training.tasks.gan import build_gan_task
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 BATCH = 8
 STEPS = 7
 HALF_LIFE, RAMPUP = 100, 0.5

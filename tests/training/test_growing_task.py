@@ -19,6 +19,7 @@ from drumgan_jax.runs.settings import AdamSettings
 from drumgan_jax.training.optimization import Player
 from drumgan_jax.training.tasks.gan import GanTask, GanTaskSettings, build_gan_task
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
 BATCH, LABELS = 8, 3
 # Stages of 2 and 4 steps, then the last; each fades in over its first half.
 IMAGES = (16, 32, 64)

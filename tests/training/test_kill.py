@@ -1,15 +1,14 @@
 """Kill -9 at random moments of training and saving: nothing is lost but the steps since the last checkpoint."""
 
 import json
-import multiprocessing
 import os
 import random
 import time
 
 import numpy as np
 import pytest
-from kill_cases import toy_training
-from training_cases import timeless, write_dataset
+from forked_cases import Forked, toy_training
+from training_cases import finish, timeless, write_dataset
 
 from drumgan_jax.runs.checkpoints import load_ema
 from drumgan_jax.runs.config import complete_steps
@@ -19,63 +18,53 @@ from drumgan_jax.runs.metrics import METRICS_NAME, read_metrics
 FURTHEST = 10
 
 
-@pytest.fixture(scope="module")
-def start():
-    """Starts `toy_training` in a process forked from one that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kill_cases"])
-
-    def start(data_dir, run_dir, steps):
-        process = context.Process(target=toy_training, args=(os.fspath(data_dir), os.fspath(run_dir), steps * 8))
-        process.start()
-        return process
-
-    return start
-
-
 def steps_so_far(run_dir):
     path = run_dir / METRICS_NAME
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def kill_once(start, data_dir, run_dir, steps, rng):
+def start(data_dir, run_dir, steps):
+    """A toy run; what a process compiled is kept beside the runs, for a kill may come while it is written."""
+    arguments = os.fspath(data_dir), os.fspath(run_dir), 8 * steps
+    return Forked(toy_training, *arguments, devices=4, compiled=run_dir.parent / "compiled")
+
+
+def kill_once(data_dir, run_dir, steps, rng):
     """Start, let it come some steps further, kill; whether it was killed before it ended."""
     goal = steps_so_far(run_dir) + rng.randrange(FURTHEST)
     process = start(data_dir, run_dir, steps)
     deadline = time.monotonic() + 120
-    while process.is_alive() and steps_so_far(run_dir) < goal and time.monotonic() < deadline:
+    while process.poll() is None and steps_so_far(run_dir) < goal and time.monotonic() < deadline:
         time.sleep(0.002)
     time.sleep(rng.uniform(0, 0.05))  # somewhere within a step, a log line or a save
     process.kill()
-    process.join()
-    return process.exitcode != 0
+    process.communicate()
+    return process.returncode != 0
 
 
-def run_with_kills(start, data_dir, run_dir, steps, kills, seed):
+def run_with_kills(data_dir, run_dir, steps, kills, seed):
     """A run killed up to `kills` times, then let to its end; how often it was killed."""
     rng = random.Random(seed)
     for killed in range(kills + 1):
-        if killed == kills or not kill_once(start, data_dir, run_dir, steps, rng):
+        if killed == kills or not kill_once(data_dir, run_dir, steps, rng):
             break
         folder = run_dir / "checkpoints"
         if complete_steps(folder):
             load_ema(run_dir)  # whatever is complete can be read
         if (run_dir / "config.json").exists():
             json.loads((run_dir / "config.json").read_text())
-    process = start(data_dir, run_dir, steps)
-    process.join(240)
-    assert process.exitcode == 0
+    finish(start(data_dir, run_dir, steps))
     return killed
 
 
 @pytest.mark.parametrize(
     ("steps", "kills", "seed"), [(60, 6, 0), *(pytest.param(400, 40, n, marks=pytest.mark.slow) for n in range(1, 4))]
 )
-def test_killed_runs_equal_an_uninterrupted_one(start, tmp_path, steps, kills, seed):
+def test_killed_runs_equal_an_uninterrupted_one(tmp_path, steps, kills, seed):
     data_dir = write_dataset(tmp_path / "data").parent
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    assert run_with_kills(start, data_dir, killed, steps, kills, seed) >= kills // 2
-    assert run_with_kills(start, data_dir, whole, steps, 0, seed) == 0
+    assert run_with_kills(data_dir, whole, steps, 0, seed) == 0
+    assert run_with_kills(data_dir, killed, steps, kills, seed) >= kills // 2
     assert timeless(read_metrics(killed)) == timeless(read_metrics(whole))
     assert len(read_metrics(killed)) == steps
     one, other = load_ema(killed), load_ema(whole)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 import toy_gan
+from forked_cases import Forked, python
 from toy_gan import toy_config
 from training_cases import LABELS, finish, start_process, timeless, tiny_config, wait_for_line, write_dataset
 
@@ -257,7 +258,6 @@ import time
 sys.modules["clu"] = None
 import toy_gan
 from toy_gan import toy_config
-from toy_gan import toy_config
 from drumgan_jax.training.loop import train
 result = train(toy_config({data!r}, train={{"total_images": {images}}}), {run!r})
 print(result.step, result.stopped)
@@ -274,7 +274,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(data_dir, tmp_path):
     assert complete_steps(tmp_path / "checkpoints")[-1] == int(step) >= 6
     until = int(step) + 3
     code = SIGTERM_CODE.format(data=os.fspath(data_dir), run=os.fspath(tmp_path), images=until * 8)
-    assert finish(start_process(code)).split() == [str(until), "complete"]
+    assert finish(Forked(python, code)).split() == [str(until), "complete"]
     assert [line["step"] for line in read_metrics(tmp_path)] == list(range(1, until + 1))
 
 
