@@ -1,4 +1,4 @@
-"""From folders of audio to a data set of TFRecord shards, whole or not at all."""
+"""Preparation of a data set of TFRecord shards from folders of audio, written atomically."""
 
 import contextlib
 import ctypes
@@ -31,9 +31,9 @@ class PrepareResult:
 
     Attributes:
         directory: its version directory.
-        counts: of files and examples (data_pipelines.report.Counts).
-        representation: with fitted statistics.
-        seconds: the time taken.
+        counts: numbers of files and examples (data_pipelines.report.Counts).
+        representation: the representation with fitted statistics.
+        seconds: time taken.
     """
 
     directory: Path
@@ -54,16 +54,16 @@ def prepare(
     beam_options: Sequence[str] = (),
     show_progress: bool = False,
 ) -> PrepareResult:
-    """Write the data set of a config from audio sources to `data_dir`/<config.name>/1.0.0, whole or not at all.
+    """Write the data set of a config from audio sources to `data_dir`/<config.name>/1.0.0, atomically.
 
     Args:
-        config: with name, representation, slicing and preparation.
-        sources: as data_pipelines.sources lists them.
-        where: see list_items.
-        overwrite: replace a data set that is there; else it is an error.
-        workers: local processes, 0 for as many as useful.
+        config: has name, representation, slicing and preparation.
+        sources: audio sources; see data_pipelines.sources for their forms.
+        where: filters of manifest rows; see list_items.
+        overwrite: replace an existing data set; otherwise it is an error.
+        workers: number of local processes; 0 for automatic.
         beam_runner: name of a Beam runner other than the local one.
-        beam_options: its options, `name=value`.
+        beam_options: options of that runner, `name=value`.
         show_progress: whether to draw a progress bar on stderr.
 
     Raises:
@@ -89,7 +89,7 @@ def prepare(
 
 
 def summary(result: PrepareResult) -> str:
-    """What came out, as lines for a terminal."""
+    """A summary of a finished data set, as lines for a terminal."""
     from drumgan_jax.data_pipelines import report
 
     lines = [report.table(result.counts)]
@@ -100,12 +100,12 @@ def summary(result: PrepareResult) -> str:
 
         lines.append(f"features: mean {np.mean(mean):.4g}, standard deviation {np.mean(std):.4g}")
     lines.append(f"data set: {result.directory} ({result.seconds:.1f} s)")
-    lines.append(f"every file and its reasons: {result.directory / report.REPORT_NAME}")
+    lines.append(f"report on every file: {result.directory / report.REPORT_NAME}")
     return "\n".join(lines)
 
 
 def _job(config: Mapping[str, Any]) -> Any:
-    """The config's parts, checked, before any file is read."""
+    """Build and check the parts of a config, before any file is read."""
     from drumgan_jax.audio.representations import build_representation
     from drumgan_jax.data_pipelines import missing, stretch
     from drumgan_jax.data_pipelines.chunks import Job
@@ -117,7 +117,7 @@ def _job(config: Mapping[str, Any]) -> Any:
     preparation = build_preparation(config["preparation"])
     if slicing.stretches or any(preparation.pitch_shifts):
         stretch.require()
-    # The kinds that stretch are those that find beats.
+    # The kinds that stretch also track beats.
     if slicing.stretches:
         missing.require("librosa", f"config.slicing.kind={config['slicing']['kind']}")
     if preparation.normalization == "loudness":
@@ -126,7 +126,7 @@ def _job(config: Mapping[str, Any]) -> Any:
 
 
 def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[str, Any]]]:
-    """The job with its classes, the items of those classes, and report rows of the others."""
+    """The job with its classes, the items of those classes, and report rows for the other items."""
     from drumgan_jax.data_pipelines.report import left_out
 
     names = job.preparation.labels or tuple(sorted({item.label for item in items}))
@@ -134,13 +134,13 @@ def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[
     labels = {item.label for item in items}
     if absent := [name for name in names if name not in labels]:
         found = ", ".join(sorted(labels))
-        raise BadInput(f"no file has the label {absent[0]!r} of config.preparation.labels; there are {found}.")
+        raise BadInput(f"no file has the label {absent[0]!r} of config.preparation.labels; give some of {found}.")
     others = list(left_out([item for item in items if item.label not in names], "label not wanted"))
     return dataclasses.replace(job, label_names=names), kept, others
 
 
 def _chunks(items: list[Any], job: Any) -> list[Any]:
-    """Chunks of each split, of items in an order mixed by hash: evenly heavy, and no shard is of one class."""
+    """Chunks of each split, with items ordered by hash to balance the work and mix classes in each shard."""
     from drumgan_jax.data_pipelines.chunks import Chunk
     from drumgan_jax.data_pipelines.splits import assign_splits
 
@@ -154,7 +154,7 @@ def _chunks(items: list[Any], job: Any) -> list[Any]:
 
 
 def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[dict[str, Any]]) -> tuple[Any, Any]:
-    """Fit the statistics and write what lies beside TFDS's files."""
+    """Fit the statistics and write the representation, report and index beside TFDS's files."""
     from drumgan_jax.audio.representations import settings_of
     from drumgan_jax.data.records import write_index
     from drumgan_jax.data_pipelines import report
@@ -172,20 +172,20 @@ def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[di
 def _version_directory(config: Mapping[str, Any], data_dir: str | os.PathLike[str]) -> Path:
     name = config["name"]
     if not _NAME.fullmatch(name):
-        raise BadInput(f"config.name is {name!r}; a data set's name is lower case letters, digits and underscores.")
+        raise BadInput(f"config.name is {name!r}; use lower-case letters, digits and underscores, a letter first.")
     return Path(expand(os.fspath(data_dir))).resolve() / name / _VERSION
 
 
 @contextlib.contextmanager
 def _staging(final: Path, overwrite: bool) -> Iterator[Path]:
-    """A fresh directory beside `final`, gone at the end; what a killed run left is cleared.
+    """Yield a fresh directory beside `final` and delete it at the end; leftovers of killed runs are deleted too.
 
-    The lock is the kernel's, so it ends with the process that holds it.
+    The kernel holds the lock, so it ends with the process.
     """
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{final.parent} cannot be made ({error.strerror}); give another --data_dir.") from error
+        raise BadInput(f"{final.parent} cannot be created ({error.strerror}); give another --data_dir.") from error
     lock = os.open(final.parent, os.O_RDONLY)
     try:
         try:
@@ -195,7 +195,7 @@ def _staging(final: Path, overwrite: bool) -> Iterator[Path]:
                 f"another prepare is writing {final.parent}; wait for it, or give another --data_dir."
             ) from None
         if final.exists() and not overwrite:
-            raise BadInput(f"{final} is there already; add --overwrite to replace it, or give another --data_dir.")
+            raise BadInput(f"{final} already exists; add --overwrite to replace it, or give another --data_dir.")
         for leftover in final.parent.glob(f"{_STAGING}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=final.parent))
@@ -207,11 +207,11 @@ def _staging(final: Path, overwrite: bool) -> Iterator[Path]:
     finally:
         os.close(lock)
         with contextlib.suppress(OSError):
-            final.parent.rmdir()  # Only if nothing came of it.
+            final.parent.rmdir()  # Succeeds only if it is empty.
 
 
 def _put(directory: Path, final: Path) -> None:
-    """Rename the finished data set into place; one that is there changes places with it in the same moment."""
+    """Rename the finished data set into place, atomically exchanging it with an existing one."""
     if not final.exists():
         directory.rename(final)
         return
@@ -219,12 +219,12 @@ def _put(directory: Path, final: Path) -> None:
     at_fdcwd, exchange = -100, 2
     if libc.renameat2(at_fdcwd, os.fsencode(directory), at_fdcwd, os.fsencode(final), exchange) == 0:
         return
-    # File systems without exchange: for a moment there is neither, but nothing is lost.
+    # Without exchange on this file system, there is no data set for a moment, but nothing is lost.
     final.rename(directory.with_name("replaced"))
     directory.rename(final)
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections of a config that decide a data set, as JSON has them."""
+    """The sections of a config that determine a data set, JSON-serialisable."""
     sections = {key: config[key] for key in ("name", "representation", "slicing", "preparation")}
     return json.loads(json.dumps(sections, default=lambda value: dict(value.items())))
