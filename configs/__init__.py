@@ -1,1 +1,1 @@
-"""One file a system, values only; `stylegan2.py` holds what the systems built on StyleGAN2 share."""
+"""One config file per system, with values only; `stylegan2.py` has the settings of all systems built on StyleGAN2."""

@@ -1,6 +1,6 @@
-"""What the configs share: this house's defaults of preparation, training, logging and evaluation.
+"""Defaults shared by the configs: preparation, training, logging and evaluation.
 
-(P) marks a value of a paper, (R) of its authors' release, (O) one of ours.
+(P) marks a value from a paper, (R) from its authors' release, (O) one of ours.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ class Variant:
     """A variant of a config.
 
     Attributes:
-        make: its values.
-        hardware: what it is sized for.
-        score: what was measured of it, and where that is told in full.
+        make: returns its config.
+        hardware: the hardware it is sized for.
+        score: its measured score, with a reference to the full results.
     """
 
     make: Callable[[], ConfigDict]
@@ -36,7 +36,7 @@ def pick(variants: Mapping[str, Variant], variant: str) -> ConfigDict:
         BadInput: there is no such variant.
     """
     if variant not in variants:
-        raise BadInput(f"there is no variant {variant!r} of this config; there are {', '.join(variants)}.")
+        raise BadInput(f"there is no variant {variant!r} of this config; give one of {', '.join(variants)}.")
     return variants[variant].make()
 
 
@@ -58,68 +58,68 @@ PREPARATION = {
     "level": -1.0,  # dBFS of the peak, or LUFS
     "pitch_shifts": (0.0,),  # semitones, one copy each
     "min_activity": 0.0,  # fraction of a slice
-    "activity_db": -50.0,  # under the slice's peak
+    "activity_db": -50.0,  # relative to the slice's peak
     "test_fraction": 0.0,
     "split_by": "hash",  # or "source"
-    "test_sources": (),  # rather than a fraction, these
-    "labels": (),  # classes to keep; none keeps all
+    "test_sources": (),  # used instead of a fraction
+    "labels": (),  # classes to keep; empty keeps all
     "label_pattern": "",  # regular expression on the path
 }
 
 
 def gan() -> ConfigDict:
-    """The sections of a GAN that are not its own; a system adds name, representation, slicing, networks, objective."""
+    """Sections shared by all GANs; a system adds its name, representation, slicing, networks and objective."""
     return ConfigDict(
         {
             "name": "",
             "seed": 0,
             "representation": {},
-            "decoder": {},  # how examples become sound; empty for the representation's own inverse
+            "decoder": {},  # renders examples as sound; empty for the representation's own inverse
             "slicing": {},
             "preparation": dict(PREPARATION),
             "task": {
                 "kind": "gan",
                 "conditional": False,  # on the data set's labels
-                "soft_labels": False,  # on what `drumgan label` wrote, rather than on the classes
-                "critic_steps": 1,  # of the discriminator for one of the generator
+                "soft_labels": False,  # on the probabilities from `drumgan label`, rather than on the classes
+                "critic_steps": 1,  # discriminator steps per generator step
             },
             "train": {
                 "batch_size": 32,  # P
                 "total_images": 10_000_000,  # O
-                "accumulation": 1,  # micro-batches a step: memory for time
+                "accumulation": 1,  # micro-batches per step: saves memory, costs time
                 "compute_dtype": "auto",  # bfloat16 on TPU and GPU, float32 on CPU
                 "ema_half_life_images": 10_000,  # P
                 "ema_rampup": 0.05,  # P
             },
             "data": {"dir": "", "prefetch": 2},
-            "mesh": {"data": -1, "fsdp": 1},  # -1: all devices that are left
+            "mesh": {"data": -1, "fsdp": 1},  # -1: all remaining devices
             "logging": {"every": 50, "samples_every": 2_000, "num_samples": 16},  # steps, steps, sounds
             "checkpoint": {"every": 1_000, "keep": 3},  # steps, checkpoints
             "evaluation": {
                 "every": 5_000,  # steps; 0 is off
-                "num_samples": 1_024,  # sounds of each side
+                "num_samples": 1_024,  # sounds on each side
                 "patience": 0,  # evaluations without a better score until training stops; 0 never stops
-                "metrics": ("fid:drums", "prdc:drums", "fid:log_mel"),  # as drumgan evaluate --metrics
-                "metric": "fid/log_mel",  # decides which checkpoint is the best
+                "metrics": ("fid:drums", "prdc:drums", "fid:log_mel"),  # as in drumgan evaluate --metrics
+                "metric": "fid/log_mel",  # chooses the best checkpoint
             },
         }
     )
 
 
 def classifier() -> ConfigDict:
-    """The sections of a classifier that are not its own; it adds name, representation, slicing, front end, network."""
+    """Sections shared by all classifiers; a system adds its name, representation, slicing, front end and network."""
     return ConfigDict(
         {
             "name": "",
             "seed": 0,
             "representation": {},
             "slicing": {},
-            # Neighbours of one recording session are no test of each other.
+            # Split by source, because recordings of one session resemble each other.
             "preparation": {**PREPARATION, "test_fraction": 0.1, "split_by": "source"},
             "front_end": {},
             "network": {},
             "augmentation": {
-                "gain_db": 18.0,  # O, as all here
+                "gain_db": 18.0,  # O, as are all values here
                 "shift": 0.02,  # seconds
                 "band_limit": 0.3,  # probability
                 "lowest_band_limit": 3_500.0,  # Hz
@@ -143,6 +143,6 @@ def classifier() -> ConfigDict:
             "mesh": {"data": -1, "fsdp": 1},
             "logging": {"every": 50, "samples_every": 0, "num_samples": 1},
             "checkpoint": {"every": 1_000, "keep": 2},
-            "evaluation": {"every": 500, "patience": 10, "metric": "loss"},  # on the whole split "test"
+            "evaluation": {"every": 500, "patience": 10, "metric": "loss"},  # on the whole "test" split
         }
     )

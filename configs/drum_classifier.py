@@ -4,8 +4,8 @@
     drumgan train --config=drum_classifier:small --config.data.dir=data/drum_classifier --workdir=runs/drums
     drumgan pack --run=runs/drums --out=drums.npz
 
-(P) marks the paper's values, (O) ours where it is silent. `small` is the packaged classifier, whose data, commands,
-time and held-out accuracy are in drumgan_jax/evaluation/embedders/drums.md. `full`: not yet trained.
+(P) marks the paper's values, (O) ours if it gives none. `small` is the packaged classifier; its data, commands, time
+and held-out accuracy are in drumgan_jax/evaluation/embedders/drums.md. `full` is not yet trained.
 """
 
 from ml_collections import ConfigDict
@@ -19,7 +19,7 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 
 def full() -> ConfigDict:
-    """For a large library: sounds of 0.55 s at 44.1 kHz, a network of 2 million parameters."""
+    """For a large library: sounds of 0.55 s at 44.1 kHz, a network with 2 million parameters."""
     config = defaults.classifier()
     config.name = "drum_classifier"
     config.representation = {
@@ -49,7 +49,7 @@ def full() -> ConfigDict:
 
 
 def small() -> ConfigDict:
-    """For some hundred sounds, minutes on a CPU: 120 thousand parameters, 37 million operations a sound."""
+    """For a few hundred sounds, minutes on a CPU: 120 thousand parameters, 37 million operations per sound."""
     config = full()
     config.network.width = 16
     config.train.update(batch_size=32, total_images=48_000, ema_half_life_images=2_000)
@@ -76,7 +76,7 @@ def tiny() -> ConfigDict:
 VARIANTS = {
     "full": defaults.Variant(full, "one GPU"),
     "small": defaults.Variant(
-        small, "two CPU cores, minutes", "accuracy 0.953 of 106 held-out sounds (evaluation/embedders/drums.md)"
+        small, "two CPU cores, minutes", "accuracy 0.953 on 106 held-out sounds (evaluation/embedders/drums.md)"
     ),
     "tiny": defaults.Variant(tiny, "CPU"),
 }

@@ -6,9 +6,9 @@
     drumgan train --config=drumgan_vst_encoder --config.task.run=runs/vst \
         --config.data.dir=data/drumgan_vst --workdir=runs/vst/encoder
 
-(P) marks the paper's values, (R) those of the DrumGAN release, (O) ours where both are silent. The paper reports IS
-1.83, KID 0.009 and FAD 1.49 on 300 thousand private sounds. `full` and `small` are not yet trained; of `packaged`,
-docs/one_shots.md has data, commands, time and figures.
+(P) marks the paper's values, (R) those of the DrumGAN release, (O) ours if both give none. The paper reports IS 1.83,
+KID 0.009 and FAD 1.49 on 300 thousand private sounds. `full` and `small` are not yet trained; data, commands, time and
+figures of `packaged` are in docs/one_shots.md.
 """
 
 from ml_collections import ConfigDict
@@ -33,34 +33,34 @@ def full() -> ConfigDict:
         "n_fft": 2048,  # P
         "hop_length": 512,  # P; 75 % overlap
         "num_frames": 48,  # O; 24,064 samples, the paper's 0.55 s
-        "compression": 0.4,  # O; else the loudest bins are all that the networks see
-        "centred": True,  # O; else averages of neighbouring bins, which the first stages are shown, are nothing
+        "compression": 0.4,  # O; otherwise the loudest bins dominate
+        "centred": True,  # O; otherwise the averages of neighbouring bins that the first stages see cancel
     }
     config.slicing = {"kind": "one_shot", "onset_db": -40.0, "pre_roll": 0.002, "fade_in": 0.0005, "fade_out": 0.01}
     config.preparation.update(
         test_fraction=0.1,  # P
-        split_by="source",  # O; neighbours of one recording session are no test
+        split_by="source",  # O; recordings of one session resemble each other
         labels=("kick", "snare", "cymbal"),  # P
     )
     config.generator = {"kind": "progressive", "z_dim": 128, "base": (32, 3), "channels": channels}  # P, O, R
     config.discriminator = {"kind": "progressive", "base": (32, 3), "channels": channels, "stddev_group": 4}  # R
     config.objective = {
         "kind": "wasserstein",
-        "penalty_weight": 10.0,  # P; averaged over the batch, which the release sums
-        "drift_weight": 0.001,  # R; likewise
+        "penalty_weight": 10.0,  # P; averaged over the batch, while the release sums
+        "drift_weight": 0.001,  # R; averaged likewise
         "label_weight": 1.0,  # O
     }
     config.optimizer = {"generator": dict(adam), "discriminator": dict(adam)}
     config.growth = {
         "kind": "progressive",
-        "images": (600_000, 600_000, 600_000, 900_000, 900_000, 2_400_000),  # O; real examples of each stage
-        "fade": 0.5,  # O; share of a stage in which it fades in
+        "images": (600_000, 600_000, 600_000, 900_000, 900_000, 2_400_000),  # O; real examples per stage
+        "fade": 0.5,  # O; share of a stage over which it fades in
     }
     config.task.update(conditional=True, soft_labels=True)  # P
     config.train.update(
         batch_size=32,  # O
         total_images=6_000_000,  # O
-        ema_half_life_images=22_000,  # R; 0.999 a step
+        ema_half_life_images=22_000,  # R; 0.999 per step
     )
     config.evaluation.update(metrics=("fid:drums", "kid:drums", "prdc:drums", "is:drums", "fid:log_mel"))
     return config
@@ -77,12 +77,12 @@ def small() -> ConfigDict:
 
 
 def packaged() -> ConfigDict:
-    """Two CPU cores, an hour or two: 0.55 s at 22.05 kHz as 256 bins x 48 frames x 2, little of the width."""
+    """Two CPU cores, an hour or two: 0.55 s at 22.05 kHz as 256 bins x 48 frames x 2, much narrower."""
     config = full()
     config.representation.update(sample_rate=22050, n_fft=512, hop_length=256)
     narrow(config, (8, 3), (64, 64, 48, 32, 16, 8))
     config.generator.z_dim = 64
-    config.preparation.pitch_shifts = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # few recordings; as style_drumsynth
+    config.preparation.pitch_shifts = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # few recordings; as in style_drumsynth
     config.growth.images = (10_000, 15_000, 20_000, 20_000, 24_000, 10_000)
     config.train.update(batch_size=8, total_images=140_000, ema_half_life_images=3_000)
     config.logging.samples_every = 2_000
@@ -107,7 +107,7 @@ def tiny() -> ConfigDict:
 
 
 def narrow(config: ConfigDict, base: tuple[int, int], channels: tuple[int, ...]) -> None:
-    """Give both networks another first size (freq, time) and feature maps at each stage, in place."""
+    """Set the initial size (freq, time) and the number of feature maps per stage of both networks, in place."""
     for network in (config.generator, config.discriminator):
         network.update(base=base, channels=channels)
 

@@ -3,10 +3,10 @@
     drumgan train --config=drumgan_vst_encoder:small --config.task.run=runs/vst \
         --config.data.dir=data/drumgan_vst --workdir=runs/vst/encoder
 
-The variant must be that of the generator's run. It is trained on generated sounds only, with the soft labels of the
-data set. (P) marks the paper's values, (O) ours where it is silent. The paper reports, of real training sounds encoded
-and decoded, ODG -1.92, MSE 0.06, LSD 7.36 and SNR -3.17 dB. `full` and `small` are not yet trained; `packaged` is for
-the packaged generator.
+The variant must be that of the generator's run. It is trained only on generated sounds, with the soft labels of the
+data set. (P) marks the paper's values, (O) ours if it gives none. For reconstructed real training sounds, the paper
+reports ODG -1.92, MSE 0.06, LSD 7.36 and SNR -3.17 dB. `full` and `small` are not yet trained; `packaged` is for the
+packaged generator.
 """
 
 from ml_collections import ConfigDict
@@ -57,13 +57,13 @@ def _encoder(system: ConfigDict) -> ConfigDict:
         "kind": "convolution",
         "view": {
             "kind": "thresholded",
-            # O; 60 dB of the sound under the loudest bin. The paper's -1.5 dB is in a scale that it does not state
+            # O; 60 dB below the loudest bin of the sound. The paper's -1.5 dB is on a scale that it does not state
             "floor_db": 60.0 * system.representation.compression,
         },
         "channels": (32, 64, 128, 128, 64, 32),  # P
         "dense": (3072, 1024, 512),  # P
     }
-    # P; the paper's latents are a fixed set of unstated size, ours (O) are never the same twice.
+    # P; the paper's latents are a fixed set of unstated size, ours (O) never repeat.
     config.task.update(latent_weight=1.0, spectral_weight=3.0)
     config.train.update(batch_size=28, total_images=2_800_000)  # P, O
     return config

@@ -3,9 +3,9 @@
     drumgan prepare --config=electrogan --audio=MIXES --data_dir=data
     drumgan train --config=electrogan --config.data.dir=data --workdir=runs/electrogan
 
-(P) marks the paper's values, (O) ours where it is silent; `configs/stylegan2.py` has the rest. The paper reports FID
-3.21 at learning rate 0.001 and R1 gamma 10 after 2,200 thousand images; `configs/electrogan_grid.py` lists its grid.
-Hardware, time and score of all variants here: not yet trained.
+(P) marks the paper's values, (O) ours if it gives none; `configs/stylegan2.py` has the rest. The paper reports FID 3.21
+at learning rate 0.001 and R1 gamma 10 after 2,200 thousand images; `configs/electrogan_grid.py` lists its grid. No
+variant has been trained here yet.
 """
 
 from ml_collections import ConfigDict
@@ -28,7 +28,7 @@ def full() -> ConfigDict:
         "n_fft": 2048,  # P
         "hop_length": 1025,  # P
         "num_frames": 1024,  # P
-        "floor": 1e-5,  # O; a higher one makes the 3-sigma clip cut loud bins
+        "floor": 1e-5,  # O; with a higher floor, the 3-sigma clip cuts loud bins
     }
     config.decoder = {"kind": "griffin_lim", "iterations": 10, "momentum": 0.0}  # P; plain Griffin-Lim
     config.slicing = {
@@ -39,11 +39,11 @@ def full() -> ConfigDict:
         "tempo": 130.0,  # P
         "stride_beats": 8,  # P
     }
-    config.preparation.normalization = "none"  # O; mixes are mastered
+    config.preparation.normalization = "none"  # O; mixes are already mastered
     for player in (config.optimizer.generator, config.optimizer.discriminator):
         player.learning_rate = 0.001  # P; the better of {0.001, 0.002}
     config.objective.r1_gamma = 10.0  # P; the best of {1, 5, 10}
-    config.train.total_images = 2_200_000  # P; where its FID was best
+    config.train.total_images = 2_200_000  # P; at its best FID
     config.logging.num_samples = 4
     return config
 
@@ -54,14 +54,14 @@ def small() -> ConfigDict:
     config.representation.update(sample_rate=22050, n_fft=512, hop_length=320, num_frames=256)
     stylegan2.narrow(config, base=(4, 4), channel_base=8192, channel_max=256)
     config.generator.update(z_dim=256, w_dim=256)
-    config.objective.r1_gamma = 1.0  # R1 grows with the number of bins and frames: the paper's would hold back D
+    config.objective.r1_gamma = 1.0  # R1 scales with the number of bins and frames; the paper's would hold D back
     config.train.total_images = 1_000_000
     config.evaluation.every = 2_000
     return config
 
 
 def tiny() -> ConfigDict:
-    """CPU, CI: clips of 1.6 s at 8 kHz as 64 bins x 128 frames; the same code, seconds a hundred steps."""
+    """CPU, CI: clips of 1.6 s at 8 kHz as 64 bins x 128 frames; the same code, seconds per hundred steps."""
     config = small()
     config.representation.update(sample_rate=8000, n_fft=128, hop_length=100, num_frames=128)
     stylegan2.narrow(config, base=(4, 8), channel_base=1024, channel_max=64)

@@ -1,13 +1,13 @@
-"""What the configs of encoders share.
+"""Settings shared by the configs of encoders.
 
-(P) marks a value of a paper, (O) one of ours.
+(P) marks a value from a paper, (O) one of ours.
 """
 
 from ml_collections import ConfigDict
 
 
 def encoder(system: ConfigDict) -> ConfigDict:
-    """The sections of an encoder for the generator of a system, whose data it takes; its own are `encoder` and more."""
+    """Sections of an encoder for the generator and data of a system; the caller fills in `encoder` and others."""
     return ConfigDict(
         {
             "name": f"{system.name}_encoder",
@@ -19,9 +19,9 @@ def encoder(system: ConfigDict) -> ConfigDict:
                 "kind": "encoder",
                 "run": "",  # the run directory of the generator
                 "step": "last",  # its checkpoint: last, best or a number
-                "num_latents": 0,  # different z, one after the other and then again; 0 never repeats one
-                "latent_weight": 1.0,  # of the error of w
-                "spectral_weight": 0.0,  # of that of the views of the sounds made of it; 0 makes none
+                "num_latents": 0,  # number of different z, used in turn; 0 never repeats one
+                "latent_weight": 1.0,  # of the error in w
+                "spectral_weight": 0.0,  # of the error in views of the sounds rendered from w; 0 renders none
             },
             "train": {
                 "batch_size": 32,
@@ -31,7 +31,7 @@ def encoder(system: ConfigDict) -> ConfigDict:
                 "ema_half_life_images": 10_000,  # O
                 "ema_rampup": 0.05,  # O
             },
-            "data": {"dir": "", "prefetch": 2},  # its labels condition the sounds; its test sounds are for evaluation
+            "data": {"dir": "", "prefetch": 2},  # labels condition the sounds; test sounds are used in evaluation
             "mesh": {"data": -1, "fsdp": 1},
             "logging": {"every": 50, "samples_every": 2_000, "num_samples": 16},  # each sound, then its reconstruction
             "checkpoint": {"every": 1_000, "keep": 2},
@@ -41,7 +41,7 @@ def encoder(system: ConfigDict) -> ConfigDict:
 
 
 def make_tiny(config: ConfigDict) -> None:
-    """Shrink training, logging and evaluation to seconds, in place."""
+    """Shorten training, logging and evaluation to seconds, in place."""
     config.train.update(batch_size=8, total_images=96, ema_half_life_images=100)
     config.logging.update(every=4, samples_every=12, num_samples=4)
     config.checkpoint.every = 6

@@ -1,17 +1,17 @@
-"""A short-chunk CNN that tells the genre of a bar of drums (Won et al. 2020; the size of Yeh, Chen and Yang 2022).
+"""A short-chunk CNN that classifies the genre of a bar of drums (Won et al. 2020; sized as in Yeh, Chen and Yang 2022).
 
     drumgan prepare --config=loop_classifier:small --audio='sequenced:ONE_SHOTS?count=10000' --data_dir=data
     drumgan train --config=loop_classifier:small --config.data.dir=data/loop_classifier --workdir=runs/loops
     drumgan pack --run=runs/loops --out=loops.npz
 
-Its features are what the projected discriminators of configs/pjloopgan.py can look through, so each variant hears the
-bands that the same variant there writes, and one data set serves both. (R) marks what the release of that paper has,
-(O) ours. The release trained on 66 genres of bought loops; here the genres are those of whatever loops are given, and
-of bars sequenced from one-shots where there are few.
+The projected discriminators of configs/pjloopgan.py can use its features, so each variant takes the bands that the same
+variant there generates, and one data set serves both. (R) marks values of that paper's release, (O) ours. The release
+trained on 66 genres of purchased loops; here the genres are those of the given loops, or of bars sequenced from
+one-shots if loops are few.
 
-`tiny`: 3.5 minutes on one core for 3,003 bars sequenced from five free libraries; on 1,197 bars of two others
-(smpldsnds and uzu-drumkit), which also chose the checkpoint, accuracy 0.991 (95 % interval 0.984 to 0.995). `full` and
-`small`: not yet trained.
+`tiny` takes 3.5 minutes on one core with 3,003 bars sequenced from five free libraries. On 1,197 bars from two others
+(smpldsnds and uzu-drumkit), which also chose the checkpoint, its accuracy is 0.991 (95 % interval 0.984 to 0.995).
+`full` and `small` are not yet trained.
 """
 
 from ml_collections import ConfigDict
@@ -25,7 +25,7 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 
 def full() -> ConfigDict:
-    """The release's network on bars of 1.92 s as 64 bands x 192 frames: 2.6 million parameters."""
+    """The release's network, with 2.6 million parameters, on bars of 1.92 s as 64 bands x 192 frames."""
     config = defaults.classifier()
     config.name = "loop_classifier"
     config.representation = {
@@ -42,7 +42,7 @@ def full() -> ConfigDict:
     config.augmentation.update(shift=0.01, mask_bands=8, mask_frames=12)  # O
     config.train.update(batch_size=64, total_images=1_000_000, ema_half_life_images=10_000)  # O
     config.checkpoint.every = 500
-    _hear_the_representation(config)
+    _match_front_end(config)
     return config
 
 
@@ -55,10 +55,10 @@ def small() -> ConfigDict:
 
 
 def tiny() -> ConfigDict:
-    """CPU, CI: bars as 32 bands x 96 frames, a block less; the same code, minutes to learn sequenced bars."""
+    """CPU, CI: bars as 32 bands x 96 frames, one block fewer; the same code, minutes to learn sequenced bars."""
     config = small()
     config.representation.update(hop_length=320, num_mels=32, num_frames=96)
-    _hear_the_representation(config)
+    _match_front_end(config)
     config.preparation.split_by = "hash"  # the procedural set is one source
     config.network.update(channels=8, blocks=(1, 1, 2, 2, 4))
     config.augmentation.update(mask_bands=4, mask_frames=6)
@@ -69,8 +69,8 @@ def tiny() -> ConfigDict:
     return config
 
 
-def _hear_the_representation(config: ConfigDict) -> None:
-    """The front end that computes the representation's own bands, in place."""
+def _match_front_end(config: ConfigDict) -> None:
+    """Set the front end to compute the representation's bands, in place."""
     bands = config.representation
     config.front_end = {
         "kind": "log_mel",
@@ -88,6 +88,6 @@ VARIANTS = {
     "full": defaults.Variant(full, "one GPU"),
     "small": defaults.Variant(small, "one GPU"),
     "tiny": defaults.Variant(
-        tiny, "a CPU core, minutes", "accuracy 0.991 of 1,197 bars of other libraries (docs/loops.md)"
+        tiny, "a CPU core, minutes", "accuracy 0.991 on 1,197 bars of other libraries (docs/loops.md)"
     ),
 }

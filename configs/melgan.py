@@ -1,11 +1,11 @@
-"""MelGAN: a vocoder from log-mel bands to waveforms (Kumar et al. 2019), for the mel scales of configs/pjloopgan.py.
+"""MelGAN: a vocoder from log-mel bands to waveforms (Kumar et al. 2019), with the mel scales of configs/pjloopgan.py.
 
     drumgan prepare --config=melgan:packaged --audio=RECORDINGS --data_dir=data
     drumgan train --config=melgan:packaged --config.data.dir=data/melgan --workdir=runs/melgan
     drumgan train --config=pjloopgan --config.decoder.path=runs/melgan ...
 
-It is trained on the waveforms of any data set of the same mel scale, also of pjloopgan's own. (P) marks the paper's
-values, (R) those of the loop generator's release, (O) ours. `packaged` is measured in docs/loops.md, where it does not
+It is trained on the waveforms of any data set with the same mel scale, including pjloopgan's. (P) marks the paper's
+values, (R) those of the loop generator's release, (O) ours. docs/loops.md has the results of `packaged`, which does not
 beat Griffin-Lim; `full` and `small` are not yet trained.
 """
 
@@ -29,7 +29,7 @@ def full() -> ConfigDict:
     config.slicing = bars.slicing
     config.vocoder = {
         "kind": "melgan",
-        "ratios": (5, 4, 4, 2),  # R; the paper's 8, 8, 2, 2 for a hop of 256
+        "ratios": (5, 4, 4, 2),  # R; the paper has 8, 8, 2, 2 for a hop of 256
         "width": 32,  # P
         "residual_blocks": 3,  # P
     }
@@ -39,8 +39,8 @@ def full() -> ConfigDict:
         "kind": "vocoder",
         "crop_frames": 50,  # R; 8,000 samples
         "matching_weight": 10.0,  # P; of the release's sum, see objectives/feature_matching.py
-        "spectral_weight": 0.0,  # P: there is none
-        "bass_weight": 0.0,  # P: likewise
+        "spectral_weight": 0.0,  # P: not used
+        "bass_weight": 0.0,  # P: not used
         "warmup_images": 0,  # P: none
     }
     config.train.update(
@@ -54,28 +54,28 @@ def full() -> ConfigDict:
 
 
 def small() -> ConfigDict:
-    """One GPU, tens of minutes: the same networks, led by distances of sounds."""
+    """One GPU, tens of minutes: the same networks, guided by distances between sounds."""
     config = full()
-    _lead(config)
+    _guide(config)
     config.train.total_images = 320_000
     return config
 
 
 def packaged() -> ConfigDict:
-    """A CPU core, 30 minutes of warming up: recordings of any kind cut into 0.64 s, a quarter of the width."""
+    """A CPU core, 30 minutes of warm-up: recordings of any kind in pieces of 0.64 s, a quarter of the width."""
     config = full()
-    _lead(config)
+    _guide(config)
     config.representation.num_frames = 64
-    # One-shots whole, with silence after, and longer recordings in pieces.
+    # One-shots are padded with silence, and longer recordings are cut into pieces.
     config.slicing = {"kind": "loop", "seconds": 0.0, "stride": 0.0, "min_fill": 0.1}
-    # Whole libraries are held out, which the best checkpoint is chosen by.
+    # Whole libraries are held out; they choose the best checkpoint.
     config.preparation.update(min_activity=0.3, split_by="source", test_fraction=0.1)
     config.vocoder.width = 8
     config.discriminator.update(width=4, width_max=128)
     for player in config.optimizer.values():
         player.update(beta1=0.8, beta2=0.99)  # O
     config.optimizer.generator.learning_rate = 2e-3  # O
-    # Whole examples: where in a long tone a crop begins cannot be heard in it.
+    # Whole examples, because a crop of a long tone does not reveal its position in the tone.
     config.task.crop_frames = 64
     config.task.warmup_images = 40_000
     config.train.update(batch_size=4, total_images=60_000, ema_half_life_images=4_000, ema_rampup=0.2)
@@ -88,7 +88,7 @@ def packaged() -> ConfigDict:
 def tiny() -> ConfigDict:
     """CPU, CI: bars of 1.92 s as 32 bands x 96 frames; the same code, narrow."""
     config = full()
-    _lead(config)
+    _guide(config)
     config.representation = pjloopgan.tiny().representation
     config.vocoder.update(ratios=(5, 4, 4, 4), width=4)
     config.discriminator.update(width=4, width_max=16)
@@ -101,8 +101,8 @@ def tiny() -> ConfigDict:
     return config
 
 
-def _lead(config: ConfigDict) -> None:
-    """For trainings that are short against the paper's: larger steps, led by distances of sounds; in place."""
+def _guide(config: ConfigDict) -> None:
+    """Adapt a config to training shorter than the paper's, in place: larger steps, and distances between sounds."""
     config.task.update(spectral_weight=5.0, bass_weight=150.0)  # O
     for player in config.optimizer.values():
         player.learning_rate = 1e-3  # O
@@ -112,7 +112,7 @@ VARIANTS = {
     "full": defaults.Variant(full, "GPU or TPU"),
     "small": defaults.Variant(small, "one GPU"),
     "packaged": defaults.Variant(
-        packaged, "a CPU core, half an hour", "spectral loss 5.38, where Griffin-Lim has 4.17 (docs/loops.md)"
+        packaged, "a CPU core, half an hour", "spectral loss 5.38; Griffin-Lim has 4.17 (docs/loops.md)"
     ),
     "tiny": defaults.Variant(tiny, "CPU"),
 }

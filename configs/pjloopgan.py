@@ -4,27 +4,27 @@
     drumgan train --config=pjloopgan --config.data.dir=data/pjloopgan --workdir=runs/pjloopgan
 
 (P) marks the paper's values, (R) those of its authors' release, (O) ours. A variant is a size (full: the paper; small:
-one GPU; tiny: a CPU), and may name a row of the paper's Table 1 after a dash, such as `small-stylegan2`:
+one GPU; tiny: a CPU), optionally followed by a dash and a row of the paper's Table 1, such as `small-stylegan2`:
 
     stylegan2            row B, the baseline
-    stylegan2_early      row C, stopped when the projected ones have converged
+    stylegan2_early      row C, stopped when the projected GANs have converged
     vggish               row D
     scnn_tags            row E
     scnn_loops           row F
     vggish_scnn_tags     row G
-    vggish_scnn_loops    row H; a size alone means this one
+    vggish_scnn_loops    row H; the default for a size alone
     z512                 row D with the latent size that failed in its section 4
 
-Rows B and C have the generator of the others, so that the discriminator is all that differs; the paper's have that of
-its predecessor, with z of 512. Three things are not the release's: its optimisers keep the factors of regularisers that
-it does not have (0.8 and 16/17 of the learning rates), its discriminator steps before the generator, and it adds the
-scores of two feature networks, where the paper and we judge them one by one.
+Rows B and C have the generator of the others, so that only the discriminator differs; in the paper, they have the
+generator of its predecessor, with z of 512. The release differs from this code in three ways: its optimisers keep the
+factors of regularisers that it does not have (0.8 and 16/17 of the learning rates), its discriminator steps before the
+generator, and it adds the scores of two feature networks, while the paper and we judge them separately.
 
-The published weights are fetched by `drumgan weights get NAME`. Where they are not to be had, `small` and `tiny` have
-random ones, and --config.feature_networks.scnn_loops.weights=FILE takes a classifier that was trained here
-(configs/loop_classifier.py). The paper reports for drums, of rows A (real) to H: IS 16.30, 5.58, 5.21, 5.87, 4.75,
-4.45, 6.22, 6.31 and FAD 0.01, 2.50, 3.40, 3.03, 8.18, 7.21, 2.45, 2.34.
-`tiny` is measured in docs/loops.md; `full` and `small` are not yet trained.
+`drumgan weights get NAME` downloads the published weights. `small` and `tiny` use random weights instead, and
+--config.feature_networks.scnn_loops.weights=FILE takes a classifier trained here (configs/loop_classifier.py). For
+drums, the paper reports for rows A (real) to H: IS 16.30, 5.58, 5.21, 5.87, 4.75, 4.45, 6.22, 6.31 and FAD 0.01, 2.50,
+3.40, 3.03, 8.18, 7.21, 2.45, 2.34.
+docs/loops.md has the results of `tiny`; `full` and `small` are not yet trained.
 """
 
 import functools
@@ -43,7 +43,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 
 
-# Of rows B and C: Karras et al. 2020's; of `tiny` as in the other systems (O), where it would hold back the networks.
+# For rows B and C: from Karras et al. 2020; for `tiny` as in the other systems (O), as 10 would hold back the networks.
 R1_GAMMA = {"full": 10.0, "small": 10.0, "tiny": 0.1}
 
 # After 12,000 images, means of three seeds.
@@ -65,21 +65,21 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 
 def full() -> ConfigDict:
-    """The paper: bars of 1.92 s as 64 bands x 192 frames; a row chooses among the feature networks."""
+    """The paper: bars of 1.92 s as 64 bands x 192 frames; a row selects from the feature networks."""
     config = stylegan2.base()
     config.name = "pjloopgan"
     config.representation = {
         "kind": "log_mel",
         "sample_rate": 16000,  # P
-        "n_fft": 512,  # P; the release transforms 1,024 points
+        "n_fft": 512,  # P; the release uses 1,024
         "hop_length": 160,  # P
         "num_mels": 64,  # P
         "num_frames": 192,  # R; 200, cropped
     }
     config.decoder = {
         "kind": "vocoder",
-        "path": "",  # a run of configs/melgan.py, or a file that drumgan pack wrote of one
-        "iterations": 32,  # O; of Griffin-Lim, without a path
+        "path": "",  # a run of configs/melgan.py, or its packed file (drumgan pack)
+        "iterations": 32,  # O; of Griffin-Lim, used without a path
         "momentum": 0.99,  # O
     }
     config.slicing = {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0}  # P
@@ -97,7 +97,7 @@ def full() -> ConfigDict:
         "separable": True,  # R
     }
     config.feature_networks = {
-        "vggish": _feature("vggish", "vggish"),  # converted: O; the release feeds all what the generator writes
+        "vggish": _feature("vggish", "vggish"),  # converted: O; the release feeds the generator's output to all
         "scnn_tags": _feature("short_chunk", "short_chunk_tags"),
         "scnn_loops": _feature("short_chunk", "short_chunk_drum_loops"),
     }
@@ -105,7 +105,7 @@ def full() -> ConfigDict:
     config.train.update(
         batch_size=64,  # R
         total_images=5_000_000,  # O
-        ema_half_life_images=20_000,  # R; 0.99778 a step
+        ema_half_life_images=20_000,  # R; 0.99778 per step
     )
     config.evaluation.update(metrics=("fid:vggish", "prdc:vgg16", "fid:log_mel"), metric="fid/vggish")
     return config
@@ -136,12 +136,12 @@ def tiny() -> ConfigDict:
 
 
 def _feature(kind: str, weights: str) -> dict:
-    # Empty input: converted to the scale that the network was trained on where that is known, else as it is.
+    # Empty input: converted to the scale that the network was trained on if that is known, else unchanged.
     return {"kind": kind, "weights": weights, "seed": 0, "input": "", "network": {}, "sha256": ""}
 
 
 def _make_random(config: ConfigDict, vggish: tuple[int, ...], channels: int) -> None:
-    """Random weights for all feature networks, in place."""
+    """Use random weights for all feature networks, in place."""
     fields = {"vggish": {"widths": vggish}, "short_chunk": {"channels": channels}}
     for seed, feature in enumerate(config.feature_networks.values()):
         feature.update(weights="random", seed=seed, network=fields[feature.kind])
@@ -154,13 +154,13 @@ def _varied(size: Callable[[], ConfigDict], change: Callable[[ConfigDict], None]
 
 
 def _judge_features(config: ConfigDict, names: tuple[str, ...]) -> None:
-    """Rows D to H: through some of the feature networks, in place."""
+    """Rows D to H: keep only the named feature networks, in place."""
     for name in set(config.feature_networks) - set(names):
         del config.feature_networks[name]
 
 
 def _judge_spectrograms(config: ConfigDict, r1_gamma: float) -> None:
-    """Row B: StyleGAN2's discriminator and objective, in place."""
+    """Row B: use StyleGAN2's discriminator and objective, in place."""
     baseline = stylegan2.base()
     generator = config.generator
     config.discriminator = baseline.discriminator
@@ -173,19 +173,19 @@ def _judge_spectrograms(config: ConfigDict, r1_gamma: float) -> None:
 
 
 def _stop_early(config: ConfigDict, r1_gamma: float) -> None:
-    """Row C: row B for a fifth of the images, where the paper's projected ones have converged; in place."""
+    """Row C: row B for a fifth of the images, when the paper's projected GANs have converged; in place."""
     _judge_spectrograms(config, r1_gamma)
     config.train.total_images //= 5
 
 
 def _enlarge_latent(config: ConfigDict) -> None:
-    """The case that the paper's section 4 found to collapse, on row D; in place."""
+    """Row D with the latent size that collapses in the paper's section 4; in place."""
     _judge_features(config, ROWS["vggish"])
     config.generator.update(z_dim=512, w_dim=512)
 
 
 def _variants() -> dict[str, defaults.Variant]:
-    """Each size alone, which is its row H, and then each row of each size."""
+    """Each size alone, which means its row H, followed by each row of each size."""
     sizes = {"full": (full, "GPU or TPU"), "small": (small, "one GPU"), "tiny": (tiny, "a CPU core, minutes")}
     of_rows: dict[str, defaults.Variant] = {}
     for name, (size, hardware) in sizes.items():

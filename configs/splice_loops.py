@@ -3,9 +3,9 @@
     drumgan prepare --config=splice_loops --audio=LOOPS --data_dir=data
     drumgan train --config=splice_loops --config.data.dir=data --workdir=runs/splice_loops
 
-(P) marks the paper's values, (O) ours where it is silent; `configs/stylegan2.py` has the rest.
-Hardware, time and score of `full` (3 s loops) and `small` (one GPU, one-shots): not yet trained.
-`tiny` (CPU, one-shots) is the README's worked example, with its figures.
+(P) marks the paper's values, (O) ours if it gives none; `configs/stylegan2.py` has the rest.
+`full` (3 s loops) and `small` (one GPU, one-shots) are not yet trained.
+`tiny` (CPU, one-shots) is the worked example of the README, which has its figures.
 """
 
 from ml_collections import ConfigDict
@@ -28,7 +28,7 @@ def full() -> ConfigDict:
         "n_fft": 512,  # P
         "hop_length": 128,  # O
         "num_frames": 512,  # P
-        "floor": 1e-3,  # O; magnitude where the logarithm flattens out
+        "floor": 1e-3,  # O; magnitude at which the logarithm flattens out
     }
     config.decoder = {"kind": "griffin_lim", "iterations": 64, "momentum": 0.99}  # O; the paper only names Griffin-Lim
     config.slicing = {"kind": "loop", "seconds": 0.0, "stride": 0.0, "min_fill": 1.0}
@@ -49,7 +49,7 @@ def small() -> ConfigDict:
     }
     stylegan2.narrow(config, base=(4, 2), channel_base=8192, channel_max=256)
     config.generator.update(z_dim=256, w_dim=256)
-    config.objective.r1_gamma = 1.0  # R1 grows with the number of bins and frames: the paper's would hold back D
+    config.objective.r1_gamma = 1.0  # R1 scales with the number of bins and frames; the paper's would hold D back
     config.train.total_images = 1_000_000
     config.evaluation.every = 2_000
     return config

@@ -5,10 +5,10 @@
     drumgan train --config=style_drumsynth_encoder --config.task.run=runs/style \
         --config.data.dir=data/style_drumsynth --workdir=runs/style/encoder
 
-(P) marks the paper's values, (R) those of the authors' release, (O) ours where both are silent. The paper's learning
-rate is 0.002, the release's 0.0002 with beta1 0.5: either is a value of config.optimizer away, and the variants here
-train with the release's. The paper of drumgan_vst measured IS 1.64, KID 0.085 and FAD 1.72. `full` and `small` are not
-yet trained; of `packaged`, docs/one_shots.md has data, commands, time and figures.
+(P) marks the paper's values, (R) those of the authors' release, (O) ours if both give none. The paper's learning rate
+is 0.002, the release's 0.0002 with beta1 0.5; the variants here use the release's, and config.optimizer can set either.
+The paper of drumgan_vst measured IS 1.64, KID 0.085 and FAD 1.72. `full` and `small` are not yet trained; data,
+commands, time and figures of `packaged` are in docs/one_shots.md.
 """
 
 from ml_collections import ConfigDict
@@ -47,7 +47,7 @@ def full() -> ConfigDict:
         "w_dim": 128,  # P
         "mapping_layers": 8,  # O; the release connects three of them
         "label_embedding": 50,  # R
-        "style_mixing": 0.8,  # R; probability, of its five cutoffs one mixes nothing
+        "style_mixing": 0.8,  # R; probability; one of its five cutoffs mixes nothing
         **width,
     }
     config.discriminator = {"kind": "style_waveform", "phase_shuffle": 2, **width}  # R
@@ -56,7 +56,7 @@ def full() -> ConfigDict:
     config.task.update(conditional=True, critic_steps=5)  # R
     config.train.update(
         batch_size=64,  # P
-        total_images=64_000_000,  # P; 200 thousand generator steps, each of five batches
+        total_images=64_000_000,  # P; 200 thousand generator steps of five batches each
         ema_half_life_images=50_000,  # O
     )
     config.evaluation.update(metrics=("fid:drums", "kid:drums", "prdc:drums", "is:drums", "fid:log_mel"))
@@ -72,7 +72,7 @@ def small() -> ConfigDict:
 
 
 def packaged() -> ConfigDict:
-    """A CPU core, an hour: 8,192 samples at 22.05 kHz, little of the width."""
+    """A CPU core, an hour: 8,192 samples at 22.05 kHz, much narrower."""
     config = full()
     config.representation.update(sample_rate=22050, num_samples=8192)
     narrow(config, 16, 1024, 8, 64)
@@ -99,7 +99,7 @@ def tiny() -> ConfigDict:
 
 
 def narrow(config: ConfigDict, base: int, channel_base: int, channel_min: int, channel_max: int) -> None:
-    """Give both networks another width, in place: channels are halved at each doubling, within bounds."""
+    """Set the width of both networks, in place: channels are halved at each doubling, within bounds."""
     for network in (config.generator, config.discriminator):
         network.update(base=base, channel_base=channel_base, channel_min=channel_min, channel_max=channel_max)
 

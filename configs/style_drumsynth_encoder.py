@@ -3,10 +3,10 @@
     drumgan train --config=style_drumsynth_encoder:small --config.task.run=runs/style \
         --config.data.dir=data/style_drumsynth --workdir=runs/style/encoder
 
-The variant must be that of the generator's run. It is the discriminator's architecture without labels, trained on
-10,000 generated latents. (P) marks the paper's values, (O) ours where it is silent. The paper reports no figure of it;
-Nistal et al. 2022 report, of this system's real training sounds encoded and decoded, ODG -2.97, MSE 0.08, LSD 12.15 and
-SNR -3.60 dB. `full` and `small` are not yet trained; `packaged` is for the packaged generator.
+The variant must be that of the generator's run. The encoder has the discriminator's architecture without labels and is
+trained on 10,000 generated latents. (P) marks the paper's values, (O) ours if it gives none. The paper reports no
+figures; for reconstructed real training sounds of this system, Nistal et al. 2022 report ODG -2.97, MSE 0.08, LSD 12.15
+and SNR -3.60 dB. `full` and `small` are not yet trained; `packaged` is for the packaged generator.
 """
 
 from ml_collections import ConfigDict
@@ -56,7 +56,7 @@ def _encoder(system: ConfigDict) -> ConfigDict:
         "view": {"kind": "plain"},  # P; the waveform itself
         **{name: system.discriminator[name] for name in widths},  # P; the discriminator's
     }
-    config.task.num_latents = 10_000  # P, but for labels, which are each batch's own; only w is compared
+    config.task.num_latents = 10_000  # P, except for labels, which are new in each batch; only w is compared
     config.optimizer.encoder.learning_rate = 2e-4  # O
     config.train.update(batch_size=64, total_images=3_200_000)  # O
     return config

@@ -1,6 +1,6 @@
-"""What the systems built on StyleGAN2 share: config F's networks, objective and optimisers.
+"""Settings shared by the systems built on StyleGAN2: the networks, objective and optimisers of config F.
 
-(P) marks a value of Karras et al. 2020 or its release, (O) one of ours.
+(P) marks a value from Karras et al. 2020 or its release, (O) one of ours.
 """
 
 from ml_collections import ConfigDict
@@ -9,7 +9,7 @@ from drumgan_jax.configs import defaults
 
 
 def base() -> ConfigDict:
-    """Config F at full width; a system adds its name, representation, slicing and the networks' constant size."""
+    """Config F at full width; a system adds its name, representation, slicing and the size of the learned constant."""
     adam = {"learning_rate": 0.002, "beta1": 0.0, "beta2": 0.99, "epsilon": 1e-8}  # P
     width = {"channel_base": 32768, "channel_max": 512}  # P
     config = defaults.gan()
@@ -23,7 +23,7 @@ def base() -> ConfigDict:
                 "mapping_layers": 8,  # P
                 "mapping_lr_multiplier": 0.01,  # P
                 "style_mixing": 0.9,  # P; probability
-                "rematerialize": False,  # recompute activations in the backward pass: time for memory
+                "rematerialize": False,  # recompute activations in the backward pass: costs time, saves memory
                 **width,
             },
             "discriminator": {
@@ -49,13 +49,13 @@ def base() -> ConfigDict:
 
 
 def narrow(config: ConfigDict, base: tuple[int, int], channel_base: int, channel_max: int) -> None:
-    """Give both networks another constant size (freq, time) and width, in place."""
+    """Set the size (freq, time) of the learned constant and the width of both networks, in place."""
     for network in (config.generator, config.discriminator):
         network.update(base=base, channel_base=channel_base, channel_max=channel_max)
 
 
 def make_tiny(config: ConfigDict) -> None:
-    """Shrink training, logging and the mapping network to what a CPU runs in minutes, in place."""
+    """Shrink training, logging and the mapping network to minutes on a CPU, in place."""
     config.generator.update(z_dim=64, w_dim=64, mapping_layers=4)
     config.train.update(batch_size=16, total_images=24_000, ema_half_life_images=2_000)
     config.logging.update(every=10, samples_every=500)

@@ -1,4 +1,4 @@
-"""Chunks of recordings processed through Apache Beam: by several processes of this machine, or by a named runner."""
+"""Processing of chunks of recordings with Apache Beam, in several local processes or by a named runner."""
 
 import contextlib
 import logging
@@ -13,7 +13,7 @@ from typing import Any
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines.chunks import Chunk, Job, process_chunk
 
-# Beam warns of an optional Google package when it is imported.
+# On import, Beam warns about an optional Google package.
 _root_level = logging.getLogger().level
 logging.getLogger().setLevel(logging.ERROR)
 try:
@@ -29,11 +29,11 @@ def run(job: Job, chunks: Sequence[Chunk], runner: str, options: Sequence[str], 
     """Process all chunks.
 
     Args:
-        job: what they share.
-        chunks: to process.
-        runner: name of a Beam runner; empty for processes of this machine.
-        options: of that runner.
-        workers: how many processes of this machine.
+        job: settings shared by all chunks.
+        chunks: the chunks to process.
+        runner: name of a Beam runner; empty for local processes.
+        options: options of that runner.
+        workers: number of local processes.
 
     Raises:
         BadInput: a worker could not write, or the run failed as a whole.
@@ -53,8 +53,8 @@ def run(job: Job, chunks: Sequence[Chunk], runner: str, options: Sequence[str], 
 
 
 def _local(workers: int) -> tuple[Any, PipelineOptions]:
-    """Beam's Python runner: the default one would download another, written in Go."""
-    # `exec`, so that the worker itself is this process's child, not a shell between them.
+    """Beam's Python runner; the default runner would download another one, written in Go."""
+    # `exec` makes the worker itself a child of this process, without a shell in between.
     command = f"exec {shlex.quote(sys.executable)} -m drumgan_jax.data_pipelines.worker"
     runner = fn_runner.FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
     return runner, PipelineOptions([f"--direct_num_workers={workers}"])
@@ -62,7 +62,7 @@ def _local(workers: int) -> tuple[Any, PipelineOptions]:
 
 @contextlib.contextmanager
 def _quiet_beam() -> Iterator[None]:
-    """Beam's loggers kept to errors."""
+    """Limit Beam's loggers to errors."""
     logger = logging.getLogger("apache_beam")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -74,7 +74,7 @@ def _quiet_beam() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watched_workers() -> Iterator[None]:
-    """Ends the run when a worker process has died, for which Beam would wait for ever."""
+    """End the run if a worker process dies; Beam itself would wait forever."""
     died: list[str] = []
     previous = threading.excepthook
 
@@ -82,9 +82,9 @@ def _watched_workers() -> Iterator[None]:
         name = arguments.thread.name if arguments.thread else ""
         if name == "run_worker":  # Beam's name for the thread that waits for the process.
             died.append(str(arguments.exc_value))
-            # A true signal: nothing less wakes the main thread, which waits for a lock.
+            # Only a real signal wakes the main thread, which waits for a lock.
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        elif name != "beam_control_read":  # The thread that hears from the worker, and fails with it.
+        elif name != "beam_control_read":  # The thread that reads from the worker, and fails with it.
             previous(arguments)
 
     threading.excepthook = hook
@@ -94,15 +94,15 @@ def _watched_workers() -> Iterator[None]:
         if not died:
             raise
         raise BadInput(
-            f"a worker process was ended from outside ({died[0]}), most likely for want of memory; "
-            "use fewer of them with --workers."
+            f"a worker process was killed ({died[0]}), most likely for lack of memory; "
+            "use fewer workers with --workers."
         ) from None
     finally:
         threading.excepthook = previous
 
 
 def _as_bad_input(error: Exception) -> Exception:
-    """The BadInput of a worker, which Beam hands on as text in an exception of its own; else the error itself."""
+    """The BadInput of a worker, which Beam passes on as text in its own exception; otherwise the error itself."""
     text = str(error)
     _, found, sentence = text.rpartition("drumgan_jax.core.errors.BadInput: ")
     if not found and not isinstance(error, BadInput):

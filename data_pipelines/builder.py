@@ -1,4 +1,4 @@
-"""The TFDS builder: chunks of recordings are processed, and their parts become the shards of a data set."""
+"""The TFDS builder, which processes chunks of recordings and joins their parts to the shards of a data set."""
 
 import contextlib
 import os
@@ -16,10 +16,10 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines import missing, report
 from drumgan_jax.data_pipelines.chunks import PROGRESS_NAME, Chunk, Job, features_of, process_chunk
 
-# Neighbouring parts are joined up to this size; most parts of a large set reach it by themselves and are just renamed.
+# Neighbouring parts are joined up to this size; most parts of a large set already reach it and are only renamed.
 _SHARD_BYTES = 2**26
-# Worker processes take about 4 seconds to start; below this estimate of the work, this process does it alone. Threads
-# do no more than one: decoding asks for Python's lock too often.
+# Worker processes take about 4 seconds to start; below this estimated time, this process works alone. Threads bring no
+# speed-up, because decoding takes Python's lock too often.
 _SECONDS_FOR_WORKERS = 10
 _SECONDS_A_FILE = 0.002
 _SECONDS_A_MEGABYTE = 0.02
@@ -27,11 +27,11 @@ _SECONDS_A_STRETCHED_MEGABYTE = 0.4
 
 
 class AudioBuilder(dataset_builder.FileReaderBuilder):
-    """Writes a data set of sliced recordings; `build` makes one of a given name.
+    """Writes a data set of sliced recordings; `build` makes one with a given name.
 
-    TFDS's own BeamBasedBuilder groups all serialised examples by shard before it writes them, which Beam's local runner
-    does in memory. Here what is handed around are lists of paths, and each writes its own part of a shard; features,
-    names of shards and metadata are TFDS's.
+    TFDS's own BeamBasedBuilder groups all serialised examples by shard before writing, which Beam's local runner does
+    in memory. Here, workers receive lists of paths and write their own parts of shards; features, shard names and
+    metadata are TFDS's.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -53,9 +53,9 @@ class AudioBuilder(dataset_builder.FileReaderBuilder):
         """Write the data set, which must not exist yet; return its version directory.
 
         Raises:
-            BadInput: nothing was kept, or the disk refuses.
+            BadInput: nothing was kept, or the disk cannot be written.
         """
-        # Not through download_and_prepare: there is nothing to download, and staging is the caller's.
+        # Not through download_and_prepare: there is nothing to download, and the caller does the staging.
         self.data_path.mkdir(parents=True)
         self._download_and_prepare()
         self.info.write_to_directory(self.data_dir)
@@ -84,16 +84,16 @@ class AudioBuilder(dataset_builder.FileReaderBuilder):
 
 
 class Pipeline:
-    """Where the chunks of a run are processed: in this process, in others of this machine, or by a Beam runner.
+    """Processes the chunks of a run in this process, in several local processes, or by a Beam runner.
 
     Args:
         runner: name of a Beam runner; empty for this machine.
         options: `name=value` options of that runner.
-        workers: local processes; 0 for one a core, or this process alone where there is little to do or no Beam.
+        workers: number of local processes; 0 for one per core, or only this process if there is little work or no Beam.
         show_progress: whether to draw a bar on stderr.
 
     Raises:
-        BadInput: this needs Beam, which is not installed.
+        BadInput: Beam is needed but not installed.
     """
 
     def __init__(self, runner: str = "", options: Sequence[str] = (), workers: int = 0, show_progress: bool = True):
@@ -130,7 +130,7 @@ class Pipeline:
 
 
 def _estimated_seconds(job: Job, chunks: Sequence[Chunk], enough: float) -> float:
-    """Of work on one core, counted until there is `enough`."""
+    """Estimated seconds of work on one core; stops counting at `enough`."""
     stretched = job.slicing.stretches or any(job.preparation.pitch_shifts)
     a_megabyte = _SECONDS_A_STRETCHED_MEGABYTE if stretched else _SECONDS_A_MEGABYTE
     seconds = 0.0
@@ -167,18 +167,18 @@ def _grouped(parts: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def _join(parts: list[Path], shard: Path) -> None:
-    """TFRecord files joined are a TFRecord file: the first is renamed, the others are appended to it."""
-    with open(parts[0], "ab") as whole:
+    """Join TFRecord files: the others are appended to the first, which is renamed."""
+    with open(parts[0], "ab") as joined:
         for part in parts[1:]:
             with open(part, "rb") as file:
-                shutil.copyfileobj(file, whole, 2**20)
+                shutil.copyfileobj(file, joined, 2**20)
             part.unlink()
     parts[0].replace(shard)
 
 
 @contextlib.contextmanager
 def _progress(path: Path, total: int, show: bool) -> Iterator[None]:
-    """A bar on stderr that follows the size of the progress file, whichever processes or machines write it."""
+    """Show a bar on stderr that follows the size of the progress file, to which all processes and machines write."""
     done = threading.Event()
     path.touch()
 

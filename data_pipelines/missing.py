@@ -1,4 +1,4 @@
-"""Libraries of the extra `prepare`, which only some configs need."""
+"""Checks for the libraries of the extra `prepare`, which only some configs need."""
 
 import importlib.util
 import sys
@@ -7,21 +7,21 @@ from drumgan_jax.core.errors import BadInput
 
 
 def is_installed(module: str) -> bool:
-    """Whether a library is there; it is looked for, not imported."""
+    """Whether a library is installed; does not import it."""
     if module in sys.modules:
         return sys.modules[module] is not None
     return importlib.util.find_spec(module) is not None
 
 
 def require(module: str, purpose: str) -> None:
-    """Refuse to go on without a library.
+    """Check that a library is installed.
 
     Args:
-        module: its name.
-        purpose: what needs it, for the message.
+        module: name of the library.
+        purpose: the setting that needs it, for the message.
 
     Raises:
-        BadInput: it is not installed.
+        BadInput: the library is not installed.
     """
     if not is_installed(module):
         raise BadInput(

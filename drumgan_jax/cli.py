@@ -15,7 +15,7 @@ VERBS = {
     "configs": ("drumgan_jax.commands.configs", "list the configs: their variants, hardware and scores"),
     "prepare": ("drumgan_jax.commands.prepare", "turn folders of audio into a data set of TFRecord shards"),
     "label": ("drumgan_jax.commands.label", "write class probabilities beside the examples of a data set"),
-    "train": ("drumgan_jax.commands.train", "train a config on a data set, or go on where it stopped"),
+    "train": ("drumgan_jax.commands.train", "train a config on a data set, or resume a stopped run"),
     "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run, or the packaged model"),
     "encode": ("drumgan_jax.commands.encode", "find the latents of recordings, and reconstruct the recordings"),
     "interpolate": ("drumgan_jax.commands.interpolate", "make sounds that lead from one sound to another"),

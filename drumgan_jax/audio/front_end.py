@@ -1,4 +1,4 @@
-"""What a classifier hears: waveforms as normalised log-mel bands."""
+"""Front ends of classifiers: normalised log-mel bands of waveforms."""
 
 import abc
 import dataclasses
@@ -20,21 +20,21 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FrontEnd(abc.ABC):
-    """What the front ends share: logarithms of mel bands, less `mean`, over `std`; hashable, pure jnp in float32.
+    """Base of the front ends: log-mel bands, minus `mean`, divided by `std`; hashable, pure jnp in float32.
 
-    The level is kept: a sound at half the amplitude has bands 6 dB lower. What is below a floor counts as it, so
+    The level is kept: a sound at half the amplitude has bands 6 dB lower. Bands are clipped from below at a floor, so
     silence is defined.
 
     Attributes:
-        sample_rate: of the waveform, in Hz.
-        num_samples: length of the waveform.
-        n_fft: transform length in samples.
-        hop_length: samples from one frame to the next.
-        num_mels: bands of Slaney's scale with equal areas.
+        sample_rate: sample rate of the waveform, in Hz.
+        num_samples: length of the waveform in samples.
+        n_fft: FFT length in samples.
+        hop_length: hop length in samples.
+        num_mels: number of bands, on Slaney's scale with equal areas.
         fmin: lowest frequency in Hz.
         fmax: highest frequency in Hz; None for half the sample rate.
-        mean: level that becomes 0, in the front end's own unit.
-        std: units that become 1.
+        mean: level that is mapped to 0, in the front end's own unit.
+        std: difference that is mapped to 1, in the same unit.
     """
 
     sample_rate: int = whole(1)
@@ -53,7 +53,7 @@ class FrontEnd(abc.ABC):
     @property
     @abc.abstractmethod
     def shape(self) -> tuple[int, int, int]:
-        """Of one example: (mel, frames, 1)."""
+        """Shape of one example: (mel, frames, 1)."""
 
     @property
     @abc.abstractmethod
@@ -63,16 +63,16 @@ class FrontEnd(abc.ABC):
     @property
     @abc.abstractmethod
     def silence(self) -> float:
-        """The lowest value of a band after normalisation, which is that of silence."""
+        """Normalised band value of silence, which is the lowest value."""
 
     @property
     @abc.abstractmethod
     def decibels(self) -> float:
-        """What a normalised band that is higher by 1 is louder by, in dB."""
+        """Level difference in dB that corresponds to 1 in normalised bands."""
 
     @abc.abstractmethod
     def __call__(self, waveform: Array) -> Array:
-        """Normalised bands [batch, mel, frames, 1] of waveforms [batch, num_samples] within [-1, 1].
+        """Normalised bands [batch, mel, frames, 1] of waveforms [batch, num_samples] in [-1, 1].
 
         Raises:
             BadInput: the waveforms have another length.
@@ -80,12 +80,12 @@ class FrontEnd(abc.ABC):
 
     @property
     def frequencies(self) -> np.ndarray:
-        """Frequency of each band's greatest weight [mel] in Hz, float32."""
+        """Frequency at each band's largest weight [mel] in Hz, float32."""
         return (self.filters.argmax(axis=1) * (self.sample_rate / self.n_fft)).astype(np.float32)
 
     @property
     def filters(self) -> np.ndarray:
-        """Weights of the transform's bins in each band [mel, n_fft // 2 + 1]."""
+        """Weights of the FFT bins in each band [mel, n_fft // 2 + 1]."""
         fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
         return mel_filterbank(self.sample_rate, self.n_fft, self.num_mels, self.fmin, fmax)
 
@@ -96,7 +96,7 @@ class FrontEnd(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MelFrontEnd(FrontEnd):
-    """Mel bands of power in dB, of frames with zeros beyond both ends of the waveform.
+    """Mel bands of power in dB; frames have zeros beyond both ends of the waveform.
 
     Attributes:
         floor_db: lowest level of a band; 0 dB is the power of a full-scale sine in a band of 1 Hz.
@@ -116,17 +116,17 @@ class MelFrontEnd(FrontEnd):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one example: (mel, frames, 1)."""
+        """Shape of one example: (mel, frames, 1)."""
         return self.num_mels, self.framing.num_frames(self.num_samples), 1
 
     @property
     def silence(self) -> float:
-        """The lowest value of a band after normalisation, which is that of silence."""
+        """Normalised band value of silence, which is the lowest value."""
         return (self.floor_db - self.mean) / self.std
 
     @property
     def decibels(self) -> float:
-        """What a normalised band that is higher by 1 is louder by, in dB."""
+        """Level difference in dB that corresponds to 1 in normalised bands."""
         return self.std
 
     @property
@@ -136,11 +136,11 @@ class MelFrontEnd(FrontEnd):
 
     @property
     def gain(self) -> float:
-        """What powers are multiplied by, so that a full-scale sine has 1."""
+        """Factor for powers that gives a full-scale sine a power of 1."""
         return 4.0 / float(hann_window(self.framing).sum()) ** 2
 
     def __call__(self, waveform: Array) -> Array:
-        """Normalised bands [batch, mel, frames, 1] of waveforms [batch, num_samples] within [-1, 1].
+        """Normalised bands [batch, mel, frames, 1] of waveforms [batch, num_samples] in [-1, 1].
 
         Raises:
             BadInput: the waveforms have another length.
@@ -154,7 +154,7 @@ class MelFrontEnd(FrontEnd):
 
 
 class _FrontEndBands(LogMel):
-    """The bands of a LogMelFrontEnd, whose settings have the same names but stand in another section of a config."""
+    """The bands of a LogMelFrontEnd; its settings have the same names but another config section, for messages."""
 
     section: ClassVar[str] = "front_end"
 
@@ -163,12 +163,12 @@ class _FrontEndBands(LogMel):
 class LogMelFrontEnd(FrontEnd):
     """The features of a LogMel representation: log10 of mel bands of magnitudes, the waveform mirrored at its ends.
 
-    Given the settings of a generator's representation, a classifier hears just what the generator writes. There is one
-    mean and one deviation for all bands, so that the balance of the bands is heard too.
+    With the settings of a generator's representation, a classifier sees the features that the generator writes. One
+    mean and one deviation are used for all bands, which keeps the balance between bands.
 
     Attributes:
-        win_length: Hann window in samples; None for n_fft.
-        floor: band magnitudes below this count as it.
+        win_length: length of the Hann window in samples; None for n_fft.
+        floor: band magnitudes are clipped from below at this value.
     """
 
     fmin: float = 0.0
@@ -188,27 +188,27 @@ class LogMelFrontEnd(FrontEnd):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one example: (mel, frames, 1)."""
+        """Shape of one example: (mel, frames, 1)."""
         return self.representation.shape
 
     @property
     def silence(self) -> float:
-        """The lowest value of a band after normalisation, which is that of silence."""
+        """Normalised band value of silence, which is the lowest value."""
         return (math.log10(self.floor) - self.mean) / self.std
 
     @property
     def decibels(self) -> float:
-        """What a normalised band that is higher by 1 is louder by, in dB."""
+        """Level difference in dB that corresponds to 1 in normalised bands."""
         return 20.0 * self.std
 
     @property
     def framing(self) -> Framing:
-        """The representation's: frames every hop_length samples, the waveform mirrored beyond both ends."""
+        """Framing of the representation: a frame every hop_length samples, the waveform mirrored beyond both ends."""
         return self.representation.framing
 
     @property
     def representation(self) -> LogMel:
-        """The representation, without statistics, whose features these are."""
+        """The representation with these features, without statistics."""
         return _FrontEndBands(
             sample_rate=self.sample_rate,
             n_fft=self.n_fft,
@@ -222,7 +222,7 @@ class LogMelFrontEnd(FrontEnd):
         )
 
     def __call__(self, waveform: Array) -> Array:
-        """Normalised bands [batch, mel, frames, 1] of waveforms [batch, num_samples] within [-1, 1].
+        """Normalised bands [batch, mel, frames, 1] of waveforms [batch, num_samples] in [-1, 1].
 
         Raises:
             BadInput: the waveforms have another length.
@@ -231,11 +231,11 @@ class LogMelFrontEnd(FrontEnd):
         return (self.representation.transform(waveform) - self.mean) / self.std
 
 
-# By the `kind` of a config's section.
+# Keyed by the `kind` of a config's section.
 FRONT_ENDS: dict[str, type[FrontEnd]] = {"mel": MelFrontEnd, "log_mel": LogMelFrontEnd}
 
 
 def settings_of(front_end: FrontEnd) -> dict[str, Any]:
-    """The section that builds the front end again; can be written as JSON."""
+    """The section that rebuilds a front end; JSON-serialisable."""
     kind = next(kind for kind, part in FRONT_ENDS.items() if part is type(front_end))
     return {"kind": kind, **dataclasses.asdict(front_end)}

@@ -1,7 +1,7 @@
-"""The five ways to write a waveform as the array that a network sees; systems.decoders has the ways back.
+"""The five representations of a waveform as network input; systems.decoders has the inverses.
 
-All are parts.Representation: frozen, hashable, float32 pure functions usable inside jit. The module functions
-`transform` and `encode` are the same methods, compiled once per representation and batch shape.
+All are parts.Representation: frozen and hashable, with pure float32 functions that can be used inside jit. The module
+functions `transform` and `encode` are the methods of the same names, compiled once per representation and batch shape.
 """
 
 import dataclasses
@@ -46,24 +46,24 @@ class Waveform:
         return 1, 1, 1
 
     def with_normalization(self, mean: Any, std: Any) -> Self:
-        """The representation itself: it has no use for statistics."""
+        """The representation itself, as it uses no statistics."""
         return self
 
     def transform(self, waveform: Array) -> Array:
-        """The waveform [batch, 1, samples, 1] of [batch, samples]."""
+        """Reshape waveforms [batch, samples] to [batch, 1, samples, 1]."""
         check_waveform(self, waveform)
         return waveform[:, None, :, None]
 
     def normalize(self, coefficients: Array) -> Array:
-        """The coefficients as they are."""
+        """Return the coefficients unchanged."""
         return coefficients
 
     def encode(self, waveform: Array) -> Array:
-        """The waveform [batch, 1, samples, 1] of [batch, samples]."""
+        """Reshape waveforms [batch, samples] to [batch, 1, samples, 1]."""
         return self.transform(waveform)
 
     def invert(self, x: Array) -> Array:
-        """Waveforms [batch, samples] of x [batch, 1, samples, 1]."""
+        """Reshape x [batch, 1, samples, 1] to waveforms [batch, samples]."""
         check_example(self, x)
         return x[:, 0, :, 0]
 
@@ -77,17 +77,17 @@ REPRESENTATIONS: dict[str, type[parts.Representation]] = {
 }
 
 
-# Fields of sections that were written before the decoder had a section of its own.
+# Fields of this section in older files, before the decoder had its own section.
 _FORMER = ("griffin_lim_iterations", "griffin_lim_momentum", "vocoder")
 
 
 def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The section of a file of any version as `build_representation` takes it now."""
+    """Convert the section of a file of any version to the form that `build_representation` takes."""
     return {name: value for name, value in settings.items() if name not in _FORMER}
 
 
 def build_representation(settings: Mapping[str, Any]) -> parts.Representation:
-    """The representation of a config section: `kind` and the class's fields.
+    """Build the representation of a config section, which has `kind` and the fields of its class.
 
     Raises:
         BadInput: the kind, a field or a value cannot be used.
@@ -96,7 +96,7 @@ def build_representation(settings: Mapping[str, Any]) -> parts.Representation:
 
 
 def settings_of(representation: parts.Representation) -> dict[str, Any]:
-    """The section that builds the representation again, with its mean and std; can be written as JSON."""
+    """The section that rebuilds a representation, with its mean and std; JSON-serialisable."""
     kind, part = next(one for one in REPRESENTATIONS.items() if isinstance(representation, one[1]))
     names = [f.name for f in dataclasses.fields(part)]  # type: ignore[arg-type]
     return {"kind": kind, **{name: _as_lists(getattr(representation, name)) for name in names}}
@@ -105,8 +105,8 @@ def settings_of(representation: parts.Representation) -> dict[str, Any]:
 def differences(a: parts.Representation, b: parts.Representation, seen: bool = False) -> list[str]:
     """Settings in which two representations differ, as "name: value against value".
 
-    Settings that do not change a data set are left out: statistics, and the scale on which the networks see complex
-    numbers; the latter is compared if `seen`.
+    Settings that do not affect a data set are ignored: the statistics and, unless `seen`, the compression and phase
+    reference of complex spectra.
     """
     first, second = settings_of(a), settings_of(b)
     aside = {"mean", "std"} | (set() if seen else {"compression", "centred"})
@@ -118,13 +118,13 @@ def differences(a: parts.Representation, b: parts.Representation, seen: bool = F
 
 @functools.partial(jax.jit, static_argnums=0)
 def transform(representation: parts.Representation, waveform: Array) -> Array:
-    """`representation.transform`, compiled: [batch, freq, time, channels] of waveforms [batch, samples]."""
+    """`representation.transform`, compiled: waveforms [batch, samples] to features [batch, freq, time, channels]."""
     return representation.transform(waveform)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def encode(representation: parts.Representation, waveform: Array) -> Array:
-    """`representation.encode`, compiled: x [batch, freq, time, channels] of waveforms [batch, samples]."""
+    """`representation.encode`, compiled: waveforms [batch, samples] to x [batch, freq, time, channels]."""
     return representation.encode(waveform)
 
 

@@ -1,4 +1,4 @@
-"""The four representations by spectra: complex, log magnitude, log power, log mel."""
+"""The four spectral representations: complex, log magnitude, log power, log mel."""
 
 import abc
 import dataclasses
@@ -20,16 +20,16 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Spectral(abc.ABC):
-    """What the representations by spectra share.
+    """Base of the spectral representations.
 
     Attributes:
         sample_rate: in Hz.
-        n_fft: transform length in samples, even.
-        hop_length: samples from one frame to the next.
-        num_frames: frames of one example.
-        win_length: Hann window in samples; None for n_fft.
+        n_fft: FFT length in samples, even.
+        hop_length: hop length in samples.
+        num_frames: number of frames in an example.
+        win_length: length of the Hann window in samples; None for n_fft.
         mean: fitted mean of the coefficients, a number or nested tuples of normalization_shape; None until fitted.
-        std: fitted standard deviation, likewise.
+        std: fitted standard deviation, in the same form.
     """
 
     sample_rate: int = whole(1)
@@ -41,7 +41,7 @@ class _Spectral(abc.ABC):
     std: Any = None
 
     keeps_phase: ClassVar[bool]
-    # The section of a config that messages name.
+    # The config section named in messages.
     section: ClassVar[str] = "representation"
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ class _Spectral(abc.ABC):
 
     @property
     def num_samples(self) -> int:
-        """Samples from the centre of the first frame to the centre of the last."""
+        """Number of samples from the centre of the first frame to the centre of the last."""
         return (self.num_frames - 1) * self.hop_length
 
     @property
@@ -81,32 +81,32 @@ class _Spectral(abc.ABC):
 
     @property
     def normalization_shape(self) -> tuple[int, int, int]:
-        """(1, 1, 1): one mean and one standard deviation of the whole data set."""
+        """(1, 1, 1): one mean and one standard deviation for the whole data set."""
         return 1, 1, 1
 
     def with_normalization(self, mean: Any, std: Any) -> Self:
         """The same representation with fitted statistics, array-likes that broadcast to normalization_shape.
 
         Raises:
-            BadInput: a value is not finite, a standard deviation not above zero, or the shape is another.
+            BadInput: a value is not finite, a standard deviation is not above zero, or a shape does not broadcast.
         """
         return dataclasses.replace(self, mean=mean, std=std)
 
     @abc.abstractmethod
     def transform(self, waveform: Array) -> Array:
-        """Features before normalisation [batch, freq, time, channels] of waveforms [batch, samples]."""
+        """Unnormalised features [batch, freq, time, channels] of waveforms [batch, samples]."""
 
     @abc.abstractmethod
     def normalize(self, coefficients: Array) -> Array:
-        """What the networks see, from coefficients of the same shape; BadInput if no statistics are fitted."""
+        """Normalise features for the networks, keeping their shape; BadInput if no statistics are fitted."""
 
     def encode(self, waveform: Array) -> Array:
-        """What the networks see [batch, freq, time, channels], of waveforms [batch, samples]."""
+        """Normalised features [batch, freq, time, channels] of waveforms [batch, samples]."""
         return self.normalize(self.transform(waveform))
 
     @property
     def loudest(self) -> float:
-        """The largest magnitude a waveform within [-1, 1] can have: the sum of the window."""
+        """The largest possible magnitude for a waveform in [-1, 1]: the sum of the window."""
         return float(hann_window(self.framing).sum())
 
     def _statistics(self) -> tuple[Array, Array]:
@@ -127,15 +127,15 @@ class _Spectral(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Complex(_Spectral):
-    """Real and imaginary parts of the spectrum as two channels, over the data set's std (drumgan_vst).
+    """Real and imaginary parts of the spectrum as two channels, divided by the data set's std (drumgan_vst).
 
-    The mean is kept with the std but not taken off: silence stays zero.
+    The mean is stored with the std but not subtracted, so silence stays zero.
 
     Attributes:
-        compression: exponent of the magnitudes that the networks see, above 0 and at most 1; 1 leaves them as they are.
-        centred: whether the networks see phases as of each window's centre rather than its start. From the start, what
-            sounds at the centre changes sign from bin to bin, so that the average of neighbouring bins, which growing
-            networks are shown, is next to nothing.
+        compression: exponent for the magnitudes, above 0 and at most 1; 1 leaves them unchanged.
+        centred: whether phases refer to each window's centre rather than its start. Relative to the start, a sound at
+            the centre changes sign from bin to bin, and the averages of neighbouring bins that growing networks see
+            nearly cancel.
     """
 
     compression: float = real(0.0, 1.0, 1.0, above=True)
@@ -154,7 +154,7 @@ class Complex(_Spectral):
         return jnp.swapaxes(jnp.stack([jnp.real(spectrum), jnp.imag(spectrum)], axis=-1), 1, 2)
 
     def normalize(self, coefficients: Array) -> Array:
-        """Features over the standard deviation, as the networks see them; BadInput if no statistics are fitted."""
+        """Features divided by std, compressed and phase-shifted; BadInput if no statistics are fitted."""
         return _to_power(coefficients / self._statistics()[1], self.compression) * self._signs()
 
     def invert(self, x: Array) -> Array:
@@ -165,33 +165,33 @@ class Complex(_Spectral):
         return istft(jax.lax.complex(parts_of_bins[..., 0], parts_of_bins[..., 1]), self.framing, self.num_samples)
 
     def _signs(self) -> Array:
-        """What half a window's delay does to each bin [n_fft / 2, 1, 1]."""
+        """Sign of each bin [n_fft / 2, 1, 1] under a delay of half a window, if `centred`; else ones."""
         odd = jnp.arange(self.n_fft // 2)[:, None, None] % 2
         return jnp.where((odd == 1) & self.centred, -1.0, 1.0)
 
 
 def _to_power(x: Array, exponent: float) -> Array:
-    """Complex numbers, as pairs in the last axis, with their magnitudes raised to a power and their phases kept."""
+    """Raise the magnitudes of complex numbers, given as pairs in the last axis, to a power; phases are kept."""
     if exponent == 1.0:
         return x
     power = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
-    # At zero the factor of an exponent below 1 has no limit; the product has.
+    # At zero, the factor diverges for exponents below 1, but the product does not.
     return x * jnp.maximum(power, jnp.finfo(jnp.float32).tiny) ** ((exponent - 1.0) / 2.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Logarithmic(_Spectral):
-    """What the representations by logarithms of magnitudes, without phase, share.
+    """Base of the representations by log magnitudes, without phase.
 
     Attributes:
-        floor: magnitude at which the logarithm flattens out, in units of the spectrum (a sine of full scale has
-            half the window's sum; the noise of 16 bits is near 2e-4 under a window of 2048).
+        floor: magnitude at which the logarithm flattens out, in units of the spectrum (a full-scale sine has half the
+            sum of the window; 16-bit noise is near 2e-4 under a window of 2048).
     """
 
     floor: float = real(0.0, math.inf, 1e-3, above=True)
 
     keeps_phase: ClassVar[bool] = False
-    # Standard deviations from the mean that networks see as 1: nearly all of the data is then in [-1, 1].
+    # Standard deviations that are scaled to 1, so that nearly all of the data is in [-1, 1].
     sigmas: ClassVar[float] = 3.0
 
     def __post_init__(self) -> None:
@@ -203,19 +203,19 @@ class _Logarithmic(_Spectral):
             )
 
     def normalize(self, coefficients: Array) -> Array:
-        """Features less the mean, over `sigmas` standard deviations; BadInput if no statistics are fitted."""
+        """Subtract the mean and divide by `sigmas` standard deviations; BadInput if no statistics are fitted."""
         mean, std = self._statistics()
         return (coefficients - mean) / (self.sigmas * std)
 
     def denormalize(self, x: Array) -> Array:
-        """Features of what networks see: the inverse of `normalize`, but for what that may have clipped."""
+        """Features from normalised ones: the inverse of `normalize`, except for clipped values."""
         mean, std = self._statistics()
         return self.sigmas * std * x + mean
 
     def magnitude(self, x: Array) -> Array:
-        """Magnitudes [batch, time, n_fft / 2 + 1] that network output [batch, freq, time, 1] stands for.
+        """Magnitudes [batch, time, n_fft / 2 + 1] of network output [batch, freq, time, 1].
 
-        They are kept within what a waveform in [-1, 1] can have; bins the network does not see are zero.
+        They are limited to the range possible for a waveform in [-1, 1]; bins outside the representation are zero.
         """
         check_example(self, x)
         return self._magnitude(jnp.swapaxes(self.denormalize(x)[..., 0], 1, 2))
@@ -227,7 +227,7 @@ class _Logarithmic(_Spectral):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogMagnitude(_Logarithmic):
-    """log(magnitude + floor), less the mean, over 3 standard deviations, not clipped (splice_loops)."""
+    """log(magnitude + floor), minus the mean, divided by 3 standard deviations, not clipped (splice_loops)."""
 
     def transform(self, waveform: Array) -> Array:
         """Log magnitudes [batch, n_fft / 2, time, 1] of waveforms [batch, samples]."""
@@ -241,11 +241,11 @@ class LogMagnitude(_Logarithmic):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogPower(_Logarithmic):
-    """log(power + floor squared), less the mean, clipped at 3 standard deviations, in [-1, 1] (electrogan).
+    """log(power + floor squared), minus the mean, clipped at 3 standard deviations, in [-1, 1] (electrogan).
 
-    The higher the floor, the smaller the standard deviation and the more of the loud bins the clip takes: on six clips
-    of produced music it costs a spectral convergence of 0.05 with a floor of 1e-5, of 0.36 with 1e-3. Sounds that are
-    mostly silence lose their loudest bins with any floor; LogMagnitude suits them.
+    A higher floor gives a smaller standard deviation, so more loud bins are clipped: on six clips of produced music,
+    clipping costs a spectral convergence of 0.05 with a floor of 1e-5 and 0.36 with 1e-3. Sounds that are mostly
+    silence lose their loudest bins with any floor; use LogMagnitude for them.
     """
 
     floor: float = real(0.0, math.inf, 1e-5, above=True)
@@ -257,11 +257,11 @@ class LogPower(_Logarithmic):
         return jnp.swapaxes(jnp.log(power + self.floor**2), 1, 2)[..., None]
 
     def normalize(self, coefficients: Array) -> Array:
-        """As the base, clipped to [-1, 1]."""
+        """Normalise as the base class does, and clip to [-1, 1]."""
         return jnp.clip(super().normalize(coefficients), -1.0, 1.0)
 
     def magnitude(self, x: Array) -> Array:
-        """As the base, from x clipped to [-1, 1], where all examples lie."""
+        """Magnitudes as in the base class, from x clipped to [-1, 1], the range of all examples."""
         return super().magnitude(jnp.clip(x, -1.0, 1.0))
 
     def _magnitude(self, coefficients: Array) -> Array:
@@ -272,15 +272,15 @@ class LogPower(_Logarithmic):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogMel(_Logarithmic):
-    """log10 of mel bands of the magnitude, each less its mean, over its standard deviation (pjloopgan).
+    """log10 of mel bands of the magnitude, each minus its mean, divided by its standard deviation (pjloopgan).
 
-    Frames are not centred: the waveform is mirrored at its ends so that it has samples / hop_length of them.
+    Frames are not centred: the waveform is mirrored at its ends, so that it has samples / hop_length frames.
 
     Attributes:
-        num_mels: number of bands, of Slaney's scale with equal areas.
+        num_mels: number of bands, on Slaney's scale with equal areas.
         fmin: lowest frequency in Hz.
         fmax: highest frequency in Hz; None for half the sample rate.
-        floor: band magnitudes below this count as it.
+        floor: band magnitudes are clipped from below at this value.
     """
 
     num_mels: int = whole(1, 64)
@@ -311,7 +311,7 @@ class LogMel(_Logarithmic):
 
     @property
     def normalization_shape(self) -> tuple[int, int, int]:
-        """(num_mels, 1, 1): a mean and a standard deviation of each band."""
+        """(num_mels, 1, 1): one mean and one standard deviation per band."""
         return self.num_mels, 1, 1
 
     def transform(self, waveform: Array) -> Array:
@@ -321,7 +321,7 @@ class LogMel(_Logarithmic):
 
     @property
     def loudest_bands(self) -> np.ndarray:
-        """The largest coefficients [num_mels] a waveform within [-1, 1] can have."""
+        """The largest possible coefficients [num_mels] for a waveform in [-1, 1]."""
         return np.log10(self.loudest * self._filters().sum(axis=1))
 
     def _filters(self) -> np.ndarray:
@@ -329,7 +329,7 @@ class LogMel(_Logarithmic):
         return mel_filterbank(self.sample_rate, self.n_fft, self.num_mels, self.fmin, fmax)
 
     def _magnitude(self, coefficients: Array) -> Array:
-        # A band at the floor is taken as empty: it stands for all that is softer.
+        # A band at the floor counts as empty, since it stands for all softer values.
         bands = jnp.where(
             coefficients > math.log10(self.floor), 10.0 ** jnp.minimum(coefficients, self.loudest_bands), 0.0
         )
@@ -337,7 +337,7 @@ class LogMel(_Logarithmic):
 
 
 def _statistic(name: str, value: Any, shape: tuple[int, int, int]) -> float | tuple:
-    """The statistic as a number, or as nested tuples where it has more than one value; rounded to float32."""
+    """The statistic as a number, or as nested tuples if it has several values; rounded to float32."""
     try:
         array = np.broadcast_to(np.asarray(value, np.float32), shape)
     except (TypeError, ValueError):
@@ -352,12 +352,12 @@ def _statistic(name: str, value: Any, shape: tuple[int, int, int]) -> float | tu
 
 
 def _put_back_nyquist(bins: Array) -> Array:
-    """Bins [batch, time, n_fft / 2, ...] with the Nyquist bin as zero at the end."""
+    """Append the Nyquist bin, as zero, to bins [batch, time, n_fft / 2, ...]."""
     return jnp.pad(bins, [(0, int(axis == 2)) for axis in range(bins.ndim)])
 
 
 def check_waveform(representation: parts.Representation, waveform: Array) -> None:
-    """Refuse arrays that are not waveforms [batch, samples] of the representation's length."""
+    """Raise BadInput unless an array is waveforms [batch, samples] of the representation's length."""
     if waveform.ndim != 2 or waveform.shape[1] != representation.num_samples:
         raise BadInput(
             f"waveforms are {waveform.shape}; the representation takes [batch, {representation.num_samples}]."
@@ -365,6 +365,6 @@ def check_waveform(representation: parts.Representation, waveform: Array) -> Non
 
 
 def check_example(representation: parts.Representation, x: Array) -> None:
-    """Refuse arrays that are not examples [batch, freq, time, channels] of the representation's shape."""
+    """Raise BadInput unless an array is examples [batch, freq, time, channels] of the representation's shape."""
     if x.ndim != 4 or x.shape[1:] != representation.shape:
         raise BadInput(f"examples are {x.shape}; the representation takes [batch, *{representation.shape}].")

@@ -82,16 +82,16 @@ class Moment:
     def __str__(self) -> str:
         return f"{self.amount:g} {self.unit}"
 
-    def is_after(self, what: Point | Run) -> bool:
+    def is_after(self, other: Point | Run) -> bool:
         """Whether this moment is after a point, or after the end of a run."""
-        return self._of(what) < self.amount
+        return self._of(other) < self.amount
 
     def last(self, points: Sequence[Point]) -> Point | None:
         """The last point up to this moment."""
         return max((p for p in points if self._of(p) <= self.amount), key=lambda point: point.step, default=None)
 
-    def _of(self, what: Point | Run) -> float:
-        return what.images / 1000 if self.unit == "kimg" else what.hours
+    def _of(self, other: Point | Run) -> float:
+        return other.images / 1000 if self.unit == "kimg" else other.hours
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writing of files."""
 
 import contextlib
 import os
@@ -8,10 +8,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes the place of `path` when the block ends well.
+    """Yield a temporary path beside `path`, and move it to `path` if the block succeeds.
 
-    The suffix is kept, so that writers which choose a format by suffix still do. A killed process leaves the
-    old file, or none.
+    The suffix is kept for writers that choose a format by suffix. A killed process leaves the old file, or none.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")

@@ -1,4 +1,4 @@
-"""The persistent compilation cache: a second start compiles nothing."""
+"""The persistent compilation cache, with which a second start compiles nothing."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,10 @@ from absl import logging
 
 
 def enable_compilation_cache() -> Path | None:
-    """Keep compiled steps in the user's cache folder, unless JAX_COMPILATION_CACHE_DIR names another.
+    """Keep compiled steps in the user's cache folder, unless JAX_COMPILATION_CACHE_DIR names another folder.
 
     Returns:
-        The folder; None if it cannot be made, and every start compiles anew.
+        The folder; None if it cannot be created, in which case every start compiles again.
     """
     chosen = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if chosen:
@@ -21,9 +21,9 @@ def enable_compilation_cache() -> Path | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        logging.warning("no compilation cache: %s cannot be made (%s).", folder, error.strerror)
+        logging.warning("no compilation cache: %s cannot be created (%s).", folder, error.strerror)
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # Small steps too: a start has dozens of them, and together they take seconds.
+    # Cache small functions too: a start compiles dozens of them, which together take seconds.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     return folder

@@ -1,4 +1,4 @@
-"""Several processes as one: joining them, and agreeing when to stop."""
+"""Multi-process runs: joining the processes, and stopping all at the same step."""
 
 import os
 import signal
@@ -15,14 +15,14 @@ VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
 def join(automatic: bool = False) -> None:
-    """Join the run's other processes, before the first use of a device.
+    """Join the other processes of the run; call this before the first use of a device.
 
     Args:
-        automatic: let JAX find the others by itself, as it can on TPU pods and under Slurm. Without it they
-            are found by the environment (VARIABLES), and a process with none of these variables is alone.
+        automatic: let JAX find the other processes, which works on TPU pods and under Slurm. Otherwise they are given
+            by environment variables (VARIABLES), and a process with none of these runs alone.
 
     Raises:
-        BadInput: some of the variables are set and others not, or a number is not one.
+        BadInput: only some of the variables are set, or a number is invalid.
     """
     given = [name for name in VARIABLES if os.environ.get(name)]
     if jax.distributed.is_initialized() or not (automatic or given):
@@ -41,16 +41,16 @@ def join(automatic: bool = False) -> None:
 
 
 def meet(place: str) -> None:
-    """Wait until every process has come to a place of this name."""
+    """Wait until every process has reached the barrier of this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(place)
 
 
 class StopSignal:
-    """SIGTERM, as a preempted machine gets it, turned into a step at which all processes stop together.
+    """Turns SIGTERM, which preempted machines receive, into a step at which all processes stop together.
 
-    Used as a context manager around the loop; `reached(step)` is asked once a step. With several processes
-    JAX's preemption service watches the signal and chooses the step; alone, a handler sets a flag.
+    Use it as a context manager around the loop and call `reached(step)` once per step. With several processes, JAX's
+    preemption service watches the signal and chooses the step; in a single process, a handler sets a flag.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class StopSignal:
         self._watched = False
 
     def __enter__(self) -> "StopSignal":
-        # Signals can be handled in the main thread only; elsewhere (a notebook's worker) there are none.
+        # Signals can be handled only in the main thread; other threads (a notebook's worker) receive none.
         self._watched = jax.process_count() == 1 and threading.current_thread() is threading.main_thread()
         if self._watched:
             self._before = signal.signal(signal.SIGTERM, self._handle)

@@ -1,9 +1,9 @@
-"""The one exception that bad input raises."""
+"""The exception for bad input."""
 
 
 class BadInput(ValueError):
-    """Something the user gave cannot be used.
+    """A file or value given by the user cannot be used.
 
-    The message is one sentence that names the file or value and the mend; the command line prints it alone,
-    without a traceback.
+    The message is one sentence that names the file or value and the remedy; the command line prints it without a
+    traceback.
     """

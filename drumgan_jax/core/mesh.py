@@ -1,4 +1,4 @@
-"""Devices as a mesh with the axes `data` and `fsdp`, and the rules by which arrays are laid on it."""
+"""Device mesh with the axes `data` and `fsdp`, and the rules for sharding arrays over it."""
 
 import math
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from drumgan_jax.core.errors import BadInput
 
 AXES = ("data", "fsdp")
-# Splitting smaller parameters than this (elements) costs more in collectives than it saves in memory.
+# Splitting smaller parameters (in elements) costs more in collectives than it saves in memory.
 MIN_SPLIT_SIZE = 2**16
 
 
 def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
-    """The mesh over all devices: batches are split over both axes, big parameters over `fsdp`.
+    """Make the mesh over all devices: batches are split over both axes, big parameters over `fsdp`.
 
     Args:
-        data: devices along `data`; -1 takes those that `fsdp` leaves.
-        fsdp: devices along `fsdp`; -1 likewise.
+        data: devices along `data`; -1 for all that `fsdp` leaves.
+        fsdp: devices along `fsdp`; -1 for all that `data` leaves.
 
     Raises:
         BadInput: the product is not the number of devices.
@@ -37,39 +37,39 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
     if min(sizes.values()) < 1 or sizes["data"] * sizes["fsdp"] != count:
         raise BadInput(
             f"config.mesh is data={data}, fsdp={fsdp}, which does not fit the {count} device(s) here; their "
-            "product must be that number (-1 for one of them means what is left)."
+            "product must be that number (-1 for one of them takes the remaining devices)."
         )
-    # Auto: under make_mesh's default, explicit axes, sharded convolutions do not compile.
+    # Sharded convolutions do not compile with make_mesh's default, explicit axes.
     return jax.make_mesh((sizes["data"], sizes["fsdp"]), AXES, axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole array on every device."""
+    """Sharding that keeps the whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The first axis, the batch, split over all devices."""
+    """Sharding that splits the first axis, the batch, over all devices."""
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
 def shard_batch(x: jax.Array, mesh: Mesh) -> jax.Array:
-    """Inside a compiled function: split over the devices along the batch, where it divides evenly."""
+    """Split an array over the devices along the batch if it divides evenly; for use inside compiled functions."""
     return x if len(x) % mesh.size else jax.lax.with_sharding_constraint(x, batch_sharding(mesh))
 
 
 def check_batch(mesh: Mesh, batch_size: int, accumulation: int) -> None:
-    """Refuse batches that cannot be split evenly.
+    """Check that batches can be split evenly.
 
     Raises:
-        BadInput: naming the batch size, the micro-batches and the devices.
+        BadInput: they cannot; names the batch size, the micro-batches and the devices.
     """
     pieces = mesh.size * accumulation
     if batch_size % pieces:
         nearest = max(1, round(batch_size / pieces)) * pieces
         raise BadInput(
             f"config.train.batch_size is {batch_size}, which {mesh.size} device(s) x {accumulation} "
-            f"micro-batch(es) do not divide; use a multiple of {pieces}, such as {nearest}."
+            f"micro-batch(es) do not divide evenly; use a multiple of {pieces}, such as {nearest}."
         )
 
 
@@ -81,25 +81,24 @@ def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
 
 
 def state_shardings(mesh: Mesh, shapes: Any) -> Any:
-    """A sharding for every leaf of a tree of shapes: the rules for parameters, averages and optimiser states.
+    """Shardings for all leaves of a tree of shapes: parameters, averages and optimiser states.
 
-    An array of at least MIN_SPLIT_SIZE elements is split over `fsdp` along its largest axis that divides
-    evenly; everything else is on every device. Optimiser states and averages have their parameter's shape, so
-    they are laid out alike.
+    An array of at least MIN_SPLIT_SIZE elements is split over `fsdp` along its largest axis that divides evenly; all
+    others are replicated. Optimiser states and averages have the shape of their parameter and so the same sharding.
     """
     return jax.tree.map(lambda leaf: NamedSharding(mesh, _split(leaf.shape, mesh.shape["fsdp"])), shapes)
 
 
 class StateLayout:
-    """A task's state on the mesh: its shapes, how it is made there, and steps compiled for it.
+    """Layout of a task's state on the mesh: its shapes, its initialisation there, and compiled steps.
 
     Args:
         mesh: the devices.
-        init: makes the state; traced only.
+        init: makes the state; only traced.
 
     Attributes:
         shapes: the state as jax.ShapeDtypeStruct with shardings.
-        shardings: of every leaf.
+        shardings: sharding of each leaf.
         make: `init`, compiled.
     """
 
@@ -113,7 +112,7 @@ class StateLayout:
         self.make = jax.jit(init, out_shardings=self.shardings)
 
     def compile_step(self, step: Callable[[Any, Any], tuple[Any, Any]]) -> Any:
-        """A step from state and batch to state and metrics, compiled; the state it is given is donated."""
+        """Compile a step from state and batch to state and metrics; the given state is donated."""
         return jax.jit(
             step,
             in_shardings=(self.shardings, batch_sharding(self._mesh)),

@@ -1,4 +1,4 @@
-"""Paths as people write them."""
+"""Expansion of ~ in user-supplied paths."""
 
 import os
 import re
@@ -8,6 +8,6 @@ _HOME = re.compile(r"^(\w+:)?(~.*)$", re.DOTALL)
 
 
 def expand(path: str) -> str:
-    """A path, or an address that has one after its first colon, with a leading ~ made the home of a user."""
+    """Expand a leading ~ in a path, or in the path after the first colon of an address."""
     match = _HOME.match(path)
     return f"{match[1] or ''}{os.path.expanduser(match[2])}" if match else path

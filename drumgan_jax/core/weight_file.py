@@ -1,4 +1,4 @@
-"""One .npz of weights and a header in JSON: written whole or not at all, and checked before anything is made of it."""
+"""Weight files: an .npz with weights and a JSON header, written atomically and checked when read."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 
 _HEADER = "header"
-# What reading a file that is cut short or changed, or is of another kind, raises.
+# Exceptions raised by reading a file that is truncated, changed or of another kind.
 DAMAGES = (
     ValueError,
     KeyError,
@@ -35,8 +35,8 @@ class FileFormat(NamedTuple):
     """A kind of file and its version, written as "drumgan vocoder 2".
 
     Attributes:
-        name: of the kind.
-        version: that is written; this version and all before it are read.
+        name: name of the kind.
+        version: the version written; this and all earlier versions can be read.
     """
 
     name: str
@@ -44,13 +44,13 @@ class FileFormat(NamedTuple):
 
 
 class WeightFile(NamedTuple):
-    """What a file holds.
+    """Contents of a weight file.
 
     Attributes:
-        version: of its format.
-        header: as JSON can hold it.
-        arrays: by name.
-        sha256: of the file, in hex.
+        version: version of its format.
+        header: the JSON header.
+        arrays: arrays by name.
+        sha256: hash of the file, in hex.
     """
 
     version: int
@@ -60,7 +60,7 @@ class WeightFile(NamedTuple):
 
 
 def weight_path(path: str | os.PathLike[str]) -> Path:
-    """The path, if weights can be written there by its ending; else BadInput."""
+    """Return the path; raise BadInput unless it ends in .npz."""
     if Path(path).suffix != ".npz":
         raise BadInput(f"{path} must end in .npz; rename it.")
     return Path(path)
@@ -69,7 +69,7 @@ def weight_path(path: str | os.PathLike[str]) -> Path:
 def write_weights(
     path: str | os.PathLike[str], form: FileFormat, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Write a header and arrays by name; the same ones give the same bytes.
+    """Write a header and arrays by name; equal contents give identical bytes.
 
     Raises:
         BadInput: the path does not end in .npz or cannot be written.
@@ -87,15 +87,15 @@ def write_weights(
 
 
 def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> WeightFile:
-    """Read a file that `write_weights` wrote, of this version or an earlier one; nothing in it is run.
+    """Read a file written by `write_weights` in this or an earlier version; no code in it is executed.
 
     Args:
         path: the file.
-        form: the kind of file that is expected, and the newest version that can be read.
-        owner: whose file it is, for messages ("a classifier").
+        form: the expected kind of file, and the newest version that can be read.
+        owner: owner of the file, for messages ("a classifier").
 
     Raises:
-        BadInput: the file cannot be read, is damaged or of another kind or format.
+        BadInput: the file cannot be read, is damaged, or is of another kind or format.
     """
     try:
         content = Path(path).read_bytes()
@@ -113,26 +113,25 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
         raise BadInput(f"{path} is the file of a {kind or found}; give that of a {form.name}.")
     if not number.isdecimal() or not 1 <= int(number) <= form.version:
         raise BadInput(
-            f"{path} is of format {found!r}, which this version does not read (it reads up to {form.version}); update"
+            f"{path} is of format {found!r}, which this version cannot read (it reads up to {form.version}); update"
             " drumgan_jax, or write the file again with `drumgan pack`."
         )
     return WeightFile(int(number), header, arrays, hashlib.sha256(content).hexdigest())
 
 
 def not_one(path: str | os.PathLike[str], owner: str, error: Exception) -> BadInput:
-    """The sentence for a file whose content is not what its owner writes."""
+    """The error for a file that is damaged, or whose content does not belong to its owner."""
     kind = type(error).__name__
-    whose = owner.split(maxsplit=1)[1]
-    return BadInput(f"{path} is no {whose}'s file, or is damaged ({kind}); write it with `drumgan pack`.")
+    return BadInput(f"{path} is not {owner}'s file, or is damaged ({kind}); write it with `drumgan pack`.")
 
 
 def flat(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A tree of variables as NumPy arrays by path, in order."""
+    """A tree of variables as NumPy arrays by path, sorted."""
     return {name: np.asarray(leaf) for name, leaf in sorted(flatten_dict(dict(variables), sep="/").items())}
 
 
 def halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays by path, those of "params" in half precision but for what is out of its range."""
+    """Arrays by path, with those of "params" in half precision unless they exceed its range."""
     halves = {}
     for name, array in arrays.items():
         fits = name.startswith("params/") and np.abs(array).max(initial=0.0) < float(np.finfo(np.float16).max)
@@ -141,7 +140,7 @@ def halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def restored(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables of arrays that were `halved`, in the network's own precision; see `fitted`."""
+    """Variables in the network's own precision from arrays that were `halved`; see `fitted`."""
     dtypes = {name: leaf.dtype for name, leaf in flatten_dict(dict(expected), sep="/").items()}
     whole = {
         name: array.astype(dtypes[name]) if array.dtype == np.float16 and name in dtypes else array
@@ -151,25 +150,25 @@ def restored(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> d
 
 
 def fitted(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables as a tree, once names, shapes and dtypes are the network's own and all values are finite.
+    """Check arrays against a network and return them as a tree of variables.
 
     Args:
-        arrays: by path.
-        expected: a tree of what has a shape and a dtype.
+        arrays: arrays by path.
+        expected: a tree of leaves with a shape and a dtype.
 
     Raises:
-        BadInput: something differs, or is not finite; names it.
+        BadInput: a name, shape or dtype differs, or a value is not finite; names the array.
     """
     wanted = flatten_dict(dict(expected), sep="/")
     if arrays.keys() != wanted.keys():
         odd = sorted(arrays.keys() ^ wanted.keys())
-        raise BadInput(f"its arrays and the network's differ in {', '.join(odd[:3])}; write it again.")
+        raise BadInput(f"its arrays and the network's differ in {', '.join(odd[:3])}; write the file again.")
     for name, leaf in wanted.items():
         have = arrays[name]
         if have.shape != leaf.shape or have.dtype != leaf.dtype:
             raise BadInput(
-                f"{name} is {have.dtype}{list(have.shape)}, where the network has {leaf.dtype}{list(leaf.shape)};"
-                " write it again."
+                f"{name} is {have.dtype}{list(have.shape)}, but the network has {leaf.dtype}{list(leaf.shape)};"
+                " write the file again."
             )
         if not np.isfinite(have).all():
             raise BadInput(f"{name} holds NaN or infinite values; pack another checkpoint.")
@@ -177,7 +176,7 @@ def fitted(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dic
 
 
 def variables_digest(variables: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, of the names, shapes and values of "params": what tells a trained network from all others."""
+    """SHA-256, in hex, of the names, shapes, dtypes and values of "params"; identifies a trained network."""
     digest = hashlib.sha256()
     for name, leaf in sorted(flatten_dict(dict(variables["params"]), sep="/").items()):
         array = np.ascontiguousarray(leaf)

@@ -1,8 +1,8 @@
-"""Checkpoints of a run: saved in the background, the last few and the best kept, the EMA loadable alone.
+"""Checkpoints of a run: saved in the background; the last few and the best are kept; the EMA loads alone.
 
-A checkpoint has three items: `train` (the task's whole state but the moving average), `ema` (what an
-instrument needs), `data` (the step, which is the whole position in the data). It is written under another
-name and renamed when it is complete, so a killed process leaves complete checkpoints only.
+A checkpoint has three items: `train` (the task's state without the EMA), `ema` (the weights that an instrument needs)
+and `data` (the step, which determines the position in the data). It is written under another name and renamed when
+complete, so a killed process leaves only complete checkpoints.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs.config import CHECKPOINTS, complete_steps
 
-# Room for metadata beside the arrays.
+# Space for metadata beside the arrays.
 _MARGIN_BYTES = 2**20
 
 
 class Checkpoints:
-    """The checkpoints of one run; used by all processes together.
+    """The checkpoints of one run; all processes call its methods together.
 
     Args:
         run_dir: the run directory.
-        keep: how many of the last are kept.
-        metric: name of the figure by which one more is kept: the best.
+        keep: number of latest checkpoints to keep.
+        metric: name of the figure that chooses the best checkpoint, which is kept too.
     """
 
     def __init__(self, run_dir: str | os.PathLike[str], keep: int, metric: str):
@@ -56,22 +56,22 @@ class Checkpoints:
         return max(complete_steps(self.directory), default=None)
 
     def last_good(self) -> int | None:
-        """Step of the last complete checkpoint, once the one being saved is complete too."""
+        """Step of the last complete checkpoint, after waiting for the one being saved."""
         with contextlib.suppress(BadInput):
             self.wait()
         return self.latest
 
     def best(self) -> tuple[int, float] | None:
-        """Step and figure of the best checkpoint, if any was evaluated."""
+        """Step and figure of the best checkpoint; None if none was evaluated."""
         scored = [(one.step, self._badness(one.metrics)) for one in self._checkpointer.checkpoints if one.metrics]
         best = min((one for one in scored if math.isfinite(one[1])), key=lambda one: one[1], default=None)
         return None if best is None else (best[0], best[1] * self._sign)
 
     def restore(self, target: Any) -> tuple[Any, int] | None:
-        """The state and step of the last complete checkpoint, laid out as `target` says, if there is any.
+        """Restore the state and step of the last complete checkpoint; None if there is none.
 
         Args:
-            target: state of jax.ShapeDtypeStruct with shardings. They may differ from those at saving.
+            target: the state as jax.ShapeDtypeStruct with shardings, which may differ from those at saving.
 
         Raises:
             BadInput: there are checkpoints, but none can be read.
@@ -80,12 +80,12 @@ class Checkpoints:
         for step in reversed(complete_steps(self.directory)):
             try:
                 state = self._load(step, target)
-            # Whatever a storage layer raises on damaged files: the one before may be whole.
+            # A storage layer may raise anything on damaged files; an earlier checkpoint may be intact.
             except Exception as error:
                 path = self.directory / str(step)
                 if jax.process_count() > 1:
-                    raise BadInput(f"{path} cannot be read; delete it to go on from the one before.") from error
-                logging.warning("%s cannot be read (%s); trying the one before.", path, _first_line(error))
+                    raise BadInput(f"{path} cannot be read; delete it to resume from the previous one.") from error
+                logging.warning("%s cannot be read (%s); trying the previous one.", path, _first_line(error))
                 damaged.append(path)
                 continue
             self._set_aside(damaged)
@@ -93,20 +93,20 @@ class Checkpoints:
         if damaged:
             raise BadInput(
                 f"none of the checkpoints in {self.directory} can be read by this version; restore them, or "
-                "delete the folder to start anew."
+                "delete the folder to start again."
             )
         return None
 
     def save(self, step: int, state: Any, metrics: dict[str, float] | None = None) -> None:
-        """Start saving a checkpoint in the background, once the one before is complete.
+        """Start saving a checkpoint in the background, after the previous one is complete.
 
         Args:
-            step: steps done.
-            state: a dataclass with a field `ema`; copied before this returns, so it may be donated then.
+            step: number of steps done.
+            state: a dataclass with a field `ema`; copied before this returns, so it may be donated afterwards.
             metrics: figures of an evaluation at this step.
 
         Raises:
-            BadInput: the disk is full, now or while the checkpoint before was written.
+            BadInput: the disk is full, or was full while the previous checkpoint was written.
         """
         self.wait()
         if step in complete_steps(self.directory):
@@ -121,7 +121,7 @@ class Checkpoints:
             raise self._translated(error) from error
 
     def wait(self) -> None:
-        """Return when the checkpoint being saved is complete; raise BadInput if the disk was full."""
+        """Wait until the checkpoint being saved is complete; raise BadInput if the disk was full."""
         response, self._response = self._response, None
         if response is None:
             return
@@ -131,18 +131,18 @@ class Checkpoints:
             raise self._translated(error) from error
 
     def close(self) -> None:
-        """Wait, and stop the threads."""
+        """Wait for the checkpoint being saved, and stop the threads."""
         try:
             self.wait()
         finally:
-            # A failed save raises here once more; it has been told already.
+            # A failed save raises here once more, but was already reported.
             try:
                 self._checkpointer.close()
             except Exception as error:
                 logging.warning("closing the checkpoints: %s", _first_line(error))
 
     def _badness(self, metrics: Any) -> float:
-        """The figure, or its negative where more of it is better; infinite where it is missing or not finite."""
+        """The figure, negated if higher is better; infinite if missing or not finite."""
         figure = self._sign * float((metrics or {}).get(self._metric, math.inf))
         return figure if math.isfinite(figure) else math.inf
 
@@ -152,7 +152,7 @@ class Checkpoints:
         return loaded["train"].replace(ema=loaded["ema"])
 
     def _set_aside(self, damaged: list[Path]) -> None:
-        # Left in place they would count among the last few, and push out whole ones.
+        # Left in place, they would count among the latest and displace intact ones.
         for path in damaged:
             path.rename(path.with_name(f"unreadable-{path.name}"))
         if damaged:
@@ -178,11 +178,11 @@ class Checkpoints:
 
 
 def load_ema(run_dir: str | os.PathLike[str], step: int | None = None) -> tuple[dict[str, Any], int]:
-    """The moving average of a run's generator, without the rest of the state and without knowing its tree.
+    """Load the EMA weights of a run, without the rest of the state and without knowing their tree structure.
 
     Args:
-        run_dir: the run directory; it may be in training.
-        step: of the checkpoint; None for the last.
+        run_dir: the run directory; the run may still be training.
+        step: step of the checkpoint; None for the last.
 
     Returns:
         {"params", "statistics"} with NumPy leaves, and the step.
@@ -207,19 +207,19 @@ def load_ema(run_dir: str | os.PathLike[str], step: int | None = None) -> tuple[
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an exception, or one that it came from, tells of a full disk or an exhausted quota."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+    """Whether an exception, or one of its causes, reports a full disk or an exhausted quota."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if any(text in str(seen) for text in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))):
+        if any(text in str(cause) for text in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))):
             return True
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 
 def _bytes_here(leaf: Any) -> int:
-    # Each process writes the shards of which it holds the first copy.
+    # Each process writes those shards whose first copy it holds.
     if not isinstance(leaf, jax.Array):
         return 0
     return sum(shard.data.nbytes for shard in leaf.addressable_shards if shard.replica_id == 0)

@@ -1,4 +1,4 @@
-"""A classifier of sounds: front end, network and the names of its classes, and the one file it is kept in."""
+"""A classifier of sounds: front end, network and class names, and the file format that stores them."""
 
 import dataclasses
 import os
@@ -30,7 +30,7 @@ class Classifier:
     """The parts of a classifier, ready to initialise.
 
     Attributes:
-        front_end: from waveforms to what the network sees.
+        front_end: computes the network's input from waveforms.
         network: see CLASSIFIERS.
         label_names: the classes, in the order of the logits.
     """
@@ -40,26 +40,26 @@ class Classifier:
     label_names: tuple[str, ...]
 
     def init(self, key: Array) -> dict[str, Any]:
-        """Fresh variables: `params`, and `batch_stats` where the network has any."""
+        """Fresh variables: `params`, and `batch_stats` if the network has any."""
         return dict(self.network.init(key, jax.numpy.zeros((1, *self.front_end.shape))))
 
     def predict(self, variables: Mapping[str, Any], waveform: Array) -> tuple[Array, Array]:
-        """Logits [batch, labels] and embeddings [batch, d] of waveforms [batch, samples] within [-1, 1]."""
-        # Accelerators would otherwise multiply with fewer bits, and the figures would differ between machines.
+        """Logits [batch, labels] and embeddings [batch, d] of waveforms [batch, samples] in [-1, 1]."""
+        # Accelerators would otherwise multiply at lower precision, and figures would differ between machines.
         with jax.default_matmul_precision("highest"):
-            # Linen's own return type leaves open whether collections were changed, of which there are none here.
+            # Any, because Linen's return type allows for updated collections; none are mutable here.
             result: Any = self.network.apply(variables, self.front_end(waveform))
         return result
 
 
 class ClassifierFile(NamedTuple):
-    """What a classifier's file holds.
+    """Contents of a classifier's file.
 
     Attributes:
         classifier: the parts.
-        variables: the weights, NumPy arrays.
-        card: what is known of it: what it was trained on, how good it is; as JSON can hold it.
-        sha256: of the file, in hex.
+        variables: the weights, as NumPy arrays.
+        card: facts about it, such as training data and accuracy; JSON-serialisable.
+        sha256: hash of the file, in hex.
     """
 
     classifier: Classifier
@@ -69,12 +69,12 @@ class ClassifierFile(NamedTuple):
 
 
 def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> Classifier:
-    """The classifier that a config asks for.
+    """Build the classifier of a config.
 
     Args:
-        config: sections `representation`, for the sounds' rate and length, `front_end`, of kind "mel" where it names
-            none, and `network`.
-        label_names: the data set's classes.
+        config: has sections `representation`, for the rate and length of sounds, `front_end`, of kind "mel" by default,
+            and `network`.
+        label_names: classes of the data set.
 
     Raises:
         BadInput: a section names an unknown part or setting, or a value is out of range.
@@ -87,7 +87,7 @@ def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> C
 def save_classifier(
     path: str | os.PathLike[str], classifier: Classifier, variables: Mapping[str, Any], card: Mapping[str, Any]
 ) -> None:
-    """Write a classifier as one .npz: its arrays, and a header in JSON; whole or not at all.
+    """Write a classifier atomically as one .npz: its arrays, and a header in JSON.
 
     The same classifier, variables and card give the same bytes.
 
@@ -107,7 +107,7 @@ def save_classifier(
 
 
 def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
-    """Read a file that `save_classifier` wrote; nothing in it is run.
+    """Read a file written by `save_classifier`; no code in it is executed.
 
     Raises:
         BadInput: the file cannot be read, is damaged or of another kind, or its arrays do not fit its header.
@@ -137,13 +137,15 @@ def _build(front_end: Mapping[str, Any], network: Mapping[str, Any], label_names
     )
     dropout = getattr(classifier.network, "dropout", 0.0)
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout < 1.0:
-        raise BadInput(f"config.network.dropout is {dropout!r}; it must be a number from 0 to below 1.")
+        raise BadInput(
+            f"config.network.dropout is {dropout!r}; it must be a number from 0 up to, but not including, 1."
+        )
     check_shapes("network", classifier.init)
     return classifier
 
 
 def _settings(network: nn.Module) -> dict[str, Any]:
-    """The fields of a module that its section of a config gives."""
+    """The fields of a module that are set by its section of the config."""
     given = ("parent", "name", "num_labels")
     return {f.name: getattr(network, f.name) for f in dataclasses.fields(network) if f.name not in given}
 

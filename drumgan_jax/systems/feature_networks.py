@@ -1,4 +1,4 @@
-"""The frozen networks whose features a projected discriminator judges by: their layouts, weights and input scales."""
+"""Frozen feature networks of projected discriminators: their layouts, weights and input scales."""
 
 import dataclasses
 import hashlib
@@ -24,7 +24,7 @@ from drumgan_jax.weights import store
 Array = jax.Array
 
 TAPS: dict[str, type[nn.Module]] = {"vggish": vggish.VGGishTaps, "short_chunk": short_chunk.ShortChunkTaps}
-# What the networks' own front ends make, where random weights stand in for published ones.
+# Output scales of the networks' own front ends, used if random weights replace published ones.
 SCALES = {"vggish": VGGISH, "short_chunk": SHORT_CHUNK}
 RANDOM = "random"
 _SECTION = "config.feature_networks"
@@ -32,12 +32,12 @@ CONVERTED, NORMALIZED = "converted", "normalized"
 
 
 class Published(NamedTuple):
-    """A file of the catalogue.
+    """A network with published weights.
 
     Attributes:
         network: the whole network.
-        from_torch: its variables of a state dict.
-        scale: what it was trained on; None where its publisher does not say.
+        from_torch: converts a state dict to its variables.
+        scale: mel scale of its training data; None if its publisher does not state it.
     """
 
     network: nn.Module
@@ -46,7 +46,7 @@ class Published(NamedTuple):
 
 
 def _without_seventh(state: Mapping[str, np.ndarray], network: Any) -> dict[str, Any]:
-    """Variables of the tagger of the pjloopgan release, whose file has a seventh block that its network leaves out."""
+    """Variables of the tagger in the pjloopgan release; its file has a seventh block that the network does not use."""
     used = {name: array for name, array in state.items() if not name.startswith("layer7.")}
     return short_chunk.from_torch(used, network)
 
@@ -67,17 +67,17 @@ PUBLISHED = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section of `features`.
+    """One section of `config.feature_networks`.
 
     Attributes:
-        kind: of network, see TAPS.
-        weights: a name of PUBLISHED, a file that `drumgan pack` wrote of a classifier, or "random".
-        seed: of random weights.
-        input: "converted" to the scale that the network was trained on; "normalized", what the generator writes, as the
-            authors' release feeds it; empty for the former where that scale is known, else the latter.
-        network: the network's fields, where the weights are random; else they have their own.
-        front_end: of a classifier's file; found there.
-        sha256: of the weights, in hex; found, or given to be sure of them.
+        kind: kind of network, see TAPS.
+        weights: a name in PUBLISHED, a packed classifier's file (`drumgan pack`), or "random".
+        seed: seed of random weights.
+        input: "converted" to the scale that the network was trained on; "normalized", the generator's output unchanged,
+            as in the authors' release; empty for "converted" if that scale is known, else "normalized".
+        network: fields of a network with random weights; other weights bring their own.
+        front_end: front end of a classifier's file; read from the file.
+        sha256: hash of the weights, in hex; computed, or given to verify them.
     """
 
     kind: str
@@ -93,8 +93,8 @@ class Weights(NamedTuple):
     """Weights of a feature network.
 
     Attributes:
-        variables: of its taps, NumPy arrays.
-        sha256: of the file, or of random values; in hex.
+        variables: variables of its taps, as NumPy arrays.
+        sha256: hash of the file, or of the random values, in hex.
     """
 
     variables: dict[str, Any]
@@ -104,17 +104,17 @@ class Weights(NamedTuple):
 def described(
     sections: Mapping[str, Mapping[str, Any]], before: Mapping[str, Mapping[str, Any]] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """The sections of `features` with what the weights' files say: layouts, front ends and hashes; as JSON has them.
+    """Complete the sections with the layouts, front ends and hashes found in the weight files, JSON-serialisable.
 
-    With it a run can be built, played and gone on with where the files are not.
+    With them, a run can be built, played and resumed without the files.
 
     Args:
-        sections: as a config has them.
-        before: as they were described when the run began; what names the same weights is taken from there, and so is
-            what names a file elsewhere that is the same to the last bit.
+        sections: the sections of a config.
+        before: the sections as described when the run began; reused for a section that names the same weights, or a
+            bit-identical file at another path.
 
     Raises:
-        BadInput: a section is unfit, or its weights are not here, not readable, or of another layout or hash.
+        BadInput: a section is invalid, or its weights are missing, unreadable, or of another layout or hash.
     """
     found = {}
     for name, settings in sections.items():
@@ -127,7 +127,7 @@ def described(
         if section.sha256 not in ("", weights.sha256):
             raise BadInput(
                 f"{_SECTION}.{name}.sha256 is {section.sha256}, but the weights {section.weights!r} have"
-                f" {weights.sha256}; give the file that was meant, or empty sha256 to take this one."
+                f" {weights.sha256}; give the intended file, or leave sha256 empty to accept this one."
             )
         found[name] = {**dataclasses.asdict(section), "sha256": weights.sha256}
         if known is not None and {**found[name], "weights": known["weights"]} == known:
@@ -136,10 +136,10 @@ def described(
 
 
 def load_weights(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Weights]:
-    """The weights that described sections name, by section.
+    """Load the weights of described sections, by section.
 
     Raises:
-        BadInput: they are not here, not readable, or not those that were described.
+        BadInput: weights are missing, unreadable, or not those described.
     """
     loaded = {}
     for name, settings in sections.items():
@@ -156,10 +156,10 @@ def load_weights(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Weights
 def build_feature_networks(
     sections: Mapping[str, Mapping[str, Any]], representation: Representation
 ) -> tuple[FeatureNetwork, ...]:
-    """The feature networks of section `features`, without weights, for a generator's representation.
+    """Build the feature networks, without weights, for a generator's representation.
 
     Raises:
-        BadInput: a section is unfit, a file that it names cannot be read, or the representation cannot be converted.
+        BadInput: a section is invalid, its file cannot be read, or the representation cannot be converted.
     """
     networks = []
     for name, settings in sections.items():
@@ -170,10 +170,10 @@ def build_feature_networks(
 
 
 def _section(name: str, settings: Mapping[str, Any]) -> Section:
-    """A section, checked by itself."""
+    """Build a section and check its fields, without reading weights."""
     known = [f.name for f in dataclasses.fields(Section)]
     if not name.isidentifier() or name.endswith("_mixing"):
-        raise BadInput(f"{_SECTION} has a network named {name!r}; name it by letters and digits, not by _mixing.")
+        raise BadInput(f"{_SECTION} has a network named {name!r}; use letters and digits, without a final _mixing.")
     if not isinstance(settings, Mapping):
         raise BadInput(f"{_SECTION}.{name} is {settings!r}; it must be a section with kind and weights.")
     if unknown := sorted(set(settings) - set(known)):
@@ -185,8 +185,8 @@ def _section(name: str, settings: Mapping[str, Any]) -> Section:
     fits = {field: isinstance(getattr(section, field), str) for field in ("kind", "weights", "input", "sha256")}
     fits |= {"network": isinstance(section.network, Mapping), "seed": whole and 0 <= section.seed < 2**32}
     for field in (field for field, fit in fits.items() if not fit):
-        what = {"network": "a section", "seed": "a whole number from 0 to 4294967295"}.get(field, "a text")
-        raise BadInput(f"{_SECTION}.{name}.{field} is {getattr(section, field)!r}; it must be {what}.")
+        expected = {"network": "a section", "seed": "a whole number from 0 to 4294967295"}.get(field, "a text")
+        raise BadInput(f"{_SECTION}.{name}.{field} is {getattr(section, field)!r}; it must be {expected}.")
     if section.kind not in TAPS:
         raise BadInput(f"{_SECTION}.{name}.kind is {section.kind!r}; it must be one of {', '.join(sorted(TAPS))}.")
     if section.input not in ("", CONVERTED, NORMALIZED):
@@ -197,7 +197,7 @@ def _section(name: str, settings: Mapping[str, Any]) -> Section:
 
 
 def _names_the_same(asked: Section, known: Section) -> bool:
-    """Whether a section asks for what was described before, as far as it says anything."""
+    """Whether the given fields of a section agree with its earlier description."""
     network = asked.network if asked.weights == RANDOM else known.network
     filled = dataclasses.replace(
         asked,
@@ -210,12 +210,12 @@ def _names_the_same(asked: Section, known: Section) -> bool:
 
 
 def _listed(network: Mapping[str, Any]) -> dict[str, Any]:
-    """A network's fields as JSON has them."""
+    """A network's fields with tuples as lists, as in JSON."""
     return {field: list(value) if isinstance(value, tuple) else value for field, value in network.items()}
 
 
 def _completed(name: str, section: Section) -> Section:
-    """A section with the layout that its weights have, which is theirs to say."""
+    """A section completed with the layout of its weights."""
     if section.weights == RANDOM:
         return dataclasses.replace(section, input=section.input or NORMALIZED, network=_listed(section.network))
     if section.weights in PUBLISHED:
@@ -229,13 +229,13 @@ def _completed(name: str, section: Section) -> Section:
     else:
         raise BadInput(
             f"{_SECTION}.{name}.weights is {section.weights!r}; it must be {RANDOM}, one of"
-            f" {', '.join(PUBLISHED)}, or a file (.npz) that drumgan pack wrote of a classifier."
+            f" {', '.join(PUBLISHED)}, or a classifier's file (.npz) written by drumgan pack."
         )
     taps = TAPS[section.kind]
     wanted = [f.name for f in dataclasses.fields(taps) if f.name not in ("parent", "name", "compute_dtype")]
     if not all(hasattr(network, field) for field in wanted):
         raise BadInput(
-            f"{_SECTION}.{name}.weights {section.weights!r} are of a {type(network).__name__}, not of a network of"
+            f"{_SECTION}.{name}.weights {section.weights!r} belong to a {type(network).__name__}, not to a network of"
             f" kind {section.kind}; give weights of that kind, or change kind."
         )
     layout = _listed({field: getattr(network, field) for field in wanted})
@@ -246,14 +246,14 @@ def _completed(name: str, section: Section) -> Section:
 def _taps(name: str, section: Section) -> tuple[nn.Module, dict[tuple[str, ...], Any]]:
     """The taps of a completed section, and the shapes of their variables by path."""
     taps = build_part(TAPS, {"kind": section.kind, **section.network}, f"feature_networks.{name}.network")
-    hint = f"; it needs four blocks or more, of whole widths, but has {dict(section.network)}"
+    hint = f"; it needs four blocks or more with whole-number widths, but has {dict(section.network)}"
     spectrogram = jax.ShapeDtypeStruct((1, 64, 96, 1), "float32")
     shapes = check_shapes(f"feature_networks.{name}.network", taps.init, spectrogram, hint=hint)
     return taps, flatten_dict(shapes)
 
 
 def _converter(name: str, section: Section, representation: Representation) -> Callable[[Array], Array]:
-    """From examples to what the network takes; differentiable."""
+    """A differentiable function from examples to the network's input."""
     if section.input == NORMALIZED:
         return _as_it_is
     if section.front_end is not None:
@@ -262,8 +262,8 @@ def _converter(name: str, section: Section, representation: Representation) -> C
     scale = PUBLISHED[section.weights].scale if section.weights in PUBLISHED else SCALES[section.kind]
     if scale is None:
         raise BadInput(
-            f"{_SECTION}.{name}.input is {CONVERTED}, but its publisher does not say for sure what scale"
-            f" {section.weights} was trained on; set it to {NORMALIZED}, as its authors do, or leave it empty."
+            f"{_SECTION}.{name}.input is {CONVERTED}, but the publisher of {section.weights} does not state the scale"
+            f" that it was trained on; set it to {NORMALIZED}, as the authors do, or leave it empty."
         )
     return Conversion(representation, scale)
 
@@ -287,14 +287,14 @@ def _load(name: str, section: Section) -> Weights:
     arrays = flatten_dict(variables)
     if wrong := [path for path, spec in shapes.items() if path not in arrays or arrays[path].shape != spec.shape]:
         raise BadInput(
-            f"the weights {section.weights!r} of {_SECTION}.{name} are of another layout"
-            f" ({'/'.join(wrong[0])} does not fit); give the file that was meant."
+            f"the weights {section.weights!r} of {_SECTION}.{name} have another layout"
+            f" ({'/'.join(wrong[0])} does not fit); give the intended file."
         )
     return Weights(unflatten_dict({path: np.asarray(arrays[path], np.float32) for path in shapes}), sha256)
 
 
 def _drawn(shapes: Mapping[tuple[str, ...], Any], seed: int) -> Weights:
-    """Random weights, the same for a seed for ever: kernels as He et al. 2015 (by fan in), no biases, no statistics."""
+    """Random weights, reproducible from the seed: He et al. 2015 kernels (fan-in), zero biases, initial statistics."""
     random, digest = np.random.RandomState(seed), hashlib.sha256()
     arrays = {}
     for path, spec in sorted(shapes.items()):

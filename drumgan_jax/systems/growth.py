@@ -1,4 +1,4 @@
-"""When a growing pair of networks grows."""
+"""Schedules for growing networks."""
 
 import bisect
 import dataclasses
@@ -15,20 +15,20 @@ Array = jax.Array
 
 
 class Growth(Protocol):
-    """From real examples seen to how far the networks have grown; frozen and hashable."""
+    """Stage of growth as a function of the number of real examples seen; frozen and hashable."""
 
     @property
     def num_stages(self) -> int:
-        """How many stages there are."""
+        """Number of stages."""
 
     def at(self, images_seen: int) -> tuple[int, float]:
         """Stage, from 0, and alpha, from 0 at the beginning of the stage's fade to 1 at its end."""
 
     def alpha_of(self, stage: int, images_seen: Array) -> Array:
-        """The alpha of `at` [], float32, of a number of images [] that is within the stage."""
+        """The alpha of `at` [], float32, for a number of images [] within the stage."""
 
     def check(self, batch_size: int) -> None:
-        """Refuse batches, of so many images, with which a stage would be left out."""
+        """Raise BadInput if a stage is shorter than a batch of `batch_size` images and would be skipped."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Constant:
         return jnp.ones((), jnp.float32)
 
     def check(self, batch_size: int) -> None:
-        """Nothing can be left out."""
+        """Do nothing: there is only one stage."""
 
 
 def _check_images(value: Any) -> str | None:
@@ -56,11 +56,11 @@ def _check_images(value: Any) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class Progressive:
-    """Stages one after another; each but the first fades in, then stays (Karras et al. 2018, section 2).
+    """Successive stages; each except the first fades in and then stays constant (Karras et al. 2018, section 2).
 
     Attributes:
-        images: real examples of each stage; the last one lasts as long as training does.
-        fade: share of a stage's examples in which it fades in.
+        images: number of real examples per stage; the last stage lasts until training ends.
+        fade: share of a stage's examples over which it fades in.
     """
 
     images: tuple[int, ...] = checked(_check_images)
@@ -71,13 +71,13 @@ class Progressive:
 
     @property
     def num_stages(self) -> int:
-        """As many as `images`."""
+        """Number of stages: the length of `images`."""
         return len(self.images)
 
     def at(self, images_seen: int) -> tuple[int, float]:
         """Stage and alpha; see Growth."""
         stage = min(bisect.bisect_right(self._starts, images_seen) - 1, self.num_stages - 1)
-        # In Python: asking a device would wait for all steps before.
+        # In Python, because fetching from a device would wait for all steps before.
         return stage, min((images_seen - self._starts[stage]) / self._span(stage), 1.0) if self._span(stage) else 1.0
 
     def alpha_of(self, stage: int, images_seen: Array) -> Array:
@@ -87,15 +87,15 @@ class Progressive:
         return jnp.minimum((images_seen - self._starts[stage]).astype(jnp.float32) / self._span(stage), 1.0)
 
     def check(self, batch_size: int) -> None:
-        """Refuse batches, of so many images, with which a stage would be left out."""
+        """Raise BadInput if a stage is shorter than a batch of `batch_size` images and would be skipped."""
         if min(self.images) < batch_size:
             raise BadInput(
                 f"config.growth.images has a stage of {min(self.images)}, less than a batch of {batch_size}"
-                " (config.train.batch_size); give every stage several batches."
+                " (config.train.batch_size); give each stage several batches."
             )
 
     def _span(self, stage: int) -> float:
-        """Images in which a stage fades in."""
+        """Number of images over which a stage fades in."""
         return self.fade * self.images[stage] if stage else 0.0
 
     @property

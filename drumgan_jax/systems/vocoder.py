@@ -1,4 +1,4 @@
-"""A vocoder: from the log-mel bands of a representation to waveforms, and the one file it is kept in."""
+"""A vocoder from the log-mel bands of a representation to waveforms, and the file format that stores it."""
 
 import dataclasses
 import math
@@ -33,9 +33,9 @@ VOCODERS: dict[str, type[nn.Module]] = {"melgan": Generator, "hifigan": HifiGan}
 
 FORMAT = FileFormat("drumgan vocoder", 2)
 _OWNER = "a vocoder"
-# Of log10: more than rounding makes of the floor.
+# Margin above the floor, in log10: greater than rounding errors.
 _ABOVE = 1e-4
-# What decides how a waveform is written as mel bands; how many frames there are does not.
+# Settings that define the mel scale; the number of frames is not one of them.
 _SCALE = ("sample_rate", "n_fft", "hop_length", "win_length", "num_mels", "fmin", "fmax", "floor")
 
 
@@ -44,7 +44,7 @@ class Vocoder:
     """The parts of a vocoder, ready to initialise.
 
     Attributes:
-        representation: that it is trained on, with fitted statistics.
+        representation: representation of its input, with fitted statistics.
         network: see VOCODERS.
     """
 
@@ -56,30 +56,30 @@ class Vocoder:
         return dict(self.network.init(key, jnp.zeros((1, self.representation.num_mels, 1, 1))))
 
     def synthesize(self, variables: Mapping[str, Any], features: Array) -> Array:
-        """Waveforms [batch, frames * hop_length] of features before normalisation [batch, num_mels, frames, 1].
+        """Synthesise waveforms [batch, frames * hop_length] from unnormalised features [batch, num_mels, frames, 1].
 
-        Frames with nothing above the floor are silent: of what does not change, a network without noise can but make a
-        tone at the hop rate.
+        The noise-free network would turn constant frames into a tone at the hop rate, so frames at the floor are
+        rendered as silence.
         """
         waveforms: Any = self.network.apply(variables, self.representation.normalize(features))
-        heard = jnp.any(features > math.log10(self.representation.floor) + _ABOVE, axis=(1, 3))
-        return jnp.where(jnp.repeat(heard, self.representation.hop_length, axis=1), waveforms, 0.0)
+        audible = jnp.any(features > math.log10(self.representation.floor) + _ABOVE, axis=(1, 3))
+        return jnp.where(jnp.repeat(audible, self.representation.hop_length, axis=1), waveforms, 0.0)
 
     def render(self, variables: Mapping[str, Any], features: Array) -> Array:
-        """As `synthesize`, for waveforms that are heard or measured, not trained on."""
-        # Accelerators would otherwise multiply with fewer bits, which is heard as noise. Training is left to that, in
-        # both networks, forward and back, as in all tasks.
+        """`synthesize` at full precision, for waveforms that are played or measured rather than trained on."""
+        # Accelerators would otherwise multiply at lower precision, which is audible as noise. Training uses the lower
+        # precision in both networks, forward and backward, as in all tasks.
         with jax.default_matmul_precision("highest"):
             return self.synthesize(variables, features)
 
 
 class TrainedVocoder(NamedTuple):
-    """A vocoder that can be used.
+    """A vocoder with its weights.
 
     Attributes:
         vocoder: the parts.
         variables: the weights.
-        card: what is known of it: what it was trained on, how good it is; as JSON can hold it.
+        card: facts about it, such as training data and scores; JSON-serialisable.
     """
 
     vocoder: Vocoder
@@ -88,14 +88,14 @@ class TrainedVocoder(NamedTuple):
 
 
 def build_vocoder(config: Mapping[str, Any]) -> Vocoder:
-    """The vocoder that a config asks for.
+    """Build the vocoder of a config.
 
     Args:
-        config: sections `representation`, of kind log_mel, and `vocoder`.
+        config: has sections `representation`, of kind log_mel, and `vocoder`.
 
     Raises:
-        BadInput: a section names an unknown part or setting, a value is out of range, or the network's ratios do not
-            make a hop of each frame.
+        BadInput: a section names an unknown part or setting, a value is out of range, or the product of the network's
+            ratios is not the hop length.
     """
     representation = build_representation(config["representation"])
     if not isinstance(representation, LogMel):
@@ -108,27 +108,31 @@ def build_vocoder(config: Mapping[str, Any]) -> Vocoder:
     hop = math.prod(network.ratios)
     if hop != representation.hop_length:
         raise BadInput(
-            f"config.vocoder.ratios are {network.ratios}, which make {hop} samples of a frame, where"
-            f" config.representation.hop_length is {representation.hop_length}; their product must be that."
+            f"config.vocoder.ratios are {network.ratios} with product {hop}; it must equal"
+            f" config.representation.hop_length, which is {representation.hop_length}."
         )
     return vocoder
 
 
 def check_fits(representation: Representation, vocoder: Vocoder, path: str | os.PathLike[str]) -> None:
-    """Raise BadInput, which names the vocoder's path and each value that differs, unless mel bands mean the same."""
+    """Check that a vocoder has the mel scale of a representation.
+
+    Raises:
+        BadInput: the scales differ; names the vocoder's path and each differing value.
+    """
     if not isinstance(representation, LogMel):
-        raise BadInput(f"{path} is a vocoder of mel bands, and this representation has none; leave it out.")
+        raise BadInput(f"{path} is a vocoder of mel bands, but this representation has none; leave it out.")
     ours, others = (_scale(one) for one in (representation, vocoder.representation))
     differing = [f"{name}: {ours[name]} against {others[name]}" for name in _SCALE if ours[name] != others[name]]
     if differing:
         raise BadInput(
             f"{path} is a vocoder of another mel scale than config.representation, which differs in"
-            f" {', '.join(differing)}; train one on a data set of this representation."
+            f" {', '.join(differing)}; train a vocoder on a data set of this representation."
         )
 
 
 def save_vocoder(path: str | os.PathLike[str], trained: TrainedVocoder) -> None:
-    """Write a vocoder as one .npz, parameters in half precision, and a header in JSON; whole or not at all.
+    """Write a vocoder atomically as one .npz: its parameters in half precision, and a header in JSON.
 
     The same vocoder and card give the same bytes.
 
@@ -141,7 +145,7 @@ def save_vocoder(path: str | os.PathLike[str], trained: TrainedVocoder) -> None:
 
 
 def read_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
-    """Read a file that `save_vocoder` wrote; nothing in it is run.
+    """Read a file written by `save_vocoder`; no code in it is executed.
 
     Raises:
         BadInput: the file cannot be read, is damaged or of another kind, or its arrays do not fit its header.
@@ -163,7 +167,7 @@ def read_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
 
 
 def section_of(vocoder: Vocoder) -> dict[str, Any]:
-    """The sections `representation` and `vocoder` that build it again; can be written as JSON."""
+    """The sections `representation` and `vocoder` that rebuild a vocoder; JSON-serialisable."""
     kind = next(kind for kind, network in VOCODERS.items() if network is type(vocoder.network))
     fields = [f.name for f in dataclasses.fields(vocoder.network) if f.name not in ("parent", "name")]
     settings = {name: getattr(vocoder.network, name) for name in fields}
@@ -171,12 +175,12 @@ def section_of(vocoder: Vocoder) -> dict[str, Any]:
 
 
 def shapes_of(vocoder: Vocoder) -> dict[str, Any]:
-    """Its variables' shapes and dtypes."""
+    """Shapes and dtypes of a vocoder's variables."""
     return jax.eval_shape(vocoder.init, jax.random.key(0))
 
 
 def _scale(representation: LogMel) -> dict[str, Any]:
-    """What decides how a waveform is written as mel bands, defaults filled in."""
+    """Settings that define a mel scale, with defaults filled in."""
     values = {name: getattr(representation, name) for name in _SCALE}
     values["win_length"] = representation.win_length or representation.n_fft
     values["fmax"] = representation.sample_rate / 2 if representation.fmax is None else representation.fmax

@@ -34,13 +34,13 @@ SPLIT = "train"
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What a call of `train` ends with.
+    """Result of `train`.
 
     Attributes:
         state: the task's last state, also in the last checkpoint.
-        step: steps done in all.
-        history: the lines of metrics that this call wrote.
-        stopped: why: "complete", "preempted" (the same command goes on) or "early" (no better score).
+        step: total number of steps done.
+        history: the lines of metrics written by this call.
+        stopped: reason for stopping: "complete", "preempted" (the same command resumes) or "early" (no better score).
     """
 
     state: Any
@@ -50,15 +50,15 @@ class TrainResult:
 
 
 def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainResult:
-    """Train a config in a run directory, or go on where a stopped or killed run left off.
+    """Train a config in a run directory, or resume a run that was stopped or killed.
 
     Args:
         config: all sections; see the configs folder and drumgan_jax.runs.settings.
-        workdir: the run directory, made if need be.
+        workdir: the run directory, created if absent.
 
     Raises:
-        BadInput: a setting, the data set, the run directory or the disk is unfit.
-        TrainingDiverged: a loss or gradient was not finite; nothing of it was saved.
+        BadInput: a setting, the data set, the run directory or the disk cannot be used.
+        TrainingDiverged: a loss or gradient was not finite; that state was not saved.
     """
     started = time.perf_counter()
 
@@ -105,18 +105,18 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
         writers = Writers(run_dir, start, settings.total_steps, active=first)
         open_things.callback(writers.close)
         stop = open_things.enter_context(distributed.StopSignal())
-        # Hours go on from where the process before was stopped, so that curves over time have no gap.
+        # Hours continue from the previous process, so curves over time have no gap.
         trained = max((hours for _, hours in training_clock(read_metrics(run_dir))), default=0.0)
         began = started - 3600.0 * hours_run(run_dir)
         window, clock = MetricsWindow(), _Clock(settings.batch_size, began, 3600.0 * trained)
         history: list[dict[str, float]] = []
         stopped = "early" if _exhausted(checkpoints, evaluation, start) else "complete"
         done = start
-        # The untrained state's scores begin the curve. They are written after the first step, which must not wait
-        # for TensorBoard's imports.
-        asked = time.perf_counter()
+        # The curve begins with the scores of the untrained state. They are written after the first step, so that it
+        # does not wait for TensorBoard's imports.
+        evaluation_began = time.perf_counter()
         untrained = _scored(evaluate, state, evaluation) if evaluate is not None and start == 0 else None
-        evaluated = time.perf_counter() - asked
+        evaluated = time.perf_counter() - evaluation_began
 
         for step in range(start, settings.total_steps if stopped == "complete" else start):
             # Step
@@ -133,7 +133,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
                 if untrained is not None:
                     _write_evaluation(untrained, 0, history, writers)
 
-            # What is due
+            # Actions due
             last = done == settings.total_steps
             stopped = "preempted" if stop.reached(done) and not last else stopped
             save = last or stopped == "preempted" or done % saving.every == 0
@@ -171,11 +171,11 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
 
 
 def _scored(evaluate: Evaluator, state: Any, settings: EvaluationSettings) -> Evaluation:
-    """An evaluation of a state, which must have the figure that the best checkpoint is chosen by."""
+    """Evaluate a state; raise BadInput if the metric that chooses the best checkpoint is not among the scores."""
     evaluation = evaluate(state)
     if settings.metric not in evaluation.scores:
         known = ", ".join(evaluation.scores)
-        raise BadInput(f"config.evaluation.metric is {settings.metric!r}, which is not measured; there are {known}.")
+        raise BadInput(f"config.evaluation.metric is {settings.metric!r}, which is not measured; give one of {known}.")
     return evaluation
 
 
@@ -187,18 +187,18 @@ def _write_evaluation(evaluation: Evaluation, step: int, history: list[dict[str,
 
 
 def _exhausted(checkpoints: Checkpoints, settings: EvaluationSettings, step: int) -> bool:
-    """Whether `patience` evaluations have passed since the best; asked of the checkpoints, so resume agrees."""
+    """Whether `patience` evaluations have passed since the best; read from checkpoints, so a resumed run agrees."""
     best = checkpoints.best()
     return settings.patience > 0 and best is not None and step - best[0] >= settings.patience * settings.every
 
 
 class _Clock:
-    """Speed and waiting of the steps between two log lines, what is done at a log line left out.
+    """Measures speed and waiting times of the steps between two log lines, without the work done at log lines.
 
     Args:
-        batch_size: examples of a step.
-        began: when the run did, on time.perf_counter's scale.
-        trained: seconds that were spent on steps before.
+        batch_size: examples per step.
+        began: start of the run, on time.perf_counter's scale.
+        trained: seconds spent on steps by previous processes.
     """
 
     def __init__(self, batch_size: int, began: float, trained: float):
@@ -215,12 +215,12 @@ class _Clock:
         self._steps += 1
 
     def first_step(self, seconds: float, waited: float) -> None:
-        """The first step is complete: measure from here, for it included compilation."""
+        """Record the time of the first step, which includes compilation, and start measuring."""
         self._first = {"time/first_step": seconds}
         self.restart(waited)
 
     def restart(self, waited: float) -> None:
-        """Measure from here."""
+        """Start a new measurement."""
         self._restarted, self._waited, self._steps = time.perf_counter(), waited, 0
 
     def read(self, waited: float) -> dict[str, float]:
@@ -228,8 +228,7 @@ class _Clock:
         first, self._first = self._first, {}
         now = time.perf_counter()
         spent = now - self._restarted if self._steps else 0.0
-        # Without the first step of a process, for it compiles, and without what is done at log lines: evaluations,
-        # samples, checkpoints.
+        # Excludes the first step of a process, which compiles, and evaluations, samples and checkpoints.
         self._trained += spent
         first |= {"time/hours": (now - self._began) / 3600.0, "time/training_hours": self._trained / 3600.0}
         if self._steps == 0:

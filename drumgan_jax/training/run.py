@@ -1,4 +1,4 @@
-"""The run directory's config: frozen, complete, and what may change when a run goes on."""
+"""The config of a run directory: frozen, complete, and checked when a run is resumed."""
 
 import json
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from drumgan_jax.systems.decoders import keep_decoder, relative
 from drumgan_jax.systems.feature_networks import described
 from drumgan_jax.systems.formats import current_config
 
-# A run may be resumed with other values of these; everything else is its identity. Of a generator's checkpoint
-# (task.step), a run keeps its own copy and goes on with that.
+# Keys and sections that may change when a run is resumed; all others are its identity. An encoder's run keeps its own
+# copy of the generator's checkpoint (task.step) and resumes with that copy.
 FREE = (
     "train.total_images",
     "task.step",
@@ -31,19 +31,19 @@ FREE = (
 
 
 def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = None) -> dict[str, Any]:
-    """The config as the run directory keeps it.
+    """Complete a config for storage in the run directory.
 
-    The representation has the data set's mean and std, `labels` are the data set's classes in order, and
-    `feature_networks` has the layouts and hashes of the frozen networks.
+    The representation gets the data set's mean and std, `labels` the data set's classes in order, and
+    `feature_networks` the layouts and hashes of the frozen networks.
 
     Args:
         config: all sections.
         dataset: the training data.
-        run_dir: the run directory; the frozen networks that its config describes need no file any more.
+        run_dir: the run directory; frozen networks already described in its config no longer need their files.
 
     Raises:
-        BadInput: the data set has another representation than the config, or the weights of a frozen network are not
-            here or not those that the config names.
+        BadInput: the data set has another representation than the config, or the weights of a frozen network are
+            missing or not those named by the config.
     """
     plain = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
     frozen = current_config(plain)
@@ -52,7 +52,7 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     if others:
         raise BadInput(
             f"{dataset.directory} was prepared with another representation: the config's differs in "
-            f"{', '.join(others)}; prepare it with this config, or train with that one's."
+            f"{', '.join(others)}; prepare it with this config, or train with the config it was prepared with."
         )
     statistics = {name: stored[name] for name in ("mean", "std") if name in stored}
     frozen["representation"] = settings_of(representation) | statistics
@@ -65,15 +65,15 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
 
 
 def keep_files(frozen: Mapping[str, Any], run_dir: Path, write: bool) -> dict[str, Any]:
-    """A frozen config whose decoder needs no file outside the run directory: its vocoder is copied there.
+    """Copy the decoder's vocoder to the run directory, and return the frozen config that uses the copy.
 
     Args:
-        frozen: from `freeze`.
+        frozen: result of `freeze`.
         run_dir: the run directory.
         write: whether this process writes; the others wait for it.
 
     Raises:
-        BadInput: the vocoder cannot be read, or has another mel scale, or the copy cannot be written.
+        BadInput: the vocoder cannot be read or has another mel scale, or the copy cannot be written.
     """
     if not frozen.get("decoder"):
         return dict(frozen)
@@ -84,10 +84,10 @@ def keep_files(frozen: Mapping[str, Any], run_dir: Path, write: bool) -> dict[st
 
 
 def check(run_dir: Path, frozen: dict[str, Any]) -> None:
-    """Check that a run directory is this config's, or nobody's: a run that has saved nothing yet may change.
+    """Check that a run directory belongs to this config, or has no checkpoint yet and may change.
 
     Raises:
-        BadInput: the folder holds a run of another config; names the keys that differ.
+        BadInput: the folder holds a run of another config; names the differing keys.
     """
     if (run_dir / CONFIG_NAME).exists() and complete_steps(run_dir / CHECKPOINTS):
         check_resumable(run_dir)
@@ -95,12 +95,12 @@ def check(run_dir: Path, frozen: dict[str, Any]) -> None:
         if others:
             raise BadInput(
                 f"{run_dir} holds a run of another config, which differs in {', '.join(others)}; give "
-                "another --workdir, or the config of that run."
+                "another --workdir, or that run's config."
             )
 
 
 def claim(run_dir: Path, frozen: dict[str, Any]) -> None:
-    """Make a run directory this config's; made if need be. See `check`, which comes first.
+    """Write a config to its run directory, created if absent; call `check` first.
 
     Raises:
         BadInput: it cannot be written.

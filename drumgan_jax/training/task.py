@@ -1,4 +1,4 @@
-"""What the loop runs."""
+"""The interface between the training loop and its tasks."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ Metrics = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a run shows of itself every so often.
+    """Sounds written at intervals during training.
 
     Attributes:
         waveforms: sounds of fixed latents [n, samples].
@@ -27,12 +27,12 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How good a state is.
+    """Scores of a state.
 
     Attributes:
         scores: figures by name; the config's `evaluation.metric` is one of them.
-        report: all there is to tell of them, as JSON can hold it; kept under evaluations/.
-        pictures: by name, [height, width, 3] uint8.
+        report: the full report, JSON-serialisable; stored in evaluations/.
+        pictures: pictures [height, width, 3] uint8 by name.
     """
 
     scores: dict[str, float]
@@ -44,40 +44,40 @@ Evaluator = Callable[[Any], Evaluation]
 
 
 class Task(Protocol):
-    """One kind of training; the loop owns devices, data, checkpoints and logs.
+    """One kind of training; the loop handles devices, data, checkpoints and logs.
 
-    A state is a flax dataclass of arrays with a field `ema`, the part that is used once training is done.
+    A state is a flax dataclass of arrays with a field `ema`, the part that is used after training.
     """
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The parts of a batch that `step` reads, see drumgan_jax.data.dataset."""
+        """The parts of a batch that `step` reads; see drumgan_jax.data.dataset."""
 
     @property
     def shapes(self) -> Any:
-        """The state as jax.ShapeDtypeStruct with shardings: what `init` makes and checkpoints are read as."""
+        """Shapes, dtypes and shardings of the state, for `init` and for restoring checkpoints."""
 
     def init(self) -> Any:
-        """The state before the first step, made on the devices."""
+        """Create the state before the first step on the devices."""
 
     def step(self, state: Any, batch: Mapping[str, jax.Array], step: int) -> tuple[Any, Metrics]:
-        """One step; `state` is donated.
+        """Run one step; `state` is donated.
 
         Args:
-            state: after `step` steps.
+            state: the state after `step` steps.
             batch: global arrays [batch, ...], split over the devices.
-            step: steps done before; decides only which compiled parts run.
+            step: number of steps done; it only decides which compiled parts run.
 
         Returns:
             The next state, and metrics by path: device scalars (never fetched here) or numbers.
         """
 
     def summarize(self, state: Any) -> Summary | None:
-        """Sounds of fixed latents by the moving average; None of a task that makes no sounds."""
+        """Sounds of fixed latents made with the EMA weights; None for a task that makes no sounds."""
 
     def evaluator(self, dataset: Dataset) -> Evaluator:
-        """What scores a state's moving average; made once, with all that does not depend on the state.
+        """Build a function that scores a state's EMA weights; state-independent work is done once, here.
 
         Raises:
-            BadInput: the data set or section `evaluation` is unfit.
+            BadInput: the data set or section `evaluation` cannot be used.
         """

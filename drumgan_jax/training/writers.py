@@ -1,4 +1,4 @@
-"""What a run tells of itself: metrics.jsonl, TensorBoard events, pictures and sounds, a progress bar."""
+"""Outputs of a run: metrics.jsonl, TensorBoard events, pictures, sounds and a progress bar."""
 
 import contextlib
 import importlib.util
@@ -21,12 +21,12 @@ SAMPLES_FOLDER = "samples"
 
 
 class Writers:
-    """Everything that one process writes of a run while it trains; does nothing on any process but the first.
+    """Writes all outputs of a run during training; does nothing except on the first process.
 
     Args:
         run_dir: the run directory.
-        step: at which the run starts or goes on; what was written beyond it is dropped.
-        total_steps: of the whole run.
+        step: step at which the run starts or resumes; output from later steps is deleted.
+        total_steps: number of steps of the whole run.
         active: whether this process writes.
     """
 
@@ -47,7 +47,7 @@ class Writers:
             self._bar = tqdm(total=total_steps, initial=step, unit="step", dynamic_ncols=True, smoothing=0.1)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """A line of metrics.jsonl, the same as TensorBoard scalars, and a line or the bar on stderr."""
+        """Write metrics to metrics.jsonl, to TensorBoard, and to the bar or a line on stderr."""
         if not self._active:
             return
         self._lines.write(json.dumps({"step": step, **values}) + "\n")
@@ -55,16 +55,16 @@ class Writers:
         if events := self._tensorboard():
             events.write_scalars(step, values)
             events.flush()
-        told = {
+        shown = {
             name.split("/", 1)[1]: f"{value:.3g}"
             for name, value in values.items()
             if name.startswith(("loss/", "evaluation/"))
         }
         if self._bar is not None:
-            self._bar.set_postfix(told)
+            self._bar.set_postfix(shown)
         else:
             speed = values.get("speed/images_per_second")
-            text = ", ".join(f"{name} {value}" for name, value in told.items())
+            text = ", ".join(f"{name} {value}" for name, value in shown.items())
             rate = f", {speed:.4g} images/s" if speed else ""
             print(f"step {step}/{self._total_steps}: {text}{rate}", file=sys.stderr, flush=True)
 
@@ -74,9 +74,9 @@ class Writers:
             self._bar.update(step - self._bar.n)
 
     def samples(self, step: int, waveforms: np.ndarray, sample_rate: int) -> None:
-        """Sounds [n, samples] of the fixed latents: a grid and audio under samples/, and both in TensorBoard.
+        """Write sounds [n, samples] of the fixed latents as a grid and audio to samples/ and TensorBoard.
 
-        The file names carry the step; the audio of a step is one file, the sounds one after the other.
+        File names contain the step; the audio of a step is one file with all sounds in sequence.
         """
         if not self._active:
             return
@@ -90,7 +90,7 @@ class Writers:
             events.flush()
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None:
-        """The report and the pictures of an evaluation, under evaluations/ and the pictures in TensorBoard."""
+        """Write the report and pictures of an evaluation to evaluations/, and the pictures to TensorBoard too."""
         if not self._active:
             return
         path = write_report(self._run_dir, step, evaluation.report)
@@ -100,7 +100,7 @@ class Writers:
                 events.write_images(step, {f"evaluation/{name}": picture[None]})
 
     def close(self) -> None:
-        """Finish all files."""
+        """Close all files."""
         if not self._active:
             return
         self._lines.close()
@@ -110,16 +110,16 @@ class Writers:
             self._events.close()
 
     def _tensorboard(self) -> Any:
-        """The events writer, made at the first write: TensorFlow takes seconds, and steps come first."""
+        """The events writer, created at the first write, because importing TensorFlow takes seconds."""
         if self._events is None:
             self._events = open_events(self._run_dir) or False
         return self._events
 
 
 def open_events(run_dir: str | os.PathLike[str]) -> Any:
-    """A writer of TensorBoard events of a run (clu's), or None where TensorBoard's packages are not installed."""
+    """Open clu's writer of TensorBoard events for a run; None if TensorBoard's packages are not installed."""
     if all(importlib.util.find_spec(name) for name in ("clu", "tensorflow", "tensorboard")):
-        # Else TensorFlow tells its version of the weather on stderr, between our lines.
+        # Keeps TensorFlow's log messages out of our output on stderr.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with contextlib.suppress(ImportError):
             from clu.metric_writers import SummaryWriter

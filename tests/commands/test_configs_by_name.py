@@ -78,7 +78,7 @@ def test_an_unknown_name_lists_the_known_ones(elsewhere: Path) -> None:
 
 def test_an_unknown_variant_lists_the_variants() -> None:
     said = train("--config=splice_loops:huge")
-    assert said == "splice_loops: there is no variant 'huge' of this config; there are full, small, tiny."
+    assert said == "splice_loops: there is no variant 'huge' of this config; give one of full, small, tiny."
 
 
 @pytest.mark.parametrize(

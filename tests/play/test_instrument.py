@@ -179,7 +179,7 @@ def test_edits_move_ws_along_a_component(instrument: Instrument, grown: Instrume
             grown.edit(soft, component, 1.0)
     with pytest.raises(BadInput, match="layers 2 to 9"):
         instrument.edit(latents, 0, 1.0, layers=(2, 9))
-    with pytest.raises(BadInput, match="9 of them"):
+    with pytest.raises(BadInput, match="components, not 9"):
         instrument.components(9)
 
 

@@ -104,7 +104,7 @@ def changed(path: Path, out: Path, header: dict[str, Any], **arrays: np.ndarray 
 def test_files_that_are_no_instrument_are_refused(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "odd.npz"
     out.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(BadInput, match=r"odd.npz is no instrument's file, or is damaged"):
+    with pytest.raises(BadInput, match=r"odd.npz is not an instrument's file, or is damaged"):
         load(out)
     with pytest.raises(BadInput, match="cannot be opened"):
         load(tmp_path / "absent.npz")
@@ -112,7 +112,7 @@ def test_files_that_are_no_instrument_are_refused(path: Path, tmp_path: Path) ->
     for header, arrays, match in (
         ({"format": "drumgan classifier 1"}, {}, "the file of a drumgan classifier; give that of a drumgan instrument"),
         ({"format": "drumgan instrument 0"}, {}, "is of format 'drumgan instrument 0'"),
-        ({"step": "x"}, {}, "is no instrument's file"),
+        ({"step": "x"}, {}, "is not an instrument's file"),
         ({}, {"components__mean": None}, "its principal components are damaged"),
         ({}, {"components__mean": np.zeros(3)}, "its principal components are damaged"),
         ({"labels": ["kick"]}, {}, "does not fit this version"),
@@ -134,7 +134,7 @@ def test_weights_that_are_not_finite_are_not_written(instrument: Instrument, tmp
     encoding = instrument.encoding
     odd = jax.tree.map(lambda leaf: leaf[..., None], encoding.variables)
     other = dataclasses.replace(instrument, own_encoding=encoding._replace(variables=odd))
-    with pytest.raises(BadInput, match=r"encoder/\S+ is float32.*, where the network has"):
+    with pytest.raises(BadInput, match=r"encoder/\S+ is float32.*, but the network has"):
         save_instrument(tmp_path / "broken.npz", other, {})
     components = instrument.components()
     kept = {(instrument.model, 100_000): dataclasses.replace(components, mean=np.nan * components.mean)}

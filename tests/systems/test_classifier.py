@@ -118,10 +118,10 @@ def test_files_that_are_cut_changed_or_of_another_kind_are_refused(path: Path, t
     for name, content in kinds.items():
         damaged = tmp_path / f"{name}.npz"
         damaged.write_bytes(content)
-        with pytest.raises(BadInput, match=f"{name}.npz is no classifier's file, or is damaged"):
+        with pytest.raises(BadInput, match=f"{name}.npz is not a classifier's file, or is damaged"):
             load_classifier(damaged)
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
-    with pytest.raises(BadInput, match="no classifier's file"):
+    with pytest.raises(BadInput, match="not a classifier's file"):
         load_classifier(tmp_path / "other.npz")
     with pytest.raises(BadInput, match="cannot be opened"):
         load_classifier(tmp_path / "absent.npz")
@@ -133,7 +133,7 @@ def test_arrays_that_would_run_code_are_refused(path: Path, tmp_path: Path) -> N
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "code.npz", "w") as new:
         for entry in old.namelist():
             new.writestr(entry, content.getvalue() if entry.startswith("params/Dense") else old.read(entry))
-    with pytest.raises(BadInput, match=r"code.npz is no classifier's file, or is damaged \(ValueError\)"):
+    with pytest.raises(BadInput, match=r"code.npz is not a classifier's file, or is damaged \(ValueError\)"):
         load_classifier(tmp_path / "code.npz")
 
 
@@ -152,7 +152,7 @@ def test_what_does_not_fit_together_is_told_by_name(path: Path, tmp_path: Path) 
     out = tmp_path / "odd.npz"
     for array, match in (
         (None, "differ in params/Dense_0/bias"),
-        (np.zeros(3, np.float32), r"bias is float32\[3\], where the network has float32\[2\]"),
+        (np.zeros(3, np.float32), r"bias is float32\[3\], but the network has float32\[2\]"),
         (np.zeros(2), r"bias is float64\[2\]"),
         (np.array([0, np.nan], np.float32), "holds NaN"),
     ):
@@ -163,7 +163,7 @@ def test_what_does_not_fit_together_is_told_by_name(path: Path, tmp_path: Path) 
         ({"network": {"kind": "other"}}, "config.network.kind is 'other'"),
         ({"network": 3}, "does not fit this version"),
         ({"labels": ["kick"]}, "two labels or more"),
-        ({"labels": ["kick", "snare", "hat"]}, "where the network has"),
+        ({"labels": ["kick", "snare", "hat"]}, "but the network has"),
         ({"front_end": {"sample_rate": 8000, "num_samples": 0}}, "num_samples"),
     ):
         with pytest.raises(BadInput, match=match):

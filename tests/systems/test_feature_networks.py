@@ -90,7 +90,7 @@ def test_published_weights_are_converted_from_their_layout(monkeypatch: pytest.M
     np.testing.assert_array_equal(
         loaded["params"]["layer1"]["conv_1"]["kernel"], variables["params"]["layer1"]["conv_1"]["kernel"]
     )
-    with pytest.raises(BadInput, match="does not say for sure what scale short_chunk was trained on"):
+    with pytest.raises(BadInput, match="the publisher of short_chunk does not state the scale"):
         build_feature_networks({"loops": section["loops"] | {"input": "converted"}}, representation())
 
 
@@ -106,7 +106,7 @@ def test_weights_of_another_hash_or_layout_are_one_sentence(tmp_path: Path) -> N
     with pytest.raises(BadInput, match="another layout"):
         load_weights(sections)
     write_classifier(path, LOG_MEL, network={"kind": "mel_inception", "width": 1})
-    with pytest.raises(BadInput, match="are of a MelInception, not of a network of kind short_chunk"):
+    with pytest.raises(BadInput, match="belong to a MelInception, not to a network of kind short_chunk"):
         described(of_file(path))
 
 

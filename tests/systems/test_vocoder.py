@@ -52,10 +52,10 @@ def test_each_setting_of_the_mel_scale_that_differs_is_named(trained: TrainedVoc
         with pytest.raises(BadInput, match=rf"toy is a vocoder of another mel scale .*{name}: {value} against"):
             check_fits(other, vocoder, "toy")
     both = build_representation({**REPRESENTATION, "hop_length": 8, "floor": 1e-4, "num_frames": 32})
-    with pytest.raises(BadInput, match=r"hop_length: 8 against 16, floor: 0\.0001 against 1e-05; train one"):
+    with pytest.raises(BadInput, match=r"hop_length: 8 against 16, floor: 0\.0001 against 1e-05; train a vocoder"):
         check_fits(both, vocoder, "toy")
     spectra = {"kind": "log_magnitude", "sample_rate": 8000, "n_fft": 64, "hop_length": 16, "num_frames": 16}
-    with pytest.raises(BadInput, match="toy is a vocoder of mel bands, and this representation has none"):
+    with pytest.raises(BadInput, match="toy is a vocoder of mel bands, but this representation has none"):
         check_fits(build_representation(spectra), vocoder, "toy")
 
 
@@ -96,7 +96,7 @@ def test_the_other_network_is_kept_too(tmp_path: Path) -> None:
         (
             "vocoder",
             {"ratios": [4, 2]},
-            r"ratios are \(4, 2\), which make 8 samples .*hop_length is 16; their product",
+            r"ratios are \(4, 2\) with product 8; it must equal .*hop_length, which is 16",
         ),
         ("vocoder", {"ratios": "ab"}, "config.vocoder cannot be built with these values"),
         ("vocoder", {"ratios": [-4, -4]}, "config.vocoder cannot be built with these values"),
@@ -146,15 +146,15 @@ def changed(path: Path, out: Path, header: dict[str, Any], **arrays: np.ndarray 
 def test_files_that_are_no_vocoder_are_refused(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "odd.npz"
     out.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(BadInput, match=r"odd.npz is no vocoder's file, or is damaged"):
+    with pytest.raises(BadInput, match=r"odd.npz is not a vocoder's file, or is damaged"):
         read_vocoder(out)
     with pytest.raises(BadInput, match="cannot be opened"):
         read_vocoder(tmp_path / "absent.npz")
     for header, arrays, match in (
         ({"format": "drumgan classifier 1"}, {}, "the file of a drumgan classifier; give that of a drumgan vocoder"),
-        ({"card": 3}, {}, "is no vocoder's file"),
+        ({"card": 3}, {}, "is not a vocoder's file"),
         ({"vocoder": {"kind": "other"}}, {}, "odd.npz does not fit this version: config.vocoder.kind is 'other'"),
-        ({"vocoder": {**NETWORK, "width": 4}}, {}, "where the network has"),
+        ({"vocoder": {**NETWORK, "width": 4}}, {}, "but the network has"),
         ({}, {"params__model.1__bias": None}, "differ in params/model.1/bias"),
         ({}, {"params__model.1__bias": np.full(8, np.nan, np.float16)}, "holds NaN"),
     ):
