@@ -98,7 +98,7 @@ def test_a_vocoder_that_does_not_fit_or_is_not_there_is_told(plain: Instrument, 
     with pytest.raises(BadInput, match=r"absent\.npz cannot be used; .* for none: .*absent\.npz cannot be op"):
         with_vocoder(plain.gan, plain.config, tmp_path / "absent.npz")
     other = make_instrument({**PARTS, "representation": {**PARTS["representation"], "floor": 1e-4, "fmin": 50.0}})
-    with pytest.raises(BadInput, match=r"fmin: 50\.0 against 0\.0, floor: 0\.0001 against 1e-05; train one"):
+    with pytest.raises(BadInput, match=r"fmin: 50\.0 against 0\.0, floor: 0\.0001 against 1e-05; train a vocoder"):
         with_vocoder(other.gan, other.config, vocoder)
     assert load_vocoder(vocoder).vocoder == make_vocoder().vocoder
 
