@@ -70,7 +70,7 @@ def test_the_verbs_take_it(run: Path, data_dir: Path, tmp_path: Path) -> None:
 
 def test_verbs_that_need_more_than_it_can_are_told(run: Path, tmp_path: Path) -> None:
     place = (f"--run={run}", f"--out={tmp_path / 'out'}")
-    wanted = "an instrument of kind 'pca' makes sounds of seeds only; it cannot be edited."
+    wanted = "an instrument of kind 'pca' cannot be edited; use drumgan generate with seeds."
     assert drumgan("explore", *place, status=2) == wanted
     assert drumgan("interpolate", *place, "--a=1", "--b=2", status=2) == wanted
     other = tmp_path / "other"
