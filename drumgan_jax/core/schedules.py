@@ -96,6 +96,8 @@ class Steps:
 
 SCHEDULES: dict[str, type[Schedule]] = {"linear": Linear, "cosine": Cosine, "steps": Steps}
 Scheduled = float | Schedule
+# Examples are counted in int32 on devices.
+_MOST_IMAGES = 2**31 - 1
 
 
 def parse_schedule(value: Any) -> Any:
@@ -112,7 +114,7 @@ def parse_schedule(value: Any) -> Any:
     kind = settings.pop("kind", None)
     if kind == "constant" and set(settings) == {"value"}:
         return settings["value"]
-    if kind not in SCHEDULES:
+    if not isinstance(kind, str) or kind not in SCHEDULES:
         raise ValueError(f"a number, or a schedule of kind constant, {', '.join(SCHEDULES)}")
     part = SCHEDULES[kind]
     names = [f.name for f in dataclasses.fields(part)]  # type: ignore[arg-type]
@@ -142,13 +144,21 @@ def is_zero(scheduled: Scheduled) -> bool:
 
 
 def _checked(schedule: Any) -> Schedule:
-    images = schedule.images if isinstance(schedule.images, tuple) else (schedule.images,)
-    whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in images)
-    if not whole or list(images) != sorted(set(images)):
-        raise ValueError("a schedule whose `images` are whole numbers above 0, ascending")
-    if isinstance(schedule, Steps) and len(schedule.levels) != len(images) + 1:
+    if not isinstance(schedule, Steps):
+        if not _is_count(schedule.images):
+            raise ValueError(f"a schedule whose `images` is a whole number from 1 to {_MOST_IMAGES}")
+        return schedule
+    if not isinstance(schedule.images, tuple) or not isinstance(schedule.levels, tuple):
+        raise ValueError("a schedule whose `levels` and `images` are lists")
+    if not all(map(_is_count, schedule.images)) or list(schedule.images) != sorted(set(schedule.images)):
+        raise ValueError(f"a schedule whose `images` are whole numbers from 1 to {_MOST_IMAGES}, ascending")
+    if len(schedule.levels) != len(schedule.images) + 1:
         raise ValueError("a schedule whose `levels` are one more than its `images`")
     return schedule
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_IMAGES
 
 
 def _tuple(value: Any) -> Any:

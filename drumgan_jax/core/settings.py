@@ -134,7 +134,7 @@ def build_part(
             or the part has no use for what is given.
     """
     kind: Any = settings.get("kind")
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise BadInput(f"config.{section}.kind is {kind!r}; it must be one of {', '.join(sorted(kinds))}.")
     fields = {name: value for name, value in settings.items() if name != "kind"}
     return build_section(kinds[kind], fields, section, **given)

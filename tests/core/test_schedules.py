@@ -56,7 +56,12 @@ def test_a_constant_stays_a_number() -> None:
     [
         ({"kind": "step"}, "a number, or a schedule of kind constant, linear, cosine, steps"),
         ({"kind": "linear", "start": 1.0}, "a linear schedule with start, end, images, no more and no less"),
-        ({**COSINE, "images": 0}, "whole numbers above 0"),
+        ({**COSINE, "images": 0}, "a whole number from 1"),
+        ({**LINEAR, "images": [5]}, "a whole number from 1"),
+        ({**STEPS, "images": 5}, "`levels` and `images` are lists"),
+        ({**STEPS, "levels": 1.0}, "`levels` and `images` are lists"),
+        ({**STEPS, "images": [10, 3_000_000_000]}, "whole numbers from 1 to 2147483647"),
+        ({**LINEAR, "kind": ["linear"]}, "a number, or a schedule of kind"),
         ({**STEPS, "images": [50, 10]}, "ascending"),
         ({**STEPS, "images": [10]}, "`levels` are one more"),
     ],
