@@ -9,6 +9,7 @@ variations of each recording.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -20,6 +21,7 @@ from drumgan_jax.commands.progress import progress
 from drumgan_jax.commands.sounds import (
     check_editable,
     check_encoder,
+    check_invertible,
     cuts,
     make_folder,
     naming,
@@ -30,7 +32,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.folders import open_folder
 from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, measure_pair, sum_up
 from drumgan_jax.evaluation.report import number, save_json, table
-from drumgan_jax.play.instrument import Instrument, Latents
+from drumgan_jax.latents.latents import Latents
 
 RUN = define_path("run", None, "the run directory or packed instrument; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
@@ -56,9 +58,9 @@ def main(argv: Sequence[str]) -> None:
     del argv
     files = audio_files(AUDIO.value)
     instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
-    check_editable(instrument)
-    if not INVERT.value:
-        check_encoder(instrument)
+    (check_invertible if INVERT.value else check_encoder)(instrument)
+    if VARY.value is not None:
+        check_editable(instrument, "leave --vary out")
     with progress("invert" if INVERT.value else "encode", len(files)) as on_progress:
         names, originals, latents, notes = encode_files(instrument, files, INVERT.value, on_progress)
     sounds = instrument.render(latents)
@@ -98,7 +100,7 @@ def audio_files(path: str) -> list[Path]:
 
 
 def encode_files(
-    instrument: Instrument, files: Sequence[Path], inverted: bool, progress: Callable[[int], None] | None = None
+    instrument: Any, files: Sequence[Path], inverted: bool, progress: Callable[[int], None] | None = None
 ) -> tuple[list[str], np.ndarray, Latents, list[str]]:
     """Find the latents of files; files that cannot be read or encoded are skipped.
 
@@ -143,9 +145,7 @@ def encode_files(
     return names, np.stack(originals), Latents.join(latents), notes
 
 
-def write_variations(
-    folder: Path, instrument: Instrument, latents: Latents, names: Sequence[str], amount: float
-) -> None:
+def write_variations(folder: Path, instrument: Any, latents: Latents, names: Sequence[str], amount: float) -> None:
     """Write COUNT variations of each recording; all recordings share the directions."""
     directions = range(DIRECTION.value, DIRECTION.value + COUNT.value)
     varied = Latents.join([instrument.vary(latents, amount, direction) for direction in directions])

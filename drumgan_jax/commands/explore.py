@@ -28,7 +28,7 @@ from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.correlation import spearman
 from drumgan_jax.evaluation.report import save_json, table
-from drumgan_jax.play.instrument import Instrument, Latents
+from drumgan_jax.latents.latents import Latents
 
 RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
@@ -81,7 +81,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def edited(
-    instrument: Instrument, latents: Latents, component: int, amounts: Sequence[float], layers: tuple[int, int] | None
+    instrument: Any, latents: Latents, component: int, amounts: Sequence[float], layers: tuple[int, int] | None
 ) -> np.ndarray:
     """Edit sounds along a component by each amount: waveforms [sounds, amounts, samples]."""
     moved = Latents.join([instrument.edit(latents, component, amount, layers) for amount in amounts])

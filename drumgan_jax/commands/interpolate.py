@@ -9,6 +9,7 @@ that of a latents.json, or 1.
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -27,7 +28,7 @@ from drumgan_jax.commands.sounds import (
     write_sounds,
 )
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.play.instrument import Instrument, Latents
+from drumgan_jax.latents.latents import Latents
 
 RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
@@ -66,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"{len(latents)} sounds from {A.value} to {B.value}, grid.png and latents.json are in {OUT.value}.")
 
 
-def _end(instrument: Instrument, flag: str, text: str, label: str | None) -> tuple[Latents, Noise | None]:
+def _end(instrument: Any, flag: str, text: str, label: str | None) -> tuple[Latents, Noise | None]:
     """The latents of a seed, an audio file or a sound of a latents.json, and the noise setting of a latents.json."""
     if text.isdecimal():
         return instrument.draw([int(text)], parse_label(label)), None

@@ -24,7 +24,7 @@ from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import CutWarning
 from drumgan_jax.play.load import load
-from drumgan_jax.play.playable import CanEdit, CanEncode, Playable
+from drumgan_jax.play.playable import CanEdit, CanEncode, CanInvert, Playable
 
 LATENTS_NAME = "latents.json"
 # Written as `format`; files without it are of format 1.
@@ -43,10 +43,10 @@ def open_instrument(run: str | None, step: str, vocoder: str | None = None) -> A
     return load(run, step, vocoder)
 
 
-def check_editable(instrument: Any) -> None:
-    """Raise BadInput if an instrument has no latent space to move in."""
+def check_editable(instrument: Any, instead: str = "use drumgan generate with seeds") -> None:
+    """Raise BadInput if an instrument has no latent space to move in; `instead` says what to do."""
     if not isinstance(instrument, CanEdit):
-        raise BadInput(f"an instrument of kind {instrument.kind!r} cannot be edited; use drumgan generate with seeds.")
+        raise BadInput(f"an instrument of kind {instrument.kind!r} cannot be edited; {instead}.")
 
 
 def check_encoder(instrument: Any) -> None:
@@ -58,6 +58,12 @@ def check_encoder(instrument: Any) -> None:
             "this run has no encoder; use drumgan encode --invert, or train an encoder into the run's folder encoder"
             " with a config such as drumgan_vst_encoder."
         )
+
+
+def check_invertible(instrument: Any) -> None:
+    """Raise BadInput if an instrument cannot find latents by optimisation."""
+    if not isinstance(instrument, CanInvert):
+        raise BadInput(f"an instrument of kind {instrument.kind!r} has no --invert; leave it out.")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 A generator of another kind (an autoencoder, a flow, principal components) implements Playable and is entered in
 play.load.KINDS: then it is loaded, measured, packed and played like a GAN. What it cannot do, it leaves out: the verbs
-ask by CanEncode and CanEdit.
+ask by CanEncode, CanInvert and CanEdit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from drumgan_jax.latents.labels import Labels
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings
 
-__all__ = ["CanEdit", "CanEncode", "Playable"]
+__all__ = ["CanEdit", "CanEncode", "CanInvert", "Playable"]
 
 Noise = bool | float | Sequence[float]
 
@@ -92,17 +92,38 @@ class CanEncode(Protocol):
 
 
 @runtime_checkable
+class CanInvert(Protocol):
+    """Finds the latents of recordings by optimisation."""
+
+    def invert_waveforms(self, waveforms: np.ndarray) -> Latents:
+        """See Instrument.invert_waveforms."""
+
+    def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
+        """See Instrument.preprocess."""
+
+
+@runtime_checkable
 class CanEdit(Protocol):
     """Moves latents along principal components, in random directions, and between each other."""
 
     def components(self, count: int | None = None) -> Components:
         """See Instrument.components."""
 
-    def edit(self, latents: Latents, component: int, amount: float | np.ndarray) -> Latents:
+    def edit(
+        self, latents: Latents, component: int, amount: float | np.ndarray, layers: tuple[int, int] | None = None
+    ) -> Latents:
         """See Instrument.edit."""
 
     def vary(self, latents: Latents, amount: float | np.ndarray, direction: int) -> Latents:
         """See Instrument.vary."""
 
-    def interpolate(self, a: Latents, b: Latents, n: int) -> Latents:
+    def interpolate(
+        self,
+        a: Latents,
+        b: Latents,
+        n: int,
+        space: str = "w",
+        how: str = "linear",
+        layers: tuple[int, int] | None = None,
+    ) -> Latents:
         """See Instrument.interpolate."""

@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 
-from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.audio.representations import build_representation, encode
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import variables_digest
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.latents.labels import Labels
 from drumgan_jax.latents.latents import Latents, Sounds
+from drumgan_jax.latents.recordings import Recordings, as_trained
 from drumgan_jax.play.finish import finish
 from drumgan_jax.play.load import KINDS, Kind, PackedFile
 from drumgan_jax.runs.config import read_config
@@ -77,6 +78,17 @@ class PcaInstrument:
         keys = jax.vmap(jax.random.key)(jnp.asarray(latents.seeds))
         waveforms = np.asarray(jax.jit(decoder.decode)(jnp.asarray(x, jnp.float32), keys))
         return Sounds(finish(waveforms, self.sample_rate) if finished else waveforms, self.sample_rate, latents)
+
+    def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
+        return as_trained(audio, sample_rate, self.sample_rate, self.num_samples, self.config)
+
+    def encode(self, audio: Recordings, sample_rate: int) -> Latents:
+        return self.encode_waveforms(self.preprocess(audio, sample_rate))
+
+    def encode_waveforms(self, waveforms: np.ndarray) -> Latents:
+        x = np.asarray(encode(self._decoder.representation, jnp.asarray(waveforms)))
+        ws = ((x.reshape(len(x), -1) - self.mean) @ self.directions.T)[:, None]
+        return Latents(np.zeros(len(ws), np.uint32), ws, None, np.zeros((len(ws), 0), np.float32), None, self.model)
 
     def packed(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, {name: getattr(self, name) for name in ("mean", "directions", "deviations")}

@@ -10,12 +10,12 @@ from pca_kind import PcaInstrument, write_pca_run
 from training_cases import write_dataset
 from verbs import drumgan
 
-from drumgan_jax.audio.files import read_audio
+from drumgan_jax.audio.files import read_audio, write_audio
 from drumgan_jax.audio.representations import settings_of
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.play.load import load
-from drumgan_jax.play.playable import CanEdit, CanEncode
+from drumgan_jax.play.playable import CanEdit, CanEncode, CanInvert
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -46,7 +46,8 @@ def test_it_is_loaded_and_played(run: Path) -> None:
     sounds = instrument.render(instrument.draw([1, 2]))
     assert sounds.waveforms.shape == (2, instrument.num_samples)
     assert np.abs(sounds.waveforms).max() > 1e-3
-    assert not isinstance(instrument, CanEdit | CanEncode)
+    assert isinstance(instrument, CanEncode)
+    assert not isinstance(instrument, CanEdit | CanInvert)
 
 
 def test_the_verbs_take_it(run: Path, data_dir: Path, tmp_path: Path) -> None:
@@ -66,6 +67,20 @@ def test_the_verbs_take_it(run: Path, data_dir: Path, tmp_path: Path) -> None:
     assert str(data_dir) not in str(load(packed).config)
     drumgan("generate", f"--run={packed}", f"--latents={out / 'latents.json'}", f"--out={tmp_path / 'packed'}")
     np.testing.assert_array_equal(read_audio(tmp_path / "packed" / "sound_0001.wav").samples, first)
+
+
+def test_it_encodes_without_being_edited(run: Path, tmp_path: Path) -> None:
+    instrument = load(run)
+    sound = instrument.render(instrument.draw([3])).waveforms[0]
+    write_audio(tmp_path / "sound.wav", sound, instrument.sample_rate)
+    place = (f"--run={run}", f"--audio={tmp_path / 'sound.wav'}", f"--out={tmp_path / 'out'}")
+    assert "1 recordings" in drumgan("encode", *place)
+    files = read_audio(tmp_path / "out" / "decoded" / "0000_sound.wav")
+    assert np.abs(files.samples).max() > 1e-3
+    wanted = "an instrument of kind 'pca' has no --invert; leave it out."
+    assert drumgan("encode", *place, "--invert", status=2) == wanted
+    wanted = "an instrument of kind 'pca' cannot be edited; leave --vary out."
+    assert drumgan("encode", *place, "--vary=0.5", status=2) == wanted
 
 
 def test_verbs_that_need_more_than_it_can_are_told(run: Path, tmp_path: Path) -> None:
