@@ -40,6 +40,10 @@ class Decoder(Protocol):
     """From examples to waveforms; frozen, hashable, pure."""
 
     @property
+    def representation(self) -> Any:
+        """Of the examples."""
+
+    @property
     def differentiable(self) -> bool:
         """Whether a gradient through `decode` is cheap: the decoder does not search for phases."""
 
@@ -51,7 +55,7 @@ class Decoder(Protocol):
         """Waveforms [batch, samples] of examples [batch, freq, time, channels]; `keys` [batch] start unknown phases."""
 
     def packed(self) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
-        """A section for JSON and arrays by path, of which `unpack_decoder` builds the decoder; None if it has none."""
+        """A section for JSON, its `kind` a key of UNPACKERS, and arrays by path; None if it has no weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +75,11 @@ class Exact:
     def packed(self) -> tuple[None, dict[str, np.ndarray]]:
         """See Decoder."""
         return None, {}
+
+    @classmethod
+    def suits(cls, representation: Representation) -> bool:
+        """Whether it decodes examples of this representation."""
+        return representation.keeps_phase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +111,11 @@ class GriffinLim:
     def packed(self) -> tuple[None, dict[str, np.ndarray]]:
         """See Decoder."""
         return None, {}
+
+    @classmethod
+    def suits(cls, representation: Representation) -> bool:
+        """Whether it decodes examples of this representation."""
+        return not representation.keeps_phase
 
     def _search(self, magnitude: Array, key: Array) -> Array:
         shown = self.representation
@@ -152,7 +166,8 @@ class _VocoderSettings:
     momentum: float = real(0.0, 1.0, 0.99)
 
 
-DECODERS: dict[str, Callable[..., Any]] = {"exact": Exact, "griffin_lim": GriffinLim, "vocoder": _VocoderSettings}
+# Decoders that a config can name; classes have `suits`, besides what Decoder asks.
+DECODERS: dict[str, Any] = {"exact": Exact, "griffin_lim": GriffinLim, "vocoder": _VocoderSettings}
 
 
 def build_decoder(
@@ -177,7 +192,7 @@ def build_decoder(
         if asked.path:
             return _with_vocoder(representation, asked.path, read)
         settings = {"kind": usual, "iterations": asked.iterations, "momentum": asked.momentum}
-    elif kind in DECODERS and kind != usual:
+    elif isinstance(kind, str) and kind in DECODERS and not DECODERS[kind].suits(representation):
         raise BadInput(f"config.decoder.kind is {kind!r}, which does not suit config.representation; take {usual!r}.")
     decoder: Decoder = build_part(DECODERS, settings, "decoder", representation=representation)
     return decoder
@@ -197,10 +212,9 @@ def choose_decoder(decoder: Decoder, section: Mapping[str, Any], choice: str | N
     """
     if choice is None:
         return decoder
-    representation: Representation = decoder.representation  # type: ignore[attr-defined]
     if choice:
-        return _with_vocoder(representation, choice, read)
-    return build_decoder({**section, "path": ""} if section.get("kind") == "vocoder" else section, representation)
+        return _with_vocoder(decoder.representation, choice, read)
+    return build_decoder(anywhere(section), decoder.representation)
 
 
 def keep_decoder(
@@ -221,7 +235,7 @@ def keep_decoder(
     Raises:
         BadInput: the vocoder cannot be read, or has another mel scale, or the copy cannot be written.
     """
-    source, copy = section.get("path", ""), folder / VOCODER_NAME
+    source, copy = _vocoder_path(section), folder / VOCODER_NAME
     if not source:
         return dict(section)
     if not _is_copy(copy, source):
@@ -241,19 +255,19 @@ def keep_decoder(
 
 def located(section: Mapping[str, Any], folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The section that a run directory keeps, its own files named by where the folder lies now."""
-    own = section.get("path") == VOCODER_NAME
+    own = _vocoder_path(section) == VOCODER_NAME
     return {**section, "path": os.path.join(folder, VOCODER_NAME)} if own else dict(section)
 
 
 def relative(section: Mapping[str, Any], folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The inverse of `located`."""
-    own = section.get("path") == os.path.join(folder, VOCODER_NAME)
+    own = _vocoder_path(section) == os.path.join(folder, VOCODER_NAME)
     return {**section, "path": VOCODER_NAME} if own else dict(section)
 
 
 def anywhere(section: Mapping[str, Any]) -> dict[str, Any]:
     """The section without paths of one machine."""
-    return {**section, "path": ""} if "path" in section else dict(section)
+    return {**section, "path": ""} if _vocoder_path(section) else dict(section)
 
 
 def unpack_decoder(
@@ -268,8 +282,18 @@ def unpack_decoder(
         path: of the file, for messages.
 
     Raises:
-        BadInput: section, arrays and representation do not fit each other.
+        BadInput: the kind is unknown, or section, arrays and representation do not fit each other.
     """
+    # Files of the first version have vocoders only, and no kind.
+    kind = section.get("kind", "vocoder")
+    if kind not in UNPACKERS:
+        raise BadInput(f"{path} has a decoder of kind {kind!r}; this version knows {', '.join(sorted(UNPACKERS))}.")
+    return UNPACKERS[kind](section, arrays, representation, path)
+
+
+def _unpack_vocoder(
+    section: Mapping[str, Any], arrays: Mapping[str, np.ndarray], representation: Representation, path: str
+) -> Decoder:
     shown = current_settings(section["representation"])
     vocoder = build_vocoder({"representation": shown, "vocoder": section["vocoder"]})
     trained = TrainedVocoder(vocoder, restored(arrays, shapes_of(vocoder)), {})
@@ -288,6 +312,16 @@ def _with_vocoder(representation: Representation, path: str, read: ReadVocoder) 
     weights = jax.device_get(trained.variables)
     shown: Any = representation
     return VocoderDecoder(shown, trained.vocoder, variables_digest(weights), weights)
+
+
+# From the kind of a packed decoder with weights to what builds it; arguments as of `unpack_decoder`.
+UNPACKERS: dict[str, Callable[..., Decoder]] = {"vocoder": _unpack_vocoder}
+
+
+def _vocoder_path(section: Mapping[str, Any]) -> str:
+    """The path of the vocoder that a section names; empty for none."""
+    path: str = section.get("path", "") if section.get("kind") == "vocoder" else ""
+    return path
 
 
 def _is_copy(path: Path, source: str) -> bool:

@@ -1,5 +1,6 @@
 """Decoders: the inverse, Griffin-Lim and vocoders, and how a config and a run name them."""
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -16,6 +17,7 @@ from drumgan_jax.audio.mel import mel_filterbank
 from drumgan_jax.audio.representations import build_representation, settings_of
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.systems import decoders
 from drumgan_jax.systems.decoders import (
     VOCODER_NAME,
     Exact,
@@ -207,6 +209,43 @@ def test_a_packed_decoder_is_built_again(trained: TrainedVocoder) -> None:
     for a, b in zip(jax.tree.leaves(again.weights), jax.tree.leaves(decoder.weights), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
     assert GriffinLim(decoder.representation).packed() == (None, {})
+    with pytest.raises(BadInput, match=r"file has a decoder of kind 'loud'; this version knows vocoder\."):
+        unpack_decoder({**section, "kind": "loud"}, arrays, decoder.representation, "file")
+
+
+@dataclasses.dataclass(frozen=True)
+class Gain:
+    """A decoder of another kind: each sample is a gain times the example's sum over frequency."""
+
+    representation: Any
+    gain: float = 1.0
+    differentiable = True
+    digest = "0"
+
+    def decode(self, x, keys):
+        return self.gain * jnp.repeat(x.sum(axis=(1, 3)), 16, axis=1)
+
+    def packed(self):
+        return {"kind": "gain"}, {"gain": np.float32(self.gain)}
+
+    @classmethod
+    def suits(cls, representation):
+        return not representation.keeps_phase
+
+
+def test_a_decoder_of_another_kind_is_added(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: Path) -> None:
+    def unpack(section, arrays, representation, path):
+        return Gain(representation, float(arrays["gain"]))
+
+    monkeypatch.setitem(decoders.DECODERS, "gain", Gain)
+    monkeypatch.setitem(decoders.UNPACKERS, "gain", unpack)
+    shown, section = build_representation(REPRESENTATION), {"kind": "gain", "gain": 0.5}
+    found = build_decoder(section, shown)
+    assert found == Gain(shown, 0.5)
+    assert unpack_decoder(*found.packed(), shown, "file") == found
+    assert choose_decoder(found, section, "", read_vocoder) == found
+    assert choose_decoder(found, section, str(path), read_vocoder).digest != "0"
+    assert keep_decoder(section, shown, tmp_path, read_vocoder, write=True) == anywhere(section) == section
 
 
 def test_a_run_keeps_a_copy_of_its_vocoder(tmp_path: Path) -> None:
