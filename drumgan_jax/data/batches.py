@@ -21,6 +21,16 @@ _PARSING_THREADS = 8
 _ENDLESS = 10**15
 
 
+def check_examples(dataset: Dataset, split: str, batch_size: int) -> None:
+    """Raise BadInput if a split has fewer examples than a batch."""
+    count = len(dataset.source(split))
+    if count < batch_size:
+        raise BadInput(
+            f"{dataset.directory} has {count} examples in split {split!r}, fewer than "
+            f"config.train.batch_size ({batch_size}); prepare more recordings or lower the batch size."
+        )
+
+
 def batches(
     dataset: Dataset,
     split: str,
@@ -53,12 +63,8 @@ def batches(
     Raises:
         BadInput: the split has fewer examples than a batch, or, during iteration, a shard is damaged.
     """
+    check_examples(dataset, split, batch_size)
     source = dataset.source(split)
-    if len(source) < batch_size:
-        raise BadInput(
-            f"{dataset.directory} has {len(source)} examples in split {split!r}, fewer than "
-            f"config.train.batch_size ({batch_size}); prepare more recordings or lower the batch size."
-        )
     if SOFT_LABELS in keys:
         # Read and checked once here, rather than by every thread.
         dataset.soft_labels(split)

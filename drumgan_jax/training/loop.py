@@ -15,7 +15,7 @@ from drumgan_jax.core.compilation import enable_compilation_cache
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, check_batch, local_rows, make_mesh
 from drumgan_jax.core.settings import read_section, read_seed
-from drumgan_jax.data.batches import DevicePrefetch, batches
+from drumgan_jax.data.batches import DevicePrefetch, batches, check_examples
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.runs import settings as sections
 from drumgan_jax.runs.checkpoints import Checkpoints
@@ -79,16 +79,18 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
 
     # Data and run directory
     dataset = open_dataset(data.dir)
+    check_examples(dataset, SPLIT, settings.batch_size)
     run_dir = Path(workdir).absolute()
     frozen = run.freeze(config, dataset, run_dir)
     run.check(run_dir, frozen)
     frozen = run.keep_files(frozen, run_dir, write=first)
-    if first:
-        run.claim(run_dir, frozen)
 
     # Task
     task = build_task(frozen, mesh)
     evaluate = task.evaluator(dataset) if evaluation.every else None
+    # Claimed only here, so that a refused config leaves no run behind.
+    if first:
+        run.claim(run_dir, frozen)
 
     with contextlib.ExitStack() as open_things:
         # State: resume, else initialise

@@ -128,6 +128,7 @@ def test_another_representation_is_refused(data_dir, tmp_path):
 def test_unfit_configs_end_with_a_sentence(data_dir, tmp_path, sections, match):
     with pytest.raises(BadInput, match=match):
         train(toy_config(data_dir, **sections), tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_a_workdir_that_is_a_file(data_dir, tmp_path):
