@@ -125,6 +125,12 @@ class Dataset:
         """Classes of the waveforms of `waveforms` [sounds, labels]: one-hot, or probabilities with "soft_labels"."""
         return np.stack([self.example(split, int(item), (key,))[key] for item in self._drawn(split, count)])
 
+    def class_weights(self, split: str, count: int) -> np.ndarray:
+        """`labels` of the waveforms of `waveforms`: classes if there are any, else soft labels, else of width 0."""
+        if not self.label_names:
+            return np.zeros((min(count, self.num_examples(split)), 0), np.float32)
+        return self.labels(split, count, "labels" if self.has_labels else SOFT_LABELS)
+
     def fingerprint(self, split: str, count: int) -> str:
         """SHA-256 over the checksums of the records that `waveforms` reads."""
         source = self.source(split)

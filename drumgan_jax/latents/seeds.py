@@ -5,11 +5,20 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, sound_key, sound_keys
 from drumgan_jax.networks.noise import draw_noise
 
 Array = jax.Array
+
+
+def check_seeds(seeds: Sequence[int]) -> np.ndarray:
+    """Seeds as an array [batch] uint32; BadInput unless there is one and all are in range."""
+    if not len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
+        raise BadInput("seeds must be at least one whole number from 0 to 4294967295.")
+    return np.asarray(seeds, np.uint32)
 
 
 @functools.partial(jax.jit, static_argnums=1)

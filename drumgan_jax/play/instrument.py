@@ -17,7 +17,7 @@ from drumgan_jax.latents.labels import Labels, class_weights
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings, as_trained
 from drumgan_jax.latents.rendering import BATCH
-from drumgan_jax.latents.seeds import direction_of, labels_of, z_of
+from drumgan_jax.latents.seeds import check_seeds, direction_of, labels_of, z_of
 from drumgan_jax.play.finish import finish
 from drumgan_jax.play.packed_gan import pack_gan
 from drumgan_jax.runs.config import CONFIG_NAME
@@ -130,11 +130,9 @@ class Instrument:
             BadInput: a seed is out of range, a class is unknown, weights are negative or all zero, or the generator has
                 no average w to truncate to.
         """
-        if not len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
-            raise BadInput("seeds must be at least one whole number from 0 to 4294967295.")
+        array = check_seeds(seeds)
         if truncation != 1.0 and not self.gan.generator.truncates:
             raise BadInput("this generator has no average sound to be pulled towards; leave truncation at 1.")
-        array = np.asarray(seeds, np.uint32)
         if labels is None:
             weights = np.asarray(labels_of(array, len(self.label_names)))
         else:

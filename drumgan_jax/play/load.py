@@ -14,12 +14,16 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import FileFormat, not_one, read_weights, variables_digest, write_weights
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.packed_gan import unpack_gan
+from drumgan_jax.play.pca_gaussian import PcaInstrument, open_pca_run, unpack_pca
 from drumgan_jax.play.playable import Playable
 from drumgan_jax.systems.formats import current_config, portable_config
 
 __all__ = ["KINDS", "SHIPPED", "Kind", "PackedFile", "load", "save_instrument"]
 
-SHIPPED = Path(__file__).parent.parent / "models" / "one_shots.npz"
+_MODELS = Path(__file__).parent.parent / "models"
+SHIPPED = _MODELS / "one_shots.npz"
+# By the name that `load` and --run take.
+PACKAGED = {"packaged": SHIPPED, "pca_gaussian": _MODELS / "pca_gaussian.npz"}
 FORMAT = FileFormat("drumgan instrument", 2)
 _OWNER = "an instrument"
 
@@ -84,16 +88,24 @@ def unpack_gan_file(file: PackedFile, vocoder: str | os.PathLike[str] | None) ->
     return Instrument(*of_run, own_encoding=unpacked.encoding, kept=kept)
 
 
+def unpack_pca_file(file: PackedFile, vocoder: str | os.PathLike[str] | None) -> PcaInstrument:
+    """The instrument of a file of principal components."""
+    return unpack_pca(file.arrays, file.config, file.label_names, vocoder)
+
+
 # By the kind of the task that trained it.
-KINDS: dict[str, Kind] = {"gan": Kind(open_gan_run, unpack_gan_file)}
+KINDS: dict[str, Kind] = {
+    "gan": Kind(open_gan_run, unpack_gan_file),
+    "pca_gaussian": Kind(open_pca_run, unpack_pca_file),
+}
 
 
 def load(run: str | Path | None = None, step: int | str | None = None, vocoder: str | Path | None = None) -> Any:
     """Load an instrument, ready to play.
 
     Args:
-        run: a run directory, of which `config.json` and one checkpoint's EMA item are read; or a file that
-            `drumgan pack` wrote; None for the model that comes with this package.
+        run: a run directory, of which `config.json` and one checkpoint's EMA item are read; a file that `drumgan pack`
+            wrote; or a name in PACKAGED; None for the model that comes with this package.
         step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`.
         vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
             names or its file holds, empty for none.
@@ -107,7 +119,7 @@ def load(run: str | Path | None = None, step: int | str | None = None, vocoder: 
     """
     if run is None and not SHIPPED.is_file():
         raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
-    path = SHIPPED if run is None else Path(run).expanduser()
+    path = SHIPPED if run is None else path_of(run)
     if path.suffix == ".npz":
         return _load_file(path, step, vocoder)
     from drumgan_jax.runs.config import read_config
@@ -116,6 +128,12 @@ def load(run: str | Path | None = None, step: int | str | None = None, vocoder: 
     if kind not in KINDS:
         raise BadInput(f"{path} is a run of task {kind!r}; give the run of a GAN.")
     return KINDS[kind].open_run(path, "last" if step is None else step, vocoder)
+
+
+def path_of(run: str | Path) -> Path:
+    """The path of a run or file; of a name in PACKAGED, the file that comes with this package."""
+    path = Path(run).expanduser()
+    return PACKAGED.get(str(run), path) if not path.exists() else path
 
 
 def save_instrument(path: str | os.PathLike[str], playable: Playable, card: Mapping[str, Any]) -> None:

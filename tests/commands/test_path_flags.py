@@ -18,6 +18,7 @@ PATHS = {
     "encode": {"run", "out", "vocoder", "audio"},
     "interpolate": {"run", "out", "vocoder", "a", "b"},
     "explore": {"run", "out", "vocoder"},
+    "fit": {"workdir"},
     "evaluate": {"run", "data", "vocoder", "wavs", "reference", "out"},
     "compare": {"plot", "csv"},
     "pack": {"run", "out", "vocoder", "held_out"},

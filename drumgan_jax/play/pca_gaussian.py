@@ -1,0 +1,197 @@
+"""The baseline of principal components as an instrument: draw, render, encode."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.audio.spectrograms import LogMagnitude
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.keys import Purpose, sound_keys
+from drumgan_jax.core.weight_file import DAMAGES
+from drumgan_jax.latents.labels import Labels, class_weights
+from drumgan_jax.latents.latents import Latents, Sounds
+from drumgan_jax.latents.recordings import Recordings, as_trained
+from drumgan_jax.latents.rendering import in_groups
+from drumgan_jax.latents.seeds import check_seeds, labels_of, z_of
+from drumgan_jax.play.finish import finish
+from drumgan_jax.runs.config import read_config
+from drumgan_jax.systems.decoders import Decoder, build_decoder
+from drumgan_jax.systems.pca_gaussian import IN_HALF, PcaGaussian
+
+Array = jax.Array
+
+# In the run directory.
+FITTED = "fitted.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class PcaInstrument:
+    """Principal components with a Gaussian per class; a sound's w is its scores, and the encoder is the projection.
+
+    Attributes:
+        fitted: the arrays.
+        label_names: classes, in the order of the labels; empty for none.
+        config: of the run, its representation with statistics.
+        sharding: of batches over several devices; None for one.
+    """
+
+    fitted: PcaGaussian
+    label_names: tuple[str, ...]
+    config: Mapping[str, Any]
+    sharding: NamedSharding | None = None
+
+    kind: ClassVar[str] = "pca_gaussian"
+    # It is fitted in one step.
+    step: ClassVar[int] = 1
+    noise_sizes: ClassVar[tuple[tuple[int, int], ...]] = ()
+
+    @functools.cached_property
+    def decoder(self) -> Decoder:
+        """From examples to waveforms."""
+        representation = build_representation(self.config["representation"])
+        if not isinstance(representation, LogMagnitude):
+            raise BadInput("config.representation.kind must be 'log_magnitude' for principal components.")
+        if int(np.prod(representation.shape)) != len(self.fitted.mean):
+            raise BadInput("its components are of another representation than its config; fit it again.")
+        return build_decoder(self.config.get("decoder", {}), representation)
+
+    @property
+    def sample_rate(self) -> int:
+        """Of every sound, in Hz."""
+        rate: int = self.decoder.representation.sample_rate
+        return rate
+
+    @property
+    def num_samples(self) -> int:
+        """Length of every sound."""
+        samples: int = self.decoder.representation.num_samples
+        return samples
+
+    @property
+    def latent_shape(self) -> tuple[int, int]:
+        """(1, components)."""
+        return 1, len(self.fitted.deviations)
+
+    @functools.cached_property
+    def model(self) -> str:
+        """Digest of the arrays, by which its latents are known."""
+        return self.fitted.digest
+
+    @property
+    def decoder_digest(self) -> str | None:
+        """Digest of a vocoder's weights; None without one."""
+        return self.decoder.digest
+
+    def on_devices(self, sharding: NamedSharding) -> Self:
+        """See Playable."""
+        return dataclasses.replace(self, sharding=sharding)
+
+    def draw(self, seeds: Sequence[int], labels: Labels | None = None, truncation: float = 1.0) -> Latents:
+        """See Instrument.draw; truncation pulls towards the mean of the sound's class."""
+        array = check_seeds(seeds)
+        if labels is None:
+            weights = np.asarray(labels_of(array, len(self.label_names)))
+        else:
+            weights = class_weights(labels, self.label_names, len(array))
+        z = np.asarray(z_of(array, len(self.fitted.deviations)))
+        ws = self.fitted.map(z, weights, truncation)[:, None]
+        return Latents(array, ws, z if truncation == 1.0 else None, weights, None, self.model)
+
+    def render(self, latents: Latents, noise: Any = True, finished: bool = True) -> Sounds:
+        """See Instrument.render; there is no noise to set."""
+        if latents.model != self.model:
+            raise BadInput("these latents are of another run or step; play them with the one that made them.")
+        waveforms = in_groups(
+            self.sharding,
+            lambda w, seeds: _render(self.decoder, self._arrays, w, seeds),
+            latents.ws[:, 0],
+            latents.seeds,
+        )
+        return Sounds(finish(waveforms, self.sample_rate) if finished else waveforms, self.sample_rate, latents)
+
+    def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
+        """See Instrument.preprocess."""
+        return as_trained(audio, sample_rate, self.sample_rate, self.num_samples, self.config)
+
+    def encode(self, audio: Recordings, sample_rate: int) -> Latents:
+        """See Instrument.encode; the scores are the projection."""
+        return self.encode_waveforms(self.preprocess(audio, sample_rate))
+
+    def encode_waveforms(self, waveforms: np.ndarray) -> Latents:
+        """See Instrument.encode_waveforms."""
+        if waveforms.ndim != 2 or waveforms.shape[1] != self.num_samples or not len(waveforms):
+            raise BadInput(
+                f"waveforms are {list(waveforms.shape)}; give [batch, {self.num_samples}], or encode recordings."
+            )
+        ws = in_groups(self.sharding, lambda rows: _project(self.decoder, self._arrays, rows), waveforms)
+        return Latents(np.zeros(len(ws), np.uint32), ws[:, None], None, None, None, self.model)
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """See Playable; the components are kept in half precision."""
+        arrays = self.fitted.arrays()
+        return {}, {**arrays, **{name: arrays[name].astype(np.float16) for name in IN_HALF}}
+
+    @functools.cached_property
+    def _arrays(self) -> PcaGaussian:
+        """The arrays on all devices."""
+        everywhere = NamedSharding(self.sharding.mesh, PartitionSpec()) if self.sharding is not None else None
+        placed = jax.device_put(self.fitted.arrays(), everywhere)
+        return PcaGaussian(**placed)
+
+
+def open_pca_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | None) -> PcaInstrument:
+    """The instrument of a run of `drumgan fit`, which has one step and no vocoder."""
+    del step
+    _check_no_vocoder(vocoder)
+    config = read_config(run)
+    path = run / FITTED
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except DAMAGES as error:
+        raise BadInput(f"{path} cannot be read ({error}); fit the run again.") from error
+    return PcaInstrument(PcaGaussian.of_arrays(arrays), tuple(config["labels"]), config)
+
+
+def unpack_pca(
+    arrays: Mapping[str, np.ndarray],
+    config: Mapping[str, Any],
+    label_names: tuple[str, ...],
+    vocoder: str | os.PathLike[str] | None,
+) -> PcaInstrument:
+    """The instrument of a packed file."""
+    _check_no_vocoder(vocoder)
+    return PcaInstrument(PcaGaussian.of_arrays(arrays), label_names, config)
+
+
+def save_fitted(run: Path, fitted: PcaGaussian) -> None:
+    """Write the arrays of a fit to its run directory, whole or not at all."""
+    with replacing(run / FITTED) as temporary:
+        np.savez(temporary, **fitted.arrays())  # type: ignore[arg-type]
+
+
+def _check_no_vocoder(vocoder: str | os.PathLike[str] | None) -> None:
+    if vocoder:
+        raise BadInput("principal components of log magnitudes take no vocoder; leave --vocoder out.")
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _render(decoder: Decoder, fitted: PcaGaussian, w: Array, seeds: Array) -> Array:
+    """Waveforms [batch, samples] of scores w [batch, components]."""
+    examples = fitted.synthesize(w).reshape(-1, *decoder.representation.shape)
+    return decoder.decode(examples, sound_keys(seeds, Purpose.PHASE))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _project(decoder: Decoder, fitted: PcaGaussian, waveforms: Array) -> Array:
+    """Scores w [batch, components] of waveforms [batch, samples]."""
+    return fitted.project(decoder.representation.encode(waveforms).reshape(len(waveforms), -1))
