@@ -30,12 +30,17 @@ def build() -> Embedder:
         dimensions=NUM_MELS,
         weights_hash="",
         variables={},
-        function=_frames,
+        function=_embed,
     )
 
 
-def _frames(variables: Any, windows: Array) -> EmbedderOutput:
-    del variables
+def log_mel_frames(windows: Array) -> Array:
+    """Natural logarithms of mel magnitudes [batch, time, freq] of windows [batch, WINDOW], above FLOOR."""
     magnitude = jnp.abs(stft(windows, FRAMING)) / float(hann_window(FRAMING).sum())
     filters = mel_filterbank(SAMPLE_RATE, FRAMING.n_fft, NUM_MELS, 20.0, SAMPLE_RATE / 2, htk=True)
-    return EmbedderOutput(jnp.log(mel_bands(magnitude, filters) + FLOOR).reshape(-1, NUM_MELS))
+    return jnp.log(mel_bands(magnitude, filters) + FLOOR)
+
+
+def _embed(variables: Any, windows: Array) -> EmbedderOutput:
+    del variables
+    return EmbedderOutput(log_mel_frames(windows).reshape(-1, NUM_MELS))

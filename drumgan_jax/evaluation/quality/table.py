@@ -1,0 +1,212 @@
+"""The table of quality: sets of sounds beside trivial baselines, all measured against the same recordings."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.evaluation.intervals import Figure, bootstrap
+from drumgan_jax.evaluation.quality.class_mix import check_same_mix, describe_mix
+from drumgan_jax.evaluation.quality.judge import Judge
+from drumgan_jax.evaluation.quality.novelty import novelty
+from drumgan_jax.evaluation.quality.sets import MeasuredSet, embedded_by
+from drumgan_jax.evaluation.quality.sound import SoundFigure, attack_by_class, compare_sound
+from drumgan_jax.evaluation.report import number, table
+from drumgan_jax.evaluation.suite import Suite
+
+# What a table is measured with unless other metrics are asked for: embedders that need no weights from elsewhere.
+METRICS = ("fid:drums", "kid:drums", "prdc:drums", "is:drums", "fid:log_mel")
+# Sounds of each row unless another number is asked for.
+SOUNDS = 300
+# Lengths of sounds differ by this factor at most.
+_LENGTHS = 1.1
+
+AS_ASKED, DISTANCE, COPIED = "class/asked", "novelty/db", "novelty/copied"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One set in a table.
+
+    Attributes:
+        name: of the set.
+        count: of sounds.
+        mix: of classes, in words.
+        level: median RMS level in dB relative to full scale.
+        figures: by name.
+        sound: the sound family beside the recordings.
+        attack: median attack in ms by class.
+    """
+
+    name: str
+    count: int
+    mix: str
+    level: float
+    figures: Mapping[str, Figure]
+    sound: Mapping[str, SoundFigure]
+    attack: Mapping[str, float]
+
+    @property
+    def alarms(self) -> list[str]:
+        """Names of the figures of the sound family that are outside the recordings' range."""
+        return [name for name, figure in self.sound.items() if figure.alarm]
+
+
+@dataclasses.dataclass(frozen=True)
+class QualityTable:
+    """Rows measured against one reference.
+
+    Attributes:
+        reference: its name.
+        count: its sounds.
+        mix: of its classes, in words.
+        level: its median RMS level in dB.
+        attack: its median attack in ms by class.
+        judge: the judge's accuracy on it; None without classes or judge.
+        rows: the sets.
+    """
+
+    reference: str
+    count: int
+    mix: str
+    level: float
+    attack: Mapping[str, float]
+    judge: float | None
+    rows: Sequence[Row]
+
+    def as_json(self) -> dict[str, Any]:
+        """The table for JSON."""
+        return dataclasses.asdict(self)
+
+
+def compare_sets(
+    reference: MeasuredSet,
+    sets: Sequence[MeasuredSet],
+    suite: Suite,
+    judge: Judge | None = None,
+    training: np.ndarray | None = None,
+) -> QualityTable:
+    """Measure sets against a reference.
+
+    Args:
+        reference: held-out recordings.
+        sets: the rows.
+        suite: the metrics.
+        judge: of classes; used if it knows the reference's.
+        training: thumbnails of the training sounds [sounds, time, freq], for the novelty; None without.
+
+    Raises:
+        BadInput: a set's mix of classes or length differs from the reference's, or there are too few sounds.
+    """
+    if judge is not None and judge.classes != reference.label_names:
+        judge = None
+    own = None
+    if judge is not None and reference.classes is not None:
+        own = judge.accuracy(reference.thumbnails, reference.classes)
+    rows = [_row(reference, one, suite, judge, training) for one in sets]
+    attack = _attack(reference)
+    mix = describe_mix(reference.classes, reference.label_names)
+    return QualityTable(reference.name, len(reference), mix, reference.level, attack, own, rows)
+
+
+def check_alike(reference: MeasuredSet, measured: MeasuredSet) -> None:
+    """Raise BadInput if a set cannot be compared with a reference: another mix of classes, or another length."""
+    longer, shorter = max(reference.seconds, measured.seconds), min(reference.seconds, measured.seconds)
+    if longer > _LENGTHS * shorter:
+        raise BadInput(
+            f"the sounds of {measured.name} last {measured.seconds:.2f} s and those of {reference.name} "
+            f"{reference.seconds:.2f} s; compare it with a data set of its own length: give --data."
+        )
+    if reference.classes is None or measured.classes is None:
+        return
+    if reference.label_names != measured.label_names:
+        raise BadInput(
+            f"{measured.name} has the classes {', '.join(measured.label_names)} and {reference.name} "
+            f"{', '.join(reference.label_names)}; compare it with a data set of its own classes: give --data."
+        )
+    remedy = "draw both at one mix: drumgan evaluate --run=RUN --data=DATA does"
+    sides = (reference.name, measured.name)
+    check_same_mix(reference.classes, measured.classes, reference.label_names, sides, remedy)
+
+
+def _row(
+    reference: MeasuredSet, measured: MeasuredSet, suite: Suite, judge: Judge | None, training: np.ndarray | None
+) -> Row:
+    check_alike(reference, measured)
+    names = [embedder.name for embedder in suite.embedders]
+    compared = suite.compare(embedded_by(reference, names), embedded_by(measured, names)).figures
+    figures = {name: Figure(one["value"], one["low"], one["high"], one["interval"]) for name, one in compared.items()}
+    if judge is not None and measured.classes is not None:
+        heard = judge.probabilities(measured.thumbnails).argmax(axis=1)
+        figures[AS_ASKED] = bootstrap((heard == measured.classes).astype(float))
+    if training is not None:
+        new = novelty(measured.thumbnails, training, reference.thumbnails)
+        figures[DISTANCE] = Figure(new.distance, new.distance, new.distance, "none")
+        figures[COPIED] = new.copied
+    mix = describe_mix(measured.classes, measured.label_names)
+    sound = compare_sound(measured.sound, reference.sound)
+    return Row(measured.name, len(measured), mix, measured.level, figures, sound, _attack(measured))
+
+
+def _attack(measured: MeasuredSet) -> dict[str, float]:
+    if measured.classes is None:
+        return {}
+    medians = attack_by_class(measured.sound, measured.classes, len(measured.label_names))
+    return dict(zip(measured.label_names, medians, strict=True))
+
+
+def quality_text(found: QualityTable, intervals: Sequence[str] = ()) -> str:
+    """The table for a terminal.
+
+    Args:
+        found: the table.
+        intervals: names of rows whose 95 % intervals are shown under their figures.
+    """
+    names = list(dict.fromkeys(name for row in found.rows for name in row.figures))
+    lines = []
+    for row in found.rows:
+        cells = [number(row.figures[name].value) if name in row.figures else "" for name in names]
+        lines.append([row.name, str(row.count), f"{row.level:.1f}", *cells, ", ".join(row.alarms) or "none"])
+        if row.name in intervals:
+            between = [
+                f"{number(row.figures[name].low)}..{number(row.figures[name].high)}" if name in row.figures else ""
+                for name in names
+            ]
+            lines.append(["  95 % interval", "", "", *between, ""])
+    notes = [f"Against {found.count} sounds: {found.reference} ({found.mix}; level {found.level:.1f} dB)."]
+    notes += [f"{row.name}: {row.mix}." for row in found.rows if _differs(row.mix, found.mix)]
+    if found.judge is not None:
+        notes.append(
+            f"{AS_ASKED} is by a judge that conditioning never saw; it is right on {found.judge:.3f} of the reference."
+        )
+    rows = table(["set", "sounds", "level dB", *names, "alarms of sound"], lines)
+    return "\n".join([notes[0], rows, *notes[1:]])
+
+
+def _differs(mix: str, reference: str) -> bool:
+    """Whether a row says something else about its classes than the reference: rounding makes small differences."""
+    return mix.split()[0] != reference.split()[0]
+
+
+def sound_text(found: QualityTable, name: str) -> str:
+    """One row's sound family beside the recordings, for a terminal."""
+    row = next(row for row in found.rows if row.name == name)
+    lines = [
+        [
+            figure,
+            number(one.value),
+            number(one.low),
+            number(one.median),
+            number(one.high),
+            "ALARM" if one.alarm else "",
+        ]
+        for figure, one in row.sound.items()
+    ]
+    lines += [
+        [f"attack of {label}, ms", number(value), "", number(found.attack[label]), "", ""]
+        for label, value in row.attack.items()
+    ]
+    header = [f"sound of {name}", "median or share", "recordings: low", "median", "high", ""]
+    return table(header, lines)
