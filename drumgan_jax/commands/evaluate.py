@@ -12,14 +12,19 @@ prdc:vgg16, is:my_classifier.npz (from `drumgan pack`).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
+from drumgan_jax.commands.evaluate_folders import (
+    RECONSTRUCTION,
+    evaluate_folders,
+    evaluate_pairs,
+    print_figures,
+    suite_of,
+)
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.progress import progress
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.paths import expand
 
 RUN = define_path("run", None, "the run directory or packed instrument to measure.")
 STEP = flags.DEFINE_string("step", "last", "its checkpoint: a step's number, last, or best by evaluation.metric.")
@@ -39,8 +44,6 @@ TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 for full variety; values t
 OUT = define_path("out", None, "a JSON file for the results of two folders, or of a packed instrument.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the other processes, as TPU pods and Slurm allow.")
 
-RECONSTRUCTION = "reconstruction"
-
 
 def main(argv: Sequence[str]) -> None:
     """Evaluate; see the module's docstring."""
@@ -56,9 +59,9 @@ def main(argv: Sequence[str]) -> None:
     if run:
         evaluate_run(run)
     elif wavs and reference and RECONSTRUCTION in METRICS.value:
-        evaluate_pairs(wavs, reference)
+        evaluate_pairs(wavs, reference, METRICS.value, SAMPLES.value, OUT.value)
     elif wavs and reference:
-        evaluate_folders(wavs, reference)
+        evaluate_folders(wavs, reference, METRICS.value, SAMPLES.value, OUT.value)
 
 
 def evaluate_run(run: str) -> None:
@@ -88,7 +91,7 @@ def evaluate_run(run: str) -> None:
             f"{', '.join(others)}); give the data set of the run, or one prepared with its config."
         )
     sharding = batch_sharding(make_mesh())
-    suite = _suite(sharding)
+    suite = suite_of(METRICS.value, sharding)
     instrument = load(run, STEP.value, VOCODER.value).on_devices(sharding)
     labels = reference_labels(dataset, instrument.label_names, config, SPLIT.value, SAMPLES.value)
     with progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as on_progress:
@@ -106,7 +109,7 @@ def evaluate_run(run: str) -> None:
         }
         figures = {name: {**figure, **how} for name, figure in results.figures.items()}
         report = {"figures": figures, "notes": list(suite.notes)}
-        _print(results.figures, [*suite.notes, *results.warnings])
+        print_figures(results.figures, [*suite.notes, *results.warnings])
         if not packed:
             path = write_report(run, instrument.step, report)
             _write_events(run, instrument.step, results.scores)
@@ -115,64 +118,9 @@ def evaluate_run(run: str) -> None:
             save_json(OUT.value, {"run": run, "step": instrument.step, **report})
 
 
-def evaluate_folders(wavs: str, reference: str) -> None:
-    """Measure one folder of audio against another."""
-    import jax
-
-    from drumgan_jax.core.mesh import batch_sharding, make_mesh
-    from drumgan_jax.evaluation.folders import open_folder
-    from drumgan_jax.evaluation.report import save_json
-
-    folders = [open_folder(reference), open_folder(wavs)]
-    suite = _suite(batch_sharding(make_mesh()))
-    sides = []
-    for name, folder in zip(("reference", "measured"), folders, strict=True):
-        stream = folder.stream(SAMPLES.value)
-        with progress(name, stream.count) as on_progress:
-            sides.append(suite.embed(stream, on_progress))
-    results = suite.compare(*sides)
-    rates = sorted({embedder.sample_rate for embedder in suite.embedders})
-    notes = [note for folder in folders for note in folder.notes(rates)]
-    if jax.process_index() == 0:
-        _print(results.figures, [*suite.notes, *notes, *results.warnings])
-        if OUT.value:
-            how = {"wavs": wavs, "reference": reference}
-            save_json(OUT.value, {**how, "figures": results.figures, "notes": [*suite.notes, *notes]})
-
-
-def evaluate_pairs(wavs: str, reference: str) -> None:
-    """Measure files against the reference's files of the same name."""
-    from drumgan_jax.evaluation.pairs import as_json, compare_pairs, means_table
-    from drumgan_jax.evaluation.report import save_json
-
-    if METRICS.value != [RECONSTRUCTION]:
-        raise BadInput("reconstruction cannot be combined with other metrics; give --metrics=reconstruction.")
-    with progress("pairs", None) as on_progress:
-        result = compare_pairs(reference, wavs, SAMPLES.value, on_progress)
-    print(means_table(result))
-    for note in result.notes:
-        print(f"note: {note}")
-    if OUT.value:
-        save_json(OUT.value, {"wavs": wavs, "reference": reference, **as_json(result)})
-
-
-def _suite(sharding: Any) -> Any:
-    from drumgan_jax.evaluation.suite import Suite
-
-    return Suite.of([expand(name) for name in METRICS.value], sharding)
-
-
 def _write_events(run_dir: str, step: int, scores: dict[str, float]) -> None:
     from drumgan_jax.training.writers import open_events
 
     if events := open_events(Path(run_dir)):
         events.write_scalars(step, {f"evaluate/{name}": value for name, value in scores.items()})
         events.close()
-
-
-def _print(figures: dict[str, dict[str, Any]], notes: Sequence[str]) -> None:
-    from drumgan_jax.evaluation.report import figures_table
-
-    print(figures_table(figures))
-    for note in notes:
-        print(f"note: {note}")
