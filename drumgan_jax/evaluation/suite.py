@@ -189,9 +189,13 @@ class Suite:
             for one in self.embedders
         }
 
-    def embed(self, stream: Stream, progress: Callable[[int], None] | None = None) -> dict[str, Embeddings]:
+    def embed(
+        self, stream: Stream, progress: Callable[[int], None] | None = None, *, keep_silent_sounds: bool = False
+    ) -> dict[str, Embeddings]:
         """Embed a stream with every embedder, as `collecting.embed` does."""
-        return collecting.embed(stream, self.embedders, self.needs, self.sharding, progress)
+        return collecting.embed(
+            stream, self.embedders, self.needs, self.sharding, progress, keep_silent_sounds=keep_silent_sounds
+        )
 
     def compare(self, real: Mapping[str, Embeddings], fake: Mapping[str, Embeddings]) -> Results:
         """Compute every metric from both sides' embeddings by embedder.
@@ -211,11 +215,25 @@ class Suite:
                     "embeddings": measured.rows,
                     "reference_samples": reference.sounds,
                     "reference_embeddings": reference.rows,
+                    "silent_sounds": measured.silent_sounds,
+                    "silent_windows": measured.silent_windows,
+                    "reference_silent_sounds": reference.silent_sounds,
+                    "reference_silent_windows": reference.silent_windows,
                     "embedder": embedder.name,
                     "weights": embedder.weights_hash,
-                    "warnings": list(result.warnings),
+                    "warnings": [*result.warnings, *_silence(embedder, reference, measured)],
                 }
         return Results(figures)
+
+
+def _silence(embedder: Embedder, reference: Embeddings, measured: Embeddings) -> list[str]:
+    """Sentences on the silence that was left out of either side."""
+    return [
+        f"{side.silent_sounds} of {side.sounds + side.silent_sounds} {name} sounds and {side.silent_windows} windows "
+        f"of the others are silent (peak below -80 dB of full scale); {embedder.name} leaves them out."
+        for name, side in (("measured", measured), ("reference", reference))
+        if side.silent_sounds or side.silent_windows
+    ]
 
 
 def _preferred(metric: str) -> tuple[Embedder, str | None]:
