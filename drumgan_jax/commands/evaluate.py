@@ -1,10 +1,14 @@
 """drumgan evaluate --run=RUN [--data=DIR] [--metrics=fid,fad,kid,is,prdc] [--samples=10000] [--step=best] ...
 
 Measures a run's checkpoint against a data set, on all devices. It prints a table and writes JSON to RUN/evaluations and
-scalars for TensorBoard. RUN may be a packed instrument; then --data is needed, and the JSON goes to --out.
+scalars for TensorBoard. RUN may be a packed instrument; then --data is needed. --out writes the JSON elsewhere too.
 
-`drumgan evaluate --wavs=FOLDER --reference=FOLDER` compares two folders of audio, without any model. With
---metrics=reconstruction, files of the same name are compared pairwise: SNR, spectral distances, PEAQ.
+`drumgan evaluate --wavs=FOLDER --reference=FOLDER` compares two folders of audio, without any model. With --per_song,
+fid and fad are also given for each file, ranked. With --metrics=reconstruction, files of the same name are compared
+pairwise: SNR, spectral distances, PEAQ. --strict ends with status 2 if any file was left out.
+
+`drumgan evaluate --wavs=FOLDER --save_statistics=FILE.npz` (or a name) keeps mean and covariance of a folder's
+embeddings; --reference=FILE.npz (or the name) measures a folder or a run against them by fid, fad or fad_inf.
 
 A metric uses its default embedder unless --metrics=METRIC:EMBEDDER names one, such as fid:drums, fad:vggish,
 prdc:vgg16, is:my_classifier.npz (from `drumgan pack`).
@@ -17,9 +21,10 @@ from absl import flags
 
 from drumgan_jax.commands.evaluate_folders import (
     RECONSTRUCTION,
-    evaluate_folders,
-    evaluate_pairs,
+    FolderRequest,
+    evaluate,
     print_figures,
+    reference_statistics,
     suite_of,
 )
 from drumgan_jax.commands.path_flags import define_path
@@ -34,23 +39,30 @@ VOCODER = define_path(
 DATA = define_path("data", None, "the data set to measure against; the run's own if not given.")
 SPLIT = flags.DEFINE_string("split", "train", "the data set's split.")
 WAVS = define_path("wavs", None, "a folder of audio to measure, instead of a run.")
-REFERENCE = define_path("reference", None, "the folder of audio to measure it against.")
+REFERENCE = define_path("reference", None, "the folder of audio to measure against, or a file or name of statistics.")
+SAVE_STATISTICS = define_path(
+    "save_statistics", None, "write the folder's statistics to this .npz, or under this name."
+)
+PER_SONG = flags.DEFINE_bool("per_song", False, "rank the folder's files by their own Fréchet distance.")
+STRICT = flags.DEFINE_bool("strict", False, "end with status 2 if any file of a folder was left out.")
 METRICS = flags.DEFINE_list(
     "metrics", ["fid", "fad", "kid", "is", "prdc"], "the metrics: fid, fad, fad_inf, kid, is, prdc, reconstruction."
 )
 SAMPLES = flags.DEFINE_integer("samples", 10_000, "maximum number of sounds on each side.", lower_bound=2)
 SEED = flags.DEFINE_integer("seed", 0, "the first generated sound's seed.", lower_bound=0)
 TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 for full variety; values towards 0 give the average sound.")
-OUT = define_path("out", None, "a JSON file for the results of two folders, or of a packed instrument.")
+OUT = define_path("out", None, "a JSON file for the results; those of a run directory are also kept in it.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the other processes, as TPU pods and Slurm allow.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Evaluate; see the module's docstring."""
     del argv
-    run, wavs, reference = RUN.value, WAVS.value, REFERENCE.value
-    if bool(run) == bool(wavs or reference) or bool(wavs) != bool(reference):
-        raise BadInput("give either --run, or --wavs and --reference.")
+    run, wavs, reference, saved = RUN.value, WAVS.value, REFERENCE.value, SAVE_STATISTICS.value
+    if bool(run) == bool(wavs) or (wavs and bool(reference) == bool(saved)):
+        raise BadInput("give either --run, or --wavs with --reference or --save_statistics.")
+    if run and (saved or PER_SONG.value or STRICT.value):
+        raise BadInput("--save_statistics, --per_song and --strict are for folders: give --wavs.")
     from drumgan_jax.core import distributed
     from drumgan_jax.core.compilation import enable_compilation_cache
 
@@ -58,10 +70,9 @@ def main(argv: Sequence[str]) -> None:
     enable_compilation_cache()
     if run:
         evaluate_run(run)
-    elif wavs and reference and RECONSTRUCTION in METRICS.value:
-        evaluate_pairs(wavs, reference, METRICS.value, SAMPLES.value, OUT.value)
-    elif wavs and reference:
-        evaluate_folders(wavs, reference, METRICS.value, SAMPLES.value, OUT.value)
+    elif wavs:
+        options = (METRICS.value, SAMPLES.value, OUT.value, PER_SONG.value, STRICT.value)
+        evaluate(FolderRequest(wavs, reference, *options, statistics=saved))
 
 
 def evaluate_run(run: str) -> None:
@@ -95,14 +106,17 @@ def evaluate_run(run: str) -> None:
     instrument = load(run, STEP.value, VOCODER.value).on_devices(sharding)
     labels = reference_labels(dataset, instrument.label_names, config, SPLIT.value, SAMPLES.value)
     with progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as on_progress:
-        real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, on_progress)
+        if REFERENCE.value:
+            real = reference_statistics(REFERENCE.value, suite)
+        else:
+            real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, on_progress)
     with progress("generated", SAMPLES.value) as on_progress:
         fake = embed_generated(instrument, suite, labels, SAMPLES.value, SEED.value, TRUNCATION.value, on_progress)
     results = suite.compare(real, fake)
     if jax.process_index() == 0:
         how = {
-            "data": str(dataset.directory),
-            "split": SPLIT.value,
+            "data": REFERENCE.value or str(dataset.directory),
+            "split": None if REFERENCE.value else SPLIT.value,
             "seed": SEED.value,
             "truncation": TRUNCATION.value,
             "vocoder": instrument.decoder_digest,
@@ -114,7 +128,7 @@ def evaluate_run(run: str) -> None:
             path = write_report(run, instrument.step, report)
             _write_events(run, instrument.step, results.scores)
             print(f"step {instrument.step} of {run}; the full report is {path}.")
-        elif OUT.value:
+        if OUT.value:
             save_json(OUT.value, {"run": run, "step": instrument.step, **report})
 
 

@@ -122,6 +122,8 @@ METRICS = {
     "is": Metric({LOGITS}, ("drums",), _inception),
     "prdc": Metric({EMBEDDINGS}, ("vgg16",), _neighbours),
 }
+# Metrics that read only the moments of their reference.
+FROM_MOMENTS = frozenset({"fid", "fad", "fad_inf"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,11 +192,17 @@ class Suite:
         }
 
     def embed(
-        self, stream: Stream, progress: Callable[[int], None] | None = None, *, keep_silent_sounds: bool = False
+        self,
+        stream: Stream,
+        progress: Callable[[int], None] | None = None,
+        *,
+        also: Collection[str] = (),
+        keep_silent_sounds: bool = False,
     ) -> dict[str, Embeddings]:
-        """Embed a stream with every embedder, as `collecting.embed` does."""
+        """Embed a stream by `collecting.embed` for what the metrics need and the parts in `also`."""
+        needs = {name: parts.union(also) for name, parts in self.needs.items()}
         return collecting.embed(
-            stream, self.embedders, self.needs, self.sharding, progress, keep_silent_sounds=keep_silent_sounds
+            stream, self.embedders, needs, self.sharding, progress, keep_silent_sounds=keep_silent_sounds
         )
 
     def compare(self, real: Mapping[str, Embeddings], fake: Mapping[str, Embeddings]) -> Results:

@@ -18,7 +18,7 @@ PATHS = {
     "encode": {"run", "out", "vocoder", "audio"},
     "interpolate": {"run", "out", "vocoder", "a", "b"},
     "explore": {"run", "out", "vocoder"},
-    "evaluate": {"run", "data", "vocoder", "wavs", "reference", "out"},
+    "evaluate": {"run", "data", "vocoder", "wavs", "reference", "save_statistics", "out"},
     "compare": {"plot", "csv"},
     "pack": {"run", "out", "vocoder", "held_out"},
     "configs": set(),
