@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
 from evaluation_cases import linear_embedder, noises, stream
 
 from drumgan_jax.core.errors import BadInput
@@ -45,6 +46,15 @@ def test_anybody_can_read_the_file(written: Path, suite: Suite) -> None:
     statistics = np.load(written)
     np.testing.assert_allclose(statistics["linear.mu"], rows.mean(axis=0), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(statistics["linear.cov"], np.cov(rows, rowvar=False), rtol=1e-9)
+    # The three lines of docs/metrics.md.
+    fake = suite.embed(stream(noises(60, seed=2)))
+    other = fake["linear"].total
+    root = scipy.linalg.sqrtm(statistics["linear.cov"] @ other.covariance).real
+    distance = np.sum((statistics["linear.mu"] - other.mean) ** 2)
+    distance += np.trace(statistics["linear.cov"] + other.covariance - 2 * root)
+    assert suite.compare(read_statistics(written, suite), fake).scores["fid/linear"] == pytest.approx(
+        distance, rel=1e-6
+    )
     assert {name: statistics[name].item() for name in statistics if statistics[name].ndim == 0} == {
         "version": 1,
         "linear.sounds": 40,
