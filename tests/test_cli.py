@@ -176,6 +176,8 @@ def test_evaluate_compares_folders_and_pairs(tmp_path: Path) -> None:
     assert "1 of 7 files" in printed
     assert "resampled to 22050 Hz: 6 at 16000 Hz" in printed
     assert json.loads(out.read_text())["figures"]["fid/log_mel"]["samples"] == 6
+    said = drumgan("evaluate", *sides, "--metrics=fid:log_mel", "--strict", status=2)
+    assert "1 files were left out" in one_sentence(said)
     printed = drumgan("evaluate", *sides, "--metrics=reconstruction", f"--out={out}")
     assert "peaq_odg" in printed
     assert len(json.loads(out.read_text())["files"]) == 6

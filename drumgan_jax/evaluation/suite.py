@@ -236,12 +236,17 @@ class Suite:
 
 def _silence(embedder: Embedder, reference: Embeddings, measured: Embeddings) -> list[str]:
     """Sentences on the silence that was left out of either side."""
-    return [
-        f"{side.silent_sounds} of {side.sounds + side.silent_sounds} {name} sounds and {side.silent_windows} windows "
-        f"of the others are silent (peak below -80 dB of full scale); {embedder.name} leaves them out."
-        for name, side in (("measured", measured), ("reference", reference))
-        if side.silent_sounds or side.silent_windows
-    ]
+    sentences = []
+    for name, side in (("measured", measured), ("reference", reference)):
+        sounds, windows = side.silent_sounds, side.silent_windows
+        all_sounds = f"{side.sounds + sounds} {name} sounds"
+        silent = [f"{sounds} of {all_sounds}"] if sounds else []
+        silent += [f"{windows} windows of {'the others' if sounds else f'the {all_sounds}'}"] if windows else []
+        if silent:
+            sentences.append(
+                f"{' and '.join(silent)} are silent (peak below -80 dB of full scale); {embedder.name} leaves them out."
+            )
+    return sentences
 
 
 def _preferred(metric: str) -> tuple[Embedder, str | None]:

@@ -45,10 +45,11 @@ def test_silent_tails_have_no_precision(monkeypatch: pytest.MonkeyPatch) -> None
     figure = results.figures["precision/linear"]
     assert (figure["samples"], figure["silent_sounds"], figure["silent_windows"]) == (20, 1, 180)
     assert (figure["reference_silent_sounds"], figure["reference_silent_windows"]) == (0, 3)
-    assert results.warnings[-2] == (
+    assert results.warnings[-2:] == [
         "1 of 21 measured sounds and 180 windows of the others are silent (peak below -80 dB of full scale); linear "
-        "leaves them out."
-    )
+        "leaves them out.",
+        "3 windows of the 33 reference sounds are silent (peak below -80 dB of full scale); linear leaves them out.",
+    ]
 
 
 def test_nothing_but_silence_is_one_sentence() -> None:
