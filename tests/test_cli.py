@@ -127,12 +127,15 @@ def test_generate_makes_sounds_and_makes_them_again(run: Path, tmp_path: Path) -
 
 def test_evaluate_writes_figures_and_compare_sets_them_side_by_side(run: Path, tmp_path: Path) -> None:
     cached = {"DRUMGAN_CACHE": str(tmp_path / "cache")}
-    printed = drumgan("evaluate", f"--run={run}", "--metrics=fid:log_mel,kid,is", "--samples=24", **cached)
+    out = tmp_path / "out" / "report.json"
+    arguments = [f"--run={run}", "--metrics=fid:log_mel,kid,is", "--samples=24", f"--out={out}"]
+    printed = drumgan("evaluate", *arguments, **cached)
     assert "kid/drums" in printed
     assert "subsets of" in printed
     report = json.loads((run / "evaluations" / "step_00000006.json").read_text())
     assert {"fid/log_mel", "kid/drums", "is/drums"} <= set(report["figures"])
     assert report["figures"]["is/drums"]["samples"] == 24
+    assert json.loads(out.read_text())["figures"]["is/drums"] == report["figures"]["is/drums"]
     assert list((tmp_path / "cache" / "references").glob("drums-*.npz"))
     plot, points = tmp_path / "plot.png", tmp_path / "points.csv"
     table = process("compare", run, "--figures=fid/log_mel,kid/drums", f"--plot={plot}", f"--csv={points}")
@@ -142,6 +145,21 @@ def test_evaluate_writes_figures_and_compare_sets_them_side_by_side(run: Path, t
         assert picture.size[0] > 1000
     best = drumgan("generate", f"--run={run}", f"--out={tmp_path / 'best'}", "--count=1", "--step=best")
     assert "1 sounds" in best
+
+
+def test_a_run_is_measured_against_statistics(run: Path, tmp_path: Path) -> None:
+    folder, statistics, out = tmp_path / "noises", tmp_path / "noises.npz", tmp_path / "out.json"
+    folder.mkdir()
+    for seed in range(4):
+        soundfile.write(folder / f"{seed}.wav", 0.1 * np.random.default_rng(seed).standard_normal(8000), 8000)
+    drumgan("evaluate", f"--wavs={folder}", "--metrics=fid:log_mel", f"--save_statistics={statistics}")
+    arguments = [f"--run={run}", "--metrics=fid:log_mel", "--samples=8", f"--out={out}"]
+    drumgan("evaluate", *arguments, f"--reference={statistics}")
+    figure = json.loads(out.read_text())["figures"]["fid/log_mel"]
+    assert (figure["samples"], figure["reference_samples"]) == (8, 4)
+    assert (figure["data"], figure["split"]) == (str(statistics), None)
+    said = drumgan("evaluate", *arguments, f"--reference={folder}", status=2)
+    assert "is a folder, and a run is measured against statistics" in one_sentence(said)
 
 
 def test_evaluate_compares_folders_and_pairs(tmp_path: Path) -> None:
@@ -158,6 +176,8 @@ def test_evaluate_compares_folders_and_pairs(tmp_path: Path) -> None:
     assert "1 of 7 files" in printed
     assert "resampled to 22050 Hz: 6 at 16000 Hz" in printed
     assert json.loads(out.read_text())["figures"]["fid/log_mel"]["samples"] == 6
+    said = drumgan("evaluate", *sides, "--metrics=fid:log_mel", "--strict", status=2)
+    assert "1 files were left out" in one_sentence(said)
     printed = drumgan("evaluate", *sides, "--metrics=reconstruction", f"--out={out}")
     assert "peaq_odg" in printed
     assert len(json.loads(out.read_text())["files"]) == 6

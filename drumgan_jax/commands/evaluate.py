@@ -1,10 +1,14 @@
 """drumgan evaluate --run=RUN [--data=DIR] [--metrics=fid,fad,kid,is,prdc] [--samples=10000] [--step=best] ...
 
 Measures a run's checkpoint against a data set, on all devices. It prints a table and writes JSON to RUN/evaluations and
-scalars for TensorBoard. RUN may be a packed instrument; then --data is needed, and the JSON goes to --out.
+scalars for TensorBoard. RUN may be a packed instrument; then --data is needed. --out writes the JSON elsewhere too.
 
-`drumgan evaluate --wavs=FOLDER --reference=FOLDER` compares two folders of audio, without any model. With
---metrics=reconstruction, files of the same name are compared pairwise: SNR, spectral distances, PEAQ.
+`drumgan evaluate --wavs=FOLDER --reference=FOLDER` compares two folders of audio, without any model. With --per_song,
+fid and fad are also given for each file, ranked. With --metrics=reconstruction, files of the same name are compared
+pairwise: SNR, spectral distances, PEAQ. --strict ends with status 2 if any file was left out.
+
+`drumgan evaluate --wavs=FOLDER --save_statistics=FILE.npz` (or a name) keeps mean and covariance of a folder's
+embeddings; --reference=FILE.npz (or the name) measures a folder or a run against them by fid, fad or fad_inf.
 
 A metric uses its default embedder unless --metrics=METRIC:EMBEDDER names one, such as fid:drums, fad:vggish,
 prdc:vgg16, is:my_classifier.npz (from `drumgan pack`).
@@ -12,14 +16,20 @@ prdc:vgg16, is:my_classifier.npz (from `drumgan pack`).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
+from drumgan_jax.commands.evaluate_folders import (
+    RECONSTRUCTION,
+    FolderRequest,
+    evaluate,
+    print_figures,
+    reference_statistics,
+    suite_of,
+)
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.progress import progress
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.paths import expand
 
 RUN = define_path("run", None, "the run directory or packed instrument to measure.")
 STEP = flags.DEFINE_string("step", "last", "its checkpoint: a step's number, last, or best by evaluation.metric.")
@@ -29,25 +39,30 @@ VOCODER = define_path(
 DATA = define_path("data", None, "the data set to measure against; the run's own if not given.")
 SPLIT = flags.DEFINE_string("split", "train", "the data set's split.")
 WAVS = define_path("wavs", None, "a folder of audio to measure, instead of a run.")
-REFERENCE = define_path("reference", None, "the folder of audio to measure it against.")
+REFERENCE = define_path("reference", None, "the folder of audio to measure against, or a file or name of statistics.")
+SAVE_STATISTICS = define_path(
+    "save_statistics", None, "write the folder's statistics to this .npz, or under this name."
+)
+PER_SONG = flags.DEFINE_bool("per_song", False, "rank the folder's files by their own Fréchet distance.")
+STRICT = flags.DEFINE_bool("strict", False, "end with status 2 if any file of a folder was left out.")
 METRICS = flags.DEFINE_list(
     "metrics", ["fid", "fad", "kid", "is", "prdc"], "the metrics: fid, fad, fad_inf, kid, is, prdc, reconstruction."
 )
 SAMPLES = flags.DEFINE_integer("samples", 10_000, "maximum number of sounds on each side.", lower_bound=2)
 SEED = flags.DEFINE_integer("seed", 0, "the first generated sound's seed.", lower_bound=0)
 TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 for full variety; values towards 0 give the average sound.")
-OUT = define_path("out", None, "a JSON file for the results of two folders, or of a packed instrument.")
+OUT = define_path("out", None, "a JSON file for the results; those of a run directory are also kept in it.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the other processes, as TPU pods and Slurm allow.")
-
-RECONSTRUCTION = "reconstruction"
 
 
 def main(argv: Sequence[str]) -> None:
     """Evaluate; see the module's docstring."""
     del argv
-    run, wavs, reference = RUN.value, WAVS.value, REFERENCE.value
-    if bool(run) == bool(wavs or reference) or bool(wavs) != bool(reference):
-        raise BadInput("give either --run, or --wavs and --reference.")
+    run, wavs, reference, saved = RUN.value, WAVS.value, REFERENCE.value, SAVE_STATISTICS.value
+    if bool(run) == bool(wavs) or (wavs and bool(reference) == bool(saved)):
+        raise BadInput("give either --run, or --wavs with --reference or --save_statistics.")
+    if run and (saved or PER_SONG.value or STRICT.value):
+        raise BadInput("--save_statistics, --per_song and --strict are for folders: give --wavs.")
     from drumgan_jax.core import distributed
     from drumgan_jax.core.compilation import enable_compilation_cache
 
@@ -55,10 +70,9 @@ def main(argv: Sequence[str]) -> None:
     enable_compilation_cache()
     if run:
         evaluate_run(run)
-    elif wavs and reference and RECONSTRUCTION in METRICS.value:
-        evaluate_pairs(wavs, reference)
-    elif wavs and reference:
-        evaluate_folders(wavs, reference)
+    elif wavs:
+        options = (METRICS.value, SAMPLES.value, OUT.value, PER_SONG.value, STRICT.value)
+        evaluate(FolderRequest(wavs, reference, *options, statistics=saved))
 
 
 def evaluate_run(run: str) -> None:
@@ -88,78 +102,34 @@ def evaluate_run(run: str) -> None:
             f"{', '.join(others)}); give the data set of the run, or one prepared with its config."
         )
     sharding = batch_sharding(make_mesh())
-    suite = _suite(sharding)
+    suite = suite_of(METRICS.value, sharding)
     instrument = load(run, STEP.value, VOCODER.value).on_devices(sharding)
     labels = reference_labels(dataset, instrument.label_names, config, SPLIT.value, SAMPLES.value)
     with progress("reference", min(SAMPLES.value, dataset.num_examples(SPLIT.value))) as on_progress:
-        real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, on_progress)
+        if REFERENCE.value:
+            real = reference_statistics(REFERENCE.value, suite)
+        else:
+            real = dataset_side(suite, dataset, SAMPLES.value, SPLIT.value, on_progress)
     with progress("generated", SAMPLES.value) as on_progress:
         fake = embed_generated(instrument, suite, labels, SAMPLES.value, SEED.value, TRUNCATION.value, on_progress)
     results = suite.compare(real, fake)
     if jax.process_index() == 0:
         how = {
-            "data": str(dataset.directory),
-            "split": SPLIT.value,
+            "data": REFERENCE.value or str(dataset.directory),
+            "split": None if REFERENCE.value else SPLIT.value,
             "seed": SEED.value,
             "truncation": TRUNCATION.value,
             "vocoder": instrument.decoder_digest,
         }
         figures = {name: {**figure, **how} for name, figure in results.figures.items()}
         report = {"figures": figures, "notes": list(suite.notes)}
-        _print(results.figures, [*suite.notes, *results.warnings])
+        print_figures(results.figures, [*suite.notes, *results.warnings])
         if not packed:
             path = write_report(run, instrument.step, report)
             _write_events(run, instrument.step, results.scores)
             print(f"step {instrument.step} of {run}; the full report is {path}.")
-        elif OUT.value:
-            save_json(OUT.value, {"run": run, "step": instrument.step, **report})
-
-
-def evaluate_folders(wavs: str, reference: str) -> None:
-    """Measure one folder of audio against another."""
-    import jax
-
-    from drumgan_jax.core.mesh import batch_sharding, make_mesh
-    from drumgan_jax.evaluation.folders import open_folder
-    from drumgan_jax.evaluation.report import save_json
-
-    folders = [open_folder(reference), open_folder(wavs)]
-    suite = _suite(batch_sharding(make_mesh()))
-    sides = []
-    for name, folder in zip(("reference", "measured"), folders, strict=True):
-        stream = folder.stream(SAMPLES.value)
-        with progress(name, stream.count) as on_progress:
-            sides.append(suite.embed(stream, on_progress))
-    results = suite.compare(*sides)
-    rates = sorted({embedder.sample_rate for embedder in suite.embedders})
-    notes = [note for folder in folders for note in folder.notes(rates)]
-    if jax.process_index() == 0:
-        _print(results.figures, [*suite.notes, *notes, *results.warnings])
         if OUT.value:
-            how = {"wavs": wavs, "reference": reference}
-            save_json(OUT.value, {**how, "figures": results.figures, "notes": [*suite.notes, *notes]})
-
-
-def evaluate_pairs(wavs: str, reference: str) -> None:
-    """Measure files against the reference's files of the same name."""
-    from drumgan_jax.evaluation.pairs import as_json, compare_pairs, means_table
-    from drumgan_jax.evaluation.report import save_json
-
-    if METRICS.value != [RECONSTRUCTION]:
-        raise BadInput("reconstruction cannot be combined with other metrics; give --metrics=reconstruction.")
-    with progress("pairs", None) as on_progress:
-        result = compare_pairs(reference, wavs, SAMPLES.value, on_progress)
-    print(means_table(result))
-    for note in result.notes:
-        print(f"note: {note}")
-    if OUT.value:
-        save_json(OUT.value, {"wavs": wavs, "reference": reference, **as_json(result)})
-
-
-def _suite(sharding: Any) -> Any:
-    from drumgan_jax.evaluation.suite import Suite
-
-    return Suite.of([expand(name) for name in METRICS.value], sharding)
+            save_json(OUT.value, {"run": run, "step": instrument.step, **report})
 
 
 def _write_events(run_dir: str, step: int, scores: dict[str, float]) -> None:
@@ -168,11 +138,3 @@ def _write_events(run_dir: str, step: int, scores: dict[str, float]) -> None:
     if events := open_events(Path(run_dir)):
         events.write_scalars(step, {f"evaluate/{name}": value for name, value in scores.items()})
         events.close()
-
-
-def _print(figures: dict[str, dict[str, Any]], notes: Sequence[str]) -> None:
-    from drumgan_jax.evaluation.report import figures_table
-
-    print(figures_table(figures))
-    for note in notes:
-        print(f"note: {note}")

@@ -40,7 +40,9 @@ def label_dataset(
     for split in dataset.splits:
         stream = Stream(dataset.num_examples(split), _first_windows(dataset, split, classifier))
         total = None if progress is None else lambda count, before=done: progress(before + count)
-        output = embed(stream, [classifier], {classifier.name: (LOGITS,)}, sharding, total)[classifier.name]
+        needs = {classifier.name: (LOGITS,)}
+        # Every example needs a label, silent ones too.
+        output = embed(stream, [classifier], needs, sharding, total, keep_silent_sounds=True)[classifier.name]
         assert output.logits is not None
         splits[split] = softmax(output.logits[:, columns].astype(np.float64), axis=1).astype(np.float32)
         done += output.sounds

@@ -1,6 +1,7 @@
 """A folder of audio as one side of a comparison."""
 
 import dataclasses
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,11 @@ import numpy as np
 
 from drumgan_jax.audio.files import AUDIO_SUFFIXES, read_audio
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.evaluation.collecting import Sound, Stream
+from drumgan_jax.evaluation.collecting import SILENCE, Sound, Stream
+
+# Level that the mono mix must lose for a file to be named: two equal channels of correlation -0.5. Channels that have
+# nothing in common lose 3 dB.
+CANCELLATION_DB = 6.0
 
 
 @dataclasses.dataclass
@@ -21,14 +26,18 @@ class Folder:
         path: the folder.
         files: its audio files.
         tried: number of files in the last stream.
+        read: the files that could be read, in the order of the stream.
         unreadable: a sentence for each file that could not be read.
+        cancelled: a sentence for each file whose channels cancel in the mono mix.
         rates: number of files read, by sample rate in Hz.
     """
 
     path: Path
     files: list[Path]
     tried: int = 0
+    read: list[Path] = dataclasses.field(default_factory=list)
     unreadable: list[str] = dataclasses.field(default_factory=list)
+    cancelled: list[str] = dataclasses.field(default_factory=list)
     rates: Counter[int] = dataclasses.field(default_factory=Counter)
 
     def stream(self, count: int | None = None) -> Stream:
@@ -41,34 +50,54 @@ class Folder:
         self.tried = len(files)
 
         def sounds() -> Iterator[Sound]:
-            self.unreadable.clear()
-            self.rates.clear()
+            for tally in (self.read, self.unreadable, self.cancelled, self.rates):
+                tally.clear()
             for path in files:
                 try:
                     audio = read_audio(path)
                 except BadInput as problem:
                     self.unreadable.append(str(problem))
                     continue
+                self.read.append(path)
                 self.rates[audio.sample_rate] += 1
-                yield Sound(audio.samples.mean(axis=1), audio.sample_rate, str(path))
+                waveform, sentence = mono_mix(audio.samples, path)
+                self.cancelled += [sentence] if sentence else []
+                yield Sound(waveform, audio.sample_rate, str(path))
             if not self.rates:
                 raise BadInput(f"none of the {len(files)} audio files in {self.path} can be read: {self.unreadable[0]}")
 
         return Stream(len(files), sounds())
 
     def notes(self, rates: Sequence[int]) -> list[str]:
-        """Sentences on unreadable files and on files resampled to `rates`, in Hz."""
+        """Sentences on unreadable files, files that lose level in the mix, and files resampled to `rates`, in Hz."""
         notes = []
         if self.unreadable:
-            notes.append(
-                f"{len(self.unreadable)} of {self.tried} files in {self.path} were left out; the first: "
-                f"{self.unreadable[0]}"
-            )
+            count = f"{len(self.unreadable)} of {self.tried} files in {self.path}"
+            notes.append(f"{count} were left out: {' '.join(self.unreadable)}")
+        notes += self.cancelled
         others = {rate: count for rate, count in sorted(self.rates.items()) if set(rates) - {rate}}
         if others:
             counts = ", ".join(f"{count} at {rate} Hz" for rate, count in others.items())
             notes.append(f"files in {self.path} are resampled to {' and '.join(map(str, rates))} Hz: {counts}.")
         return notes
+
+
+def mono_mix(samples: np.ndarray, path: Path) -> tuple[np.ndarray, str | None]:
+    """The mean of a file's channels, and a sentence if they cancel in it.
+
+    Args:
+        samples: [frames, channels].
+        path: the file, for the sentence.
+
+    Returns:
+        The mix [frames], and None or a sentence with its level below the root mean square level of the channels.
+    """
+    mix = samples.mean(axis=1)
+    channels, level = float(np.square(samples, dtype=np.float64).mean()), float(np.square(mix, dtype=np.float64).mean())
+    if channels <= level * 10 ** (CANCELLATION_DB / 10):
+        return mix, None
+    lost = "is silent" if np.abs(mix).max() < SILENCE else f"loses {10 * math.log10(channels / level):.1f} dB"
+    return mix, f"{path}: the channels cancel, so the mono mix (their mean) {lost}; give it as mono."
 
 
 def open_folder(path: str | os.PathLike[str]) -> Folder:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from drumgan_jax.audio.files import read_audio, resample
+from drumgan_jax.audio.files import Audio, read_audio, resample
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.evaluation.folders import Folder, open_folder
+from drumgan_jax.evaluation.folders import Folder, mono_mix, open_folder
 from drumgan_jax.evaluation.intervals import Figure, bootstrap
 from drumgan_jax.evaluation.reconstruction import reconstruction_metrics
 from drumgan_jax.evaluation.report import number, table
@@ -26,12 +26,14 @@ class PairsResult:
         counts: number of files in each mean.
         files: every metric by file name; None if it is not defined.
         notes: sentences on files left out, cut or resampled.
+        left_out: number of files that are in no mean: unreadable, or without a file of the same name.
     """
 
     figures: dict[str, Figure]
     counts: dict[str, int]
     files: dict[str, dict[str, float | None]]
     notes: tuple[str, ...]
+    left_out: int = 0
 
 
 def compare_pairs(
@@ -57,17 +59,14 @@ def compare_pairs(
     files: dict[str, dict[str, float | None]] = {}
     tally = _Tally(unpaired=len(references.keys() ^ others.keys()))
     for done, name in enumerate(names, 1):
-        try:
-            pair = _read_pair(references[name], others[name], tally)
-        except BadInput as problem:
-            tally.unreadable.append(str(problem))
-            continue
-        files[name] = measure_pair(*pair)
+        if pair := _read_pair(references[name], others[name], tally):
+            files[name] = measure_pair(*pair)
         if progress is not None:
             progress(done)
     if not files:
         raise BadInput(f"no pair of {reference} and {decoded} can be compared: {tally.unreadable[0]}")
-    return sum_up(files, tally.notes(len(names)))
+    result = sum_up(files, tally.notes(len(names)))
+    return dataclasses.replace(result, left_out=tally.unpaired + 2 * tally.unreadable_pairs)
 
 
 def measure_pair(reference: np.ndarray, decoded: np.ndarray, sample_rate: int) -> dict[str, float | None]:
@@ -106,12 +105,14 @@ def as_json(result: PairsResult) -> dict[str, Any]:
 
 @dataclasses.dataclass
 class _Tally:
-    """Counts of pairs that were left out, cut or resampled."""
+    """Counts of pairs that were left out, cut, resampled or lost level in the mono mix."""
 
     unpaired: int
     cut: int = 0
     resampled: int = 0
+    unreadable_pairs: int = 0
     unreadable: list[str] = dataclasses.field(default_factory=list)
+    cancelled: list[str] = dataclasses.field(default_factory=list)
 
     def notes(self, pairs: int) -> list[str]:
         """Sentences on the counts that are not zero."""
@@ -122,8 +123,8 @@ class _Tally:
         }
         notes = [sentence for sentence, count in counts.items() if count]
         if self.unreadable:
-            notes.append(f"{len(self.unreadable)} of {pairs} pairs were left out; the first: {self.unreadable[0]}")
-        return notes
+            notes.append(f"{self.unreadable_pairs} of {pairs} pairs were left out: {' '.join(self.unreadable)}")
+        return notes + self.cancelled
 
 
 def _by_name(folder: Folder) -> dict[str, Path]:
@@ -136,10 +137,21 @@ def _by_name(folder: Folder) -> dict[str, Path]:
     return by_name
 
 
-def _read_pair(reference: Path, decoded: Path, tally: _Tally) -> tuple[np.ndarray, np.ndarray, int]:
-    """Both waveforms [1, samples] and their sample rate in Hz."""
-    first, second = read_audio(reference), read_audio(decoded)
-    waveforms = [first.samples.mean(axis=1), second.samples.mean(axis=1)]
+def _read_pair(reference: Path, decoded: Path, tally: _Tally) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """Both waveforms [1, samples] and their sample rate in Hz; None if either file cannot be read."""
+    audio: list[Audio] = []
+    for path in (reference, decoded):
+        try:
+            audio.append(read_audio(path))
+        except BadInput as problem:
+            tally.unreadable.append(str(problem))
+    if len(audio) < 2:
+        tally.unreadable_pairs += 1
+        return None
+    first, second = audio
+    mixes = [mono_mix(first.samples, reference), mono_mix(second.samples, decoded)]
+    tally.cancelled += [sentence for _, sentence in mixes if sentence]
+    waveforms = [waveform for waveform, _ in mixes]
     if second.sample_rate != first.sample_rate:
         tally.resampled += 1
         waveforms[1] = resample(waveforms[1], second.sample_rate, first.sample_rate)

@@ -18,9 +18,10 @@ from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.weights import store
 
 # Incremented when the contents of a cache file, or their computation, change.
-_VERSION = 1
+_VERSION = 2
 _PARTS = (MOMENTS, EMBEDDINGS, LOGITS)
 _ARRAYS = ("embeddings", "logits", "sound_of_row")
+_COUNTS = ("sounds", "rows", "silent_sounds", "silent_windows")
 
 
 def reference_side(
@@ -89,11 +90,13 @@ def _read(path: Path) -> Embeddings | None:
     if "counts" in arrays:
         parts = zip(arrays["counts"], arrays["means"], arrays["scatters"], strict=True)
         moments = tuple(Moments(int(count), mean, scatter) for count, mean, scatter in parts)
-    return Embeddings(int(arrays["sounds"]), int(arrays["rows"]), moments, *(arrays.get(name) for name in _ARRAYS))
+    sounds, rows, silent_sounds, silent_windows = (int(arrays[name]) for name in _COUNTS)
+    embeddings, logits, sound_of_row = (arrays.get(name) for name in _ARRAYS)
+    return Embeddings(sounds, rows, moments, embeddings, logits, sound_of_row, silent_sounds, silent_windows)
 
 
 def _write(path: Path, embeddings: Embeddings) -> None:
-    arrays: dict[str, Any] = {"sounds": embeddings.sounds, "rows": embeddings.rows}
+    arrays: dict[str, Any] = {name: getattr(embeddings, name) for name in _COUNTS}
     if embeddings.moments is not None:
         total = embeddings.total
         # The jackknife leaves out groups of the measured side only, so the reference needs no groups.

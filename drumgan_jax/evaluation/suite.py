@@ -122,6 +122,8 @@ METRICS = {
     "is": Metric({LOGITS}, ("drums",), _inception),
     "prdc": Metric({EMBEDDINGS}, ("vgg16",), _neighbours),
 }
+# Metrics that read only the moments of their reference.
+FROM_MOMENTS = frozenset({"fid", "fad", "fad_inf"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,9 +191,19 @@ class Suite:
             for one in self.embedders
         }
 
-    def embed(self, stream: Stream, progress: Callable[[int], None] | None = None) -> dict[str, Embeddings]:
-        """Embed a stream with every embedder, as `collecting.embed` does."""
-        return collecting.embed(stream, self.embedders, self.needs, self.sharding, progress)
+    def embed(
+        self,
+        stream: Stream,
+        progress: Callable[[int], None] | None = None,
+        *,
+        also: Collection[str] = (),
+        keep_silent_sounds: bool = False,
+    ) -> dict[str, Embeddings]:
+        """Embed a stream by `collecting.embed` for what the metrics need and the parts in `also`."""
+        needs = {name: parts.union(also) for name, parts in self.needs.items()}
+        return collecting.embed(
+            stream, self.embedders, needs, self.sharding, progress, keep_silent_sounds=keep_silent_sounds
+        )
 
     def compare(self, real: Mapping[str, Embeddings], fake: Mapping[str, Embeddings]) -> Results:
         """Compute every metric from both sides' embeddings by embedder.
@@ -211,11 +223,30 @@ class Suite:
                     "embeddings": measured.rows,
                     "reference_samples": reference.sounds,
                     "reference_embeddings": reference.rows,
+                    "silent_sounds": measured.silent_sounds,
+                    "silent_windows": measured.silent_windows,
+                    "reference_silent_sounds": reference.silent_sounds,
+                    "reference_silent_windows": reference.silent_windows,
                     "embedder": embedder.name,
                     "weights": embedder.weights_hash,
-                    "warnings": list(result.warnings),
+                    "warnings": [*result.warnings, *_silence(embedder, reference, measured)],
                 }
         return Results(figures)
+
+
+def _silence(embedder: Embedder, reference: Embeddings, measured: Embeddings) -> list[str]:
+    """Sentences on the silence that was left out of either side."""
+    sentences = []
+    for name, side in (("measured", measured), ("reference", reference)):
+        sounds, windows = side.silent_sounds, side.silent_windows
+        all_sounds = f"{side.sounds + sounds} {name} sounds"
+        silent = [f"{sounds} of {all_sounds}"] if sounds else []
+        silent += [f"{windows} windows of {'the others' if sounds else f'the {all_sounds}'}"] if windows else []
+        if silent:
+            sentences.append(
+                f"{' and '.join(silent)} are silent (peak below -80 dB of full scale); {embedder.name} leaves them out."
+            )
+    return sentences
 
 
 def _preferred(metric: str) -> tuple[Embedder, str | None]:

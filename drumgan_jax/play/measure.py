@@ -23,6 +23,8 @@ def embed_generated(
     seed: int = 0,
     truncation: float = 1.0,
     progress: Callable[[int], None] | None = None,
+    *,
+    keep_silent_sounds: bool = False,
 ) -> dict[str, Embeddings]:
     """Embeddings of the sounds of consecutive seeds, by embedder.
 
@@ -34,6 +36,7 @@ def embed_generated(
         seed: of the first sound.
         truncation: 1 for the whole variety.
         progress: called with the number of sounds done, now and then.
+        keep_silent_sounds: as in `collecting.embed`.
     """
 
     def sample(start: int, size: int) -> np.ndarray:
@@ -41,7 +44,8 @@ def embed_generated(
         latents = playable.draw(range(seed + start, seed + start + size), rows, truncation)
         return playable.render(latents).waveforms
 
-    return suite.embed(sampled(sample, count, playable.sample_rate, _SOUNDS, seed), progress)
+    stream = sampled(sample, count, playable.sample_rate, _SOUNDS, seed)
+    return suite.embed(stream, progress, keep_silent_sounds=keep_silent_sounds)
 
 
 def reference_labels(

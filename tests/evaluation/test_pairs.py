@@ -29,6 +29,8 @@ def test_means_are_of_the_pairs(tmp_path: Path) -> None:
     write_audio(decoded / "c.wav", np.append(sound(3), np.zeros(100)), RATE)
     (reference / "d.wav").write_bytes(b"RIFF")
     write_audio(decoded / "d.wav", sound(4), RATE)
+    for folder in (reference, decoded):
+        (folder / "e.wav").write_bytes(b"RIFF")
 
     result = compare_pairs(reference, decoded, 100)
     assert sorted(result.files) == ["a", "below/b", "c"]
@@ -42,9 +44,11 @@ def test_means_are_of_the_pairs(tmp_path: Path) -> None:
         assert figure.low <= figure.value <= figure.high
     told = " ".join(result.notes)
     assert "1 files have no file of the same name" in told
-    assert "1 of 4 pairs differ in length" in told
-    assert "1 of 4 pairs were left out; the first: " in told
-    assert "d.wav" in told
+    assert "1 of 5 pairs differ in length" in told
+    assert "2 of 5 pairs were left out: " in told
+    for path in (reference / "d.wav", reference / "e.wav", decoded / "e.wav"):
+        assert str(path) in told
+    assert result.left_out == 1 + 2 * 2
 
 
 def test_other_rates_are_resampled_to_the_references(tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ def test_harmonic_structure_is_the_peak_of_the_correlations_spectrum() -> None:
     power[1, 2] = power[0, 2]
     expected = []
     for n in range(3):
-        ratio = [np.log(power[1, n, k] / power[0, n, k]) for k in range(511)]
+        ratio = [0.0] + [np.log(power[1, n, k] / power[0, n, k]) for k in range(1, 511)]
         correlation = []
         for lag in range(256):
             norm = sum(r * r for r in ratio[:256]) * sum(r * r for r in ratio[lag : lag + 256])
@@ -248,6 +248,17 @@ def test_harmonic_structure_is_the_peak_of_the_correlations_spectrum() -> None:
     # A ripple of one period has all its structure at one place; equal spectra have none.
     assert expected[1] > 20.0 * expected[0]
     assert harmonic_structure(power)[2] < 1e-15
+
+
+def test_an_offset_is_no_harmonic_structure() -> None:
+    power = 10.0 ** np.random.default_rng(1).uniform(0.0, 3.0, (2, 2, 1025))
+    with_offset = power.copy()
+    with_offset[1, :, 0] *= 1e6
+    np.testing.assert_array_equal(harmonic_structure(with_offset), harmonic_structure(power))
+    # Equal but for their offsets.
+    only_offset = np.stack([power[0], power[0]])
+    only_offset[1, :, 0] *= 1e6
+    assert np.all(harmonic_structure(only_offset) < 1e-15)
 
 
 def test_blocks_of_frames_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:

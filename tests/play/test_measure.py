@@ -1,6 +1,8 @@
 """The sounds that a run is scored by: the same in training as in `drumgan evaluate`, and finished in both."""
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +12,7 @@ from instrument_cases import GROWING, RATE, drum, make_instrument
 from training_cases import mesh_of, tiny_config, write_dataset
 from verbs import drumgan
 
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.reference import dataset_side
@@ -27,9 +30,10 @@ SOUNDS = 24
 
 
 class Scored(NamedTuple):
-    """A run with one checkpoint, and what its task scored it with, on four devices."""
+    """A run with one checkpoint, its task's evaluation, and what that scored it with, on four devices."""
 
     folder: Path
+    evaluate: Callable[[], dict[str, float]]
     scores: dict[str, float]
 
 
@@ -45,7 +49,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     checkpoints = Checkpoints(folder / "run", keep=1, metric="fid/log_mel")
     checkpoints.save(1, state)
     checkpoints.close()
-    return Scored(folder / "run", dict(task.evaluator(dataset)(state).scores))
+    evaluator = task.evaluator(dataset)
+    return Scored(folder / "run", lambda: dict(evaluator(state).scores), dict(evaluator(state).scores))
 
 
 def test_training_and_the_verb_measure_the_same_sounds(scored: Scored) -> None:
@@ -53,6 +58,22 @@ def test_training_and_the_verb_measure_the_same_sounds(scored: Scored) -> None:
     report = json.loads((scored.folder / "evaluations" / "step_00000001.json").read_text())
     for name, value in scored.scores.items():
         assert report["figures"][name]["value"] == pytest.approx(value, rel=1e-4)
+
+
+def test_a_generator_that_has_fallen_silent_is_scored_in_training(
+    scored: Scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render = instruments.Instrument.render
+
+    def silent(*arguments: Any, **options: Any) -> Any:
+        rendered = render(*arguments, **options)
+        return dataclasses.replace(rendered, waveforms=np.zeros_like(rendered.waveforms))
+
+    monkeypatch.setattr(instruments.Instrument, "render", silent)
+    scores = scored.evaluate()
+    assert scores["fid/log_mel"] > 2.0 * scored.scores["fid/log_mel"]
+    with pytest.raises(BadInput, match="are silent"):
+        embed_generated(load(scored.folder), Suite.of(["fid:log_mel"]), np.eye(3), 4)
 
 
 def test_one_device_and_four_measure_the_same_sounds(scored: Scored) -> None:
@@ -85,7 +106,7 @@ def test_every_sound_that_is_heard_is_finished_and_no_round_trip_is(monkeypatch:
     class Listening:
         """In a suite's place: takes the sounds of a stream."""
 
-        def embed(self, stream: Any, progress: Any) -> dict[str, Any]:
+        def embed(self, stream: Any, progress: Any, *, keep_silent_sounds: bool) -> dict[str, Any]:
             heard.extend(sound.waveform for sound in stream.sounds)
             return {}
 

@@ -90,10 +90,13 @@ def harmonic_structure(power: np.ndarray) -> np.ndarray:
     """Error harmonic structure [...] of power spectra of reference and test [2, ..., bins] (section 4.8).
 
     The highest peak in the spectrum of the autocorrelation of the log ratio of the spectra: high if the error has a
-    pitch. The mean is subtracted before the window is applied, and a peak must exceed the value before it.
+    pitch. The mean is subtracted before the window is applied, a peak must exceed the value before it, and the bin at
+    0 Hz counts as without error.
     """
     levels = np.maximum(power[..., : 2 * _LAGS - 1], ear.ENERGY_FLOOR)
     ratio = np.log(levels[1] / levels[0])
+    # An offset is inaudible: the outer ear passes nothing at 0 Hz.
+    ratio[..., 0] = 0.0
     first = np.fft.rfft(ratio[..., :_LAGS], 2 * _LAGS)
     both = np.conj(first) * np.fft.rfft(ratio, 2 * _LAGS)
     products = np.fft.irfft(both, 2 * _LAGS)[..., :_LAGS]

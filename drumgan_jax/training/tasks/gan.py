@@ -181,7 +181,8 @@ class GanTask(TaskSkeleton):
         labels = reference_labels(dataset, self.label_names, self.context.config, SPLIT, settings.num_samples)
 
         def evaluate(state: GanState) -> Evaluation:
-            fake = embed_generated(self.instrument(state), suite, labels, settings.num_samples)
+            # A generator that has fallen silent is scored: its training goes on.
+            fake = embed_generated(self.instrument(state), suite, labels, settings.num_samples, keep_silent_sounds=True)
             results = suite.compare(real, fake)
             return Evaluation(results.scores, {"figures": results.figures})
 
