@@ -18,6 +18,7 @@ def neighbour_metrics(
     *,
     real_sounds: np.ndarray | None = None,
     fake_sounds: np.ndarray | None = None,
+    by_sound: bool = True,
 ) -> tuple[dict[str, Figure], list[str]]:
     """Precision, recall, density and coverage of a generated set (Naeem et al. 2020, eq. 3 to 6).
 
@@ -32,6 +33,7 @@ def neighbour_metrics(
     common mean. A fake sample that copies the k-th neighbour is on the ball, not inside; a copy of a real sample whose
     ball has radius 0 is not inside that ball either.
 
+    A sound of several samples counts as the mean over them, unless not `by_sound`: then every sample counts as much.
     The intervals cover the sampling of the averaged sounds, with the balls fixed.
 
     Args:
@@ -40,6 +42,7 @@ def neighbour_metrics(
         k: rank of the neighbour that sets the radius.
         real_sounds: sound number of each real embedding [samples] int, non-decreasing; None if each is its own sound.
         fake_sounds: sound number of each generated embedding, likewise.
+        by_sound: whether every sound has the same weight in a mean, else every sample.
 
     Returns:
         Figures `precision`, `recall`, `density`, `coverage`, and a sentence for each side whose duplicates make some
@@ -78,10 +81,10 @@ def neighbour_metrics(
         distances -= fake_radii
         recalled[rows] = distances.min(axis=1) < -(1 + slack) * reals
     figures = {
-        "precision": bootstrap(around_fake > 0, index=fake_index),
-        "recall": bootstrap(recalled, index=real_index),
-        "density": bootstrap(around_fake / k, index=fake_index),
-        "coverage": bootstrap(covered, index=real_index),
+        "precision": bootstrap(around_fake > 0, index=fake_index, by_sound=by_sound),
+        "recall": bootstrap(recalled, index=real_index, by_sound=by_sound),
+        "density": bootstrap(around_fake / k, index=fake_index, by_sound=by_sound),
+        "coverage": bootstrap(covered, index=real_index, by_sound=by_sound),
     }
     return figures, _duplicate_warnings(real, real_radii, fake, fake_radii, k, slack)
 
