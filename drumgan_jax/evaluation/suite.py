@@ -10,6 +10,7 @@ from jax.sharding import NamedSharding
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation import collecting
+from drumgan_jax.evaluation.arithmetic import HOST, Arithmetic, arithmetic_of
 from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Embeddings, Stream
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import build_embedder
@@ -56,10 +57,12 @@ class How:
     Attributes:
         embedder: what made them.
         by_sound: whether every sound has the same weight in a mean, else every window.
+        arithmetic: what computes the sums.
     """
 
     embedder: Embedder
     by_sound: bool
+    arithmetic: Arithmetic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Metric:
 
 
 def _frechet(name: str, how: How, real: Embeddings, fake: Embeddings) -> Measured:
-    figure = frechet_figure(real.total, fake.moments or ())
+    figure = frechet_figure(real.total, fake.moments or (), distances=how.arithmetic.distances)
     dimensions = len(real.total.mean)
     sides = (("measured", fake.rows), ("reference", real.rows))
     short = " and ".join(f"{rows} of the {side}" for side, rows in sides if rows <= dimensions)
@@ -91,7 +94,13 @@ def _frechet(name: str, how: How, real: Embeddings, fake: Embeddings) -> Measure
 
 def _frechet_infinity(name: str, how: How, real: Embeddings, fake: Embeddings) -> Measured:
     assert fake.embeddings is not None
-    figure, slope, r2 = frechet_infinity(real.total, fake.embeddings, sounds=fake.sound_of_row)
+    figure, slope, r2 = frechet_infinity(
+        real.total,
+        fake.embeddings,
+        sounds=fake.sound_of_row,
+        distances=how.arithmetic.distances,
+        moments=how.arithmetic.moments,
+    )
     warning = (
         f"{name}: sounds with several windows are extrapolated over windows, so the bias of a small number of sounds "
         "remains; compare it only between sets with the same number of sounds."
@@ -113,6 +122,8 @@ def _kernel(how: How, real: Embeddings, fake: Embeddings) -> Measured:
         subset_size=size,
         real_sounds=real.sound_of_row,
         fake_sounds=fake.sound_of_row,
+        over_subsets=how.arithmetic.over_subsets,
+        within_sounds=how.arithmetic.within_sounds,
     )
     return Measured({"kid": figure}, [warning] if size < KERNEL_SUBSET else (), {"kid": {"subset_size": size}})
 
@@ -121,8 +132,11 @@ def _inception(how: How, real: Embeddings, fake: Embeddings) -> Measured:
     assert real.logits is not None
     assert fake.logits is not None
     # The reference's own score is reported too if it has enough sounds.
-    reference = {"reference_value": inception_score(real.logits, SPLITS).value} if real.rows >= SPLITS else {}
-    figure = inception_score(fake.logits, SPLITS, sounds=fake.sound_of_row)
+    scores = how.arithmetic.scores
+    reference = {}
+    if real.rows >= SPLITS:
+        reference["reference_value"] = inception_score(real.logits, SPLITS, scores=scores).value
+    figure = inception_score(fake.logits, SPLITS, sounds=fake.sound_of_row, scores=scores)
     return Measured({"is": figure}, _class_warnings(fake, how.embedder), {"is": reference})
 
 
@@ -159,6 +173,7 @@ def _neighbours(how: How, real: Embeddings, fake: Embeddings) -> Measured:
         real_sounds=real.sound_of_row,
         fake_sounds=fake.sound_of_row,
         by_sound=how.by_sound,
+        find=how.arithmetic.neighbourhoods,
     )
     return Measured(figures, [f"prdc: {warning}" for warning in warnings])
 
@@ -199,12 +214,14 @@ class Suite:
         sharding: how batches of windows are split over the devices; None for one device.
         notes: sentences on how the embedders were chosen.
         weigh: what has the same weight in precision, recall, density and coverage: SOUNDS or WINDOWS.
+        arithmetic: what computes the figures from the embeddings.
     """
 
     requests: tuple[tuple[str, Embedder], ...]
     sharding: NamedSharding | None
     notes: tuple[str, ...] = ()
     weigh: str = SOUNDS
+    arithmetic: Arithmetic = HOST
 
     @classmethod
     def of(cls, names: Sequence[str], sharding: NamedSharding | None = None, weigh: str = SOUNDS) -> "Suite":
@@ -228,7 +245,7 @@ class Suite:
             notes += [note] if note else []
         if not requests:
             raise BadInput(f"no metric was given; there are {', '.join(METRICS)}.")
-        return cls(tuple(requests), sharding, tuple(notes), weigh)
+        return cls(tuple(requests), sharding, tuple(notes), weigh, arithmetic_of(sharding))
 
     @property
     def embedders(self) -> tuple[Embedder, ...]:
@@ -259,7 +276,7 @@ class Suite:
             for side, embeddings in (("reference", reference), ("measured", measured)):
                 if embeddings.sounds < 2:
                     raise BadInput(f"{metric} compares sets, and the {side} side is one sound; give it more sounds.")
-            how = How(embedder, self.weigh == SOUNDS)
+            how = How(embedder, self.weigh == SOUNDS, self.arithmetic)
             result = METRICS[metric].measure(how, reference, measured)
             for name, figure in result.figures.items():
                 figures[f"{name}/{embedder.name}"] = {
