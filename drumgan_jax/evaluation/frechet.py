@@ -15,7 +15,11 @@ from drumgan_jax.evaluation.intervals import (
     sound_index,
     student,
 )
-from drumgan_jax.evaluation.moments import Moments, merged, without_each
+from drumgan_jax.evaluation.moments import Moments, merged, moments_of_parts, without_each
+
+# Distances [sets] from one set to others, and the moments of parts of rows: on the host, or compiled for devices.
+Distances = Callable[[Moments, Sequence[Moments]], np.ndarray]
+MomentsOfParts = Callable[[np.ndarray, Sequence[np.ndarray]], list[Moments]]
 
 SIZES = 25
 SMALLEST = 500
@@ -35,13 +39,19 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     return distance_from(a)(b)
 
 
+def frechet_distances(a: Moments, others: Sequence[Moments]) -> np.ndarray:
+    """`frechet_distance` [sets] from one set to each of the others."""
+    distance = distance_from(a)
+    return np.array([distance(b) for b in others])
+
+
 def distance_from(a: Moments) -> Callable[[Moments], float]:
     """`frechet_distance` from one set to many, which factorises its covariance once."""
-    _check(a, len(a.mean))
+    check_moments(a, len(a.mean))
     factor = _factor(a)
 
     def distance(b: Moments) -> float:
-        _check(b, len(a.mean))
+        check_moments(b, len(a.mean))
         covariance = b.covariance
         values = np.linalg.eigvalsh(factor.T @ covariance @ factor) if factor.shape[1] else np.zeros(0)
         # At most b's rank of them can be above zero; the rest is rounding error, whose square roots are not small.
@@ -74,7 +84,12 @@ def _factor(moments: Moments) -> np.ndarray:
     return vectors[:, kept] * np.sqrt(values[kept])
 
 
-def _check(moments: Moments, dimensions: int) -> None:
+def check_moments(moments: Moments, dimensions: int) -> None:
+    """Check that a set can be compared.
+
+    Raises:
+        BadInput: it is empty, holds values that are not finite, or has not this number of dimensions.
+    """
     if not moments.count:
         raise BadInput("A Fréchet distance needs sounds on both sides, not an empty set; give at least one.")
     if len(moments.mean) != dimensions:
@@ -86,7 +101,7 @@ def _check(moments: Moments, dimensions: int) -> None:
         raise BadInput("A Fréchet distance cannot use embeddings that are not finite; look for NaN in the sounds.")
 
 
-def frechet_figure(real: Moments, groups: Sequence[Moments]) -> Figure:
+def frechet_figure(real: Moments, groups: Sequence[Moments], *, distances: Distances = frechet_distances) -> Figure:
     """Squared Fréchet distance of a generated set given as groups of about equal size.
 
     The jackknife interval covers the sampling of the generated set with the real set fixed; the upward bias of a
@@ -95,6 +110,7 @@ def frechet_figure(real: Moments, groups: Sequence[Moments]) -> Figure:
     Args:
         real: moments of the real set.
         groups: moments of the generated set's groups; empty groups are ignored.
+        distances: computes the distances.
 
     Raises:
         BadInput: as `frechet_distance`, or there are fewer than two groups.
@@ -102,12 +118,18 @@ def frechet_figure(real: Moments, groups: Sequence[Moments]) -> Figure:
     groups = [group for group in groups if group.count]
     if len(groups) < 2:
         raise BadInput(f"A Fréchet distance's interval needs 2 groups of samples, not {len(groups)}; give more sounds.")
-    distance = distance_from(real)
-    return jackknife([distance(rest) for rest in without_each(groups)], distance(merged(groups)))
+    value, *without = distances(real, [merged(groups), *without_each(groups)]).tolist()
+    return jackknife(without, value)
 
 
 def frechet_infinity(
-    real: Moments, rows: np.ndarray, seed: int = 0, *, sounds: np.ndarray | None = None
+    real: Moments,
+    rows: np.ndarray,
+    seed: int = 0,
+    *,
+    sounds: np.ndarray | None = None,
+    distances: Distances = frechet_distances,
+    moments: MomentsOfParts = moments_of_parts,
 ) -> tuple[Figure, float, float]:
     """Squared Fréchet distance extrapolated to infinitely many generated samples (Chong and Forsyth 2020, eq. 6).
 
@@ -124,6 +146,8 @@ def frechet_infinity(
         rows: generated embeddings [samples, dimensions].
         seed: seed of the draws.
         sounds: sound number of each row [samples] int, non-decreasing; None if every row is its own sound.
+        distances: computes the distances.
+        moments: computes the moments of parts of the rows.
 
     Returns:
         The figure, the line's slope, and its coefficient of determination.
@@ -138,18 +162,17 @@ def frechet_infinity(
     smallest = min(max(SMALLEST, 2 * dimensions), count // 2)
     sizes = np.linspace(smallest, count, SIZES).astype(int)
     rng = np.random.default_rng(seed)
-    distance = distance_from(real)
-    distances = np.array([distance(Moments.of(rows[rng.permutation(count)[:size]])) for size in sizes])
+    found = distances(real, moments(rows, [rng.permutation(count)[:size] for size in sizes]))
 
     inverse = 1 / sizes - np.mean(1 / sizes)
-    slope = float(inverse @ distances / (inverse @ inverse))
-    value = float(distances.mean() - slope * np.mean(1 / sizes))
-    residual = float(np.sum((distances - distances.mean() - slope * inverse) ** 2))
-    total = float(np.sum((distances - distances.mean()) ** 2))
+    slope = float(inverse @ found / (inverse @ inverse))
+    value = float(found.mean() - slope * np.mean(1 / sizes))
+    residual = float(np.sum((found - found.mean() - slope * inverse) ** 2))
+    total = float(np.sum((found - found.mean()) ** 2))
     error = math.sqrt(residual / (SIZES - 2) * (1 / SIZES + np.mean(1 / sizes) ** 2 / (inverse @ inverse)))
 
-    groups = [Moments.of(rows[group]) for group in groups_of_sounds(index, GROUPS, rng)]
-    sampling = frechet_figure(real, groups)
+    groups = moments(rows, groups_of_sounds(index, GROUPS, rng))
+    sampling = frechet_figure(real, groups, distances=distances)
     units = " of sounds" if has_several_rows(index) else ""
     half = math.hypot(sampling.high - sampling.value, student(SIZES - 2) * error)
     figure = Figure(value, value - half, value + half, f"{sampling.interval}{units}, and the standard error of the fit")

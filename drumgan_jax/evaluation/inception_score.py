@@ -1,6 +1,7 @@
 """The Inception Score of a classifier's logits."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,9 +16,25 @@ from drumgan_jax.evaluation.intervals import (
     student,
 )
 
+# Scores [parts] of some of the samples, from logits [samples, classes] and the sample numbers of each part.
+Scores = Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
+
+
+def scores_of_parts(logits: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Exponential of the mean divergence of labels from their mean [parts], for each array of sample numbers."""
+    logits = np.asarray(logits, np.float64)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_labels = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return np.array([_score(log_labels[part]) for part in parts])
+
 
 def inception_score(
-    logits: np.ndarray, splits: int = 10, seed: int = 2020, *, sounds: np.ndarray | None = None
+    logits: np.ndarray,
+    splits: int = 10,
+    seed: int = 2020,
+    *,
+    sounds: np.ndarray | None = None,
+    scores: Scores = scores_of_parts,
 ) -> Figure:
     """Exponential of the mean KL divergence of each sample's labels from the marginal (Salimans et al. 2016).
 
@@ -33,6 +50,7 @@ def inception_score(
         splits: number of splits.
         seed: seed of the shuffle.
         sounds: sound number of each sample [samples] int, non-decreasing; None if every sample is its own sound.
+        scores: computes the scores of the splits.
 
     Raises:
         BadInput: there are fewer samples than splits, or all samples are from one sound.
@@ -42,24 +60,22 @@ def inception_score(
         raise BadInput(f"An Inception Score over {splits} splits needs that many samples, not {count}; give more.")
     index = sound_index(sounds, count, "classified")
     order = np.random.RandomState(seed).permutation(count)
-    shuffled = np.asarray(logits, np.float64)[order]
-    shifted = shuffled - shuffled.max(axis=1, keepdims=True)
-    log_labels = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    ends = [i * count // splits for i in range(1, splits)]
-    parts = np.split(log_labels, ends)
-    scores = [_score(part) for part in parts]
-    value, deviation = float(np.mean(scores)), float(np.std(scores))
+    parts = np.split(order, [i * count // splits for i in range(1, splits)])
+    of_splits = scores(logits, parts)
+    value, deviation = float(np.mean(of_splits)), float(np.std(of_splits))
     if not has_several_rows(index):
         half = student(splits - 1) * deviation / (splits - 1) ** 0.5
         return Figure(value, value - half, value + half, f"Student's t over {splits} splits", deviation)
 
-    without_each = []
-    for group in groups_of_sounds(index, GROUPS, np.random.default_rng(seed)):
-        kept = np.split(~np.isin(order, group), ends)
-        # With few samples, a group may hold a whole split.
-        rest = [_score(part[keep]) for part, keep in zip(parts, kept, strict=True) if keep.any()]
-        without_each.append(float(np.mean(rest)))
-    figure = jackknife(without_each, value)
+    rests = [
+        [part[~np.isin(part, group)] for part in parts]
+        for group in groups_of_sounds(index, GROUPS, np.random.default_rng(seed))
+    ]
+    # With few samples, a group may hold a whole split.
+    rests = [[rest for rest in of_group if len(rest)] for of_group in rests]
+    found = scores(logits, [rest for of_group in rests for rest in of_group])
+    of_groups = np.split(found, np.cumsum([len(of_group) for of_group in rests])[:-1])
+    figure = jackknife([float(np.mean(one)) for one in of_groups], value)
     return dataclasses.replace(figure, interval=f"{figure.interval} of sounds", standard_deviation=deviation)
 
 

@@ -105,17 +105,19 @@ def jackknife(without_each: Sequence[float], value: float) -> Figure:
     return Figure(value, value - half, value + half, f"jackknife over {groups} groups")
 
 
-def bootstrap(values: np.ndarray, seed: int = 0, *, index: np.ndarray | None = None) -> Figure:
+def bootstrap(values: np.ndarray, seed: int = 0, *, index: np.ndarray | None = None, by_sound: bool = False) -> Figure:
     """Mean of values with a bootstrap percentile interval (Efron 1979).
 
-    With an index whole sounds are resampled, and a resample's mean is over all values of its sounds. Resamples are
-    drawn as counts of each distinct value (or sum and number of a sound's values), which has the same distribution
-    and is fast if there are few distinct values. Equal values have an interval of zero width.
+    With an index whole sounds are resampled. A mean is then over all values of its sounds, so that a sound of many
+    values has much weight, or, `by_sound`, over the means of each sound's values, so that all sounds have the same.
+    Resamples are drawn as counts of each distinct value (or sum and number of a sound's values), which has the same
+    distribution and is fast if there are few distinct values. Equal values have an interval of zero width.
 
     Args:
         values: values to average [samples].
         seed: seed of the resamples.
         index: sound number of each value [samples], from `sound_index`; None if each value is its own sound.
+        by_sound: whether every sound has the same weight, else every value.
 
     Raises:
         BadInput: no values.
@@ -123,12 +125,14 @@ def bootstrap(values: np.ndarray, seed: int = 0, *, index: np.ndarray | None = N
     if not len(values):
         raise BadInput("A bootstrap interval needs at least 1 sample, not 0; give more samples.")
     kinds, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
-    value = float(counts @ kinds / len(values))
     sizes, units = np.ones(len(kinds)), ""
     if index is not None and has_several_rows(index):
-        sums_and_sizes = np.stack([np.bincount(index, values), np.bincount(index)], axis=1)
+        sums_and_sizes = np.stack([np.bincount(index, values), np.bincount(index)], axis=1, dtype=np.float64)
+        if by_sound:
+            sums_and_sizes = sums_and_sizes / sums_and_sizes[:, 1:]
         distinct, counts = np.unique(sums_and_sizes, axis=0, return_counts=True)
         (kinds, sizes), units = distinct.T, " of sounds"
+    value = float(counts @ kinds / (counts @ sizes))
     drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), RESAMPLES)
     low, high = np.quantile(drawn @ kinds / (drawn @ sizes), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Figure(value, float(low), float(high), f"bootstrap{units}, {RESAMPLES} resamples")

@@ -61,6 +61,11 @@ class Moments:
         return self.scatter / max(self.count - 1, 1)
 
 
+def moments_of_parts(rows: np.ndarray, parts: Sequence[np.ndarray]) -> list[Moments]:
+    """Moments of some of the rows [rows, dimensions], for each array of row numbers in `parts`."""
+    return [Moments.of(rows[part]) for part in parts]
+
+
 def merged(groups: Sequence[Moments]) -> Moments:
     """Moments of the union of one or more groups."""
     return functools.reduce(Moments.merge, groups)

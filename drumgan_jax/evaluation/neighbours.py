@@ -1,6 +1,7 @@
 """Precision, recall, density and coverage, from blockwise nearest neighbours."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,6 +12,61 @@ from drumgan_jax.evaluation.intervals import Figure, bootstrap, sound_index
 BLOCK = 2**20
 
 
+@dataclasses.dataclass(frozen=True)
+class Neighbourhoods:
+    """Which samples are in whose balls.
+
+    Attributes:
+        around_fake: number of real balls around each fake sample [fake samples].
+        covered: whether each real ball holds a fake sample [real samples] bool.
+        recalled: whether each real sample is in a fake ball [real samples] bool.
+        flat_real: number of real balls of radius 0.
+        flat_fake: number of fake balls of radius 0.
+    """
+
+    around_fake: np.ndarray
+    covered: np.ndarray
+    recalled: np.ndarray
+    flat_real: int
+    flat_fake: int
+
+
+def find_neighbourhoods(real: np.ndarray, fake: np.ndarray, k: int) -> Neighbourhoods:
+    """Balls of both sides, from embeddings [samples, dimensions], with ties as `neighbour_metrics` says; on the host.
+
+    k is the rank of the neighbour that sets the radius.
+    """
+    real, fake = relative_to_mean(real, fake)
+    slack = rounding(real.shape[1], float(np.finfo(np.float64).eps))
+    real_radii, fake_radii = _squared_radii(real, k), _squared_radii(fake, k)
+    around_fake = np.zeros(len(fake), np.int64)
+    covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
+    for rows, reals, distances in _blocks(real, fake, 1 + slack):
+        near = distances < (real_radii[rows] - (1 + slack) * reals)[:, None]
+        around_fake += near.sum(axis=0)
+        covered[rows] = near.any(axis=1)
+        distances -= fake_radii
+        recalled[rows] = distances.min(axis=1) < -(1 + slack) * reals
+    flat_real, flat_fake = (
+        int(np.sum(radii <= 2 * slack * _squared_norms(x))) for x, radii in ((real, real_radii), (fake, fake_radii))
+    )
+    return Neighbourhoods(around_fake, covered, recalled, flat_real, flat_fake)
+
+
+def relative_to_mean(real: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides [samples, dimensions] relative to their common mean, in float64.
+
+    Distances do not change, and smaller norms mean smaller rounding errors.
+    """
+    centre = (real.mean(axis=0, dtype=np.float64) + fake.mean(axis=0, dtype=np.float64)) / 2
+    return real - centre, fake - centre
+
+
+def rounding(dimensions: int, epsilon: float) -> float:
+    """Largest rounding error of a squared distance over |x|^2 + |y|^2, in arithmetic with this epsilon."""
+    return 2 * (dimensions + 4) * epsilon
+
+
 def neighbour_metrics(
     real: np.ndarray,
     fake: np.ndarray,
@@ -18,6 +74,8 @@ def neighbour_metrics(
     *,
     real_sounds: np.ndarray | None = None,
     fake_sounds: np.ndarray | None = None,
+    by_sound: bool = True,
+    find: Callable[[np.ndarray, np.ndarray, int], Neighbourhoods] = find_neighbourhoods,
 ) -> tuple[dict[str, Figure], list[str]]:
     """Precision, recall, density and coverage of a generated set (Naeem et al. 2020, eq. 3 to 6).
 
@@ -32,6 +90,7 @@ def neighbour_metrics(
     common mean. A fake sample that copies the k-th neighbour is on the ball, not inside; a copy of a real sample whose
     ball has radius 0 is not inside that ball either.
 
+    A sound of several samples counts as the mean over them, unless not `by_sound`: then every sample counts as much.
     The intervals cover the sampling of the averaged sounds, with the balls fixed.
 
     Args:
@@ -40,6 +99,8 @@ def neighbour_metrics(
         k: rank of the neighbour that sets the radius.
         real_sounds: sound number of each real embedding [samples] int, non-decreasing; None if each is its own sound.
         fake_sounds: sound number of each generated embedding, likewise.
+        by_sound: whether every sound has the same weight in a mean, else every sample.
+        find: finds the balls.
 
     Returns:
         Figures `precision`, `recall`, `density`, `coverage`, and a sentence for each side whose duplicates make some
@@ -63,27 +124,20 @@ def neighbour_metrics(
         sound_index(real_sounds, len(real), "real"),
         sound_index(fake_sounds, len(fake), "generated"),
     )
-    # Distances do not change, and smaller norms mean smaller rounding errors.
-    centre = (real.mean(axis=0, dtype=np.float64) + fake.mean(axis=0, dtype=np.float64)) / 2
-    real, fake = real - centre, fake - centre
-    slack = 2 * (real.shape[1] + 4) * float(np.finfo(np.float64).eps)
-    real_radii, fake_radii = _squared_radii(real, k), _squared_radii(fake, k)
-
-    around_fake = np.zeros(len(fake), np.int64)
-    covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
-    for rows, reals, distances in _blocks(real, fake, 1 + slack):
-        near = distances < (real_radii[rows] - (1 + slack) * reals)[:, None]
-        around_fake += near.sum(axis=0)
-        covered[rows] = near.any(axis=1)
-        distances -= fake_radii
-        recalled[rows] = distances.min(axis=1) < -(1 + slack) * reals
+    found = find(real, fake, k)
     figures = {
-        "precision": bootstrap(around_fake > 0, index=fake_index),
-        "recall": bootstrap(recalled, index=real_index),
-        "density": bootstrap(around_fake / k, index=fake_index),
-        "coverage": bootstrap(covered, index=real_index),
+        "precision": bootstrap(found.around_fake > 0, index=fake_index, by_sound=by_sound),
+        "recall": bootstrap(found.recalled, index=real_index, by_sound=by_sound),
+        "density": bootstrap(found.around_fake / k, index=fake_index, by_sound=by_sound),
+        "coverage": bootstrap(found.covered, index=real_index, by_sound=by_sound),
     }
-    return figures, _duplicate_warnings(real, real_radii, fake, fake_radii, k, slack)
+    sides = (("real", real, found.flat_real, "density and coverage"), ("generated", fake, found.flat_fake, "recall"))
+    return figures, [
+        f"{flat} of {len(side)} {name} embeddings have {k} or more duplicates, so their balls have radius 0 and nothing"
+        f" can be inside; {metrics} cannot be trusted until the duplicates are removed."
+        for name, side, flat, metrics in sides
+        if flat
+    ]
 
 
 def _squared_norms(x: np.ndarray) -> np.ndarray:
@@ -115,18 +169,3 @@ def _squared_radii(x: np.ndarray, k: int) -> np.ndarray:
         distances.partition(k, axis=1)
         radii[rows] = distances[:, k] + norms
     return np.maximum(radii, 0)
-
-
-def _duplicate_warnings(
-    real: np.ndarray, real_radii: np.ndarray, fake: np.ndarray, fake_radii: np.ndarray, k: int, slack: float
-) -> list[str]:
-    sides = (("real", real, real_radii, "density and coverage"), ("generated", fake, fake_radii, "recall"))
-    sentences = []
-    for name, x, radii, metrics in sides:
-        flat = int(np.sum(radii <= 2 * slack * _squared_norms(x)))
-        if flat:
-            sentences.append(
-                f"{flat} of {len(x)} {name} embeddings have {k} or more duplicates, so their balls have radius 0 and "
-                f"nothing can be inside; {metrics} cannot be trusted until the duplicates are removed."
-            )
-    return sentences

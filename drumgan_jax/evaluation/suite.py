@@ -5,10 +5,12 @@ import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from jax.sharding import NamedSharding
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation import collecting
+from drumgan_jax.evaluation.arithmetic import HOST, Arithmetic, arithmetic_of
 from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Embeddings, Stream
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import build_embedder
@@ -25,6 +27,12 @@ __all__ = ["Results", "Suite"]
 KERNEL_SUBSET = 1000
 # Parts that the Inception Score's samples are split into.
 SPLITS = 10
+# Sounds of a class below which an Inception Score depends on chance: five in each part.
+ENOUGH_OF_A_CLASS = 50
+_NAMED_CLASSES = 5
+
+# What has the same weight in a mean over sounds or their windows.
+SOUNDS, WINDOWS = "sounds", "windows"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +51,21 @@ class Measured:
 
 
 @dataclasses.dataclass(frozen=True)
+class How:
+    """What a metric knows beside the embeddings.
+
+    Attributes:
+        embedder: what made them.
+        by_sound: whether every sound has the same weight in a mean, else every window.
+        arithmetic: what computes the sums.
+    """
+
+    embedder: Embedder
+    by_sound: bool
+    arithmetic: Arithmetic
+
+
+@dataclasses.dataclass(frozen=True)
 class Metric:
     """An entry of METRICS.
 
@@ -54,11 +77,11 @@ class Metric:
 
     needs: Collection[str]
     embedders: Sequence[str]
-    measure: Callable[[Embeddings, Embeddings], Measured]
+    measure: Callable[[How, Embeddings, Embeddings], Measured]
 
 
-def _frechet(name: str, real: Embeddings, fake: Embeddings) -> Measured:
-    figure = frechet_figure(real.total, fake.moments or ())
+def _frechet(name: str, how: How, real: Embeddings, fake: Embeddings) -> Measured:
+    figure = frechet_figure(real.total, fake.moments or (), distances=how.arithmetic.distances)
     dimensions = len(real.total.mean)
     sides = (("measured", fake.rows), ("reference", real.rows))
     short = " and ".join(f"{rows} of the {side}" for side, rows in sides if rows <= dimensions)
@@ -69,9 +92,15 @@ def _frechet(name: str, real: Embeddings, fake: Embeddings) -> Measured:
     return Measured({name: figure}, [warning] if short else ())
 
 
-def _frechet_infinity(name: str, real: Embeddings, fake: Embeddings) -> Measured:
+def _frechet_infinity(name: str, how: How, real: Embeddings, fake: Embeddings) -> Measured:
     assert fake.embeddings is not None
-    figure, slope, r2 = frechet_infinity(real.total, fake.embeddings, sounds=fake.sound_of_row)
+    figure, slope, r2 = frechet_infinity(
+        real.total,
+        fake.embeddings,
+        sounds=fake.sound_of_row,
+        distances=how.arithmetic.distances,
+        moments=how.arithmetic.moments,
+    )
     warning = (
         f"{name}: sounds with several windows are extrapolated over windows, so the bias of a small number of sounds "
         "remains; compare it only between sets with the same number of sounds."
@@ -79,7 +108,7 @@ def _frechet_infinity(name: str, real: Embeddings, fake: Embeddings) -> Measured
     return Measured({name: figure}, [warning] if fake.rows > fake.sounds else (), {name: {"slope": slope, "r2": r2}})
 
 
-def _kernel(real: Embeddings, fake: Embeddings) -> Measured:
+def _kernel(how: How, real: Embeddings, fake: Embeddings) -> Measured:
     assert real.embeddings is not None
     assert fake.embeddings is not None
     size = min(KERNEL_SUBSET, real.rows, fake.rows)
@@ -93,23 +122,58 @@ def _kernel(real: Embeddings, fake: Embeddings) -> Measured:
         subset_size=size,
         real_sounds=real.sound_of_row,
         fake_sounds=fake.sound_of_row,
+        over_subsets=how.arithmetic.over_subsets,
+        within_sounds=how.arithmetic.within_sounds,
     )
     return Measured({"kid": figure}, [warning] if size < KERNEL_SUBSET else (), {"kid": {"subset_size": size}})
 
 
-def _inception(real: Embeddings, fake: Embeddings) -> Measured:
+def _inception(how: How, real: Embeddings, fake: Embeddings) -> Measured:
     assert real.logits is not None
     assert fake.logits is not None
     # The reference's own score is reported too if it has enough sounds.
-    reference = {"reference_value": inception_score(real.logits, SPLITS).value} if real.rows >= SPLITS else {}
-    return Measured({"is": inception_score(fake.logits, SPLITS, sounds=fake.sound_of_row)}, details={"is": reference})
+    scores = how.arithmetic.scores
+    reference = {}
+    if real.rows >= SPLITS:
+        reference["reference_value"] = inception_score(real.logits, SPLITS, scores=scores).value
+    figure = inception_score(fake.logits, SPLITS, sounds=fake.sound_of_row, scores=scores)
+    return Measured({"is": figure}, _class_warnings(fake, how.embedder), {"is": reference})
 
 
-def _neighbours(real: Embeddings, fake: Embeddings) -> Measured:
+def _class_warnings(side: Embeddings, embedder: Embedder) -> list[str]:
+    """A sentence if classes have too few sounds for an Inception Score."""
+    assert side.logits is not None
+    assert side.sound_of_row is not None
+    of_sounds = np.zeros((side.sounds, side.logits.shape[1]))
+    np.add.at(of_sounds, side.sound_of_row, side.logits)
+    counts = np.bincount(of_sounds.argmax(axis=1), minlength=of_sounds.shape[1])
+    names = embedder.classes or tuple(f"class {number}" for number in range(len(counts)))
+    if counts.max() == side.sounds:
+        return [
+            f"is: all {side.sounds} sounds of the measured side are of one class ({names[counts.argmax()]}), of which"
+            " the score is 1 whatever they are; measure sounds of more classes."
+        ]
+    few = np.flatnonzero(counts < ENOUGH_OF_A_CLASS)
+    if not len(few):
+        return []
+    named = ", ".join(f"{names[one]} {counts[one]}" for one in few[:_NAMED_CLASSES])
+    others = f" and {len(few) - _NAMED_CLASSES} other classes" if len(few) > _NAMED_CLASSES else ""
+    return [
+        f"is: fewer than {ENOUGH_OF_A_CLASS} sounds of the measured side are of {named}{others}, so the score depends"
+        " on chance; measure more sounds."
+    ]
+
+
+def _neighbours(how: How, real: Embeddings, fake: Embeddings) -> Measured:
     assert real.embeddings is not None
     assert fake.embeddings is not None
     figures, warnings = neighbour_metrics(
-        real.embeddings, fake.embeddings, real_sounds=real.sound_of_row, fake_sounds=fake.sound_of_row
+        real.embeddings,
+        fake.embeddings,
+        real_sounds=real.sound_of_row,
+        fake_sounds=fake.sound_of_row,
+        by_sound=how.by_sound,
+        find=how.arithmetic.neighbourhoods,
     )
     return Measured(figures, [f"prdc: {warning}" for warning in warnings])
 
@@ -151,19 +215,26 @@ class Suite:
         requests: pairs of metric and embedder.
         sharding: how batches of windows are split over the devices; None for one device.
         notes: sentences on how the embedders were chosen.
+        weigh: what has the same weight in precision, recall, density and coverage: SOUNDS or WINDOWS.
+        arithmetic: what computes the figures from the embeddings.
     """
 
     requests: tuple[tuple[str, Embedder], ...]
     sharding: NamedSharding | None
     notes: tuple[str, ...] = ()
+    weigh: str = SOUNDS
+    arithmetic: Arithmetic = HOST
 
     @classmethod
-    def of(cls, names: Sequence[str], sharding: NamedSharding | None = None) -> "Suite":
+    def of(cls, names: Sequence[str], sharding: NamedSharding | None = None, weigh: str = SOUNDS) -> "Suite":
         """Build a suite from names such as "fid", or "fid:drums" with an embedder's name or a classifier file.
 
         Raises:
-            BadInput: a name is unknown, or the weights of a requested embedder are not installed.
+            BadInput: a name is unknown, the weights of a requested embedder are not installed, or `weigh` is neither
+                SOUNDS nor WINDOWS.
         """
+        if weigh not in (SOUNDS, WINDOWS):
+            raise BadInput(f"means cannot weigh {weigh!r}; give {SOUNDS} or {WINDOWS}.")
         requests, notes = [], []
         for name in names:
             metric, _, choice = name.partition(":")
@@ -176,7 +247,7 @@ class Suite:
             notes += [note] if note else []
         if not requests:
             raise BadInput(f"no metric was given; there are {', '.join(METRICS)}.")
-        return cls(tuple(requests), sharding, tuple(notes))
+        return cls(tuple(requests), sharding, tuple(notes), weigh, arithmetic_of(sharding))
 
     @property
     def embedders(self) -> tuple[Embedder, ...]:
@@ -209,12 +280,16 @@ class Suite:
         """Compute every metric from both sides' embeddings by embedder.
 
         Raises:
-            BadInput: there are too few sounds for a metric.
+            BadInput: there are too few sounds for a metric; two on each side are the least.
         """
         figures: dict[str, dict[str, Any]] = {}
         for metric, embedder in self.requests:
             reference, measured = real[embedder.name], fake[embedder.name]
-            result = METRICS[metric].measure(reference, measured)
+            for side, embeddings in (("reference", reference), ("measured", measured)):
+                if embeddings.sounds < 2:
+                    raise BadInput(f"{metric} compares sets, and the {side} side is one sound; give it more sounds.")
+            how = How(embedder, self.weigh == SOUNDS, self.arithmetic)
+            result = METRICS[metric].measure(how, reference, measured)
             for name, figure in result.figures.items():
                 figures[f"{name}/{embedder.name}"] = {
                     **dataclasses.asdict(figure),

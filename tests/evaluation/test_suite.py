@@ -48,9 +48,9 @@ def test_every_metric_is_what_its_function_says() -> None:
     assert results.scores["is/linear"] == inception_score(b.logits).value
     assert results.figures["is/linear"]["reference_value"] == inception_score(a.logits).value
     figures, _ = neighbour_metrics(a.embeddings, b.embeddings)
-    assert {name: results.scores[f"{name}/linear"] for name in figures} == {
-        name: figure.value for name, figure in figures.items()
-    }
+    assert {name: results.scores[f"{name}/linear"] for name in figures} == pytest.approx(
+        {name: figure.value for name, figure in figures.items()}, rel=1e-12
+    )
     for figure in results.figures.values():
         assert figure["low"] <= figure["value"] <= figure["high"]
         assert (figure["samples"], figure["embeddings"], figure["weights"]) == (90, 270, "a" * 64)
@@ -58,8 +58,74 @@ def test_every_metric_is_what_its_function_says() -> None:
         "fad_inf: sounds with several windows are extrapolated over windows, so the bias of a small number of sounds "
         "remains; compare it only between sets with the same number of sounds.",
         "kid: subsets of 270 instead of 1000, because one side has only 270 embeddings; measure more sounds.",
+        _few(b),
     ]
     json.dumps(results.figures, allow_nan=False)
+
+
+def _few(side: suites.Embeddings) -> str:
+    """What is said of 90 sounds in three classes, of which none has 50; each sound has three windows."""
+    of_sounds = side.logits.reshape(90, 3, 3).mean(axis=1)
+    counts = ", ".join(f"class {one} {np.sum(of_sounds.argmax(axis=1) == one)}" for one in range(3))
+    too_few = f"is: fewer than 50 sounds of the measured side are of {counts}"
+    return f"{too_few}, so the score depends on chance; measure more sounds."
+
+
+def one_window(logits: np.ndarray) -> dict[str, suites.Embeddings]:
+    return {"linear": suites.Embeddings(len(logits), len(logits), logits=logits, sound_of_row=np.arange(len(logits)))}
+
+
+@pytest.mark.usefixtures("known")
+def test_classes_of_fewer_than_fifty_sounds_are_counted_in_a_warning() -> None:
+    suite = Suite.of(["is:linear"])
+    logits = 5 * np.eye(3, dtype=np.float32)[np.repeat([0, 1, 2], [60, 50, 49])]
+    (warning,) = suite.compare(one_window(logits), one_window(logits)).warnings
+    assert warning.startswith("is: fewer than 50 sounds of the measured side are of class 2 49, so")
+    logits = np.concatenate([logits, logits[-1:]])
+    assert suite.compare(one_window(logits), one_window(logits)).warnings == []
+    # The classes of Inception are too many to be listed.
+    many = 5 * np.eye(1008, dtype=np.float32)[np.repeat([3, 7], [80, 20])]
+    (warning,) = suite.compare(one_window(many), one_window(many)).warnings
+    assert "class 0 0, class 1 0, class 2 0, class 4 0, class 5 0 and 1002 other classes" in warning
+
+
+@pytest.mark.usefixtures("known")
+def test_a_set_of_one_class_has_no_score() -> None:
+    suite = Suite.of(["is:linear"])
+    logits = 5 * np.eye(3, dtype=np.float32)[np.full(100, 1)]
+    results = suite.compare(one_window(logits), one_window(logits))
+    assert results.warnings == [
+        "is: all 100 sounds of the measured side are of one class (class 1), of which the score is 1 whatever they "
+        "are; measure sounds of more classes."
+    ]
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("metric", ["fid", "fad", "fad_inf", "kid", "is", "prdc"])
+@pytest.mark.parametrize("samples", [60, 2000])
+def test_a_set_of_one_sound_is_refused(metric: str, samples: int) -> None:
+    suite = Suite.of([f"{metric}:linear"])
+    many, one = (suite.embed(stream(noises(count, samples=samples))) for count in (40, 1))
+    with pytest.raises(BadInput, match=f"{metric} compares sets, and the measured side is one sound; give it more"):
+        suite.compare(many, one)
+    with pytest.raises(BadInput, match=f"{metric} compares sets, and the reference side is one sound; give it more"):
+        suite.compare(one, many)
+
+
+@pytest.mark.usefixtures("known")
+def test_every_sound_weighs_the_same_unless_windows_are_asked_for() -> None:
+    real = noises(60)
+    # Thirty sounds of the reference's kind and a loud one as long as a hundred of them.
+    fake = [*noises(30, 1), noises(1, 2, 48 * 100, 3.0)[0]]
+    scores = {}
+    for weigh in ("sounds", "windows"):
+        suite = Suite.of(["prdc:linear"], weigh=weigh)
+        scores[weigh] = suite.compare(suite.embed(stream(real)), suite.embed(stream(fake))).scores["precision/linear"]
+    assert Suite.of(["prdc:linear"]).weigh == "sounds"
+    assert scores["sounds"] > 0.9
+    assert scores["windows"] < 0.7
+    with pytest.raises(BadInput, match="means cannot weigh 'files'; give sounds or windows"):
+        Suite.of(["prdc:linear"], weigh="files")
 
 
 @pytest.mark.usefixtures("known")
