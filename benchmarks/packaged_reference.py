@@ -44,7 +44,9 @@ def main() -> None:
     assert others.classes is not None
     shares = mix_of(held_out.classes, len(held_out.label_names))
     about = {"licences": "CC0-1.0, Unlicense, Public domain"}
-    save_set(folder / "held_out.npz", measure(held_out, suite, {**about, "sources": _HELD_OUT_SOURCES}))
+    save_set(
+        folder / "held_out.npz", measure(held_out, suite, {**about, "sources": _HELD_OUT_SOURCES, "data": "packaged"})
+    )
     save_set(
         folder / "training.npz",
         measure(at_mix(training, shares, SOUNDS), suite, {**about, "sources": _TRAINING_SOURCES}),

@@ -16,7 +16,7 @@ VERBS = {
     "prepare": ("drumgan_jax.commands.prepare", "turn folders of audio into a data set of TFRecord shards"),
     "label": ("drumgan_jax.commands.label", "write class probabilities beside the examples of a data set"),
     "train": ("drumgan_jax.commands.train", "train a config on a data set, or resume a stopped run"),
-    "fit": ("drumgan_jax.commands.fit", "fit a config without training: the baseline of principal components"),
+    "fit": ("drumgan_jax.commands.fit", "fit a config without training: principal components, or a judge of classes"),
     "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run, or the packaged model"),
     "encode": ("drumgan_jax.commands.encode", "find the latents of recordings, and reconstruct the recordings"),
     "interpolate": ("drumgan_jax.commands.interpolate", "make sounds that lead from one sound to another"),

@@ -27,6 +27,7 @@ class FolderRequest:
         per_song: rank the files by their own distance to the reference.
         strict: fail if any file was left out.
         statistics: file or name to save the folder's statistics under, or None.
+        weigh: what weighs the same in precision, recall, density and coverage.
     """
 
     wavs: str
@@ -37,6 +38,7 @@ class FolderRequest:
     per_song: bool = False
     strict: bool = False
     statistics: str | None = None
+    weigh: str = "sounds"
 
 
 def evaluate(request: FolderRequest) -> None:
@@ -68,7 +70,7 @@ def evaluate_folders(request: FolderRequest) -> int:
     from drumgan_jax.evaluation.report import save_json
 
     assert request.reference is not None
-    suite = suite_of(request.metrics, batch_sharding(make_mesh()))
+    suite = suite_of(request.metrics, batch_sharding(make_mesh()), request.weigh)
     if request.per_song and not any(metric in FRECHET for metric, _ in suite.requests):
         raise BadInput(f"--per_song is a distance of each file; name {' or '.join(FRECHET)} in --metrics.")
     folders = [open_folder(request.wavs)]
@@ -123,7 +125,7 @@ def save_statistics(request: FolderRequest) -> int:
         raise BadInput("--save_statistics measures nothing: give --per_song and --out with --reference.")
     path = statistics.path_of(request.statistics)
     folder = open_folder(request.wavs)
-    suite = suite_of(request.metrics, batch_sharding(make_mesh()))
+    suite = suite_of(request.metrics, batch_sharding(make_mesh()), request.weigh)
     side = _embedded(suite, folder, request.samples, "sounds", [MOMENTS])
     if jax.process_index() == 0:
         statistics.write_statistics(path, suite.embedders, side)
@@ -146,11 +148,11 @@ def reference_statistics(reference: str, suite: Any) -> Any:
     return read_statistics(find(reference), suite)
 
 
-def suite_of(metrics: Sequence[str], sharding: Any) -> Any:
+def suite_of(metrics: Sequence[str], sharding: Any, weigh: str = "sounds") -> Any:
     """The suite of the metrics named by a flag, whose classifier files may begin with ~."""
     from drumgan_jax.evaluation.suite import Suite
 
-    return Suite.of([expand(name) for name in metrics], sharding)
+    return Suite.of([expand(name) for name in metrics], sharding, weigh)
 
 
 def print_figures(figures: dict[str, dict[str, Any]], notes: Sequence[str]) -> None:

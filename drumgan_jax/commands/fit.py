@@ -2,7 +2,8 @@
 
 Fits a config in closed form, without training steps, and writes the run directory RUN. All verbs that play, measure or
 pack take it as --run. `pca_gaussian` is principal components of log magnitudes with a Gaussian per class: the baseline
-that a trained generator has to beat.
+that a trained generator has to beat. `judge` is a classifier for `drumgan evaluate --judge=RUN/judge.npz`, which says
+whether the classes that a generator was asked for are heard; fit it to recordings that the generator did not see.
 """
 
 from collections.abc import Sequence

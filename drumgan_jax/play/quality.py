@@ -149,6 +149,7 @@ def dataset_yardstick(
         half = len(training) // 2
         held_out = training.take(np.arange(half)[:_MOST], HELD_OUT)
         training = training.take(np.arange(half, len(training)))
+    fingerprint = dataset.fingerprint(dataset.held_out, len(held_out))
     form = Form(held_out.sample_rate, held_out.waveforms.shape[1], held_out.label_names)
     shares = np.ones(1) if held_out.classes is None else mix_of(held_out.classes, len(form.label_names))
     classes = classes_at_mix(shares, sounds)
@@ -162,7 +163,7 @@ def dataset_yardstick(
     measured.append(measure(at_mix(training, shares, sounds), suite))
     return Yardstick(
         suite,
-        measure(held_out, suite, {"data": str(dataset.directory)}),
+        measure(held_out, suite, {"data": dataset.directory.parent.name, "records": fingerprint}),
         tuple(measured),
         form,
         classes,
@@ -190,7 +191,7 @@ def quality(playable: Playable, yardstick: Yardstick, name: str, seed: int = 0, 
     sets = [*yardstick.baselines, own]
     found = compare_sets(yardstick.reference, sets, yardstick.suite, yardstick.judge, yardstick.training)
     judge = yardstick.judge if yardstick.judge and yardstick.judge.classes == playable.label_names else None
-    notes = list(yardstick.notes)
+    notes = [*yardstick.notes, *found.warnings]
     encoder: dict[str, RoundTrip] = {}
     if yardstick.ground is not None and can_encode(playable):
         encoder = encoder_figures(playable, yardstick.ground, name, judge)
@@ -287,7 +288,10 @@ def components_text(components: Sequence[Moved]) -> str:
 
 def encoder_text(rows: Mapping[str, RoundTrip]) -> str:
     """Round trips as a table for a terminal."""
-    lines = [[name, *(number(getattr(one, figure).value) for figure in ROUND_TRIP)] for name, one in rows.items()]
+    lines = []
+    for name, one in rows.items():
+        figures = [getattr(one, figure) for figure in ROUND_TRIP]
+        lines.append([name, *("" if figure is None else number(figure.value) for figure in figures)])
     return table(["encoded and decoded", *ROUND_TRIP], lines)
 
 

@@ -1,16 +1,21 @@
 """Models that are fitted in closed form, without steps: a run directory with a config and the fitted arrays."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from drumgan_jax.audio.representations import build_representation, settings_of
 from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_section, read_section
+from drumgan_jax.core.settings import build_section, read_section, text
 from drumgan_jax.data.dataset import Dataset, open_dataset
+from drumgan_jax.evaluation.quality.judge import fit_judge, save_judge
+from drumgan_jax.evaluation.quality.thumbnails import thumbnails
 from drumgan_jax.play.pca_gaussian import save_fitted
 from drumgan_jax.runs import settings as sections
 from drumgan_jax.runs.config import CHECKPOINTS, complete_steps
@@ -21,7 +26,20 @@ from drumgan_jax.training import run
 __all__ = ["FITS", "fit"]
 
 SPLIT = "train"
+# In the run directory of a judge.
+JUDGE = "judge.npz"
 _BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgeSettings:
+    """Section `task` of a judge's config.
+
+    Attributes:
+        kind: "judge".
+    """
+
+    kind: str = text(choices=("judge",))
 
 
 def fit(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> Path:
@@ -70,4 +88,21 @@ def _fit_pca_gaussian(config: dict[str, Any], dataset: Dataset, run_dir: Path) -
         raise BadInput(f"{run_dir} cannot be written ({error.strerror}); give another --workdir.") from error
 
 
-FITS: dict[str, Callable[[dict[str, Any], Dataset, Path], None]] = {"pca_gaussian": _fit_pca_gaussian}
+def _fit_judge(config: dict[str, Any], dataset: Dataset, run_dir: Path) -> None:
+    build_section(JudgeSettings, config["task"], "task")
+    count = dataset.num_examples(SPLIT)
+    weights = dataset.class_weights(SPLIT, count)
+    if not weights.shape[1]:
+        raise BadInput(f"{dataset.directory} has no classes; a judge needs recordings in a folder for each class.")
+    rate = dataset.representation.sample_rate
+    kept = np.concatenate([thumbnails(batch, rate) for batch in dataset.waveforms(SPLIT, count, _BATCH)])
+    classes = weights.argmax(axis=1)
+    judge = fit_judge(kept, classes, dataset.label_names, {"data": dataset.directory.parent.name, "sounds": count})
+    run.claim(run_dir, config)
+    save_judge(run_dir / JUDGE, judge)
+
+
+FITS: dict[str, Callable[[dict[str, Any], Dataset, Path], None]] = {
+    "pca_gaussian": _fit_pca_gaussian,
+    "judge": _fit_judge,
+}

@@ -17,6 +17,7 @@ KNOWN = (
     "drumgan_vst",
     "drumgan_vst_encoder",
     "electrogan",
+    "judge",
     "loop_classifier",
     "melgan",
     "pca_gaussian",

@@ -27,7 +27,7 @@ class RoundTrip:
     log_mel_db: Figure
     log_spectral_distance: Figure
     envelope_db: Figure
-    class_kept: Figure
+    class_kept: Figure | None
     rank: Figure
     found: Figure
 
@@ -45,7 +45,7 @@ ROUND_TRIP: dict[str, str] = {
 def round_trip(originals: np.ndarray, decoded: np.ndarray, sample_rate: int, judge: Judge | None) -> RoundTrip:
     """Compare decoded sounds with their originals, both [sounds, samples], at a sample rate in Hz.
 
-    Without a judge, `class_kept` is NaN.
+    Without a judge, `class_kept` is None.
 
     Raises:
         BadInput: there are fewer than two sounds, or the shapes differ.
@@ -57,11 +57,10 @@ def round_trip(originals: np.ndarray, decoded: np.ndarray, sample_rate: int, jud
     mels = [mel_decibels(side, sample_rate) for side in (originals, decoded)]
     envelopes = [envelope_decibels(side, sample_rate) for side in (originals, decoded)]
     ranks = retrieval_ranks(*mels)
-    if judge is None:
-        kept = np.full(len(originals), np.nan)
-    else:
+    kept = None
+    if judge is not None:
         heard = [judge_waveforms(judge, side, sample_rate).argmax(axis=1) for side in (originals, decoded)]
-        kept = (heard[0] == heard[1]).astype(float)
+        kept = bootstrap((heard[0] == heard[1]).astype(float))
     distances = [
         np.asarray(log_spectral_distance(jnp.asarray(originals[i : i + 1]), jnp.asarray(decoded[i : i + 1])))[0]
         for i in range(len(originals))
@@ -70,7 +69,7 @@ def round_trip(originals: np.ndarray, decoded: np.ndarray, sample_rate: int, jud
         bootstrap(np.abs(mels[0] - mels[1]).mean(axis=(1, 2))),
         bootstrap(np.asarray(distances, np.float64)),
         bootstrap(np.abs(envelopes[0] - envelopes[1]).mean(axis=1)),
-        bootstrap(kept),
+        kept,
         bootstrap(ranks.astype(float)),
         bootstrap((ranks == 1).astype(float)),
     )

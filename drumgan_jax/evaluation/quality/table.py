@@ -66,6 +66,8 @@ class QualityTable:
         attack: its median attack in ms by class.
         judge: the judge's accuracy on it; None without classes or judge.
         rows: the sets.
+        identity: what makes two tables comparable: the reference's recordings.
+        warnings: sentences on doubtful figures.
     """
 
     reference: str
@@ -75,6 +77,8 @@ class QualityTable:
     attack: Mapping[str, float]
     judge: float | None
     rows: Sequence[Row]
+    identity: Mapping[str, Any]
+    warnings: Sequence[str]
 
     def as_json(self) -> dict[str, Any]:
         """The table for JSON."""
@@ -105,10 +109,15 @@ def compare_sets(
     own = None
     if judge is not None and reference.classes is not None:
         own = judge.accuracy(reference.thumbnails, reference.classes)
-    rows = [_row(reference, one, suite, judge, training) for one in sets]
+    rows, warnings = zip(*(_row(reference, one, suite, judge, training) for one in sets), strict=True)
     attack = _attack(reference)
     mix = describe_mix(reference.classes, reference.label_names)
-    return QualityTable(reference.name, len(reference), mix, reference.level, attack, own, rows)
+    of_warning: dict[str, list[str]] = {}
+    for row, some in zip(rows, warnings, strict=True):
+        for warning in some:
+            of_warning.setdefault(warning, []).append(row.name)
+    said = [f"{', '.join(names)}: {warning}" for warning, names in of_warning.items()]
+    return QualityTable(reference.name, len(reference), mix, reference.level, attack, own, rows, reference.about, said)
 
 
 def check_alike(reference: MeasuredSet, measured: MeasuredSet) -> None:
@@ -133,12 +142,14 @@ def check_alike(reference: MeasuredSet, measured: MeasuredSet) -> None:
 
 def _row(
     reference: MeasuredSet, measured: MeasuredSet, suite: Suite, judge: Judge | None, training: np.ndarray | None
-) -> Row:
+) -> tuple[Row, list[str]]:
+    """A set's row, and sentences on its doubtful figures."""
     check_alike(reference, measured)
     names = [embedder.name for embedder in suite.embedders]
-    compared = suite.compare(embedded_by(reference, names), embedded_by(measured, names)).figures
+    results = suite.compare(embedded_by(reference, names), embedded_by(measured, names))
+    compared = results.figures
     figures = {name: Figure(one["value"], one["low"], one["high"], one["interval"]) for name, one in compared.items()}
-    if judge is not None and measured.classes is not None:
+    if judge is not None and measured.classes is not None and not _was_fitted_to(judge, measured):
         heard = judge.probabilities(measured.thumbnails).argmax(axis=1)
         figures[AS_ASKED] = bootstrap((heard == measured.classes).astype(float))
     if training is not None:
@@ -147,7 +158,13 @@ def _row(
         figures[COPIED] = new.copied
     mix = describe_mix(measured.classes, measured.label_names)
     sound = compare_sound(measured.sound, reference.sound)
-    return Row(measured.name, len(measured), mix, measured.level, figures, sound, _attack(measured))
+    row = Row(measured.name, len(measured), mix, measured.level, figures, sound, _attack(measured))
+    return row, results.warnings
+
+
+def _was_fitted_to(judge: Judge, measured: MeasuredSet) -> bool:
+    """Whether a judge was fitted to the recordings of a set: its accuracy on them says nothing."""
+    return "sources" in judge.about and judge.about["sources"] == measured.about.get("sources")
 
 
 def _attack(measured: MeasuredSet) -> dict[str, float]:
@@ -157,31 +174,34 @@ def _attack(measured: MeasuredSet) -> dict[str, float]:
     return dict(zip(measured.label_names, medians, strict=True))
 
 
-def quality_text(found: QualityTable, intervals: Sequence[str] = ()) -> str:
-    """The table for a terminal.
+def quality_text(found: QualityTable, interval: str) -> str:
+    """The table for a terminal, a column for each set.
 
     Args:
         found: the table.
-        intervals: names of rows whose 95 % intervals are shown under their figures.
+        interval: name of the set whose 95 % intervals stand at its side.
     """
     names = list(dict.fromkeys(name for row in found.rows for name in row.figures))
-    lines = []
-    for row in found.rows:
-        cells = [number(row.figures[name].value) if name in row.figures else "" for name in names]
-        lines.append([row.name, str(row.count), f"{row.level:.1f}", *cells, ", ".join(row.alarms) or "none"])
-        if row.name in intervals:
-            between = [
-                f"{number(row.figures[name].low)}..{number(row.figures[name].high)}" if name in row.figures else ""
-                for name in names
-            ]
-            lines.append(["  95 % interval", "", "", *between, ""])
+    own = next(row for row in found.rows if row.name == interval)
+    lines = [
+        ["sounds", *(str(row.count) for row in found.rows), ""],
+        ["level, dB", *(f"{row.level:.1f}" for row in found.rows), ""],
+    ]
+    for name in names:
+        cells = [number(row.figures[name].value) if name in row.figures else "" for row in found.rows]
+        spread = own.figures.get(name)
+        exact = spread is None or spread.low == spread.high
+        lines.append(
+            [name, *cells, "" if exact or spread is None else f"{number(spread.low)} .. {number(spread.high)}"]
+        )
+    lines.append(["alarms of sound", *(str(len(row.alarms)) for row in found.rows), ""])
     notes = [f"Against {found.count} sounds: {found.reference} ({found.mix}; level {found.level:.1f} dB)."]
     notes += [f"{row.name}: {row.mix}." for row in found.rows if _differs(row.mix, found.mix)]
     if found.judge is not None:
         notes.append(
             f"{AS_ASKED} is by a judge that conditioning never saw; it is right on {found.judge:.3f} of the reference."
         )
-    rows = table(["set", "sounds", "level dB", *names, "alarms of sound"], lines)
+    rows = table(["figure", *(row.name for row in found.rows), "95 % interval"], lines)
     return "\n".join([notes[0], rows, *notes[1:]])
 
 
