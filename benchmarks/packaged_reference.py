@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from drumgan_jax.data.dataset import open_dataset
-from drumgan_jax.evaluation.quality.class_mix import mix_of
+from drumgan_jax.evaluation.class_mix import mix_of
 from drumgan_jax.evaluation.quality.judge import fit_judge, save_judge
 from drumgan_jax.evaluation.quality.sets import measure, save_set
 from drumgan_jax.evaluation.quality.table import METRICS, SOUNDS

@@ -7,7 +7,8 @@ the mean and, in brackets, the lowest and highest values, and one curve with a b
 table of each figure at equal images and at equal time, from the last evaluation up to that point, with its thousands of
 images. Hours are those spent on training steps, without evaluations and the compilation of the first step; for older
 runs, which did not record this, they are all hours. If both training and `drumgan evaluate` measured a figure, on
-different sounds, the latter is listed separately as "FIGURE (evaluate)".
+different sounds, the latter is listed separately as "FIGURE (evaluate)". If `drumgan evaluate` made tables of quality,
+one table shows the baselines and all runs that were measured alike.
 """
 
 import csv
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from drumgan_jax.commands.compare_quality import quality_of_runs
 from drumgan_jax.commands.curves import (
     CONDITIONS,
     Moment,
@@ -53,14 +55,18 @@ POSITIONAL = True
 def main(argv: Sequence[str]) -> None:
     """Compare; see the module's docstring."""
     moments = [*moments_of("at_kimg", "kimg", AT_KIMG.value), *moments_of("at_hours", "h", AT_HOURS.value)]
-    runs = read_runs([expand(folder) for folder in argv[1:]])
+    folders = [expand(folder) for folder in argv[1:]]
+    runs = read_runs(folders)
     figures = figures_of(runs, FIGURES.value)
     notes = notes_on(runs, figures)
     print(comparison(runs, figures))
     if moments:
         print(f"\n{comparison_at(runs, figures, moments)}")
         notes += notes_at(runs, figures, moments)
-    for note in notes:
+    quality, remarks = quality_of_runs(folders)
+    if quality:
+        print(f"\n{quality}")
+    for note in [*notes, *remarks]:
         print(f"note: {note}")
     if PLOT.value:
         save_plot(PLOT.value, runs, figures)

@@ -123,7 +123,8 @@ def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
 def read_run(folder: str | os.PathLike[str]) -> Run:
     """Read a run's curves from the evaluations during training and by `drumgan evaluate`."""
     config = read_config(folder)
-    batch_size = config["train"]["batch_size"]
+    # What is fitted has seen no batches.
+    batch_size = config.get("train", {}).get("batch_size", 0)
     lines = read_metrics(folder)
     clock = training_clock(lines)
     values: dict[str, dict[int, float]] = {}

@@ -8,7 +8,8 @@ scalars for TensorBoard. RUN may be a packed instrument, or `packaged`, the one 
 
 `drumgan evaluate --wavs=FOLDER --reference=FOLDER` compares two folders of audio, without any model. With --per_song,
 fid and fad are also given for each file, ranked. With --metrics=reconstruction, files of the same name are compared
-pairwise: SNR, spectral distances, PEAQ. --strict ends with status 2 if any file was left out.
+pairwise: SNR, spectral distances, PEAQ. Folders of class folders are compared at one mix of classes: see --same_mix.
+--strict ends with status 2 if any file was left out.
 
 `drumgan evaluate --wavs=FOLDER --save_statistics=FILE.npz` (or a name) keeps mean and covariance of a folder's
 embeddings; --reference=FILE.npz (or the name) measures a folder or a run against them by fid, fad or fad_inf.
@@ -47,6 +48,9 @@ SAMPLES = flags.DEFINE_integer("samples", 10_000, "maximum number of sounds on e
 SEED = flags.DEFINE_integer("seed", 0, "the first generated sound's seed.", lower_bound=0)
 TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 for full variety; values towards 0 give the average sound.")
 OUT = define_path("out", None, "a JSON file for the results; those of a run directory are also kept in it.")
+SAME_MIX = flags.DEFINE_bool(
+    "same_mix", False, "leave out files of --wavs, so that it has the reference's mix of class folders."
+)
 WEIGH = flags.DEFINE_enum(
     "weigh", "sounds", ["sounds", "windows"], "what weighs the same in precision, recall, density and coverage."
 )
@@ -80,7 +84,7 @@ def main(argv: Sequence[str]) -> None:
         evaluate_run(_request(run))
     elif wavs:
         options = (METRICS.value, SAMPLES.value, OUT.value, PER_SONG.value, STRICT.value)
-        evaluate(FolderRequest(wavs, reference, *options, statistics=saved, weigh=WEIGH.value))
+        evaluate(FolderRequest(wavs, reference, *options, statistics=saved, weigh=WEIGH.value, same_mix=SAME_MIX.value))
 
 
 def _request(run: str) -> RunRequest:

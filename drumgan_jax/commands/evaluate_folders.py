@@ -28,6 +28,7 @@ class FolderRequest:
         strict: fail if any file was left out.
         statistics: file or name to save the folder's statistics under, or None.
         weigh: what weighs the same in precision, recall, density and coverage.
+        same_mix: leave out files, so that both folders have one mix of classes.
     """
 
     wavs: str
@@ -39,6 +40,7 @@ class FolderRequest:
     strict: bool = False
     statistics: str | None = None
     weigh: str = "sounds"
+    same_mix: bool = False
 
 
 def evaluate(request: FolderRequest) -> None:
@@ -66,7 +68,7 @@ def evaluate_folders(request: FolderRequest) -> int:
 
     from drumgan_jax.core.mesh import batch_sharding, make_mesh
     from drumgan_jax.evaluation.collecting import EMBEDDINGS
-    from drumgan_jax.evaluation.folders import open_folder
+    from drumgan_jax.evaluation.folders import at_one_mix, open_folder
     from drumgan_jax.evaluation.report import save_json
 
     assert request.reference is not None
@@ -76,6 +78,7 @@ def evaluate_folders(request: FolderRequest) -> int:
     folders = [open_folder(request.wavs)]
     if Path(request.reference).is_dir():
         folders.insert(0, open_folder(request.reference))
+        folders[1] = at_one_mix(*folders, request.samples, request.same_mix)
         real = _embedded(suite, folders[0], request.samples, "reference")
     else:
         real = reference_statistics(request.reference, suite)

@@ -11,6 +11,7 @@ import numpy as np
 
 from drumgan_jax.audio.files import AUDIO_SUFFIXES, read_audio
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.evaluation.class_mix import check_same_mix, items_at_mix, mix_of
 from drumgan_jax.evaluation.collecting import SILENCE, Sound, Stream
 
 # Level that the mono mix must lose for a file to be named: two equal channels of correlation -0.5. Channels that have
@@ -39,6 +40,27 @@ class Folder:
     unreadable: list[str] = dataclasses.field(default_factory=list)
     cancelled: list[str] = dataclasses.field(default_factory=list)
     rates: Counter[int] = dataclasses.field(default_factory=Counter)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the folders directly below, if there are two or more and every file is in one; else empty."""
+        parts = [file.relative_to(self.path).parts for file in self.files]
+        names = {part[0] for part in parts}
+        return tuple(sorted(names)) if len(names) > 1 and all(len(part) > 1 for part in parts) else ()
+
+    def classes(self, count: int | None = None) -> np.ndarray:
+        """Numbers in `label_names` of the classes of the first `count` files [files]."""
+        names = self.label_names
+        return np.asarray([names.index(file.relative_to(self.path).parts[0]) for file in self.files[:count]], int)
+
+    def at_mix(self, shares: np.ndarray, count: int) -> "Folder":
+        """The same folder with as many files as there are at a mix of classes [classes], at most `count`.
+
+        Raises:
+            BadInput: a class of the mix has no file.
+        """
+        items = items_at_mix(self.classes(), shares, count)
+        return Folder(self.path, [self.files[item] for item in items])
 
     def stream(self, count: int | None = None) -> Stream:
         """A stream of the first `count` files as mono sounds (the mean of their channels) at their own sample rates.
@@ -98,6 +120,39 @@ def mono_mix(samples: np.ndarray, path: Path) -> tuple[np.ndarray, str | None]:
         return mix, None
     lost = "is silent" if np.abs(mix).max() < SILENCE else f"loses {10 * math.log10(channels / level):.1f} dB"
     return mix, f"{path}: the channels cancel, so the mono mix (their mean) {lost}; give it as mono."
+
+
+def at_one_mix(reference: Folder, measured: Folder, count: int, same_mix: bool) -> Folder:
+    """The measured folder, if it can be compared with the reference like with like.
+
+    Folders whose files are all in folders of the same classes are compared at one mix of classes; of other folders the
+    classes are not known.
+
+    Args:
+        reference: one side.
+        measured: the other.
+        count: files of each side, at most.
+        same_mix: leave out files of the measured side, so that it has the reference's mix.
+
+    Raises:
+        BadInput: the mixes differ, and `same_mix` is not set; or classes are not known, and it is set.
+    """
+    names = reference.label_names
+    if not names or names != measured.label_names:
+        if same_mix:
+            raise BadInput(
+                f"the classes of {reference.path} and {measured.path} are not known, so --same_mix has no meaning; put "
+                "the files of both in folders of the same classes."
+            )
+        return measured
+    classes = reference.classes(count)
+    if same_mix:
+        return measured.at_mix(mix_of(classes, len(names)), count)
+    sides = (str(reference.path), str(measured.path))
+    check_same_mix(
+        classes, measured.classes(count), names, sides, "add --same_mix, which leaves out files of the second"
+    )
+    return measured
 
 
 def open_folder(path: str | os.PathLike[str]) -> Folder:

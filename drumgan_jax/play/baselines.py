@@ -17,7 +17,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.data.patterns import GENRES
 from drumgan_jax.data_pipelines import synthetic
-from drumgan_jax.evaluation.quality.class_mix import items_at_mix
+from drumgan_jax.evaluation.class_mix import items_at_mix
 from drumgan_jax.evaluation.quality.sets import SoundSet
 from drumgan_jax.play.pca_gaussian import PcaInstrument
 from drumgan_jax.systems.pca_gaussian import PcaGaussianSettings, fit_pca_gaussian, most_examples

@@ -9,7 +9,7 @@ import numpy as np
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import Dataset
-from drumgan_jax.evaluation.quality.class_mix import classes_at_mix, mix_of
+from drumgan_jax.evaluation.class_mix import classes_at_mix, mix_of
 from drumgan_jax.evaluation.quality.judge import Judge
 from drumgan_jax.evaluation.quality.round_trip import ROUND_TRIP, RoundTrip, nearest_sounds, round_trip
 from drumgan_jax.evaluation.quality.sets import MeasuredSet, SoundSet, load_set, measure

@@ -70,7 +70,7 @@ def fit_judge(kept: np.ndarray, classes: np.ndarray, names: Sequence[str], about
     counts = np.bincount(classes, minlength=len(names))
     if len(names) < 2 or not counts.all():
         raise BadInput(
-            f"a judge needs two or more classes with a sound each, not {dict(zip(names, counts, strict=True))}."
+            f"a judge needs two or more classes with a sound each, not {dict(zip(names, counts.tolist(), strict=True))}."
         )
     features = _features(kept)
     mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-3)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.evaluation.class_mix import check_same_mix, describe_mix
 from drumgan_jax.evaluation.intervals import Figure, bootstrap
-from drumgan_jax.evaluation.quality.class_mix import check_same_mix, describe_mix
 from drumgan_jax.evaluation.quality.judge import Judge
 from drumgan_jax.evaluation.quality.novelty import novelty
 from drumgan_jax.evaluation.quality.sets import MeasuredSet, embedded_by
