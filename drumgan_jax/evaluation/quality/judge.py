@@ -69,9 +69,8 @@ def fit_judge(kept: np.ndarray, classes: np.ndarray, names: Sequence[str], about
     """
     counts = np.bincount(classes, minlength=len(names))
     if len(names) < 2 or not counts.all():
-        raise BadInput(
-            f"a judge needs two or more classes with a sound each, not {dict(zip(names, counts.tolist(), strict=True))}."
-        )
+        found = dict(zip(names, counts.tolist(), strict=True))
+        raise BadInput(f"a judge needs two or more classes with a sound each, not {found}.")
     features = _features(kept)
     mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-3)
     x = np.c_[(features - mean) / deviation, np.ones(len(features))]
