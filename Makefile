@@ -27,11 +27,12 @@ test-slow: setup
 test-install: setup
 	$(BIN)/python -m pytest tests/test_install.py
 
-# Against torch-fidelity, pytorch-fid and prdc, which bring torch; in an environment of their own.
+# Against torch-fidelity, pytorch-fid and prdc, which bring torch, and small models of transformers as embedders; in an
+# environment of their own.
 test-parity:
 	$(MAKE) setup VENV=.venv-parity
-	.venv-parity/bin/uv pip install --quiet --python .venv-parity/bin/python --editable '.[parity]'
-	.venv-parity/bin/python -m pytest tests/evaluation/test_published.py
+	.venv-parity/bin/uv pip install --quiet --python .venv-parity/bin/python --editable '.[parity,embedders]'
+	.venv-parity/bin/python -m pytest tests/evaluation/test_published.py tests/evaluation/test_embedders_torch.py
 
 smoke: setup
 	$(BIN)/python -m pytest $(PARALLEL) -m "smoke and not slow"

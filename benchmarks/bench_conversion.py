@@ -4,9 +4,9 @@
 
 Sounds of 1.92 s at 16 kHz, peak 1: one-shots and the beginnings of loops from beside the checkout if they are there,
 else procedural ones. The representations are pjloopgan's of `full` and `tiny`, and one by the bins of VGGish's own
-window. Errors are in the target's units: VGGish's in natural logarithms, the short-chunk network's in decibels, of
-frames and bands above -50 dB, for those below are at the representations' floor. Beside them is what comes of taking
-each band for the nearest one, scaled by their widths.
+window. Errors are in the target's units: VGGish's in natural logarithms, the short-chunk network's in decibels,
+musicnn's in powers of ten, of frames and bands above -50 dB, for those below are at the representations' floor. Beside
+them is what comes of taking each band for the nearest one, scaled by their widths.
 """
 
 import argparse
@@ -17,8 +17,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from drumgan_jax.audio.conversion import SHORT_CHUNK, VGGISH, Conversion, MelScale
+from drumgan_jax.audio.conversion import MUSICNN, SHORT_CHUNK, VGGISH, Conversion, MelScale
 from drumgan_jax.audio.files import read_audio, resample
+from drumgan_jax.audio.musicnn_mel import musicnn_log_mel
 from drumgan_jax.audio.representations import LogMagnitude, LogMel
 from drumgan_jax.audio.short_chunk_mel import decibel_mel
 from drumgan_jax.audio.vggish_mel import vggish_log_mel
@@ -31,7 +32,7 @@ REPRESENTATIONS = {
     "32 bands, hop 320": LogMel(sample_rate=RATE, n_fft=512, hop_length=320, num_mels=32, num_frames=96),
     "VGGish's bins, hop 40": LogMagnitude(sample_rate=RATE, n_fft=512, win_length=400, hop_length=40, num_frames=769),
 }
-TARGETS = {"vggish": VGGISH, "short_chunk": SHORT_CHUNK}
+TARGETS = {"vggish": VGGISH, "short_chunk": SHORT_CHUNK, "musicnn": MUSICNN}
 AUDIBLE = -50.0
 
 
@@ -56,6 +57,8 @@ def front_end(target: MelScale, waveforms: np.ndarray, first: int, frames: int) 
         padded = np.pad(waveforms, ((0, 0), (200, 800)), mode="reflect")[:, first:]
         return np.asarray(jax.jit(vggish_log_mel)(padded))[:, :frames].swapaxes(1, 2)
     padded = np.pad(waveforms, ((0, 0), (0, 800)), mode="reflect")[:, first:]
+    if target is MUSICNN:
+        return np.asarray(jax.jit(musicnn_log_mel)(padded))[:, :, :frames]
     return np.asarray(jax.jit(decibel_mel)(padded))[:, :, :frames]
 
 
@@ -69,7 +72,7 @@ def nearest(representation: LogMel, target: MelScale, features: np.ndarray, fram
     bands = np.abs(centres - places[:, None]).argmin(axis=1)
     columns = np.linspace(0, features.shape[2] - 1, frames).round().astype(int)
     density = (10.0 ** features[..., 0] / source.sum(axis=1)[:, None])[:, bands][:, :, columns]
-    linear = density**target.exponent * totals[:, None]
+    linear = target.gain * density**target.exponent * totals[:, None]
     return target.unit * np.log(np.maximum(linear, target.floor) + target.offset)
 
 

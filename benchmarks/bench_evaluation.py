@@ -38,6 +38,13 @@ from drumgan_jax.weights import store
 
 SOUNDS = 1024
 TARGET = 0.05
+# Embedders of published weights, and the shape of an example to their networks.
+PUBLISHED = {
+    "inception": (1, 299, 299, 3),
+    "musicnn": (1, 96, 187, 1),
+    "short_chunk": (1, 128, 231, 1),
+    "vggish": (1, 96, 64, 1),
+}
 
 
 def best_of(rounds: int, run: Callable[[], Any]) -> float:
@@ -72,11 +79,10 @@ def random_embedder(name: str) -> Embedder:
     module = importlib.import_module(f"drumgan_jax.evaluation.embedders.{EMBEDDERS[name]}")
 
     def drawn(_: Any, network: Any) -> Any:
-        shape = {"vggish": (1, 96, 64, 1), "inception": (1, 299, 299, 3), "short_chunk": (1, 128, 231, 1)}[name]
-        shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape))
+        shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(PUBLISHED[name]))
         return jax.tree.map(lambda leaf: np.full(leaf.shape, 1e-3, leaf.dtype), shapes)
 
-    with mock.patch.object(module, "from_torch", drawn):
+    with mock.patch.object(module, "from_tensorflow" if name == "musicnn" else "from_torch", drawn):
         return module.build()
 
 
@@ -175,7 +181,7 @@ def main() -> None:
     print("| embedder | windows a second | of s | share of evaluation |")
     print("|---|---|---|---|")
     embedders = {}
-    for name in EMBEDDERS:
+    for name in ("drums", "log_mel", "vgg16", *PUBLISHED):
         result = embedders[name] = throughput(name, arguments.rounds)
         length = embedder_of(name).window / embedder_of(name).sample_rate
         share = "" if result["embedding_share"] is None else f"{result['embedding_share']:.0%}"

@@ -13,6 +13,8 @@ one GPU; tiny: a CPU), optionally followed by a dash and a row of the paper's Ta
     scnn_loops           row F
     vggish_scnn_tags     row G
     vggish_scnn_loops    row H; the default for a size alone
+    musicnn              (O) as row D, with another tagger; it hears a whole bar at once
+    musicnn_scnn_loops   (O) as row H, with this tagger
     z512                 row D with the latent size that failed in its section 4
 
 Rows B and C have the generator of the others, so that only the discriminator differs; in the paper, they have the
@@ -40,6 +42,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "scnn_loops": ("scnn_loops",),
     "vggish_scnn_tags": ("vggish", "scnn_tags"),
     "vggish_scnn_loops": ("vggish", "scnn_loops"),
+    "musicnn": ("musicnn",),
+    "musicnn_scnn_loops": ("musicnn", "scnn_loops"),
 }
 
 
@@ -100,6 +104,7 @@ def full() -> ConfigDict:
         "vggish": _feature("vggish", "vggish"),  # converted: O; the release feeds the generator's output to all
         "scnn_tags": _feature("short_chunk", "short_chunk_tags"),
         "scnn_loops": _feature("short_chunk", "short_chunk_drum_loops"),
+        "musicnn": _feature("musicnn", "musicnn"),
     }
     config.objective = {"kind": "hinge"}  # R
     config.train.update(
@@ -142,9 +147,15 @@ def _feature(kind: str, weights: str) -> dict:
 
 def _make_random(config: ConfigDict, vggish: tuple[int, ...], channels: int) -> None:
     """Use random weights for all feature networks, in place."""
-    fields = {"vggish": {"widths": vggish}, "short_chunk": {"channels": channels}}
+    fields = {
+        "vggish": {"widths": vggish},
+        "short_chunk": {"channels": channels},
+        "musicnn": {"timbral": 2 * channels, "temporal": channels, "middle": channels},
+    }
     for seed, feature in enumerate(config.feature_networks.values()):
         feature.update(weights="random", seed=seed, network=fields[feature.kind])
+    # musicnn's filters have the heights of its own bands.
+    config.feature_networks.musicnn.input = "converted"
 
 
 def _varied(size: Callable[[], ConfigDict], change: Callable[[ConfigDict], None]) -> ConfigDict:
@@ -157,6 +168,9 @@ def _judge_features(config: ConfigDict, names: tuple[str, ...]) -> None:
     """Rows D to H: keep only the named feature networks, in place."""
     for name in set(config.feature_networks) - set(names):
         del config.feature_networks[name]
+    if "musicnn" in names:
+        # Its own window is 3 s, so that a bar is one chunk.
+        config.discriminator.chunks = 1
 
 
 def _judge_spectrograms(config: ConfigDict, r1_gamma: float) -> None:

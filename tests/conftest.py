@@ -13,7 +13,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-# No test reads what another run kept of a reference, nor a user's weights.
+# No test reads what another run kept of a reference, nor a user's weights unless it asks for them.
+_USERS_CACHE = os.environ.get("DRUMGAN_CACHE", "")
 _CACHE = tempfile.TemporaryDirectory(prefix="drumgan-tests-")
 os.environ["DRUMGAN_CACHE"] = _CACHE.name
 
@@ -38,6 +39,12 @@ def unoptimized() -> Iterator[None]:
     """Compiles quickly, for modules where nothing that is asked depends on how: see quick_compilation."""
     with quick_compilation():
         yield
+
+
+@pytest.fixture
+def users_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own folder of weights, for tests that skip without them."""
+    monkeypatch.setenv("DRUMGAN_CACHE", _USERS_CACHE)
 
 
 @pytest.fixture(scope="session")

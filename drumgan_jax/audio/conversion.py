@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax.audio import short_chunk_mel, vggish_mel
+from drumgan_jax.audio import musicnn_mel, short_chunk_mel, vggish_mel
 from drumgan_jax.audio.front_end import FrontEnd, LogMelFrontEnd, MelFrontEnd
 from drumgan_jax.audio.mel import mel_filterbank
 from drumgan_jax.audio.spectrograms import LogMagnitude, LogMel, LogPower, check_example
@@ -101,6 +101,19 @@ SHORT_CHUNK = MelScale(
     unit=_DECIBEL,
     floor=short_chunk_mel.SMALLEST,
 )
+MUSICNN = MelScale(
+    bands=Bands(
+        musicnn_mel.SAMPLE_RATE,
+        musicnn_mel.FRAMING.n_fft,
+        musicnn_mel.FRAMING.window_samples,
+        musicnn_mel.filterbank,
+    ),
+    hop_length=musicnn_mel.FRAMING.hop_length,
+    exponent=2,
+    unit=_LOG10,
+    gain=musicnn_mel.GAIN,
+    offset=1.0,
+)
 
 
 def of_front_end(front_end: FrontEnd) -> MelScale:
@@ -140,10 +153,12 @@ class Conversion:
     Attributes:
         representation: a LogMagnitude, LogPower or LogMel with fitted statistics.
         target: the network's input scale.
+        multiple: the number of frames is raised to a multiple of this by repeating the first and the last frame.
     """
 
     representation: parts.Representation
     target: MelScale
+    multiple: int = 1
 
     def __post_init__(self) -> None:
         _ = self._source
@@ -195,6 +210,7 @@ class Conversion:
         source, target = self._source, self.target
         step = Fraction(target.hop_length * source.sample_rate, target.bands.sample_rate * source.hop_length)
         count = max(1, round(source.num_frames / step))
+        count = -(-count // self.multiple) * self.multiple
         first = (source.num_frames - 1 - (count - 1) * step) / 2
         if step.denominator == 1:
             first = Fraction(math.floor(first))

@@ -99,6 +99,12 @@ def flag(default: Any = dataclasses.MISSING) -> Any:
     return checked(lambda value: None if isinstance(value, bool) else "True or False", default)
 
 
+def mapping() -> Any:
+    """A field for a section that another part is built from, by default empty."""
+    metadata = {_CHECK: lambda value: None if isinstance(value, Mapping) else "a section"}
+    return dataclasses.field(default_factory=dict, metadata=metadata)
+
+
 def is_whole(value: Any, least: int) -> bool:
     """Whether a value is a whole number of at least `least`; True and False are none."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)

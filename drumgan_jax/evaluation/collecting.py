@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 
 from drumgan_jax.audio.files import resample
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.evaluation.embedder import Embedder
+from drumgan_jax.evaluation.embedder import DeviceEmbedder, Embedder, HostEmbedder
 from drumgan_jax.evaluation.intervals import GROUPS
 from drumgan_jax.evaluation.moments import Moments, MomentsStream, merged
 
@@ -193,7 +193,8 @@ class _Collector:
         self._keep_silent_sounds = keep_silent_sounds
         self._count = max(count, 1)
         self._sharding = sharding
-        self._variables = _replicated_variables(embedder, sharding)
+        if isinstance(embedder, DeviceEmbedder):
+            self._variables = _replicated_variables(embedder, sharding)
         self._size = WINDOWS_PER_DEVICE * (sharding.mesh.size if sharding else 1)
         self._windows: list[np.ndarray] = []
         self._sounds: list[int] = []
@@ -262,11 +263,7 @@ class _Collector:
         sounds, self._sounds = np.asarray(self._sounds[: self._size]), self._sounds[self._size :]
         sounds = np.repeat(sounds, self.embedder.rows_per_window)
         rows = len(sounds)
-        # Padded with silence, which is not counted, so that only one shape is compiled.
-        windows = np.pad(windows, ((0, self._size - len(windows)), (0, 0)))
-        embedding, logits, finite, embeddings = _apply(
-            self.embedder, self._sharding, EMBEDDINGS in self._needs, self._variables, self._on_devices(windows)
-        )
+        embedding, logits, finite, embeddings = self._outputs(windows, self._names[sounds[0]])
         bad = np.flatnonzero(~np.asarray(finite)[:rows])
         if bad.size:
             raise BadInput(
@@ -280,6 +277,23 @@ class _Collector:
             self._embeddings.append(np.asarray(embeddings)[:rows])
         if LOGITS in self._needs:
             self._logits.append(np.asarray(logits)[:rows])
+
+    def _outputs(self, windows: np.ndarray, sound: str) -> tuple[Array, Any, Any, Any]:
+        """What `_apply` returns, of an embedder of either kind; `sound` is the first window's."""
+        embedder = self.embedder
+        if isinstance(embedder, HostEmbedder):
+            output = embedder.embed(windows, sound)
+            parts = [output.embedding] if output.logits is None else [output.embedding, output.logits]
+            finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
+            padding = self._size * embedder.rows_per_window - len(output.embedding)
+            # As many rows as a device embedder has, so that sums have one shape; the padding is not counted.
+            embedding = np.pad(output.embedding, ((0, padding), (0, 0)))
+            return self._on_devices(embedding), output.logits, finite, output.embedding
+        assert isinstance(embedder, DeviceEmbedder)
+        # Padded with silence, which is not counted, so that only one shape is compiled.
+        windows = np.pad(windows, ((0, self._size - len(windows)), (0, 0)))
+        gather = EMBEDDINGS in self._needs
+        return _apply(embedder, self._sharding, gather, self._variables, self._on_devices(windows))
 
     def _fold(self, embedding: Array, groups: np.ndarray) -> None:
         padded = np.pad(groups, (0, embedding.shape[0] - len(groups)), constant_values=-1)
@@ -295,7 +309,7 @@ class _Collector:
 
 
 @functools.lru_cache(maxsize=16)
-def _replicated_variables(embedder: Embedder, sharding: NamedSharding | None) -> Any:
+def _replicated_variables(embedder: DeviceEmbedder, sharding: NamedSharding | None) -> Any:
     """The weights, copied to every device once."""
     return jax.device_put(embedder.variables, _replicated(sharding))
 
@@ -309,7 +323,7 @@ def _replicated(sharding: NamedSharding | None) -> Sharding:
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _apply(
-    embedder: Embedder, sharding: NamedSharding | None, gather: bool, variables: Any, windows: Array
+    embedder: DeviceEmbedder, sharding: NamedSharding | None, gather: bool, variables: Any, windows: Array
 ) -> tuple[Array, Array | None, Array, Array | None]:
     """Embeddings; then, replicated to be fetched: logits, which rows are finite, and if `gather`, the embeddings."""
     output = embedder.embed(variables, windows)

@@ -35,15 +35,17 @@ class FeatureNetwork(NamedTuple):
 
     Attributes:
         name: name of its variables.
-        taps: module from [batch, bands, frames, 1] to SCALES maps [batch, bands / 2^k, frames / 2^k, channels] for k
+        taps: module from [batch, bands, frames, 1] to SCALES maps [batch, rows / 2^k, frames / 2^k, channels] for k
             from 1, in its `compute_dtype`.
         convert: differentiable, hashable function from examples [batch, freq, time, 1] to the network's input
             [batch, bands, frames, 1].
+        bands_per_row: number of bands that are one row to its taps.
     """
 
     name: str
     taps: nn.Module
     convert: Callable[[Array], Array]
+    bands_per_row: int = 1
 
 
 class Discriminator(nn.Module):
@@ -154,11 +156,14 @@ class Discriminator(nn.Module):
             f"an example of {self.shape[0]}x{self.shape[1]} is {bands} bands x {frames} frames to the feature network"
             f" {network.name};"
         )
-        # Mixed maps have 1 / 8 of the bands at the lowest scale.
-        if bands < _LAST << SCALES - 1 or bands.bit_count() != 1:
-            raise BadInput(f"{size} the bands must be a power of two, at least {_LAST << SCALES - 1}.")
-        unit = math.lcm(self.chunks << SCALES, bands // _LAST)
-        if frames % unit or frames < bands:
+        rows, rest = divmod(bands, network.bands_per_row)
+        # Mixed maps have 1 / 8 of the rows at the lowest scale.
+        if rest or rows < _LAST << SCALES - 1 or rows.bit_count() != 1:
+            times = f"{network.bands_per_row} times " if network.bands_per_row > 1 else ""
+            least = network.bands_per_row * (_LAST << SCALES - 1)
+            raise BadInput(f"{size} the bands must be {times}a power of two, at least {least}.")
+        unit = math.lcm(self.chunks << SCALES, rows // _LAST)
+        if frames % unit or frames < rows:
             raise BadInput(
                 f"{size} with discriminator.chunks={self.chunks}, the frames must be a multiple of {unit} and at least"
                 f" as many as the bands; change the representation, or set config.feature_networks.{network.name}.input"

@@ -1,6 +1,6 @@
 """Conversion of PyTorch weights to Flax variables, for networks whose modules have PyTorch's names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax
@@ -28,19 +28,41 @@ def convert(
     Raises:
         BadInput: an array is missing or unknown, has another shape, is not of floats, or is not finite.
     """
-    shapes = jax.eval_shape(network.init, jax.random.key(0), jax.ShapeDtypeStruct(example, np.float32))
-    expected = flax.traverse_util.flatten_dict(shapes)
-    names = {path: ".".join([*path[1:-1], _LEAVES[path[-1]]]) for path in expected}
     arrays = {
         name: array
         for name, array in state.items()
         if not name.startswith(ignored or ("\n",)) and not name.endswith("num_batches_tracked")
     }
+    return fitted(arrays, network, example, lambda path: ".".join([*path[1:-1], _LEAVES[path[-1]]]), _transposed)
+
+
+def fitted(
+    arrays: Mapping[str, np.ndarray],
+    network: nn.Module,
+    example: tuple[int, ...],
+    name_of: Callable[[tuple[str, ...]], str],
+    oriented: Callable[[np.ndarray], np.ndarray],
+) -> dict[str, Any]:
+    """A network's variables from arrays of another library.
+
+    Args:
+        arrays: arrays by their names in that library.
+        network: network whose `__call__` takes one array.
+        example: shape of that array.
+        name_of: from a variable's path to the name of its array.
+        oriented: from a kernel in the library's layout to Flax's.
+
+    Raises:
+        BadInput: an array is missing or unknown, has another shape, is not of floats, or is not finite.
+    """
+    shapes = jax.eval_shape(network.init, jax.random.key(0), jax.ShapeDtypeStruct(example, np.float32))
+    expected = flax.traverse_util.flatten_dict(shapes)
+    names = {path: name_of(path) for path in expected}
     _check_names(set(arrays), set(names.values()), type(network).__name__)
     variables = {}
     for path, spec in expected.items():
         array = arrays[names[path]]
-        array = _transposed(array) if path[-1] == "kernel" else array
+        array = oriented(array) if path[-1] == "kernel" else array
         if array.shape != spec.shape or not np.issubdtype(array.dtype, np.floating):
             raise BadInput(
                 f"the weights' {names[path]} is {array.dtype} {arrays[names[path]].shape}, which does not fit"

@@ -11,24 +11,53 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from drumgan_jax.audio.conversion import SHORT_CHUNK, VGGISH, Conversion, MelScale, of_front_end
+from drumgan_jax.audio.conversion import MUSICNN, SHORT_CHUNK, VGGISH, Conversion, MelScale, of_front_end
 from drumgan_jax.audio.front_end import FRONT_ENDS, settings_of
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
-from drumgan_jax.core.settings import build_part, check_shapes
-from drumgan_jax.networks import short_chunk, vggish
-from drumgan_jax.networks.projected import FeatureNetwork
+from drumgan_jax.core.settings import build_part, build_section, check_shapes, checked, is_whole, mapping, text
+from drumgan_jax.networks import musicnn, short_chunk, vggish
+from drumgan_jax.networks.projected import SCALES, FeatureNetwork
 from drumgan_jax.systems.classifier import load_classifier
 from drumgan_jax.weights import store
 
 Array = jax.Array
 
-TAPS: dict[str, type[nn.Module]] = {"vggish": vggish.VGGishTaps, "short_chunk": short_chunk.ShortChunkTaps}
-# Output scales of the networks' own front ends, used if random weights replace published ones.
-SCALES = {"vggish": VGGISH, "short_chunk": SHORT_CHUNK}
 RANDOM = "random"
 _SECTION = "config.feature_networks"
 CONVERTED, NORMALIZED = "converted", "normalized"
+
+
+class Kind(NamedTuple):
+    """A kind of feature network.
+
+    Attributes:
+        taps: the class of its taps.
+        scale: output scale of its own front end, used if random weights replace published ones.
+        bands: a number of bands that it can have, to find the shapes of its variables.
+        bands_per_row: bands of a row, see FeatureNetwork.
+        multiple: what the number of converted frames is raised to a multiple of.
+    """
+
+    taps: type[nn.Module]
+    scale: MelScale
+    bands: int = 64
+    bands_per_row: int = 1
+    multiple: int = 1
+
+
+KINDS = {
+    "musicnn": Kind(
+        musicnn.MusicnnTaps,
+        MUSICNN,
+        bands=musicnn.BANDS,
+        bands_per_row=musicnn.BANDS_PER_ROW,
+        # Two chunks that can be halved at each scale; a bar of 1.92 s is 120 frames.
+        multiple=2 << SCALES,
+    ),
+    "short_chunk": Kind(short_chunk.ShortChunkTaps, SHORT_CHUNK),
+    "vggish": Kind(vggish.VGGishTaps, VGGISH),
+}
 
 
 class Published(NamedTuple):
@@ -36,12 +65,12 @@ class Published(NamedTuple):
 
     Attributes:
         network: the whole network.
-        from_torch: converts a state dict to its variables.
+        convert: converts the published arrays to its variables.
         scale: mel scale of its training data; None if its publisher does not state it.
     """
 
     network: nn.Module
-    from_torch: Callable[[Mapping[str, np.ndarray], Any], dict[str, Any]]
+    convert: Callable[[Mapping[str, np.ndarray], Any], dict[str, Any]]
     scale: MelScale | None
 
 
@@ -53,6 +82,8 @@ def _without_seventh(state: Mapping[str, np.ndarray], network: Any) -> dict[str,
 
 _LOOP_BLOCKS = (1, 1, 2, 2, 2, 4)
 PUBLISHED = {
+    "musicnn": Published(musicnn.Musicnn(), musicnn.from_tensorflow, MUSICNN),
+    "musicnn_mtt": Published(musicnn.Musicnn(), musicnn.from_tensorflow, MUSICNN),
     "vggish": Published(vggish.VGGish(), vggish.from_torch, VGGISH),
     "short_chunk": Published(short_chunk.ShortChunk(), short_chunk.from_torch, SHORT_CHUNK),
     "short_chunk_tags": Published(short_chunk.ShortChunk(blocks=(1, 1, 2, 2, 2, 2)), _without_seventh, None),
@@ -65,12 +96,20 @@ PUBLISHED = {
 }
 
 
+def _seed(value: Any) -> str | None:
+    return None if is_whole(value, 0) and value < 2**32 else f"a whole number from 0 to {2**32 - 1}"
+
+
+def _input(value: Any) -> str | None:
+    return None if value in ("", CONVERTED, NORMALIZED) else f"{CONVERTED} or {NORMALIZED}, or empty"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
     """One section of `config.feature_networks`.
 
     Attributes:
-        kind: kind of network, see TAPS.
+        kind: kind of network, see KINDS.
         weights: a name in PUBLISHED, a packed classifier's file (`drumgan pack`), or "random".
         seed: seed of random weights.
         input: "converted" to the scale that the network was trained on; "normalized", the generator's output unchanged,
@@ -80,13 +119,13 @@ class Section:
         sha256: hash of the weights, in hex; computed, or given to verify them.
     """
 
-    kind: str
-    weights: str
-    seed: int = 0
-    input: str = ""
-    network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    kind: str = text(choices=tuple(sorted(KINDS)))
+    weights: str = text()
+    seed: int = checked(_seed, 0)
+    input: str = checked(_input, "")
+    network: Mapping[str, Any] = mapping()
     front_end: Mapping[str, Any] | None = None
-    sha256: str = ""
+    sha256: str = text("")
 
 
 class Weights(NamedTuple):
@@ -165,35 +204,18 @@ def build_feature_networks(
     for name, settings in sections.items():
         section = _completed(name, _section(name, settings))
         taps, _ = _taps(name, section)
-        networks.append(FeatureNetwork(name, taps, _converter(name, section, representation)))
+        convert = _converter(name, section, representation)
+        networks.append(FeatureNetwork(name, taps, convert, KINDS[section.kind].bands_per_row))
     return tuple(networks)
 
 
 def _section(name: str, settings: Mapping[str, Any]) -> Section:
     """Build a section and check its fields, without reading weights."""
-    known = [f.name for f in dataclasses.fields(Section)]
     if not name.isidentifier() or name.endswith("_mixing"):
         raise BadInput(f"{_SECTION} has a network named {name!r}; use letters and digits, without a final _mixing.")
     if not isinstance(settings, Mapping):
         raise BadInput(f"{_SECTION}.{name} is {settings!r}; it must be a section with kind and weights.")
-    if unknown := sorted(set(settings) - set(known)):
-        raise BadInput(f"{_SECTION}.{name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
-    if missing := sorted({"kind", "weights"} - set(settings)):
-        raise BadInput(f"{_SECTION}.{name} lacks {', '.join(missing)}; give it a value.")
-    section = Section(**settings)
-    whole = isinstance(section.seed, int) and not isinstance(section.seed, bool)
-    fits = {field: isinstance(getattr(section, field), str) for field in ("kind", "weights", "input", "sha256")}
-    fits |= {"network": isinstance(section.network, Mapping), "seed": whole and 0 <= section.seed < 2**32}
-    for field in (field for field, fit in fits.items() if not fit):
-        expected = {"network": "a section", "seed": "a whole number from 0 to 4294967295"}.get(field, "a text")
-        raise BadInput(f"{_SECTION}.{name}.{field} is {getattr(section, field)!r}; it must be {expected}.")
-    if section.kind not in TAPS:
-        raise BadInput(f"{_SECTION}.{name}.kind is {section.kind!r}; it must be one of {', '.join(sorted(TAPS))}.")
-    if section.input not in ("", CONVERTED, NORMALIZED):
-        raise BadInput(
-            f"{_SECTION}.{name}.input is {section.input!r}; it must be {CONVERTED} or {NORMALIZED}, or empty."
-        )
-    return section
+    return build_section(Section, settings, f"feature_networks.{name}")
 
 
 def _names_the_same(asked: Section, known: Section) -> bool:
@@ -231,7 +253,7 @@ def _completed(name: str, section: Section) -> Section:
             f"{_SECTION}.{name}.weights is {section.weights!r}; it must be {RANDOM}, one of"
             f" {', '.join(PUBLISHED)}, or a classifier's file (.npz) written by drumgan pack."
         )
-    taps = TAPS[section.kind]
+    taps = KINDS[section.kind].taps
     wanted = [f.name for f in dataclasses.fields(taps) if f.name not in ("parent", "name", "compute_dtype")]
     if not all(hasattr(network, field) for field in wanted):
         raise BadInput(
@@ -245,9 +267,10 @@ def _completed(name: str, section: Section) -> Section:
 
 def _taps(name: str, section: Section) -> tuple[nn.Module, dict[tuple[str, ...], Any]]:
     """The taps of a completed section, and the shapes of their variables by path."""
-    taps = build_part(TAPS, {"kind": section.kind, **section.network}, f"feature_networks.{name}.network")
+    kind = KINDS[section.kind]
+    taps = build_section(kind.taps, section.network, f"feature_networks.{name}.network")
     hint = f"; it needs four blocks or more with whole-number widths, but has {dict(section.network)}"
-    spectrogram = jax.ShapeDtypeStruct((1, 64, 96, 1), "float32")
+    spectrogram = jax.ShapeDtypeStruct((1, kind.bands, 96, 1), "float32")
     shapes = check_shapes(f"feature_networks.{name}.network", taps.init, spectrogram, hint=hint)
     return taps, flatten_dict(shapes)
 
@@ -259,13 +282,14 @@ def _converter(name: str, section: Section, representation: Representation) -> C
     if section.front_end is not None:
         front_end = build_part(FRONT_ENDS, section.front_end, f"feature_networks.{name}.front_end")
         return Conversion(representation, of_front_end(front_end))
-    scale = PUBLISHED[section.weights].scale if section.weights in PUBLISHED else SCALES[section.kind]
+    kind = KINDS[section.kind]
+    scale = PUBLISHED[section.weights].scale if section.weights in PUBLISHED else kind.scale
     if scale is None:
         raise BadInput(
             f"{_SECTION}.{name}.input is {CONVERTED}, but the publisher of {section.weights} does not state the scale"
             f" that it was trained on; set it to {NORMALIZED}, as the authors do, or leave it empty."
         )
-    return Conversion(representation, scale)
+    return Conversion(representation, scale, kind.multiple)
 
 
 def _as_it_is(x: Array) -> Array:
@@ -280,7 +304,7 @@ def _load(name: str, section: Section) -> Weights:
     if section.weights in PUBLISHED:
         published = PUBLISHED[section.weights]
         state, sha256 = store.load(section.weights)
-        variables = published.from_torch(state, published.network)
+        variables = published.convert(state, published.network)
     else:
         file = load_classifier(section.weights)
         variables, sha256 = file.variables, file.sha256

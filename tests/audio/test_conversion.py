@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drumgan_jax.audio.conversion import SHORT_CHUNK, VGGISH, Conversion, MelScale, of_front_end
+from drumgan_jax.audio.conversion import MUSICNN, SHORT_CHUNK, VGGISH, Conversion, MelScale, of_front_end
 from drumgan_jax.audio.files import resample
 from drumgan_jax.audio.front_end import LogMelFrontEnd, MelFrontEnd
+from drumgan_jax.audio.musicnn_mel import musicnn_log_mel
 from drumgan_jax.audio.representations import Complex, LogMagnitude, LogMel, LogPower
 from drumgan_jax.audio.short_chunk_mel import decibel_mel
 from drumgan_jax.audio.vggish_mel import vggish_log_mel
@@ -71,6 +72,24 @@ def test_the_short_chunk_network_hears_bins_of_its_own_window_as_they_are(sounds
     bands = converted(representation, SHORT_CHUNK, waveforms)
     # Beyond the ends are zeros there, and a mirror here.
     np.testing.assert_allclose(bands[:, :, 1:15], decibel_mel(waveforms)[:, :, 1:15], rtol=0, atol=1e-3)
+
+
+def test_musicnn_hears_bins_of_its_own_window_as_they_are(sounds) -> None:
+    representation = LogMagnitude(sample_rate=RATE, n_fft=512, hop_length=128, num_frames=32)
+    waveforms = sounds(RATE, representation.num_samples)
+    bands = converted(representation, MUSICNN, waveforms)
+    np.testing.assert_allclose(bands[:, :, 1:15], musicnn_log_mel(waveforms)[:, :, 1:15], rtol=0, atol=1e-3)
+
+
+def test_frames_are_raised_to_a_multiple_by_repeating_the_ends() -> None:
+    waveforms = synthesised_sounds(RATE, LOG_MEL.num_samples)
+    representation = fitted(LOG_MEL, waveforms)
+    x = representation.encode(waveforms)
+    plain, raised = (np.asarray(Conversion(representation, MUSICNN, multiple)(x)) for multiple in (1, 16))
+    assert (plain.shape[2], raised.shape[2]) == (40, 48)
+    np.testing.assert_allclose(raised[:, :, 4:44], plain, atol=1e-4)
+    np.testing.assert_allclose(raised[:, :, :3], np.repeat(raised[:, :, :1], 3, axis=2), atol=1e-4)
+    np.testing.assert_allclose(raised[:, :, 45:], np.repeat(raised[:, :, -1:], 3, axis=2), atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", [LogMagnitude, LogPower])

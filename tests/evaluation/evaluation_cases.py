@@ -1,17 +1,18 @@
 """What the tests of the suite share: an embedder that can be done by hand, and streams of sounds."""
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.evaluation.collecting import Sound, Stream
-from drumgan_jax.evaluation.embedder import Embedder, EmbedderOutput
+from drumgan_jax.evaluation.embedder import DeviceEmbedder, EmbedderOutput, HostEmbedder
 
 RATE, WINDOW, HOP = 8000, 64, 48
 
 
-def linear_embedder(name: str = "linear", classes: int = 3, dimensions: int = 4) -> Embedder:
+def linear_embedder(name: str = "linear", classes: int = 3, dimensions: int = 4) -> DeviceEmbedder:
     """Embeddings and logits that are matrix products with the window."""
     rng = np.random.default_rng(7)
     variables = {
@@ -23,7 +24,27 @@ def linear_embedder(name: str = "linear", classes: int = 3, dimensions: int = 4)
         product = lambda matrix: jnp.matmul(windows, matrix, precision="highest")  # noqa: E731
         return EmbedderOutput(product(variables["embedding"]), product(variables["logits"]))
 
-    return Embedder(name, RATE, WINDOW, HOP, dimensions, "a" * 64, variables, function, num_classes=classes)
+    return DeviceEmbedder(
+        name=name,
+        sample_rate=RATE,
+        window=WINDOW,
+        hop=HOP,
+        dimensions=dimensions,
+        weights_hash="a" * 64,
+        variables=variables,
+        function=function,
+        num_classes=classes,
+    )
+
+
+def on_host(embedder: DeviceEmbedder, **changes: Any) -> HostEmbedder:
+    """The same embedder as a function of NumPy arrays; `changes` are of its fields."""
+    fields = {f.name: getattr(embedder, f.name) for f in dataclasses.fields(HostEmbedder)}
+
+    def function(windows: np.ndarray) -> EmbedderOutput:
+        return EmbedderOutput(windows @ embedder.variables["embedding"], windows @ embedder.variables["logits"])
+
+    return HostEmbedder(**{**fields, "function": function, **changes})
 
 
 def noises(count: int, seed: int = 0, samples: int = 160, level: float = 0.3) -> np.ndarray:

@@ -1,15 +1,18 @@
 """Streams of sounds through embedders, against doing it all at once in NumPy."""
 
+import dataclasses
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
-from evaluation_cases import HOP, RATE, WINDOW, linear_embedder, noises, stream
+from evaluation_cases import HOP, RATE, WINDOW, linear_embedder, noises, on_host, stream
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from drumgan_jax.audio.files import resample
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Stream, embed, sampled, windows_of
-from drumgan_jax.evaluation.embedder import Embedder, EmbedderOutput
+from drumgan_jax.evaluation.embedder import EmbedderOutput
 from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.evaluation.intervals import GROUPS
 from drumgan_jax.evaluation.moments import Moments
@@ -78,8 +81,106 @@ def test_a_sound_that_is_not_finite_is_named(devices: int | None) -> None:
         embed(stream(waveforms), [linear_embedder()], ALL, None if devices is None else sharding(devices))
 
 
+@pytest.mark.parametrize("devices", [None, 4])
+def test_a_host_embedder_gives_what_it_would_on_the_devices(devices: int | None) -> None:
+    waveforms = [*noises(150, seed=1), *noises(3, seed=2, samples=30)]
+    asked, many = [], None if devices is None else sharding(devices)
+
+    def function(windows: np.ndarray) -> EmbedderOutput:
+        asked.append(len(windows))
+        return on_host(linear_embedder()).function(windows)
+
+    host = embed(stream(waveforms), [on_host(linear_embedder(), function=function)], ALL, many)["linear"]
+    device = embed(stream(waveforms), [linear_embedder()], ALL, many)["linear"]
+    # No window is embedded that is only there to fill up a batch.
+    assert sum(asked) == host.rows == device.rows
+    np.testing.assert_array_equal(host.sound_of_row, device.sound_of_row)
+    np.testing.assert_allclose(host.embeddings, device.embeddings, atol=1e-5)
+    np.testing.assert_allclose(host.logits, device.logits, atol=1e-5)
+    for one, other in zip(host.moments, device.moments, strict=True):
+        assert one.count == other.count
+        np.testing.assert_allclose(one.mean, other.mean, atol=1e-6)
+        np.testing.assert_allclose(one.covariance, other.covariance, atol=1e-5)
+
+
+def test_a_host_embedder_may_have_several_rows_a_window_and_no_logits() -> None:
+    halves = on_host(
+        linear_embedder(),
+        dimensions=32,
+        rows_per_window=2,
+        num_classes=0,
+        function=lambda windows: EmbedderOutput(windows.reshape(-1, 32).astype(np.float64)),
+    )
+    seen = embed(stream(noises(3, samples=WINDOW)), [halves], {"linear": {MOMENTS, EMBEDDINGS}})["linear"]
+    np.testing.assert_array_equal(seen.embeddings, noises(3, samples=WINDOW).reshape(6, 32))
+    assert seen.embeddings.dtype == np.float32
+    assert seen.sound_of_row.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        (np.ones((2, 4)), "no EmbedderOutput"),
+        (EmbedderOutput(np.ones((2, 5)), np.ones((2, 3))), r"embedding is of shape \(2, 5\) and type float64 for 2"),
+        (EmbedderOutput(np.ones((3, 4)), np.ones((3, 3))), r"must be floats \[2, 4\]"),
+        (EmbedderOutput(np.ones((2, 4), complex), np.ones((2, 3))), "type complex128"),
+        (EmbedderOutput(np.ones((2, 4), int), np.ones((2, 3))), "type int64"),
+        (EmbedderOutput([[1.0] * 4] * 2, np.ones((2, 3))), "embedding is a list"),
+        (EmbedderOutput(np.ones((2, 4))), "logits is a NoneType"),
+        (EmbedderOutput(np.ones((2, 4)), np.ones((2, 2))), r"logits is of shape \(2, 2\)"),
+    ],
+)
+def test_a_host_embedder_that_returns_something_else_is_one_sentence(output: Any, sentence: str) -> None:
+    wrong = on_host(linear_embedder(), function=lambda _: output)
+    with pytest.raises(BadInput, match=rf"^the embedder linear does not do as it says with sound 0: .*{sentence}"):
+        embed(stream(noises(2, samples=WINDOW)), [wrong], ALL)
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e39])
+def test_numbers_of_a_host_embedder_that_are_not_finite_are_of_a_named_sound(value: float) -> None:
+    def function(windows: np.ndarray) -> EmbedderOutput:
+        embedding = windows.astype(np.float64) @ np.ones((WINDOW, 4))
+        embedding[40:] = value
+        return EmbedderOutput(embedding, np.ones((len(windows), 3)))
+
+    with pytest.raises(BadInput, match=r"^the linear embedding of sound 40 holds NaN or infinite"):
+        embed(stream(noises(50, samples=WINDOW)), [on_host(linear_embedder(), function=function)], ALL, sharding(2))
+
+
+def test_a_device_embedder_of_another_width_is_one_sentence() -> None:
+    wrong = dataclasses.replace(linear_embedder(), dimensions=5)
+    with pytest.raises(
+        BadInput, match=r"the embedder linear does not do as it says: its embedding is of shape \(32, 4"
+    ):
+        embed(stream(noises(2)), [wrong], ALL)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"sample_rate": 44100.0}, "embedder linear has sample_rate 44100.0; it must be a whole number of at least 1"),
+        ({"sample_rate": 0}, "sample_rate 0"),
+        ({"window": 0}, "window 0"),
+        ({"hop": -3}, "hop -3"),
+        ({"dimensions": True}, "dimensions True"),
+        ({"rows_per_window": 0}, "rows_per_window 0"),
+        ({"num_classes": -1}, "num_classes -1; it must be a whole number of at least 0"),
+        ({"name": "a/b"}, "has the name 'a/b'; give it a text without a slash"),
+        ({"classes": ("one",)}, "names 1 classes and has num_classes 3"),
+    ],
+)
+def test_an_embedder_that_cannot_be_is_refused_when_it_is_built(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        dataclasses.replace(linear_embedder(), **changes)
+
+
 def test_embedders_multiply_alike_on_every_machine() -> None:
-    plain = Embedder("plain", RATE, WINDOW, HOP, WINDOW, "", {}, lambda _, windows: EmbedderOutput(windows @ windows.T))
+    plain = dataclasses.replace(
+        linear_embedder(),
+        dimensions=2,
+        num_classes=0,
+        function=lambda _, windows: EmbedderOutput(windows @ windows.T),
+    )
     windows = jax.ShapeDtypeStruct((2, WINDOW), "float32")
     assert "HIGHEST" not in str(jax.make_jaxpr(plain.function)({}, windows))
     assert "HIGHEST" in str(jax.make_jaxpr(plain.embed)({}, windows))

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from drumgan_jax.audio.files import read_audio, resample
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines.sources import list_items, read_item
 from drumgan_jax.evaluation.collecting import Embeddings, Sound, Stream
+from drumgan_jax.evaluation.embedders import EMBEDDERS
 from drumgan_jax.evaluation.suite import Suite
 
 CLASSES = ("kick", "snare", "cymbal")
@@ -64,18 +67,30 @@ def synthesised(count: int) -> Sounds:
     )
 
 
+def noises(count: int) -> list[np.ndarray]:
+    """White noise of half a second."""
+    rng = np.random.default_rng(2)
+    return [0.3 * rng.standard_normal(RATE // 2).astype(np.float32) for _ in range(count)]
+
+
+def halves(drums: Sounds) -> tuple[Sounds, Sounds]:
+    """Two random halves."""
+    order = np.random.default_rng(1).permutation(len(drums.waveforms))
+    return drums.take(order[::2]), drums.take(order[1::2])
+
+
+def seen(suite: Suite, sounds: Sounds) -> dict[str, Embeddings]:
+    """The embeddings of sounds by embedder."""
+    return suite.embed(Stream(len(sounds.waveforms), [Sound(one, RATE, "a sound") for one in sounds.waveforms]))
+
+
 def measure(drums: Sounds, others: Sounds) -> dict[str, dict[str, float]]:
     """The figures of several measured sides against one half of some drums, by what the side is."""
     suite = Suite.of(METRICS)
 
-    def seen(sounds: Sounds) -> dict[str, Embeddings]:
-        return suite.embed(Stream(len(sounds.waveforms), [Sound(one, RATE, "a sound") for one in sounds.waveforms]))
-
-    order = np.random.default_rng(1).permutation(len(drums.waveforms))
-    first, second = drums.take(order[::2]), drums.take(order[1::2])
-    real = seen(first)
-    rng = np.random.default_rng(2)
-    noise = Sounds([0.3 * rng.standard_normal(RATE // 2).astype(np.float32) for _ in second.waveforms], second.labels)
+    first, second = halves(drums)
+    real = seen(suite, first)
+    noise = Sounds(noises(len(second.waveforms)), second.labels)
     dropped = str(np.unique(drums.labels)[0])
     sides = {
         "the other half": second,
@@ -85,10 +100,10 @@ def measure(drums: Sounds, others: Sounds) -> dict[str, dict[str, float]]:
         "the other half, noise at -20 dB": second.noisy(-20.0),
         f"the other half, no {dropped}": second.take(np.flatnonzero(second.labels != dropped)),
         "one typical sound, repeated": second.take(
-            [_typical(real["drums"], seen(second)["drums"])] * len(second.waveforms)
+            [_typical(real["drums"], seen(suite, second)["drums"])] * len(second.waveforms)
         ),
     }
-    return {name: suite.compare(real, seen(side)).scores for name, side in sides.items()}
+    return {name: suite.compare(real, seen(suite, side)).scores for name, side in sides.items()}
 
 
 def _typical(real: Embeddings, fake: Embeddings) -> int:
@@ -121,6 +136,25 @@ def test_figures_move_the_right_way_on_recordings(recordings: Path) -> None:
     check(figures)
     for name in ("fid/drums", "kid/drums", "fid/log_mel"):
         assert figures["others"][name] < figures["white noise"][name], name
+
+
+@pytest.mark.usefixtures("users_weights")
+@pytest.mark.parametrize(
+    "name", [name if name in ("drums", "log_mel") else pytest.param(name, marks=pytest.mark.slow) for name in EMBEDDERS]
+)
+def test_every_embedder_puts_drums_percussion_and_noise_in_this_order(name: str, recordings: Path) -> None:
+    try:
+        suite = Suite.of([f"fad:{name}"])
+    except BadInput as problem:
+        pytest.skip(str(problem))
+    manifest = recordings / "drums" / "manifest.csv"
+    drums, others = recorded(manifest, CLASSES, 200), recorded(manifest, ["percussion"], 200)
+    first, second = halves(drums)
+    real = seen(suite, first)
+    sides = (second, others, Sounds(noises(len(second.waveforms)), second.labels))
+    half, percussion, noise = (suite.compare(real, seen(suite, side)).scores[f"fad/{name}"] for side in sides)
+    assert half < 0.5 * percussion
+    assert percussion < 0.5 * noise
 
 
 def test_figures_move_the_right_way_on_synthesised_drums() -> None:

@@ -12,6 +12,7 @@ from feature_cases import write_classifier
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks import short_chunk
+from drumgan_jax.networks.projected import Discriminator
 from drumgan_jax.systems import feature_networks as features
 from drumgan_jax.systems.classifier import load_classifier
 from drumgan_jax.systems.feature_networks import build_feature_networks, described, load_weights
@@ -77,6 +78,18 @@ def test_a_network_of_the_same_mels_hears_what_its_own_front_end_makes_of_the_so
     np.testing.assert_array_equal(plain.convert(x), x)
 
 
+def test_musicnn_hears_a_bar_in_its_own_bands_and_whole_chunks() -> None:
+    section = {"tagger": {"kind": "musicnn", "weights": "random", "input": "converted", "network": {"timbral": 2}}}
+    (network,) = build_feature_networks(described(section), representation(num_frames=96))
+    assert network.convert(np.zeros((1, 32, 96, 1), np.float32)).shape == (1, 96, 128, 1)
+    assert Discriminator((32, 96, 1), (network,), chunks=2).chunks == 2
+    (plain,) = build_feature_networks(
+        {"tagger": section["tagger"] | {"input": "normalized"}}, representation(num_frames=96)
+    )
+    with pytest.raises(BadInput, match="the bands must be 3 times a power of two, at least 96"):
+        Discriminator((32, 96, 1), (plain,))
+
+
 def test_published_weights_are_converted_from_their_layout(monkeypatch: pytest.MonkeyPatch) -> None:
     network = short_chunk.ShortChunk(num_labels=3, channels=2, blocks=(1, 1, 1, 1, 2))
     shapes = jax.eval_shape(network.init, jax.random.key(1), np.zeros((1, 32, 32, 1), np.float32))
@@ -130,7 +143,7 @@ def test_names_that_variables_cannot_have_are_one_sentence(name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"kind": "resnet"}, r"feature_networks\.a\.kind is 'resnet'; it must be one of short_chunk, vggish"),
+        ({"kind": "resnet"}, r"feature_networks\.a\.kind is 'resnet'; it must be one of musicnn, short_chunk, vggish"),
         ({"input": "mel"}, r"feature_networks\.a\.input is 'mel'; it must be converted or normalized"),
         ({"weights": "nowhere"}, r"feature_networks\.a\.weights is 'nowhere'; it must be random, one of"),
         ({"width": 3}, r"feature_networks\.a has no setting width"),

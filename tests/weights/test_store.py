@@ -233,7 +233,7 @@ def test_files_laid_out_as_the_release_of_pjloopgan_are_read(cache, name, labels
     else:
         torch_writer.write(path, state)
     found, _ = store.load(name)
-    jax.tree.map(np.testing.assert_array_equal, PUBLISHED[name].from_torch(found, network), variables)
+    jax.tree.map(np.testing.assert_array_equal, PUBLISHED[name].convert(found, network), variables)
     whole = PUBLISHED[name].network
     assert (whole.num_labels, whole.blocks) == (labels, blocks)
 
@@ -253,7 +253,7 @@ def test_loading_verifies_the_file(cache, monkeypatch):
 
 def test_unknown_names_are_refused_with_the_known_ones(cache):
     for function in (store.find, store.get, store.load):
-        with pytest.raises(BadInput, match="named 'vgg'; there are inception, short_chunk, short_chunk_drum_loops,"):
+        with pytest.raises(BadInput, match="named 'vgg'; there are inception, musicnn, musicnn_mtt, short_chunk,"):
             function("vgg")
 
 

@@ -8,19 +8,19 @@ from typing import Any
 
 import jax
 
-from drumgan_jax.evaluation.embedder import Embedder, EmbedderOutput
+from drumgan_jax.evaluation.embedder import DeviceEmbedder, EmbedderOutput
 from drumgan_jax.systems.classifier import Classifier, load_classifier
 
 Array = jax.Array
 
 
-def build() -> Embedder:
+def build() -> DeviceEmbedder:
     """The packaged classifier of kicks, snares and cymbals, described in drums.md in this folder."""
     with resources.as_file(resources.files("drumgan_jax.evaluation.embedders") / "drums.npz") as path:
         return dataclasses.replace(from_file(path), name="drums")
 
 
-def from_file(path: str | os.PathLike[str]) -> Embedder:
+def from_file(path: str | os.PathLike[str]) -> DeviceEmbedder:
     """Load a classifier file written by `drumgan pack`; the embedding is the layer before the class logits.
 
     The embedder is named after the file and the start of its hash, because figures of different files with the same
@@ -33,7 +33,7 @@ def from_file(path: str | os.PathLike[str]) -> Embedder:
     return from_classifier(classifier, variables, Path(path).stem, sha256)
 
 
-def from_classifier(classifier: Classifier, variables: Any, name: str, weights_hash: str) -> Embedder:
+def from_classifier(classifier: Classifier, variables: Any, name: str, weights_hash: str) -> DeviceEmbedder:
     """A classifier as an embedder, as in `from_file`; the start of the weights' hash is appended to its name."""
 
     def function(variables: Any, windows: Array) -> EmbedderOutput:
@@ -42,7 +42,7 @@ def from_classifier(classifier: Classifier, variables: Any, name: str, weights_h
 
     samples = classifier.front_end.num_samples
     windows = jax.ShapeDtypeStruct((1, samples), "float32")
-    return Embedder(
+    return DeviceEmbedder(
         name=f"{name}@{weights_hash[:8]}",
         sample_rate=classifier.front_end.sample_rate,
         window=samples,

@@ -11,7 +11,7 @@ import numpy as np
 
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank
 from drumgan_jax.audio.stft import Framing, hann_window, stft
-from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
+from drumgan_jax.evaluation.embedder import Array, DeviceEmbedder, EmbedderOutput
 from drumgan_jax.networks.inception_v3 import InceptionV3, from_torch
 from drumgan_jax.weights import store
 
@@ -26,7 +26,7 @@ _DECIBELS = 80.0
 _INPUT_SIDE = 299
 
 
-def build() -> Embedder:
+def build() -> DeviceEmbedder:
     """Inception-v3 with the published weights: 2048 dimensions and 1008 logits for each second.
 
     Raises:
@@ -40,7 +40,7 @@ def build() -> Embedder:
         outputs: Any = network.apply(variables, jnp.repeat(x[..., None], 3, axis=-1))
         return EmbedderOutput(*outputs)
 
-    return Embedder(
+    return DeviceEmbedder(
         name="inception",
         sample_rate=_SAMPLE_RATE,
         window=_WINDOW,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from drumgan_jax.audio.mel import mel_bands, mel_filterbank
 from drumgan_jax.audio.stft import Framing, hann_window, stft
-from drumgan_jax.evaluation.embedder import Embedder, EmbedderOutput
+from drumgan_jax.evaluation.embedder import DeviceEmbedder, EmbedderOutput
 
 Array = jax.Array
 
@@ -19,9 +19,9 @@ NUM_MELS = 40
 FLOOR = 1e-4
 
 
-def build() -> Embedder:
+def build() -> DeviceEmbedder:
     """An embedder with one row per frame: the natural logarithms of its 40 mel magnitudes."""
-    return Embedder(
+    return DeviceEmbedder(
         name="log_mel",
         sample_rate=SAMPLE_RATE,
         window=WINDOW,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from drumgan_jax.audio.short_chunk_mel import SAMPLE_RATE, decibel_mel
-from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
+from drumgan_jax.evaluation.embedder import Array, DeviceEmbedder, EmbedderOutput
 from drumgan_jax.networks.short_chunk import ShortChunk, from_torch
 from drumgan_jax.weights import store
 
@@ -11,7 +11,7 @@ from drumgan_jax.weights import store
 _WINDOW = 59_049
 
 
-def build() -> Embedder:
+def build() -> DeviceEmbedder:
     """The short-chunk CNN with the published weights: 512 dimensions (after the last hidden ReLU) and 50 tag logits.
 
     Raises:
@@ -25,7 +25,7 @@ def build() -> Embedder:
         logits, embedding = outputs
         return EmbedderOutput(embedding, logits)
 
-    return Embedder(
+    return DeviceEmbedder(
         name="short_chunk",
         sample_rate=SAMPLE_RATE,
         window=_WINDOW,

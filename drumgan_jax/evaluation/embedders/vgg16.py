@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from drumgan_jax.audio.vggish_mel import SAMPLE_RATE, vggish_log_mel
-from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
+from drumgan_jax.evaluation.embedder import Array, DeviceEmbedder, EmbedderOutput
 from drumgan_jax.evaluation.embedders.vggish import WINDOW
 from drumgan_jax.networks.vgg16 import VGG16, draw
 
@@ -15,7 +15,7 @@ from drumgan_jax.networks.vgg16 import VGG16, draw
 _RANGE = 5.0
 
 
-def build() -> Embedder:
+def build() -> DeviceEmbedder:
     """VGG16 with weights drawn from seed 0: VGGish's patch of 96 x 64 as a grey image in, 64 dimensions out.
 
     Figures are comparable only between embedders with the same hash, because there are no published weights.
@@ -31,7 +31,7 @@ def build() -> Embedder:
         embedding: Any = network.apply(variables, images)
         return EmbedderOutput(embedding)
 
-    return Embedder(
+    return DeviceEmbedder(
         name="vgg16",
         sample_rate=SAMPLE_RATE,
         window=WINDOW,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from drumgan_jax.audio.vggish_mel import HOP, SAMPLE_RATE, vggish_log_mel
-from drumgan_jax.evaluation.embedder import Array, Embedder, EmbedderOutput
+from drumgan_jax.evaluation.embedder import Array, DeviceEmbedder, EmbedderOutput
 from drumgan_jax.networks.vggish import VGGish, from_torch
 from drumgan_jax.weights import store
 
@@ -12,7 +12,7 @@ _FRAMES = 96
 WINDOW = 400 + (_FRAMES - 1) * HOP
 
 
-def build() -> Embedder:
+def build() -> DeviceEmbedder:
     """VGGish with the published weights: 128 dimensions for 0.975 s, a patch of 96 frames, every 0.96 s.
 
     The embedding is the output before the final ReLU, without PCA or quantisation. Sounds keep their level; the
@@ -28,7 +28,7 @@ def build() -> Embedder:
         embedding: Any = network.apply(variables, vggish_log_mel(windows)[..., None])
         return EmbedderOutput(embedding)
 
-    return Embedder(
+    return DeviceEmbedder(
         name="vggish",
         sample_rate=SAMPLE_RATE,
         window=WINDOW,
