@@ -78,7 +78,7 @@ def evaluate_folders(request: FolderRequest) -> int:
     folders = [open_folder(request.wavs)]
     if Path(request.reference).is_dir():
         folders.insert(0, open_folder(request.reference))
-        folders[1] = at_one_mix(*folders, request.samples, request.same_mix)
+        folders[1] = at_one_mix(folders[0], folders[1], request.samples, request.same_mix)
         real = _embedded(suite, folders[0], request.samples, "reference")
     else:
         real = reference_statistics(request.reference, suite)

@@ -106,9 +106,11 @@ def _figures(request: RunRequest, instrument: Any, dataset: Any, sharding: Any) 
     import jax
 
     from drumgan_jax.data.reference import dataset_side
+    from drumgan_jax.play.labeller import labeller_notes
     from drumgan_jax.play.measure import embed_generated, reference_labels
 
     suite = suite_of(request.metrics, sharding, request.weigh)
+    notes = [*suite.notes, *labeller_notes(instrument.config, suite, dataset.directory)]
     labels = reference_labels(dataset, instrument.label_names, instrument.config, request.split, request.samples)
     with progress("reference", min(request.samples, dataset.num_examples(request.split))) as on_progress:
         if request.reference:
@@ -128,19 +130,23 @@ def _figures(request: RunRequest, instrument: Any, dataset: Any, sharding: Any) 
         "vocoder": instrument.decoder_digest,
     }
     if jax.process_index() == 0:
-        print_figures(results.figures, [*suite.notes, *results.warnings])
-    return {"figures": {name: {**one, **how} for name, one in results.figures.items()}, "notes": list(suite.notes)}
+        print_figures(results.figures, [*notes, *results.warnings])
+    return {"figures": {name: {**one, **how} for name, one in results.figures.items()}, "notes": notes}
 
 
 def _quality(request: RunRequest, instrument: Any, dataset: Any, sharding: Any) -> dict[str, Any]:
     """Measure and print the table of quality; for the report. Where none can be made, a note says why."""
     import jax
 
+    from drumgan_jax.play.labeller import labeller_notes
     from drumgan_jax.play.quality import quality
 
     try:
         yardstick = _yardstick(request, instrument, dataset, suite_of(request.table_metrics, sharding, request.weigh))
         found = quality(instrument, yardstick, request.run, request.seed, request.truncation)
+        directory = None if dataset is None else dataset.directory
+        marked = labeller_notes(instrument.config, yardstick.suite, directory)
+        found = dataclasses.replace(found, notes=[*found.notes, *marked])
     except BadInput as problem:
         # The figures against the data set are worth having without it; alone, it is what was asked for.
         if dataset is None:
