@@ -1,10 +1,12 @@
 """drumgan weights list | drumgan weights get NAME...
 
-Lists the published weights that embedders use, with their licences and whether they are present, or downloads some of
-them to $DRUMGAN_CACHE/weights (~/.cache/drumgan/weights if not set). An interrupted download resumes where it stopped.
+Lists the published weights that embedders use, with their licences, their sources and whether they are present, or
+downloads some of them to $DRUMGAN_CACHE/weights (~/.cache/drumgan/weights if not set). An interrupted download resumes
+where it stopped; weights that come with a Python package are fetched by pip, which installs nothing.
 """
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.weights import store
@@ -33,5 +35,7 @@ def table() -> str:
     lines = [f"weights in {store.folder()}:"]
     for file in CATALOGUE.values():
         here = "here" if (store.folder() / file.file_name).is_file() else "not here"
-        lines.append(f"  {file.name:<12} {file.size / 1e6:4.0f} MB  {here:<8}  {file.licence:<10}  {file.what}")
+        source = f"package {file.package}" if file.package else urlsplit(file.url).hostname
+        size = f"{file.size / 1e6:4.0f} MB"
+        lines.append(f"  {file.name:<23} {size}  {here:<8}  {file.licence:<10}  {source}: {file.what}")
     return "\n".join(lines)

@@ -19,6 +19,10 @@ def test_list_says_of_every_file_whether_it_is_here(cache, capsys):
     assert [" not here " in line for line in lines[1:]] == [False] + [True] * (len(CATALOGUE) - 1)
     assert "289 MB" in lines[1]
     assert "Apache-2.0" in lines[1]
+    assert "github.com: VGGish" in lines[1]
+    (tagger,) = [line for line in lines if line.split()[0] == "musicnn"]
+    assert "ISC" in tagger
+    assert "package musicnn==0.1.0: musicnn, a tagger" in tagger
 
 
 def test_get_looks_at_all_names_before_it_fetches(cache, capsys, monkeypatch):
