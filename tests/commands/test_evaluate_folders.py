@@ -54,6 +54,25 @@ def test_an_alien_is_the_first_of_the_files(folders: Path, tmp_path: Path) -> No
     assert "name fid or fad in --metrics" in evaluate(wavs, reference, "--per_song", "--metrics=kid:drums", status=2)
 
 
+def test_folders_of_classes_are_compared_at_one_mix(tmp_path: Path) -> None:
+    for side, kicks, snares in (("reference", 8, 4), ("wavs", 4, 12)):
+        for name, count in (("kick", kicks), ("snare", snares)):
+            (tmp_path / side / name).mkdir(parents=True)
+            for seed in range(count):
+                sound = one_shot(name, seed + 100 * (side == "wavs"))
+                write_audio(tmp_path / side / name / f"{seed}.wav", sound, RATE)
+    wavs, reference = tmp_path / "wavs", tmp_path / "reference"
+    said = evaluate(wavs, reference, status=2)
+    assert "has kick 67 %, snare 33 % and" in said
+    assert said.endswith("has kick 25 %, snare 75 %; add --same_mix, which leaves out files of the second.")
+    # 4 kicks, and 2 snares for them.
+    out = tmp_path / "out.json"
+    evaluate(wavs, reference, "--same_mix", f"--out={out}")
+    assert json.loads(out.read_text())["figures"]["fid/log_mel"]["samples"] == 6
+    said = evaluate(wavs / "kick", reference, "--same_mix", status=2)
+    assert "are not known, so --same_mix has no meaning; put the files of both in folders of the same classes" in said
+
+
 def test_statistics_stand_for_the_folder(folders: Path, tmp_path: Path) -> None:
     out, written = tmp_path / "out.json", tmp_path / "statistics.npz"
     values = []
@@ -130,4 +149,4 @@ def test_wrong_calls_are_one_sentence(folders: Path, tmp_path: Path) -> None:
     one = tmp_path / "one"
     one.mkdir()
     write_audio(one / "a.wav", one_shot("snare", 1), RATE)
-    assert "needs 2 groups of samples, not 1" in evaluate(one, folders / "reference", status=2)
+    assert "fid compares sets, and the measured side is one sound" in evaluate(one, folders / "reference", status=2)

@@ -19,7 +19,7 @@ PATHS = {
     "interpolate": {"run", "out", "vocoder", "a", "b"},
     "explore": {"run", "out", "vocoder"},
     "fit": {"workdir"},
-    "evaluate": {"run", "data", "vocoder", "wavs", "reference", "save_statistics", "out"},
+    "evaluate": {"run", "data", "vocoder", "wavs", "reference", "save_statistics", "out", "others", "judge"},
     "compare": {"plot", "csv"},
     "pack": {"run", "out", "vocoder", "held_out"},
     "configs": set(),
