@@ -15,7 +15,8 @@ from drumgan_jax.runs.config import CONFIG_NAME
 def quality_of_runs(runs: Sequence[str]) -> tuple[str | None, list[str]]:
     """The table of the runs' latest evaluations, and sentences on runs that it leaves out.
 
-    Runs are comparable if their tables have the same recordings, numbers of sounds and mix of classes. The first run's
+    Runs are comparable if their tables have the same recordings, whose mix of classes all rows have, and the same
+    numbers of sounds. The first run's
     table decides; the others are refused with the command that makes them comparable.
 
     Args:
@@ -54,7 +55,6 @@ def differences(reference: QualityTable, found: QualityTable) -> str:
         "other recordings as its reference": dict(reference.identity) != dict(found.identity),
         f"{found.count} sounds as its reference, not {reference.count}": reference.count != found.count,
         f"{other.count} sounds a row, not {own.count}": own.count != other.count,
-        f"the mix {other.mix}, not {own.mix}": own.mix != other.mix,
     }
     return " and ".join(words for words, differs in differing.items() if differs)
 

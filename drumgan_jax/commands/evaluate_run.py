@@ -71,11 +71,13 @@ def evaluate_run(request: RunRequest) -> None:
     dataset = None if packed and not request.data else _dataset(request, instrument)
     if dataset is None and request.sounds == 0:
         raise BadInput(f"{request.run} is a packed instrument, which does not name its data; give --data.")
+    # Read first: a file that cannot be used is told before minutes of measuring.
+    judge, others = _judge(request), _others(request)
     report: dict[str, Any] = {}
     if dataset is not None:
         report |= _figures(request, instrument, dataset, sharding)
     if request.sounds:
-        report |= _quality(request, instrument, dataset, sharding)
+        report |= _quality(request, instrument, dataset, judge, others, sharding)
     if jax.process_index() == 0:
         if not packed:
             written = write_report(path, instrument.step, report)
@@ -134,15 +136,33 @@ def _figures(request: RunRequest, instrument: Any, dataset: Any, sharding: Any) 
     return {"figures": {name: {**one, **how} for name, one in results.figures.items()}, "notes": notes}
 
 
-def _quality(request: RunRequest, instrument: Any, dataset: Any, sharding: Any) -> dict[str, Any]:
+def _judge(request: RunRequest) -> Any:
+    from drumgan_jax.evaluation.quality.judge import load_judge, packaged_judge
+
+    return load_judge(request.judge) if request.judge else packaged_judge()
+
+
+def _others(request: RunRequest) -> Any:
+    from drumgan_jax.data.dataset import open_dataset
+
+    return open_dataset(request.others) if request.others else None
+
+
+def _quality(
+    request: RunRequest, instrument: Any, dataset: Any, judge: Any, others: Any, sharding: Any
+) -> dict[str, Any]:
     """Measure and print the table of quality; for the report. Where none can be made, a note says why."""
     import jax
 
     from drumgan_jax.play.labeller import labeller_notes
-    from drumgan_jax.play.quality import quality
+    from drumgan_jax.play.quality import dataset_yardstick, packaged_yardstick, quality
 
+    suite = suite_of(request.table_metrics, sharding, request.weigh)
     try:
-        yardstick = _yardstick(request, instrument, dataset, suite_of(request.table_metrics, sharding, request.weigh))
+        if dataset is None:
+            yardstick = packaged_yardstick(suite, judge, request.sounds)
+        else:
+            yardstick = dataset_yardstick(suite, dataset, judge, request.sounds, others)
         found = quality(instrument, yardstick, request.run, request.seed, request.truncation)
         directory = None if dataset is None else dataset.directory
         marked = labeller_notes(instrument.config, yardstick.suite, directory)
@@ -157,18 +177,6 @@ def _quality(request: RunRequest, instrument: Any, dataset: Any, sharding: Any) 
     if jax.process_index() == 0:
         print_quality(found, request.run)
     return {"quality": {**found.as_json(), "seed": request.seed, "truncation": request.truncation}}
-
-
-def _yardstick(request: RunRequest, instrument: Any, dataset: Any, suite: Any) -> Any:
-    from drumgan_jax.data.dataset import open_dataset
-    from drumgan_jax.evaluation.quality.judge import load_judge, packaged_judge
-    from drumgan_jax.play.quality import dataset_yardstick, packaged_yardstick
-
-    judge = load_judge(request.judge) if request.judge else packaged_judge()
-    if dataset is None:
-        return packaged_yardstick(suite, judge, request.sounds)
-    others = open_dataset(request.others) if request.others else None
-    return dataset_yardstick(suite, dataset, judge, request.sounds, others)
 
 
 def print_quality(found: Any, name: str) -> None:
