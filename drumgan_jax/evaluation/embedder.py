@@ -12,6 +12,8 @@ import numpy as np
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import is_whole
 
+__all__ = ["DeviceEmbedder", "Embedder", "EmbedderOutput", "HostEmbedder"]
+
 Array = jax.Array
 
 
