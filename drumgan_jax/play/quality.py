@@ -12,8 +12,8 @@ from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.class_mix import classes_at_mix, mix_of
 from drumgan_jax.evaluation.quality.judge import Judge
 from drumgan_jax.evaluation.quality.round_trip import ROUND_TRIP, RoundTrip, nearest_sounds, round_trip
-from drumgan_jax.evaluation.quality.sets import MeasuredSet, SoundSet, load_set, measure
-from drumgan_jax.evaluation.quality.table import SOUNDS, QualityTable, compare_sets
+from drumgan_jax.evaluation.quality.sets import MeasuredSet, SoundSet, embedded_by, load_set, measure
+from drumgan_jax.evaluation.quality.table import SOUNDS, QualityTable, check_same_length, compare_sets
 from drumgan_jax.evaluation.quality.thumbnails import thumbnails
 from drumgan_jax.evaluation.report import number, table
 from drumgan_jax.evaluation.suite import Suite
@@ -63,7 +63,7 @@ class Yardstick:
     Attributes:
         suite: the metrics.
         reference: recordings that training did not see.
-        baselines: sets at the reference's mix of classes.
+        baselines: sets at the reference's mix of classes; measured ones where no sounds are at hand.
         form: rate, length and classes of all sets.
         classes: class of each generated sound [sounds], at the reference's mix.
         training: thumbnails of the training sounds [sounds, time, freq]; None without.
@@ -74,7 +74,7 @@ class Yardstick:
 
     suite: Suite
     reference: MeasuredSet
-    baselines: tuple[MeasuredSet, ...]
+    baselines: tuple[SoundSet | MeasuredSet, ...]
     form: Form
     classes: np.ndarray
     training: np.ndarray | None
@@ -114,15 +114,18 @@ def packaged_yardstick(suite: Suite, judge: Judge, sounds: int = SOUNDS) -> Yard
         with resources.as_file(folder / f"{name}.npz") as path:
             measured[name] = load_set(path)
     reference = measured["held_out"]
+    # Before anything is measured.
+    embedded_by(reference, [embedder.name for embedder in suite.embedders])
     assert reference.classes is not None
     pca = load(PACKAGED["pca_gaussian"])
     form = Form(pca.sample_rate, pca.num_samples, reference.label_names)
     classes = classes_at_mix(mix_of(reference.classes, len(form.label_names)), sounds)
     with resources.as_file(folder / "training_thumbnails.npy") as path:
         training = np.load(path)
-    baselines = (*_synthetic(form, classes, pca, suite), measured["others"], measured["training"])
+    baselines: list[SoundSet | MeasuredSet] = [*_synthetic(form, classes, pca)]
+    baselines += [measured["others"], measured["training"]]
     notes = ("the encoder is measured on recordings; give a data set with --data.",)
-    return Yardstick(suite, reference, baselines, form, classes, training, judge, None, notes)
+    return Yardstick(suite, reference, tuple(baselines), form, classes, training, judge, None, notes)
 
 
 def dataset_yardstick(
@@ -154,17 +157,17 @@ def dataset_yardstick(
     shares = np.ones(1) if held_out.classes is None else mix_of(held_out.classes, len(form.label_names))
     classes = classes_at_mix(shares, sounds)
     pca = fit_baseline(dataset)
-    measured = _synthetic(form, classes, pca, suite)
+    baselines: list[SoundSet | MeasuredSet] = [*_synthetic(form, classes, pca)]
     if others is None:
         notes.append("a row of recordings of other sources needs a data set of them: --others=DATA.")
     else:
         elsewhere = recorded(others, "train", _MOST_TRAINING, OTHERS)
-        measured.append(measure(at_mix(elsewhere, shares, sounds), suite))
-    measured.append(measure(at_mix(training, shares, sounds), suite))
+        baselines.append(at_mix(elsewhere, shares, sounds))
+    baselines.append(at_mix(training, shares, sounds))
     return Yardstick(
         suite,
         measure(held_out, suite, {"data": dataset.directory.parent.name, "records": fingerprint}),
-        tuple(measured),
+        tuple(baselines),
         form,
         classes,
         thumbnails(training.waveforms, training.sample_rate),
@@ -187,8 +190,8 @@ def quality(playable: Playable, yardstick: Yardstick, name: str, seed: int = 0, 
     Raises:
         BadInput: its classes or the length of its sounds are not the reference's.
     """
-    own = measure(generated_set(playable, yardstick, name, seed, truncation), yardstick.suite)
-    sets = [*yardstick.baselines, own]
+    sounds = [*yardstick.baselines, generated_set(playable, yardstick, name, seed, truncation)]
+    sets = [one if isinstance(one, MeasuredSet) else measure(one, yardstick.suite) for one in sounds]
     found = compare_sets(yardstick.reference, sets, yardstick.suite, yardstick.judge, yardstick.training)
     judge = yardstick.judge if yardstick.judge and yardstick.judge.classes == playable.label_names else None
     notes = [*yardstick.notes, *found.warnings]
@@ -208,8 +211,9 @@ def generated_set(playable: Playable, yardstick: Yardstick, name: str, seed: int
     """A playable's sounds at the reference's mix of classes.
 
     Raises:
-        BadInput: it has other classes.
+        BadInput: it has other classes, or sounds of another length.
     """
+    check_same_length(yardstick.reference, name, playable.num_samples / playable.sample_rate)
     names = yardstick.form.label_names
     if playable.label_names and playable.label_names != names:
         raise BadInput(
@@ -295,7 +299,7 @@ def encoder_text(rows: Mapping[str, RoundTrip]) -> str:
     return table(["encoded and decoded", *ROUND_TRIP], lines)
 
 
-def _synthetic(form: Form, classes: np.ndarray, pca: PcaInstrument, suite: Suite) -> list[MeasuredSet]:
+def _synthetic(form: Form, classes: np.ndarray, pca: PcaInstrument) -> list[SoundSet]:
     """The baselines that need no recordings at hand."""
     sets = (noise_bursts(form, classes), procedural(form, classes), pca_set(pca, form, classes))
-    return [measure(one, suite) for one in sets if one is not None]
+    return [one for one in sets if one is not None]

@@ -84,7 +84,7 @@ def test_pack_makes_one_file_that_plays(packed: Path, tmp_path: Path) -> None:
     assert (card["step"], card["images"]) == (6, 48)
     assert "1 sounds" in drumgan("generate", f"--run={packed}", f"--out={tmp_path}", "--count=1", "--nonoise")
     said = drumgan("evaluate", f"--run={packed}", status=2)
-    assert "give a data set of its classes with --data" in said
+    assert "compare it with a data set of its own length: give --data." in said
 
 
 def test_encode_writes_both_sides_and_how_near_they_are(run: Path, recordings: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_cases import LABELS, write_dataset
+from training_cases import write_dataset
 from verbs import drumgan
 
 from drumgan_jax.data.dataset import open_dataset
@@ -224,7 +224,9 @@ def test_wrong_calls_are_one_sentence(run: Path, tmp_path: Path) -> None:
     packed = tmp_path / "pca.npz"
     drumgan("pack", f"--run={run}", f"--out={packed}", "--step=last")
     said = drumgan("evaluate", f"--run={packed}", status=2)
-    assert f"{packed} has the classes {', '.join(LABELS)} and the recordings kick, snare, cymbal" in said
+    assert (
+        "s and those of held-out recordings 0.55 s; compare it with a data set of its own length: give --data." in said
+    )
     said = drumgan("evaluate", f"--run={packed}", "--sounds=0", status=2)
     assert "which does not name its data; give --data" in said
     other = write_dataset(tmp_path, 12, 1, {**_toy(run), "sample_rate": 4000})

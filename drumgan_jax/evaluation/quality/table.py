@@ -122,12 +122,7 @@ def compare_sets(
 
 def check_alike(reference: MeasuredSet, measured: MeasuredSet) -> None:
     """Raise BadInput if a set cannot be compared with a reference: another mix of classes, or another length."""
-    longer, shorter = max(reference.seconds, measured.seconds), min(reference.seconds, measured.seconds)
-    if longer > _LENGTHS * shorter:
-        raise BadInput(
-            f"the sounds of {measured.name} last {measured.seconds:.2f} s and those of {reference.name} "
-            f"{reference.seconds:.2f} s; compare it with a data set of its own length: give --data."
-        )
+    check_same_length(reference, measured.name, measured.seconds)
     if reference.classes is None or measured.classes is None:
         return
     if reference.label_names != measured.label_names:
@@ -138,6 +133,15 @@ def check_alike(reference: MeasuredSet, measured: MeasuredSet) -> None:
     remedy = "draw both at one mix: drumgan evaluate --run=RUN --data=DATA does"
     sides = (reference.name, measured.name)
     check_same_mix(reference.classes, measured.classes, reference.label_names, sides, remedy)
+
+
+def check_same_length(reference: MeasuredSet, name: str, seconds: float) -> None:
+    """Raise BadInput unless sounds of so many seconds can be compared with a reference."""
+    if max(reference.seconds, seconds) > _LENGTHS * min(reference.seconds, seconds):
+        raise BadInput(
+            f"the sounds of {name} last {seconds:.2f} s and those of {reference.name} {reference.seconds:.2f} s; "
+            "compare it with a data set of its own length: give --data."
+        )
 
 
 def _row(
