@@ -6,7 +6,7 @@
     drumgan pack --run=runs/pca --out=pca.npz
 
 A generator that does not beat it has not learned more than the mean and covariance of its data. Any data set with the
-same sample rate and length will do, whatever its representation. Figures of `packaged` are in docs/one_shots.md.
+same sample rate and length will do, whatever its representation. Figures of `packaged` are in docs/quality.md.
 """
 
 from ml_collections import ConfigDict
@@ -73,6 +73,6 @@ def tiny() -> ConfigDict:
 
 VARIANTS = {
     "full": defaults.Variant(full, "a CPU, a minute"),
-    "packaged": defaults.Variant(packaged, "a CPU, seconds"),
+    "packaged": defaults.Variant(packaged, "a CPU, seconds", "fid/drums 6.0, class as asked .86 (docs/quality.md)"),
     "tiny": defaults.Variant(tiny, "a CPU, seconds"),
 }

@@ -31,11 +31,12 @@ def test_the_page_and_the_modules_name_the_same(repository: Path) -> None:
 def test_every_format_is_on_the_page(repository: Path) -> None:
     from drumgan_jax.commands.sounds import LATENTS_FORMAT
     from drumgan_jax.data.dataset import DATASET_FORMAT
+    from drumgan_jax.evaluation.quality import judge, sets
     from drumgan_jax.play import load
     from drumgan_jax.systems import classifier, formats, vocoder
 
     page = (repository / "docs" / "api.md").read_text()
-    for form in (load.FORMAT, classifier.FORMAT, vocoder.FORMAT):
+    for form in (load.FORMAT, classifier.FORMAT, vocoder.FORMAT, judge.FORMAT, sets.FORMAT):
         assert f"`{form.name} {form.version}`" in page
     for row, version in (
         ("`config.json` of a run", formats.CONFIG_FORMAT),
