@@ -145,7 +145,8 @@ def _class_warnings(side: Embeddings, embedder: Embedder) -> list[str]:
     assert side.logits is not None
     assert side.sound_of_row is not None
     of_sounds = np.zeros((side.sounds, side.logits.shape[1]))
-    np.add.at(of_sounds, side.sound_of_row, side.logits)
+    # Numbers of sounds have gaps where silent ones were left out.
+    np.add.at(of_sounds, np.unique(side.sound_of_row, return_inverse=True)[1], side.logits)
     counts = np.bincount(of_sounds.argmax(axis=1), minlength=of_sounds.shape[1])
     names = embedder.classes or tuple(f"class {number}" for number in range(len(counts)))
     if counts.max() == side.sounds:

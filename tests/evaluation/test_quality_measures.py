@@ -225,6 +225,18 @@ def test_a_measured_set_is_kept(reference: MeasuredSet, suite: Suite, tmp_path: 
         compare_sets(dataclasses.replace(again, embeddings={"drums": again.embeddings["drums"]}), [reference], suite)
 
 
+def test_silent_sounds_are_counted_where_a_set_is_kept(
+    suite: Suite, others: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    waveforms = np.where(np.arange(60)[:, None] % 20 == 0, 0.0, others[0]).astype(np.float32)
+    measured = measure(SoundSet("some", waveforms, RATE, others[1], NAMES), suite)
+    save_set(tmp_path / "set.npz", measured)
+    for one in (measured, load_set(tmp_path / "set.npz")):
+        drums = one.embeddings["drums"]
+        assert (drums.sounds, drums.silent_sounds, len(drums.moments or ())) == (57, 3, 10)
+        assert drums.total.count == 57
+
+
 def test_the_table_compares_like_with_like(
     reference: MeasuredSet, suite: Suite, judge: Judge, recordings: tuple[np.ndarray, np.ndarray]
 ) -> None:

@@ -17,6 +17,7 @@ from drumgan_jax.evaluation.quality.thumbnails import thumbnails
 from drumgan_jax.evaluation.suite import Suite
 
 FORMAT = FileFormat("drumgan measured set", 1)
+_COUNTS = ("sounds", "rows", "silent_sounds", "silent_windows")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,7 @@ def save_set(path: str | os.PathLike[str], measured: MeasuredSet) -> None:
     arrays |= {f"sound/{name}": _narrow(array) for name, array in measured.sound.arrays().items()}
     counts = {}
     for name, embeddings in measured.embeddings.items():
-        counts[name] = {"sounds": embeddings.sounds, "rows": embeddings.rows}
+        counts[name] = {part: getattr(embeddings, part) for part in _COUNTS}
         arrays |= {f"embeddings/{name}/{part}": array for part, array in _embedding_arrays(embeddings).items()}
     header = {
         "name": measured.name,
@@ -203,7 +204,9 @@ def _embedding_arrays(embeddings: Embeddings) -> dict[str, np.ndarray]:
 def _embeddings(counts: Mapping[str, int], arrays: Mapping[str, np.ndarray]) -> Embeddings:
     rows = arrays["rows"].astype(np.float32) if "rows" in arrays else None
     if rows is not None:
-        groups = arrays["sound_of_row"].astype(int) * GROUPS // counts["sounds"]
+        # Numbers of sounds have gaps where silent ones were left out.
+        index = np.unique(arrays["sound_of_row"], return_inverse=True)[1]
+        groups = index * GROUPS // counts["sounds"]
         moments = tuple(Moments.of(rows[groups == group]) for group in np.unique(groups))
     else:
         size = arrays["means"].shape[1]
@@ -211,7 +214,13 @@ def _embeddings(counts: Mapping[str, int], arrays: Mapping[str, np.ndarray]) -> 
             Moments(int(count), mean, _symmetric(upper.astype(np.float64), size))
             for count, mean, upper in zip(arrays["counts"], arrays["means"], arrays["scatters"], strict=True)
         )
-    return Embeddings(counts["sounds"], counts["rows"], moments, rows, arrays.get("logits"), arrays.get("sound_of_row"))
+    return Embeddings(
+        moments=moments,
+        embeddings=rows,
+        logits=arrays.get("logits"),
+        sound_of_row=arrays.get("sound_of_row"),
+        **{part: counts[part] for part in _COUNTS},
+    )
 
 
 def _symmetric(upper: np.ndarray, size: int) -> np.ndarray:
