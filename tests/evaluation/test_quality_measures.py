@@ -231,10 +231,10 @@ def test_silent_sounds_are_counted_where_a_set_is_kept(
     waveforms = np.where(np.arange(60)[:, None] % 20 == 0, 0.0, others[0]).astype(np.float32)
     measured = measure(SoundSet("some", waveforms, RATE, others[1], NAMES), suite)
     save_set(tmp_path / "set.npz", measured)
-    for one in (measured, load_set(tmp_path / "set.npz")):
-        drums = one.embeddings["drums"]
-        assert (drums.sounds, drums.silent_sounds, len(drums.moments or ())) == (57, 3, 10)
-        assert drums.total.count == 57
+    again = load_set(tmp_path / "set.npz")
+    for one in (measured, again):
+        assert (one.embeddings["drums"].sounds, one.embeddings["drums"].silent_sounds) == (57, 3)
+    assert [group.count for group in again.embeddings["drums"].moments or ()] == [6, 6, 6, 5, 6, 6, 5, 6, 6, 5]
 
 
 def test_the_table_compares_like_with_like(
