@@ -2,11 +2,15 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.evaluation.intervals import rows_of_sounds
+
+Array = jax.Array
 
 # Rows and columns of a block of products: 16 MB in float32. The matrix product is slower in smaller ones.
 BLOCK = 2000
@@ -168,28 +172,46 @@ def _blocks(x: Points, y: Points, constant: float) -> Iterator[tuple[slice, slic
     columns_three, columns_half = (_scaled(y.shift, scale) for scale in (1.5, 0.75**0.5))
     rows_three, rows_half = (_scaled(u, scale)[:, None] for scale in (1.5, 0.75**0.5))
     # Allocating memory for every block would take longer than filling it.
-    memory, scratch = np.empty(BLOCK * BLOCK, np.float32), np.empty((2, _SLAB * BLOCK), np.float32)
+    memory = np.empty(BLOCK * BLOCK, np.float32)
     for row in range(0, len(x), BLOCK):
         for column in range(row if x is y else 0, len(y), BLOCK):
             rows, columns = slice(row, row + BLOCK), slice(column, column + BLOCK)
             left, right = x.rows[rows], y.rows[columns]
-            # Of a matrix with itself, NumPy computes only a half.
-            product = np.matmul(left, right.T, out=memory[: len(left) * len(right)].reshape(len(left), len(right)))
-            for start in range(0, len(left), _SLAB):
-                slab = product[start : start + _SLAB]
-                some = slice(row + start, row + start + len(slab))
-                first, second = scratch[:, : slab.size].reshape(2, *slab.shape)
-                # (w + r)^3 - w^3 = r ((r + 3 w / 2)^2 + 3 w^2 / 4)
-                np.add(slab, rows_three[some], out=first)
-                first += columns_three[columns]
-                first *= first
-                np.add(rows_half[some], columns_half[columns], out=second)
-                second *= second
-                first += second
-                slab *= first
-            if x is y and row == column:
-                np.fill_diagonal(product, 0)
-            yield rows, columns, product
+            rest = rows_three[rows], columns_three[columns], rows_half[rows], columns_half[columns]
+            diagonal = x is y and row == column
+            if len(left) == len(right) == BLOCK and not diagonal:
+                # XLA's product is nearly twice as fast as NumPy's, and worth a program of this one shape.
+                with jax.default_device(jax.local_devices(backend="cpu")[0]):
+                    cubes = np.asarray(_cubed(left, right, *rest))
+            else:
+                # Of a matrix with itself, NumPy computes only a half.
+                product = np.matmul(left, right.T, out=memory[: len(left) * len(right)].reshape(len(left), len(right)))
+                cubes = _cubes_of(product, *rest)
+                if diagonal:
+                    np.fill_diagonal(cubes, 0)
+            yield rows, columns, cubes
+
+
+@jax.jit
+def _cubed(left: Array, right: Array, *rest: Array) -> Array:
+    """(w + r)^3 - w^3 [rows, columns] of the products r of left and right; for the rest see `_cubes`."""
+    return _cubes(jnp.matmul(left, right.T, precision=jax.lax.Precision.HIGHEST), *rest)
+
+
+def _cubes(r: Any, rows_three: Any, columns_three: Any, rows_half: Any, columns_half: Any) -> Any:
+    """(w + r)^3 - w^3 = r ((r + 3 w / 2)^2 + 3 w^2 / 4), from 3 w / 2 and the root of 3 w^2 / 4 by rows and columns."""
+    return r * ((r + (rows_three + columns_three)) ** 2 + (rows_half + columns_half) ** 2)
+
+
+def _cubes_of(
+    product: np.ndarray, rows_three: np.ndarray, columns_three: np.ndarray, *halves: np.ndarray
+) -> np.ndarray:
+    """`_cubes` of a product, in its place, a slab at a time."""
+    rows_half, columns_half = halves
+    for start in range(0, len(product), _SLAB):
+        some = slice(start, start + _SLAB)
+        product[some] = _cubes(product[some], rows_three[some], columns_three, rows_half[some], columns_half)
+    return product
 
 
 def _scaled(values: np.ndarray, scale: float) -> np.ndarray:
