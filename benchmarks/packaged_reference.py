@@ -60,8 +60,9 @@ def main() -> None:
         kept, others.classes, others.label_names, {**about, "sources": _OTHER_SOURCES, "sounds": len(others)}
     )
     save_judge(folder / "judge.npz", judge)
-    own = judge.accuracy(thumbnails(held_out.waveforms, held_out.sample_rate), held_out.classes)
-    print(f"judge: {own:.3f} of {len(held_out)} held-out recordings.")
+    own = judge.agreement(thumbnails(held_out.waveforms, held_out.sample_rate), held_out.classes)
+    assert own is not None
+    print(f"judge: {own.value:.3f} of {len(held_out)} held-out recordings.")
     for path in sorted(folder.glob("*.np[yz]")):
         print(f"{path.name}: {path.stat().st_size:,} bytes")
 

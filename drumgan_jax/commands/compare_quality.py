@@ -11,12 +11,22 @@ from drumgan_jax.evaluation.quality.table import QualityTable, Row, quality_text
 from drumgan_jax.evaluation.report import read_reports
 from drumgan_jax.runs.config import CONFIG_NAME
 
+# What the entries of a table's identity are, in words.
+_IDENTITY = {
+    "data": "data set",
+    "records": "choice of held-out recordings",
+    "judge": "judge",
+    "weigh": "weight of sounds (--weigh)",
+    "weights": "choice of embedders, or weights of theirs",
+    "truncation": "truncation",
+}
+
 
 def quality_of_runs(runs: Sequence[str]) -> tuple[str | None, list[str]]:
     """The table of the runs' latest evaluations, and sentences on runs that it leaves out.
 
-    Runs are comparable if their tables have the same recordings, whose mix of classes all rows have, and the same
-    numbers of sounds. The first run's
+    Runs are comparable if their tables have the same recordings, whose mix of classes all rows have, the same numbers
+    of sounds, judge, embedders and truncation. The first run's
     table decides; the others are refused with the command that makes them comparable.
 
     Args:
@@ -52,7 +62,11 @@ def differences(reference: QualityTable, found: QualityTable) -> str:
     """In what a table differs from another, in words; empty if their rows can be compared."""
     own, other = reference.rows[-1], found.rows[-1]
     differing = {
-        "other recordings as its reference": dict(reference.identity) != dict(found.identity),
+        f"another {_IDENTITY.get(name, name)}": True
+        for name in {**reference.identity, **found.identity}
+        if reference.identity.get(name) != found.identity.get(name)
+    }
+    differing |= {
         f"{found.count} sounds as its reference, not {reference.count}": reference.count != found.count,
         f"{other.count} sounds a row, not {own.count}": own.count != other.count,
     }
@@ -63,7 +77,9 @@ def latest_table(run: str) -> QualityTable | None:
     """The table of a run's latest evaluation that has one; None without."""
     for report in reversed(read_reports(run).values()):
         try:
-            return _table(report["quality"]["table"])
+            found = _table(report["quality"]["table"])
+            truncation = {"truncation": report["quality"]["truncation"]}
+            return dataclasses.replace(found, identity={**found.identity, **truncation})
         except (KeyError, TypeError):
             continue
     return None

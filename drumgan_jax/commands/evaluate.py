@@ -88,7 +88,9 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _request(run: str) -> RunRequest:
+    given = ("metrics", "samples", "split", "reference", "others")
     return RunRequest(
+        needs_data=[f"--{name}" for name in given if flags.FLAGS[name].present],
         run=run,
         step=STEP.value,
         vocoder=VOCODER.value,

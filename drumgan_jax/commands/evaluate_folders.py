@@ -50,6 +50,10 @@ def evaluate(request: FolderRequest) -> None:
         BadInput: as the parts do, or the request is strict and a file was left out; then the figures are printed and
             written before.
     """
+    if request.out:
+        from drumgan_jax.evaluation.report import check_writable
+
+        check_writable(request.out)
     if RECONSTRUCTION in request.metrics:
         left_out = evaluate_pairs(request)
     elif request.reference is None:
@@ -75,17 +79,22 @@ def evaluate_folders(request: FolderRequest) -> int:
     suite = suite_of(request.metrics, batch_sharding(make_mesh()), request.weigh)
     if request.per_song and not any(metric in FRECHET for metric, _ in suite.requests):
         raise BadInput(f"--per_song is a distance of each file; name {' or '.join(FRECHET)} in --metrics.")
+    remarks: list[str] = []
     folders = [open_folder(request.wavs)]
     if Path(request.reference).is_dir():
         folders.insert(0, open_folder(request.reference))
+        there = len(folders[1].files)
         folders[1] = at_one_mix(folders[0], folders[1], request.samples, request.same_mix)
+        if request.same_mix:
+            kept = len(folders[1].files)
+            remarks.append(f"{kept} of the {there} files of {request.wavs} have the mix; the others were left out.")
         real = _embedded(suite, folders[0], request.samples, "reference")
     else:
         real = reference_statistics(request.reference, suite)
     fake = _embedded(suite, folders[-1], request.samples, "measured", [EMBEDDINGS] if request.per_song else [])
     results = suite.compare(real, fake)
-    rankings, remarks = _rankings(suite, folders[-1], real, fake) if request.per_song else ({}, [])
-    notes = [*suite.notes, *_notes(suite, folders), *remarks]
+    rankings, of_ranking = _rankings(suite, folders[-1], real, fake) if request.per_song else ({}, [])
+    notes = [*suite.notes, *_notes(suite, folders), *remarks, *of_ranking]
     if jax.process_index() == 0:
         print_figures(results.figures, [*notes, *results.warnings])
         _print_rankings(rankings)

@@ -9,6 +9,9 @@ from drumgan_jax.commands.evaluate_folders import RECONSTRUCTION, print_figures,
 from drumgan_jax.commands.progress import progress
 from drumgan_jax.core.errors import BadInput
 
+# Sounds that every metric of a table can do with.
+_LEAST = 12
+
 
 @dataclasses.dataclass(frozen=True)
 class RunRequest:
@@ -31,6 +34,7 @@ class RunRequest:
         others: a data set of recordings of other sources, for a row of the table; None without.
         judge: a judge's file; None for the packaged one.
         table_metrics: metrics of the table.
+        needs_data: flags that were given and mean nothing without a data set.
     """
 
     run: str
@@ -49,6 +53,7 @@ class RunRequest:
     others: str | None
     judge: str | None
     table_metrics: Sequence[str]
+    needs_data: Sequence[str] = ()
 
 
 def evaluate_run(request: RunRequest) -> None:
@@ -59,7 +64,7 @@ def evaluate_run(request: RunRequest) -> None:
     import jax
 
     from drumgan_jax.core.mesh import batch_sharding, make_mesh
-    from drumgan_jax.evaluation.report import save_json, write_report
+    from drumgan_jax.evaluation.report import check_writable, save_json, write_report
     from drumgan_jax.play.load import load, path_of
 
     if RECONSTRUCTION in request.metrics:
@@ -67,6 +72,15 @@ def evaluate_run(request: RunRequest) -> None:
     sharding = batch_sharding(make_mesh())
     path = path_of(request.run)
     packed = path.is_file()
+    if request.out:
+        check_writable(request.out)
+    if packed and not request.data and request.needs_data:
+        raise BadInput(
+            f"{', '.join(request.needs_data)} need a data set, and {request.run} names none; give one with --data, or "
+            "leave them out for the table of quality alone."
+        )
+    if 0 < request.sounds < _LEAST:
+        raise BadInput(f"--sounds is {request.sounds}; the table of quality needs {_LEAST} or more, 0 leaves it out.")
     instrument = load(request.run, request.step, request.vocoder).on_devices(sharding)
     dataset = None if packed and not request.data else _dataset(request, instrument)
     if dataset is None and request.sounds == 0:
@@ -163,13 +177,18 @@ def _quality(
             yardstick = packaged_yardstick(suite, judge, request.sounds)
         else:
             yardstick = dataset_yardstick(suite, dataset, judge, request.sounds, others)
+        if request.judge and yardstick.judge is None:
+            raise BadInput(
+                f"{request.judge} knows the classes {', '.join(judge.classes)}, and the recordings have "
+                f"{', '.join(yardstick.form.label_names) or 'none'}; fit a judge to recordings of these."
+            )
         found = quality(instrument, yardstick, request.run, request.seed, request.truncation)
         directory = None if dataset is None else dataset.directory
         marked = labeller_notes(instrument.config, yardstick.suite, directory)
         found = dataclasses.replace(found, notes=[*found.notes, *marked])
     except BadInput as problem:
-        # The figures against the data set are worth having without it; alone, it is what was asked for.
-        if dataset is None:
+        # The figures against the data set are worth having without it; what was asked for by name is not left out.
+        if dataset is None or request.judge or request.others:
             raise
         if jax.process_index() == 0:
             print(f"note: no table of quality: {problem}")

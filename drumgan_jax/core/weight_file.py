@@ -37,10 +37,12 @@ class FileFormat(NamedTuple):
     Attributes:
         name: name of the kind.
         version: the version written; this and all earlier versions can be read.
+        written_by: the command that writes it, for messages.
     """
 
     name: str
     version: int
+    written_by: str = "drumgan pack"
 
 
 class WeightFile(NamedTuple):
@@ -107,22 +109,24 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
         header = json.loads(arrays.pop(_HEADER).tobytes())
         found = header["format"]
     except DAMAGES as error:
-        raise not_one(path, owner, error) from error
+        raise not_one(path, owner, error, form.written_by) from error
     kind, _, number = str(found).rpartition(" ")
     if kind != form.name:
         raise BadInput(f"{path} is the file of a {kind or found}; give that of a {form.name}.")
     if not number.isdecimal() or not 1 <= int(number) <= form.version:
         raise BadInput(
             f"{path} is of format {found!r}, which this version cannot read (it reads up to {form.version}); update"
-            " drumgan_jax, or write the file again with `drumgan pack`."
+            f" drumgan_jax, or write the file again with `{form.written_by}`."
         )
     return WeightFile(int(number), header, arrays, hashlib.sha256(content).hexdigest())
 
 
-def not_one(path: str | os.PathLike[str], owner: str, error: Exception) -> BadInput:
+def not_one(
+    path: str | os.PathLike[str], owner: str, error: Exception, written_by: str = FileFormat("", 1).written_by
+) -> BadInput:
     """The error for a file that is damaged, or whose content does not belong to its owner."""
     kind = type(error).__name__
-    return BadInput(f"{path} is not {owner}'s file, or is damaged ({kind}); write it with `drumgan pack`.")
+    return BadInput(f"{path} is not {owner}'s file, or is damaged ({kind}); write it with `{written_by}`.")
 
 
 def flat(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -24,13 +24,14 @@ def classes_at_mix(shares: np.ndarray, count: int) -> np.ndarray:
     return np.repeat(np.arange(len(counts)), counts)[np.argsort(places, kind="stable")]
 
 
-def items_at_mix(classes: np.ndarray, shares: np.ndarray, count: int) -> np.ndarray:
+def items_at_mix(classes: np.ndarray, shares: np.ndarray, count: int, names: Sequence[str]) -> np.ndarray:
     """Numbers of as many sounds as there are at a mix, at most `count`, each once.
 
     Args:
         classes: class numbers of the sounds there are [sounds].
         shares: of the classes [classes].
         count: sounds, at most.
+        names: of the classes.
 
     Raises:
         BadInput: a class that the mix has is not there.
@@ -39,7 +40,8 @@ def items_at_mix(classes: np.ndarray, shares: np.ndarray, count: int) -> np.ndar
     wanted = np.asarray(shares, np.float64) / np.sum(shares)
     asked = wanted > 0.0
     if not there[asked].all():
-        raise BadInput(f"class {int(np.flatnonzero(asked & (there == 0))[0])} (counted from 0) has no sound to draw.")
+        missing = [names[number] for number in np.flatnonzero(asked & (there == 0)).tolist()]
+        raise BadInput(f"there is no sound of the class {', '.join(missing)}, which the reference has.")
     count = min(count, int(np.min(there[asked] / wanted[asked])))
     while (counts_at_mix(wanted, count) > there).any():
         count -= 1

@@ -243,8 +243,8 @@ class _Collector:
         sounds = len(self._names) - self._silent_sounds
         if not sounds:
             raise BadInput(
-                f"all {len(self._names)} sounds from {self._names[0]} on are silent (peak below -80 dB of full scale); "
-                "give sounds that can be heard."
+                f"all {len(self._names)} sounds are silent, such as {self._names[0]} (peak below -80 dB of full scale);"
+                " give sounds that can be heard."
             )
         groups = [self._moments[group].result() for group in sorted(self._moments)]
         return Embeddings(

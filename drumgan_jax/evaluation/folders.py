@@ -59,7 +59,7 @@ class Folder:
         Raises:
             BadInput: a class of the mix has no file.
         """
-        items = items_at_mix(self.classes(), shares, count)
+        items = items_at_mix(self.classes(), shares, count, self.label_names)
         return Folder(self.path, [self.files[item] for item in items])
 
     def stream(self, count: int | None = None) -> Stream:
@@ -150,7 +150,7 @@ def at_one_mix(reference: Folder, measured: Folder, count: int, same_mix: bool) 
         return measured.at_mix(mix_of(classes, len(names)), count)
     sides = (str(reference.path), str(measured.path))
     check_same_mix(
-        classes, measured.classes(count), names, sides, "add --same_mix, which leaves out files of the second"
+        classes, measured.classes(count), names, sides, f"add --same_mix, which leaves out files of {measured.path}"
     )
     return measured
 

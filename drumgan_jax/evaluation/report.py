@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,19 @@ def drop_reports(run_dir: str | os.PathLike[str], step: int) -> None:
         number = path.stem.split("_")[1]
         if number.isdecimal() and (int(number) > step or step == 0):
             path.unlink()
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise BadInput if a file cannot be written there; to be asked before minutes of measuring."""
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; give the name of a file.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written ({error.strerror}); check the folder and its free space.") from error
 
 
 def save_json(path: str | os.PathLike[str], value: Any) -> None:

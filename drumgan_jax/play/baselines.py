@@ -31,6 +31,8 @@ _LOOP = 1.0
 # Of the procedural drums: the packaged classifier was trained on those of seed 0.
 _SEED = 1
 _BATCH = 64
+# Recordings that principal components are fitted to, at most.
+_FITTED = 2_000
 # Seconds of a window of the principal components.
 _WINDOW = 0.0464
 
@@ -91,25 +93,29 @@ def pca_set(instrument: PcaInstrument, form: Form, classes: np.ndarray, seed: in
     return form.set_of(PCA, instrument.render(latents).waveforms[:, : form.num_samples], classes)
 
 
-def fit_baseline(dataset: Dataset, split: str = "train") -> PcaInstrument:
-    """Fit principal components to a split, in a representation that suits any data set's rate and length.
+def fit_baseline(sounds: SoundSet) -> PcaInstrument:
+    """Fit principal components to recordings, in a representation that suits their rate and length.
 
     Raises:
-        BadInput: there are too few examples.
+        BadInput: there are too few recordings, or a class has none.
     """
-    rate, samples = dataset.representation.sample_rate, dataset.representation.num_samples
+    rate, samples = sounds.sample_rate, sounds.waveforms.shape[1]
     n_fft = 2 ** round(math.log2(_WINDOW * rate))
     hop = n_fft // 4
     representation = LogMagnitude(
         sample_rate=rate, n_fft=n_fft, hop_length=hop, num_frames=max(4, math.ceil(samples / hop)) + 1, floor=1e-2
     )
-    count = min(2_000, most_examples(representation), dataset.num_examples(split))
-    settings = PcaGaussianSettings(kind="pca_gaussian", components=min(64, count - 1))
+    count = min(_FITTED, most_examples(representation), len(sounds))
+    settings = PcaGaussianSettings(kind="pca_gaussian", components=max(1, min(64, count - 1)))
     behind = representation.num_samples - samples
-    padded = (np.pad(batch, ((0, 0), (0, behind))) for batch in dataset.waveforms(split, count, _BATCH))
-    fitted, shown = fit_pca_gaussian(padded, dataset.class_weights(split, count), representation, settings)
+    starts = range(0, count, _BATCH)
+    padded = (np.pad(sounds.waveforms[start : min(start + _BATCH, count)], ((0, 0), (0, behind))) for start in starts)
+    labels = np.zeros((count, 0), np.float32)
+    if sounds.classes is not None:
+        labels = np.eye(len(sounds.label_names), dtype=np.float32)[sounds.classes[:count]]
+    fitted, shown = fit_pca_gaussian(padded, labels, representation, settings)
     config: Mapping[str, Any] = {"representation": settings_of(shown), "decoder": {"kind": "griffin_lim"}}
-    return PcaInstrument(fitted, dataset.label_names, config)
+    return PcaInstrument(fitted, sounds.label_names, config)
 
 
 def recorded(dataset: Dataset, split: str, most: int, name: str) -> SoundSet:
@@ -130,9 +136,9 @@ def at_mix(sounds: SoundSet, shares: np.ndarray, count: int) -> SoundSet:
     if sounds.classes is None:
         return sounds.take(np.arange(min(count, len(sounds))))
     try:
-        return sounds.take(items_at_mix(sounds.classes, shares, count))
+        return sounds.take(items_at_mix(sounds.classes, shares, count, sounds.label_names))
     except BadInput as problem:
-        raise BadInput(f"{sounds.name}: {problem}") from problem
+        raise BadInput(f"{sounds.name}: {problem} Prepare the data set with recordings of it.") from problem
 
 
 def _voices(form: Form, names: list[str]) -> np.ndarray:

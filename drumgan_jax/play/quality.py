@@ -148,7 +148,10 @@ def dataset_yardstick(
     if "test" in dataset.splits:
         held_out = recorded(dataset, "test", _MOST, HELD_OUT)
     else:
-        notes.append("the data set has no held-out recordings (split test): one half of it is compared with the other.")
+        notes.append(
+            "the data set has no held-out recordings (split test): one half of it is the reference, on which the run "
+            "may have been trained, and no baseline was."
+        )
         half = len(training) // 2
         held_out = training.take(np.arange(half)[:_MOST], HELD_OUT)
         training = training.take(np.arange(half, len(training)))
@@ -156,7 +159,7 @@ def dataset_yardstick(
     form = Form(held_out.sample_rate, held_out.waveforms.shape[1], held_out.label_names)
     shares = np.ones(1) if held_out.classes is None else mix_of(held_out.classes, len(form.label_names))
     classes = classes_at_mix(shares, sounds)
-    pca = fit_baseline(dataset)
+    pca = fit_baseline(training)
     baselines: list[SoundSet | MeasuredSet] = [*_synthetic(form, classes, pca)]
     if others is None:
         notes.append("a row of recordings of other sources needs a data set of them: --others=DATA.")
@@ -171,7 +174,7 @@ def dataset_yardstick(
         form,
         classes,
         thumbnails(training.waveforms, training.sample_rate),
-        judge if judge is not None and judge.classes == form.label_names else None,
+        None if judge is None else judge.in_order(form.label_names),
         Ground(held_out.take(np.arange(min(_ENCODED, len(held_out)))), training, pca),
         tuple(notes),
     )

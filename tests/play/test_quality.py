@@ -13,7 +13,7 @@ from verbs import drumgan
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.class_mix import classes_at_mix
 from drumgan_jax.evaluation.quality.judge import Judge, fit_judge, packaged_judge
-from drumgan_jax.evaluation.quality.table import AS_ASKED, COPIED, DISTANCE, METRICS
+from drumgan_jax.evaluation.quality.table import AS_ASKED, COPIED, DISTANCE, METRICS, quality_text
 from drumgan_jax.evaluation.quality.thumbnails import thumbnails
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.latents.components import Components
@@ -34,7 +34,10 @@ def packaged() -> Quality:
     instrument = load()
     yardstick = packaged_yardstick(Suite.of(METRICS), packaged_judge(), SOUNDS)
     sounds = _only_sounds(instrument)
-    return quality(sounds, yardstick, "packaged")
+    found = quality(sounds, yardstick, "packaged")
+    # pytest -s shows it.
+    print(quality_text(found.table, "packaged"))
+    return found
 
 
 def _only_sounds(instrument: Any) -> Any:
@@ -195,7 +198,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_is_measured_beside_baselines_of_its_data(run: Path, tmp_path: Path) -> None:
     flags = ["--metrics=fid:log_mel", "--table_metrics=fid:log_mel", "--samples=12"]
     said = drumgan("evaluate", f"--run={run}", *flags, "--sounds=24", f"--out={tmp_path / 'out.json'}")
-    assert "one half of it is compared with the other" in said
+    assert "one half of it is the reference, on which the run may have been trained" in said
     assert "encoded and decoded" in said
     report = json.loads((tmp_path / "out.json").read_text())
     rows = report["quality"]["table"]["rows"]
@@ -214,10 +217,9 @@ def test_a_run_is_measured_beside_baselines_of_its_data(run: Path, tmp_path: Pat
         f"{other} is not comparable with {run}: its table of quality has 12 sounds a row, not 24; make it again"
         in compared
     )
-    # No table, and the figures all the same.
-    said = drumgan("evaluate", f"--run={other}", *flags, "--sounds=1")
-    assert "note: no table of quality:" in said
-    assert "fid/log_mel" in said
+    # Another truncation is another generator.
+    drumgan("evaluate", f"--run={other}", *flags, "--sounds=24", "--truncation=0.5")
+    assert "its table of quality has another truncation" in drumgan("compare", str(run), str(other), "--plot=")
 
 
 def test_wrong_calls_are_one_sentence(run: Path, tmp_path: Path) -> None:
@@ -227,6 +229,12 @@ def test_wrong_calls_are_one_sentence(run: Path, tmp_path: Path) -> None:
     assert (
         "s and those of held-out recordings 0.55 s; compare it with a data set of its own length: give --data." in said
     )
+    said = drumgan("evaluate", "--run=packaged", "--sounds=2", status=2)
+    assert "--sounds is 2; the table of quality needs 12 or more, 0 leaves it out." in said
+    said = drumgan("evaluate", "--run=packaged", "--metrics=fid:clap", "--samples=5", status=2)
+    assert "--metrics, --samples need a data set, and packaged names none; give one with --data" in said
+    said = drumgan("evaluate", "--run=packaged", f"--out={tmp_path}", status=2)
+    assert "is a folder; give the name of a file." in said
     said = drumgan("evaluate", f"--run={packed}", "--sounds=0", status=2)
     assert "which does not name its data; give --data" in said
     other = write_dataset(tmp_path, 12, 1, {**_toy(run), "sample_rate": 4000})
@@ -234,7 +242,7 @@ def test_wrong_calls_are_one_sentence(run: Path, tmp_path: Path) -> None:
     assert "has sounds of 4000 Hz and the run makes" in said
     said = drumgan("evaluate", f"--run={run}", f"--judge={packed}", status=2)
     assert "give that of a drumgan judge" in said
-    said = drumgan("evaluate", "--run=pca_gaussian", "--table_metrics=fid:vgg16", "--sounds=4", status=2)
+    said = drumgan("evaluate", "--run=pca_gaussian", "--table_metrics=fid:vgg16", "--sounds=20", status=2)
     assert "held-out recordings was not embedded by vgg16, only by drums, log_mel; give the recordings" in said
 
 

@@ -23,7 +23,8 @@ def imported(module: str, embedder: str, packages: str) -> Any:
         return importlib.import_module(module)
     except ImportError as problem:
         raise BadInput(
-            f"the embedder {embedder} needs packages that are not installed ({problem}); run `pip install {packages}`."
+            f"the embedder {embedder} needs packages that are not installed ({problem}); run `pip install "
+            f"'drumgan-jax[embedders]'` or `pip install {packages}`."
         ) from problem
 
 

@@ -15,10 +15,12 @@ import numpy as np
 from scipy.optimize import minimize
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import FileFormat, not_one, read_weights, write_weights
-from drumgan_jax.evaluation.quality.thumbnails import decibels, thumbnails
+from drumgan_jax.core.weight_file import FileFormat, not_one, read_weights, variables_digest, write_weights
+from drumgan_jax.evaluation.intervals import Figure, bootstrap
+from drumgan_jax.evaluation.quality.thumbnails import decibels, digests, thumbnails
 
-FORMAT = FileFormat("drumgan judge", 1)
+FORMAT = FileFormat("drumgan judge", 1, "drumgan fit --config=judge")
+_ARRAYS = ("mean", "deviation", "weights", "bias")
 # Of a thumbnail's 20 pairs of frames (23 ms each): attack, body, and two parts of the tail.
 _SEGMENTS = ((0, 2), (2, 6), (6, 12), (12, 20))
 # Weight decay of the standardised weights; chosen on recordings that are not held out.
@@ -36,6 +38,7 @@ class Judge:
         weights: of standardised features [features, classes].
         bias: [classes].
         about: how it was fitted, for reports.
+        seen: digests of the thumbnails that it was fitted to [sounds] uint64: it says nothing about these sounds.
     """
 
     classes: tuple[str, ...]
@@ -44,15 +47,36 @@ class Judge:
     weights: np.ndarray
     bias: np.ndarray
     about: Mapping[str, Any]
+    seen: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights, in hex."""
+        arrays = {name: np.asarray(getattr(self, name), np.float32) for name in _ARRAYS}
+        return variables_digest({"params": arrays})
+
+    def in_order(self, names: Sequence[str]) -> "Judge | None":
+        """The same judge with its classes in this order; None if it has others."""
+        if set(names) != set(self.classes) or len(names) != len(self.classes):
+            return None
+        order = [self.classes.index(name) for name in names]
+        return dataclasses.replace(self, classes=tuple(names), weights=self.weights[:, order], bias=self.bias[order])
 
     def probabilities(self, kept: np.ndarray) -> np.ndarray:
         """Class probabilities [sounds, classes] of thumbnails [sounds, time, freq]."""
         logits = (_features(kept) - self.mean) / self.deviation @ self.weights + self.bias
         return np.exp(_log_softmax(logits))
 
-    def accuracy(self, kept: np.ndarray, classes: np.ndarray) -> float:
-        """Share of thumbnails [sounds, time, freq] whose most probable class is the given one [sounds]."""
-        return float(np.mean(self.probabilities(kept).argmax(axis=1) == classes))
+    def agreement(self, kept: np.ndarray, classes: np.ndarray) -> Figure | None:
+        """Share of thumbnails [sounds, time, freq] whose most probable class is the given one [sounds].
+
+        Sounds that the judge was fitted to do not count; None if these are more than half.
+        """
+        new = ~np.isin(digests(kept), self.seen)
+        if 2 * new.sum() < len(kept):
+            return None
+        heard = self.probabilities(kept[new]).argmax(axis=1)
+        return bootstrap((heard == classes[new]).astype(float))
 
 
 def fit_judge(kept: np.ndarray, classes: np.ndarray, names: Sequence[str], about: Mapping[str, Any]) -> Judge:
@@ -86,7 +110,7 @@ def fit_judge(kept: np.ndarray, classes: np.ndarray, names: Sequence[str], about
 
     found = minimize(loss, np.zeros(x.shape[1] * len(names)), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
     matrix = found.x.reshape(x.shape[1], len(names))
-    return Judge(tuple(names), mean, deviation, matrix[:-1], matrix[-1], about)
+    return Judge(tuple(names), mean, deviation, matrix[:-1], matrix[-1], about, np.unique(digests(kept)))
 
 
 def judge_waveforms(judge: Judge, waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -95,15 +119,16 @@ def judge_waveforms(judge: Judge, waveforms: np.ndarray, sample_rate: int) -> np
 
 
 def packaged_judge() -> Judge:
-    """The judge of kicks, snares and cymbals that comes with this package (quality.md in this folder)."""
+    """The judge of kicks, snares and cymbals that comes with this package (packaged.md in this folder)."""
     with resources.as_file(resources.files(__package__) / "judge.npz") as path:
         return load_judge(path)
 
 
 def save_judge(path: str | os.PathLike[str], judge: Judge) -> None:
     """Write a judge as one .npz; whole or not at all."""
-    arrays = {name: np.asarray(getattr(judge, name), np.float32) for name in ("mean", "deviation", "weights", "bias")}
-    write_weights(path, FORMAT, {"classes": list(judge.classes), "about": dict(judge.about)}, arrays)
+    arrays = {name: np.asarray(getattr(judge, name), np.float32) for name in _ARRAYS}
+    header = {"classes": list(judge.classes), "about": dict(judge.about)}
+    write_weights(path, FORMAT, header, {**arrays, "seen": judge.seen})
 
 
 def load_judge(path: str | os.PathLike[str]) -> Judge:
@@ -114,11 +139,11 @@ def load_judge(path: str | os.PathLike[str]) -> Judge:
     """
     _, header, arrays, _ = read_weights(path, FORMAT, "a judge")
     try:
-        fitted = {name: arrays[name] for name in ("mean", "deviation", "weights", "bias")}
+        fitted = {name: arrays[name] for name in (*_ARRAYS, "seen")}
         judge = Judge(classes=tuple(header["classes"]), about=header["about"], **fitted)
         _ = judge.probabilities(np.zeros((1, 20, 20), np.uint8))
     except (KeyError, ValueError, TypeError) as error:
-        raise not_one(path, "a judge", error) from error
+        raise not_one(path, "a judge", error, FORMAT.written_by) from error
     return judge
 
 

@@ -5,7 +5,7 @@ interval. No embedder and no weights are needed.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +16,8 @@ from drumgan_jax.evaluation.intervals import bootstrap
 
 # Quantiles of the recordings between which a set's median has to lie.
 LOW, HIGH = 0.05, 0.95
+# Largest share of sounds above the higher or below the lower one: three times that of the recordings.
+OUTSIDE = 3.0 * LOW
 # Peaks below this are silence (dBFS), as in data preparation.
 SILENCE = 10 ** (-60.0 / 20.0)
 # A sound with a larger peak is clipped by every format of fixed point; a peak of 1 exactly is not.
@@ -24,6 +26,8 @@ FULL_SCALE = 1.0
 INAUDIBLE = 20.0
 # Milliseconds of one value of the envelope whose rise is the attack.
 _ENVELOPE = 1.0
+# Milliseconds of a stretch of which one sample may stand out as a click, and stretches of the attack, which may.
+_CLICK, _ATTACK = 3.0, 2
 _BATCH = 64
 # Pairs are compared among this many sounds at most.
 _PAIRED = 400
@@ -36,20 +40,23 @@ class Descriptor:
     Attributes:
         unit: of the number; empty for ratios.
         meaning: in words, for tables and docs.
+        fault: whether a few sounds outside the recordings' range are a fault; of other descriptors, sources differ.
         harmless: up to this no alarm is raised, however small the recordings' values are: nobody hears it.
     """
 
     unit: str
     meaning: str
+    fault: bool = False
     harmless: float = -np.inf
 
 
 DESCRIPTORS: dict[str, Descriptor] = {
-    "start": Descriptor("", "first sample over the peak: a click", 1e-3),
-    "end": Descriptor("", "last sample over the peak: a cut-off tail", 1e-3),
-    "dc": Descriptor("", "mean over RMS", 1e-2),
-    "rumble": Descriptor("", "share of the energy under 20 Hz", 1e-3),
-    "level": Descriptor("dB", "RMS level, relative to full scale"),
+    "start": Descriptor("", "first sample over the peak: a click", True, 1e-3),
+    "end": Descriptor("", "last sample over the peak: a cut-off tail", True, 1e-3),
+    "crackle": Descriptor("", "largest second difference over the median around it: a click inside", True, 20.0),
+    "dc": Descriptor("", "mean over RMS", True, 1e-2),
+    "rumble": Descriptor("", "share of the energy under 20 Hz", True, 1e-3),
+    "level": Descriptor("dB", "RMS level, relative to full scale", True),
     "attack": Descriptor("ms", "rise of the envelope from 10 to 90 % of its peak"),
     "decay": Descriptor("s", "time from 1 to 99 % of the energy"),
     "tone": Descriptor("", "share of the energy in the strongest tone from 30 Hz to 1 kHz"),
@@ -57,7 +64,7 @@ DESCRIPTORS: dict[str, Descriptor] = {
 }
 # A number of the whole set, which has no distribution over sounds.
 SHARES: dict[str, str] = {
-    "clipped": "share of sounds with a peak above full scale",
+    "clipped": "share of sounds with a peak above full scale, or with three samples in a row at the peak",
     "silent": "share of sounds with a peak below -60 dBFS",
     "common": "share of the energy in the mean waveform, at equal energy of all sounds",
     "likeness": "mean absolute correlation of two sounds",
@@ -104,10 +111,12 @@ class SoundFigure:
 
     Attributes:
         value: median of a descriptor over sounds, or a share.
+        below: share of sounds below `low`; None for a share.
+        above: share of sounds above `high`; None for a share.
         low: the recordings' quantile LOW of a descriptor; lower end of a share's interval.
         median: of the recordings; the recordings' share.
         high: the recordings' quantile HIGH of a descriptor; upper end of a share's interval.
-        alarm: whether the value is outside, and not harmless.
+        alarm: whether the value is outside, or too many sounds are, and not harmlessly so.
     """
 
     value: float
@@ -115,6 +124,8 @@ class SoundFigure:
     median: float
     high: float
     alarm: bool
+    below: float | None = None
+    above: float | None = None
 
 
 def sound_family(waveforms: np.ndarray, sample_rate: int) -> SoundFamily:
@@ -134,20 +145,26 @@ def sound_family(waveforms: np.ndarray, sample_rate: int) -> SoundFamily:
         name: np.where(silent, np.nan, np.concatenate([part[name] for part in parts])) for name in DESCRIPTORS
     }
     sounding = waveforms[~silent]
-    return SoundFamily(descriptors, peaks > FULL_SCALE, silent, common_energy(sounding), likeness(sounding))
+    return SoundFamily(
+        descriptors,
+        (peaks > FULL_SCALE) | _is_flat(waveforms, peaks) & ~silent,
+        silent,
+        common_energy(sounding),
+        likeness(sounding),
+    )
 
 
 def compare_sound(measured: SoundFamily, recordings: SoundFamily) -> dict[str, SoundFigure]:
     """Every figure of a set beside that of the recordings.
 
-    A descriptor's alarm: its median is outside the recordings' quantiles. A share's alarm: its interval and that of the
-    recordings (bootstrap; for `common` and `likeness`, three times the recordings') do not meet.
+    A descriptor's alarm: its median is outside the recordings' quantiles; or, of a fault, more than three times as many
+    sounds are as of the recordings, by the lower end of the share's interval: a click in some sounds is heard too. A
+    share's alarm: its interval and that of the recordings (bootstrap; for `common` and `likeness`, three times the
+    recordings') do not meet.
     """
     figures = {}
     for name, descriptor in DESCRIPTORS.items():
-        value = float(np.nanmedian(measured.descriptors[name]))
-        low, median, high = np.nanquantile(recordings.descriptors[name], (LOW, 0.5, HIGH)).tolist()
-        figures[name] = SoundFigure(value, low, median, high, not low <= value <= max(high, descriptor.harmless))
+        figures[name] = _beside(measured.descriptors[name], recordings.descriptors[name], descriptor)
     for name in ("clipped", "silent"):
         ours, theirs = (bootstrap(getattr(side, name).astype(float)) for side in (measured, recordings))
         figures[name] = SoundFigure(ours.value, theirs.low, theirs.value, theirs.high, ours.low > theirs.high)
@@ -157,11 +174,39 @@ def compare_sound(measured: SoundFamily, recordings: SoundFamily) -> dict[str, S
     return figures
 
 
-def attack_by_class(family: SoundFamily, classes: np.ndarray, count: int) -> list[float]:
-    """Median attack in ms of each class; NaN for a class without sounds. `classes` is the class number [sounds]."""
-    values = family.descriptors["attack"]
-    of_class = [values[(classes == number) & np.isfinite(values)] for number in range(count)]
-    return [float(np.median(one)) if len(one) else float("nan") for one in of_class]
+def compare_attacks(
+    measured: SoundFamily,
+    recordings: SoundFamily,
+    classes: tuple[np.ndarray, np.ndarray],
+    label_names: Sequence[str],
+) -> dict[str, SoundFigure]:
+    """The attacks of each class beside those of the recordings, by "attack of CLASS"; only of classes with sounds.
+
+    Args:
+        measured: a set.
+        recordings: the reference.
+        classes: class numbers of both [sounds].
+        label_names: of the classes.
+    """
+    figures = {}
+    for number, name in enumerate(label_names):
+        sides = [
+            family.descriptors["attack"][of_sounds == number]
+            for family, of_sounds in zip((measured, recordings), classes, strict=True)
+        ]
+        if all(np.isfinite(side).any() for side in sides):
+            figures[f"attack of {name}"] = _beside(sides[0], sides[1], DESCRIPTORS["attack"])
+    return figures
+
+
+def _beside(measured: np.ndarray, recordings: np.ndarray, descriptor: Descriptor) -> SoundFigure:
+    """A descriptor's values [sounds] beside those of the recordings [recordings]; NaN for silent sounds."""
+    values = measured[np.isfinite(measured)]
+    low, median, high = np.nanquantile(recordings, (LOW, 0.5, HIGH)).tolist()
+    value, highest = float(np.median(values)), max(high, descriptor.harmless)
+    below, above = (bootstrap(outside.astype(float)) for outside in (values < low, values > highest))
+    alarm = not low <= value <= highest or (descriptor.fault and max(below.low, above.low) > OUTSIDE)
+    return SoundFigure(value, low, median, high, alarm, below.value, above.value)
 
 
 def common_energy(waveforms: np.ndarray) -> float:
@@ -200,6 +245,24 @@ def end_click(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
     return np.abs(waveforms[:, -1]) / _peak(waveforms)
 
 
+def crackle(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Largest second difference over the median of those around it, after the attack [batch].
+
+    The median is the largest of a stretch of 3 ms and its neighbours', plus a thousandth of the peak.
+    """
+    size = max(8, round(_CLICK * sample_rate / 1000.0))
+    second = np.abs(np.diff(waveforms, 2, axis=1))
+    count = second.shape[1] // size
+    if count < 4:
+        return np.zeros(len(waveforms))
+    stretches = second[:, : count * size].reshape(len(second), count, size)
+    medians = np.pad(np.median(stretches, axis=2), ((0, 0), (1, 1)))
+    around = np.maximum(np.maximum(medians[:, :-2], medians[:, 2:]), medians[:, 1:-1])
+    ratios = stretches.max(axis=2) / (around + 1e-3 * _peak(waveforms)[:, None])
+    largest: np.ndarray = ratios[:, _ATTACK:].max(axis=1)
+    return largest
+
+
 def offset(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
     """|mean| over RMS [batch]."""
     del sample_rate
@@ -236,6 +299,7 @@ def attack(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
 _HOST: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "start": start_click,
     "end": end_click,
+    "crackle": crackle,
     "dc": offset,
     "rumble": rumble,
     "level": level,
@@ -254,6 +318,13 @@ def _describe(waveforms: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
         "noisiness": noisiness(power),
     }
     return found | {name: np.asarray(values)[: len(waveforms)] for name, values in compiled.items()}
+
+
+def _is_flat(waveforms: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Whether three samples in a row are at the peak [batch], as of a sound that was clipped before."""
+    at = np.abs(waveforms) >= 0.9999 * peaks[:, None]
+    flat: np.ndarray = (at[:, 2:] & at[:, 1:-1] & at[:, :-2]).any(axis=1)
+    return flat
 
 
 def _peak(waveforms: np.ndarray) -> np.ndarray:

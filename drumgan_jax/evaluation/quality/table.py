@@ -8,11 +8,12 @@ import numpy as np
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.class_mix import check_same_mix, describe_mix
-from drumgan_jax.evaluation.intervals import Figure, bootstrap
+from drumgan_jax.evaluation.intervals import Figure
 from drumgan_jax.evaluation.quality.judge import Judge
 from drumgan_jax.evaluation.quality.novelty import novelty
 from drumgan_jax.evaluation.quality.sets import MeasuredSet, embedded_by
-from drumgan_jax.evaluation.quality.sound import SoundFigure, attack_by_class, compare_sound
+from drumgan_jax.evaluation.quality.sound import SoundFigure, compare_attacks, compare_sound
+from drumgan_jax.evaluation.quality.thumbnails import digests
 from drumgan_jax.evaluation.report import number, table
 from drumgan_jax.evaluation.suite import Suite
 
@@ -37,7 +38,6 @@ class Row:
         level: median RMS level in dB relative to full scale.
         figures: by name.
         sound: the sound family beside the recordings.
-        attack: median attack in ms by class.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Row:
     level: float
     figures: Mapping[str, Figure]
     sound: Mapping[str, SoundFigure]
-    attack: Mapping[str, float]
 
     @property
     def alarms(self) -> list[str]:
@@ -63,10 +62,9 @@ class QualityTable:
         count: its sounds.
         mix: of its classes, in words.
         level: its median RMS level in dB.
-        attack: its median attack in ms by class.
         judge: the judge's accuracy on it; None without classes or judge.
         rows: the sets.
-        identity: what makes two tables comparable: the reference's recordings.
+        identity: what makes two tables comparable: the reference's recordings, the judge, the embedders' weights.
         warnings: sentences on doubtful figures.
     """
 
@@ -74,7 +72,6 @@ class QualityTable:
     count: int
     mix: str
     level: float
-    attack: Mapping[str, float]
     judge: float | None
     rows: Sequence[Row]
     identity: Mapping[str, Any]
@@ -104,20 +101,25 @@ def compare_sets(
     Raises:
         BadInput: a set's mix of classes or length differs from the reference's, or there are too few sounds.
     """
-    if judge is not None and judge.classes != reference.label_names:
-        judge = None
+    judge = None if judge is None else judge.in_order(reference.label_names)
     own = None
     if judge is not None and reference.classes is not None:
-        own = judge.accuracy(reference.thumbnails, reference.classes)
+        agreement = judge.agreement(reference.thumbnails, reference.classes)
+        own = None if agreement is None else agreement.value
     rows, warnings = zip(*(_row(reference, one, suite, judge, training) for one in sets), strict=True)
-    attack = _attack(reference)
     mix = describe_mix(reference.classes, reference.label_names)
     of_warning: dict[str, list[str]] = {}
     for row, some in zip(rows, warnings, strict=True):
         for warning in some:
             of_warning.setdefault(warning, []).append(row.name)
     said = [f"{', '.join(names)}: {warning}" for warning, names in of_warning.items()]
-    return QualityTable(reference.name, len(reference), mix, reference.level, attack, own, rows, reference.about, said)
+    identity = {
+        **reference.about,
+        "judge": None if judge is None else judge.digest,
+        "weigh": suite.weigh,
+        "weights": {embedder.name: embedder.weights_hash for embedder in suite.embedders},
+    }
+    return QualityTable(reference.name, len(reference), mix, reference.level, own, rows, identity, said)
 
 
 def check_alike(reference: MeasuredSet, measured: MeasuredSet) -> None:
@@ -153,29 +155,23 @@ def _row(
     results = suite.compare(embedded_by(reference, names), embedded_by(measured, names))
     compared = results.figures
     figures = {name: Figure(one["value"], one["low"], one["high"], one["interval"]) for name, one in compared.items()}
-    if judge is not None and measured.classes is not None and not _was_fitted_to(judge, measured):
-        heard = judge.probabilities(measured.thumbnails).argmax(axis=1)
-        figures[AS_ASKED] = bootstrap((heard == measured.classes).astype(float))
+    agreement = None
+    if judge is not None and measured.classes is not None:
+        agreement = judge.agreement(measured.thumbnails, measured.classes)
+    if agreement is not None:
+        figures[AS_ASKED] = agreement
     if training is not None:
         new = novelty(measured.thumbnails, training, reference.thumbnails)
         figures[DISTANCE] = Figure(new.distance, new.distance, new.distance, "none")
         figures[COPIED] = new.copied
     mix = describe_mix(measured.classes, measured.label_names)
     sound = compare_sound(measured.sound, reference.sound)
-    row = Row(measured.name, len(measured), mix, measured.level, figures, sound, _attack(measured))
-    return row, results.warnings
-
-
-def _was_fitted_to(judge: Judge, measured: MeasuredSet) -> bool:
-    """Whether a judge was fitted to the recordings of a set: its accuracy on them says nothing."""
-    return "sources" in judge.about and judge.about["sources"] == measured.about.get("sources")
-
-
-def _attack(measured: MeasuredSet) -> dict[str, float]:
-    if measured.classes is None:
-        return {}
-    medians = attack_by_class(measured.sound, measured.classes, len(measured.label_names))
-    return dict(zip(measured.label_names, medians, strict=True))
+    if measured.classes is not None and reference.classes is not None:
+        classes = (measured.classes, reference.classes)
+        sound |= compare_attacks(measured.sound, reference.sound, classes, reference.label_names)
+    shared = int(np.isin(digests(measured.thumbnails), digests(reference.thumbnails)).sum())
+    warnings = [f"{shared} of these sounds are in the reference too; every distance is too good."] if shared else []
+    return Row(measured.name, len(measured), mix, measured.level, figures, sound), [*warnings, *results.warnings]
 
 
 def quality_text(found: QualityTable, interval: str) -> str:
@@ -221,6 +217,8 @@ def sound_text(found: QualityTable, name: str) -> str:
         [
             figure,
             number(one.value),
+            "" if one.below is None else f"{100 * one.below:.0f} %",
+            "" if one.above is None else f"{100 * one.above:.0f} %",
             number(one.low),
             number(one.median),
             number(one.high),
@@ -228,9 +226,4 @@ def sound_text(found: QualityTable, name: str) -> str:
         ]
         for figure, one in row.sound.items()
     ]
-    lines += [
-        [f"attack of {label}, ms", number(value), "", number(found.attack[label]), "", ""]
-        for label, value in row.attack.items()
-    ]
-    header = [f"sound of {name}", "median or share", "recordings: low", "median", "high", ""]
-    return table(header, lines)
+    return table([f"sound of {name}", "value", "below", "above", "recordings: low", "median", "high", ""], lines)

@@ -1,5 +1,7 @@
 """Small log-mel pictures of sounds, which the judge and the novelty look at."""
 
+import hashlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,8 @@ Array = jax.Array
 SHAPE = (20, 20)
 # dB below a sound's loudest cell; softer cells count as this.
 RANGE = 60.0
+# Of the peak: 30 dB below it.
+ONSET = 10 ** (-30.0 / 20.0)
 # Steps of 0.5 dB: a thumbnail is kept in bytes.
 STEPS = 2.0
 DECIBELS_PER_NEPER = np.float32(20.0 / np.log(10.0))
@@ -22,10 +26,10 @@ _BATCH = 64
 def thumbnails(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
     """Thumbnails [sounds, time, freq] uint8 of waveforms [sounds, samples] at a sample rate in Hz.
 
-    The first 0.46 s as log magnitudes of 40 mel bands, in steps of 0.5 dB above 60 dB below the loudest cell: neither
-    the level nor what is softer than that matters. A silent sound is all zero.
+    0.46 s from the onset on as log magnitudes of 40 mel bands, in steps of 0.5 dB above 60 dB below the loudest cell:
+    neither the level, nor silence in front, nor what is softer than that matters. A silent sound is all zero.
     """
-    resampled = [resample(np.asarray(one, np.float32), sample_rate, SAMPLE_RATE)[:WINDOW] for one in waveforms]
+    resampled = [from_onset(resample(np.asarray(one, np.float32), sample_rate, SAMPLE_RATE)) for one in waveforms]
     windows = np.stack([np.pad(one, (0, WINDOW - len(one))) for one in resampled])
     parts = []
     for start in range(0, len(windows), _BATCH):
@@ -34,6 +38,20 @@ def thumbnails(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
         padded = np.pad(batch, ((0, _BATCH - len(batch)), (0, 0)))
         parts.append(np.asarray(_thumbnails(jnp.asarray(padded)))[: len(batch)])
     return np.concatenate(parts)
+
+
+def from_onset(waveform: np.ndarray) -> np.ndarray:
+    """At most WINDOW samples of a waveform [samples], from 2 ms before it first comes within 30 dB of its peak."""
+    peak = np.abs(waveform).max()
+    first = int(np.argmax(np.abs(waveform) >= ONSET * peak)) if peak > 0.0 else 0
+    start = max(0, first - round(0.002 * SAMPLE_RATE))
+    return waveform[start : start + WINDOW]
+
+
+def digests(kept: np.ndarray) -> np.ndarray:
+    """A number of each thumbnail [sounds] uint64 by which a sound is known again."""
+    of_each = [hashlib.blake2b(np.ascontiguousarray(one).tobytes(), digest_size=8).digest() for one in kept]
+    return np.frombuffer(b"".join(of_each), np.uint64)
 
 
 def decibels(kept: np.ndarray) -> np.ndarray:
