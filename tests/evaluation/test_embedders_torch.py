@@ -173,7 +173,9 @@ def test_a_package_that_is_not_installed_is_named(name: str, monkeypatch: pytest
     # None there makes an import fail as if the package were not installed.
     for module in ("torch", "transformers"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(BadInput, match=rf"embedder {name} needs packages .* .* or `pip install torch (transf|panns-inf)"):
+    with pytest.raises(
+        BadInput, match=rf"embedder {name} needs packages .* .* or `pip install torch (transf|panns-inf)"
+    ):
         build_embedder(name)
 
 
