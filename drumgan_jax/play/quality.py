@@ -153,7 +153,7 @@ def dataset_yardstick(
             "may have been trained, and no baseline was."
         )
         half = len(training) // 2
-        held_out = training.take(np.arange(half)[:_MOST], HELD_OUT)
+        held_out = training.take(np.arange(half)[:_MOST], "one half of the data set")
         training = training.take(np.arange(half, len(training)))
     fingerprint = dataset.fingerprint(dataset.held_out, len(held_out))
     form = Form(held_out.sample_rate, held_out.waveforms.shape[1], held_out.label_names)
