@@ -1,6 +1,7 @@
 """Sums of the cubic kernel over subsets of samples, on the host."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -130,12 +131,10 @@ def _sums(
     """
     sums, by_x, by_y = _sums_without_products(x, y, in_x, in_y, constant)
     in_y = np.concatenate([in_y, np.ones((len(y), 1), np.float32)], axis=1)
-    for rows, columns, cubes in _blocks(x, y, constant):
-        along = cubes @ in_y[columns]
+    for rows, columns, along, down in _blocks(x, y, in_y, constant):
         part = np.einsum("xs,xs->s", in_x[rows], along[:, :-1], dtype=np.float64)
         sums += part
         by_x[rows] += along[:, -1]
-        down = cubes.sum(axis=0)
         by_y[columns] += down
         if x is y and rows != columns:
             # The block below the diagonal is the transpose of this one.
@@ -162,11 +161,16 @@ def _sums_without_products(
     return sums, by_x, by_y
 
 
-def _blocks(x: Points, y: Points, constant: float) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Yield blocks of (w + r)^3 - w^3 in float32 for products r and the rest w, each valid until the next.
+def _blocks(
+    x: Points, y: Points, in_y: np.ndarray, constant: float
+) -> Iterator[tuple[slice, slice, np.ndarray, np.ndarray]]:
+    """Yield sums over blocks of (w + r)^3 - w^3 in float32 for products r and the rest w.
 
     What is left out is large, has no rounding error in `_sums_without_products`, and float32 is enough for the rest. If
     x is y, only blocks on or above the diagonal, and the diagonal is zero.
+
+    Yields:
+        The block's rows and columns, the block times `in_y` [rows, subsets], and its sums over rows [columns].
     """
     u = x.shift + constant
     columns_three, columns_half = (_scaled(y.shift, scale) for scale in (1.5, 0.75**0.5))
@@ -176,26 +180,32 @@ def _blocks(x: Points, y: Points, constant: float) -> Iterator[tuple[slice, slic
     for row in range(0, len(x), BLOCK):
         for column in range(row if x is y else 0, len(y), BLOCK):
             rows, columns = slice(row, row + BLOCK), slice(column, column + BLOCK)
-            left, right = x.rows[rows], y.rows[columns]
+            left, right, of_columns = x.rows[rows], y.rows[columns], in_y[columns]
             rest = rows_three[rows], columns_three[columns], rows_half[rows], columns_half[columns]
+            diagonal = x is y and row == column
             if len(left) == len(right) == BLOCK:
-                # XLA's product is nearly twice as fast as NumPy's, and worth a program of this one shape. All whole
-                # blocks are its: the two round differently, by 1e-9 on average, which cancels only within one of them.
+                # XLA's product is nearly twice as fast as NumPy's, and worth a program of this one shape. All of it is
+                # XLA's, as NumPy's threads go on spinning after a product of theirs. The two round differently, by
+                # 1e-9 on average, which cancels only within one of them.
                 with jax.default_device(jax.local_devices(backend="cpu")[0]):
-                    cubes = np.asarray(_cubed(left, right, *rest))
+                    along, down = map(np.asarray, _block_sums(left, right, of_columns, *rest, diagonal=diagonal))
             else:
                 product = np.matmul(left, right.T, out=memory[: len(left) * len(right)].reshape(len(left), len(right)))
                 cubes = _cubes_of(product, *rest)
-            if x is y and row == column:
-                cubes = cubes.copy()
-                np.fill_diagonal(cubes, 0)
-            yield rows, columns, cubes
+                if diagonal:
+                    np.fill_diagonal(cubes, 0)
+                along, down = cubes @ of_columns, cubes.sum(axis=0)
+            yield rows, columns, along, down
 
 
-@jax.jit
-def _cubed(left: Array, right: Array, *rest: Array) -> Array:
-    """(w + r)^3 - w^3 [rows, columns] of the products r of left and right; for the rest see `_cubes`."""
-    return _cubes(jnp.matmul(left, right.T, precision=jax.lax.Precision.HIGHEST), *rest)
+@functools.partial(jax.jit, static_argnames="diagonal")
+def _block_sums(left: Array, right: Array, of_columns: Array, *rest: Array, diagonal: bool) -> tuple[Array, Array]:
+    """A block's (w + r)^3 - w^3 [rows, columns] times `of_columns` [columns, subsets], and its sums [columns]."""
+    precision = jax.lax.Precision.HIGHEST
+    cubes = _cubes(jnp.matmul(left, right.T, precision=precision), *rest)
+    if diagonal:
+        cubes = jnp.where(jnp.eye(len(left), dtype=bool), 0.0, cubes)
+    return jnp.matmul(cubes, of_columns, precision=precision), cubes.sum(axis=0)
 
 
 def _cubes(r: Any, rows_three: Any, columns_three: Any, rows_half: Any, columns_half: Any) -> Any:
