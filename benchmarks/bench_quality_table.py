@@ -11,8 +11,8 @@ import time
 
 import jax
 
+from drumgan_jax.evaluation.quality import METRICS
 from drumgan_jax.evaluation.quality.judge import packaged_judge
-from drumgan_jax.evaluation.quality.table import METRICS
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.play.load import load
 from drumgan_jax.play.quality import packaged_yardstick, quality

@@ -14,9 +14,9 @@ import numpy as np
 
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.class_mix import mix_of
+from drumgan_jax.evaluation.quality import METRICS, SOUNDS
 from drumgan_jax.evaluation.quality.judge import fit_judge, save_judge
 from drumgan_jax.evaluation.quality.sets import measure, save_set
-from drumgan_jax.evaluation.quality.table import METRICS, SOUNDS
 from drumgan_jax.evaluation.quality.thumbnails import thumbnails
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.play.baselines import HELD_OUT, OTHERS, TRAINING, at_mix, recorded

@@ -26,6 +26,7 @@ from drumgan_jax.commands.evaluate_folders import FolderRequest, evaluate
 from drumgan_jax.commands.evaluate_run import RunRequest, evaluate_run
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.evaluation import quality
 
 RUN = define_path("run", None, "the run directory or packed instrument to measure.")
 STEP = flags.DEFINE_string("step", "last", "its checkpoint: a step's number, last, or best by evaluation.metric.")
@@ -54,14 +55,16 @@ SAME_MIX = flags.DEFINE_bool(
 WEIGH = flags.DEFINE_enum(
     "weigh", "sounds", ["sounds", "windows"], "what weighs the same in precision, recall, density and coverage."
 )
-SOUNDS = flags.DEFINE_integer("sounds", 300, "sounds in each row of the table of quality; 0 for none.", lower_bound=0)
+SOUNDS = flags.DEFINE_integer(
+    "sounds", quality.SOUNDS, "sounds in each row of the table of quality; 0 for none.", lower_bound=0
+)
 OTHERS = define_path("others", None, "a data set of recordings of other sources, for a row of the table.")
 JUDGE = define_path(
     "judge", None, "a judge of classes, from drumgan fit --config=judge; the packaged one if not given."
 )
 TABLE_METRICS = flags.DEFINE_list(
     "table_metrics",
-    ["fid:drums", "kid:drums", "prdc:drums", "is:drums", "fid:log_mel"],
+    list(quality.METRICS),
     "the metrics of the table of quality.",
 )
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the other processes, as TPU pods and Slurm allow.")

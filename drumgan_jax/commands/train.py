@@ -22,8 +22,12 @@ def main(argv: Sequence[str]) -> None:
     """Train; see the module's docstring."""
     del argv
     from drumgan_jax.core import distributed
+    from drumgan_jax.core.errors import BadInput
+    from drumgan_jax.training.fitting import FITS
     from drumgan_jax.training.loop import train
 
+    if CONFIG.value.get("task", {}).get("kind") in FITS:
+        raise BadInput("this config is fitted, not trained; use drumgan fit with the same flags.")
     distributed.join(automatic=DISTRIBUTED.value)
     if train(with_paths(CONFIG.value), WORKDIR.value).stopped == "preempted":
         # EX_TEMPFAIL of sysexits.h tells launchers to run the same command again.

@@ -10,10 +10,11 @@ import numpy as np
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.class_mix import classes_at_mix, mix_of
+from drumgan_jax.evaluation.quality import SOUNDS
 from drumgan_jax.evaluation.quality.judge import Judge
 from drumgan_jax.evaluation.quality.round_trip import ROUND_TRIP, RoundTrip, nearest_sounds, round_trip
 from drumgan_jax.evaluation.quality.sets import MeasuredSet, SoundSet, embedded_by, load_set, measure
-from drumgan_jax.evaluation.quality.table import SOUNDS, QualityTable, check_same_length, compare_sets
+from drumgan_jax.evaluation.quality.table import QualityTable, check_same_length, compare_sets
 from drumgan_jax.evaluation.quality.thumbnails import thumbnails
 from drumgan_jax.evaluation.report import number, table
 from drumgan_jax.evaluation.suite import Suite

@@ -8,6 +8,7 @@ import pytest
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines.synthetic import one_shot
+from drumgan_jax.evaluation.quality import METRICS
 from drumgan_jax.evaluation.quality.judge import (
     Judge,
     fit_judge,
@@ -32,7 +33,7 @@ from drumgan_jax.evaluation.quality.sound import (
     sound_family,
     start_click,
 )
-from drumgan_jax.evaluation.quality.table import AS_ASKED, COPIED, METRICS, compare_sets, quality_text, sound_text
+from drumgan_jax.evaluation.quality.table import AS_ASKED, COPIED, compare_sets, quality_text, sound_text
 from drumgan_jax.evaluation.quality.thumbnails import SHAPE, decibels, thumbnails
 from drumgan_jax.evaluation.suite import Suite
 
@@ -286,7 +287,12 @@ def test_the_table_compares_like_with_like(reference: MeasuredSet, suite: Suite,
     text = quality_text(found, "own")
     assert "Against 60 sounds: reference (kick 33 %, snare 33 %, cymbal 33 %; level" in text
     assert "free: no classes." in text
-    assert "attack of kick" in sound_text(found, "own")
+    assert "attack of kick, ms" in sound_text(found, "own")
+    assert "ALARM" not in sound_text(found, "own")
+    clicking = np.concatenate([np.full((60, 1), 0.3, np.float32), waveforms[:, 1:]], axis=1)
+    clicks = measure(SoundSet("clicks", clicking, RATE, classes, NAMES), suite)
+    text = sound_text(compare_sets(reference, [clicks], suite), "clicks")
+    assert text.endswith("start: first sample over the peak: a click")
     # Judging the recordings that it was fitted to says nothing, and neither does a distance from oneself.
     fitted = fit_judge(reference.thumbnails, reference.classes, NAMES, {})
     seen = compare_sets(reference, [reference, own], suite, fitted)

@@ -143,6 +143,11 @@ def test_what_cannot_be_fitted_is_one_sentence(flags: list[str], tmp_path: Path,
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_fitted_is_not_trained(flags: list[str], tmp_path: Path) -> None:
+    said = drumgan("train", *flags, f"--workdir={tmp_path / 'run'}", status=2)
+    assert said == "this config is fitted, not trained; use drumgan fit with the same flags."
+
+
 def test_a_damaged_fit_is_told(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

@@ -12,8 +12,9 @@ from verbs import drumgan
 
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.class_mix import classes_at_mix
+from drumgan_jax.evaluation.quality import METRICS
 from drumgan_jax.evaluation.quality.judge import Judge, fit_judge, packaged_judge
-from drumgan_jax.evaluation.quality.table import AS_ASKED, COPIED, DISTANCE, METRICS, quality_text
+from drumgan_jax.evaluation.quality.table import AS_ASKED, COPIED, DISTANCE, quality_text
 from drumgan_jax.evaluation.quality.thumbnails import thumbnails
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.latents.components import Components

@@ -100,7 +100,7 @@ def measure(sounds: SoundSet, suite: Suite, about: Mapping[str, Any] | None = No
         sounds.waveforms.shape[1] / sounds.sample_rate,
         sounds.classes,
         sounds.label_names,
-        # First, because its errors name the sound.
+        # First: it refuses what cannot be measured before anything is embedded.
         sound=sound_family(sounds.waveforms, sounds.sample_rate),
         embeddings=suite.embed(stream),
         thumbnails=thumbnails(sounds.waveforms, sounds.sample_rate),

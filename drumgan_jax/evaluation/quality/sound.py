@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax.audio.descriptors import decay, noisiness, pitch, power_spectrum
+from drumgan_jax.audio.descriptors import decay, level, noisiness, pitch, power_spectrum
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.intervals import bootstrap
 
@@ -29,6 +29,8 @@ _ENVELOPE = 1.0
 # Milliseconds of a stretch of which one sample may stand out as a click, and stretches of the attack, which may.
 _CLICK, _ATTACK = 3.0, 2
 _BATCH = 64
+# Before the class, in the name of its attack's figure.
+ATTACK_OF = "attack of "
 # Pairs are compared among this many sounds at most.
 _PAIRED = 400
 
@@ -195,7 +197,7 @@ def compare_attacks(
             for family, of_sounds in zip((measured, recordings), classes, strict=True)
         ]
         if all(np.isfinite(side).any() for side in sides):
-            figures[f"attack of {name}"] = _beside(sides[0], sides[1], DESCRIPTORS["attack"])
+            figures[f"{ATTACK_OF}{name}"] = _beside(sides[0], sides[1], DESCRIPTORS["attack"])
     return figures
 
 
@@ -277,12 +279,6 @@ def rumble(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
     return spectrum[:, hertz < INAUDIBLE].sum(axis=1) / np.maximum(spectrum.sum(axis=1), np.finfo(np.float32).tiny)
 
 
-def level(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
-    """RMS level in dB relative to full scale [batch]."""
-    del sample_rate
-    return 10.0 * np.log10(np.maximum(np.mean(np.square(waveforms, dtype=np.float64), axis=1), 1e-12))
-
-
 def attack(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
     """Milliseconds in which the envelope rises from 10 to 90 % of its peak, before the peak [batch].
 
@@ -302,7 +298,6 @@ _HOST: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "crackle": crackle,
     "dc": offset,
     "rumble": rumble,
-    "level": level,
     "attack": attack,
 }
 
@@ -313,6 +308,7 @@ def _describe(waveforms: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
     padded = jnp.asarray(np.pad(waveforms, ((0, _BATCH - len(waveforms)), (0, 0))).astype(np.float32))
     power = power_spectrum(padded, sample_rate)
     compiled = {
+        "level": level(padded),
         "decay": decay(padded, sample_rate),
         "tone": pitch(power, sample_rate)[1],
         "noisiness": noisiness(power),

@@ -12,15 +12,18 @@ from drumgan_jax.evaluation.intervals import Figure
 from drumgan_jax.evaluation.quality.judge import Judge
 from drumgan_jax.evaluation.quality.novelty import novelty
 from drumgan_jax.evaluation.quality.sets import MeasuredSet, embedded_by
-from drumgan_jax.evaluation.quality.sound import SoundFigure, compare_attacks, compare_sound
+from drumgan_jax.evaluation.quality.sound import (
+    ATTACK_OF,
+    DESCRIPTORS,
+    SHARES,
+    SoundFigure,
+    compare_attacks,
+    compare_sound,
+)
 from drumgan_jax.evaluation.quality.thumbnails import digests
 from drumgan_jax.evaluation.report import number, table
 from drumgan_jax.evaluation.suite import Suite
 
-# What a table is measured with unless other metrics are asked for: embedders that need no weights from elsewhere.
-METRICS = ("fid:drums", "kid:drums", "prdc:drums", "is:drums", "fid:log_mel")
-# Sounds of each row unless another number is asked for.
-SOUNDS = 300
 # Lengths of sounds differ by this factor at most.
 _LENGTHS = 1.1
 
@@ -76,10 +79,6 @@ class QualityTable:
     rows: Sequence[Row]
     identity: Mapping[str, Any]
     warnings: Sequence[str]
-
-    def as_json(self) -> dict[str, Any]:
-        """The table for JSON."""
-        return dataclasses.asdict(self)
 
 
 def compare_sets(
@@ -210,12 +209,24 @@ def _differs(mix: str, reference: str) -> bool:
     return mix.split()[0] != reference.split()[0]
 
 
+def _with_unit(figure: str) -> str:
+    descriptor = DESCRIPTORS.get("attack" if figure.startswith(ATTACK_OF) else figure)
+    return f"{figure}, {descriptor.unit}" if descriptor is not None and descriptor.unit else figure
+
+
+def _meaning(figure: str) -> str:
+    """What a figure of the sound family is, in words."""
+    if figure in SHARES:
+        return SHARES[figure]
+    return DESCRIPTORS["attack" if figure.startswith(ATTACK_OF) else figure].meaning
+
+
 def sound_text(found: QualityTable, name: str) -> str:
-    """One row's sound family beside the recordings, for a terminal."""
+    """One row's sound family beside the recordings, and what its alarms mean, for a terminal."""
     row = next(row for row in found.rows if row.name == name)
     lines = [
         [
-            figure,
+            _with_unit(figure),
             number(one.value),
             "" if one.below is None else f"{100 * one.below:.0f} %",
             "" if one.above is None else f"{100 * one.above:.0f} %",
@@ -226,4 +237,5 @@ def sound_text(found: QualityTable, name: str) -> str:
         ]
         for figure, one in row.sound.items()
     ]
-    return table([f"sound of {name}", "value", "below", "above", "recordings: low", "median", "high", ""], lines)
+    text = table([f"sound of {name}", "value", "below", "above", "recordings: low", "median", "high", ""], lines)
+    return "\n".join([text, *(f"{figure}: {_meaning(figure)}" for figure in row.alarms)])
