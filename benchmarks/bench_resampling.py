@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax.networks import convolution, resampling
+from drumgan_jax.networks import convolution, convolution_on_cpu, resampling
 
 Form = Callable[..., jax.Array]
 # Batch, freq and time of the small image, channels.
@@ -30,7 +30,7 @@ def same_kernel_gradient_by_products() -> Form:
 
     @jax.custom_vjp
     def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return convolution.convolve(x, kernel)
+        return same_plain(x, kernel)
 
     def backward(kept: tuple[jax.Array, jax.Array], y: jax.Array) -> tuple[jax.Array, jax.Array]:
         x, kernel = kept
@@ -45,16 +45,28 @@ def same_kernel_gradient_by_products() -> Form:
     return convolve
 
 
+def same_plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The plain convolution with JAX's own derivatives."""
+    return convolution.plain(x, kernel, convolution_on_cpu.Geometry(padding=((1, 1), (1, 1))))
+
+
+def double_plain(y: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The transpose of halving by JAX's rule."""
+    return convolution.plain_transpose(y, kernel, convolution.HALVING, (2 * y.shape[1] + 1, 2 * y.shape[2] + 1))
+
+
 def up_plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Dilated convolution and blur, with JAX's own derivatives."""
     kernel = kernel.swapaxes(2, 3)
-    return 4 * resampling._blurred_slices(convolution._double_by_dilation(x, kernel), 1, 1)
+    return 4 * resampling._blurred_slices(double_plain(x, kernel), 1, 1)
 
 
 def up_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """As phases and blur, with JAX's own derivatives."""
     kernel = kernel.swapaxes(2, 3)
-    return 4 * resampling._blurred_slices(convolution._double_by_phases(x, kernel), 1, 1)
+    return 4 * resampling._blurred_slices(
+        convolution_on_cpu._transpose_by_phases(x, kernel, convolution.HALVING)[:, :-1, :-1], 1, 1
+    )
 
 
 def up_fused(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -75,7 +87,7 @@ def up_fused(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def down_plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Blur and strided convolution, with JAX's own derivatives."""
-    return convolution._strided(resampling._blurred_slices(x, 2, 1), kernel)
+    return convolution.plain(resampling._blurred_slices(x, 2, 1), kernel, convolution.HALVING)
 
 
 def depthwise(x: jax.Array, padding: int, stride: int, dilation: int, gain: float) -> jax.Array:
@@ -125,7 +137,11 @@ def operations(
     return {
         "convolution": (
             (large, kernel),
-            {"XLA's": convolution.convolve, "kernel gradient as nine products": same_kernel_gradient_by_products()},
+            {
+                "own derivatives": convolution.convolve,
+                "XLA's": same_plain,
+                "kernel gradient as nine products": same_kernel_gradient_by_products(),
+            },
         ),
         "up-convolution": (
             (small, kernel),

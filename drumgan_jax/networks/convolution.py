@@ -1,26 +1,137 @@
 """Convolutions of the networks: at the same size, at half the size, and at twice the size.
 
-The plain convolution and its derivatives are XLA's. `halve` and `double` define their own derivatives, because JAX's
-rules lead to convolutions that run ten times slower on CPU in the second derivatives that R1 and path length
-regularisation need (benchmarks/bench_resampling.py). Both derive from one trilinear form in a large image x, a small
-image y and a kernel k:
+All derive from one trilinear form in an image x, a kernel k and an output's cotangent y, here with stride s:
 
-    sum over positions p, taps t, channels i, o of  x[2p + t, i] k[t, i, o] y[p, o]
+    sum over positions p, taps t, channels i, o of  x[s * p + t, i] k[t, i, o] y[p, o]
 
-Its derivative with respect to y is `halve`, to x `double`, to k `_kernel_gradient`; the derivatives of these three are
-the same three functions, to any order.
+Its derivative with respect to y is `correlate`, to x `_transpose`, to k `_kernel_gradient`; the derivatives of these
+three are the same three functions, to any order, so R1 and path length regularisation need no others. On accelerators
+each is the convolution that JAX's rules give; on CPU it has a form of its own (networks/convolution_on_cpu.py).
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from drumgan_jax.core.parts import Array
+from drumgan_jax.networks import convolution_on_cpu
+from drumgan_jax.networks.convolution_on_cpu import Geometry
 from drumgan_jax.networks.growing import upsample_nearest
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-TAPS = 3
+HALVING = Geometry(strides=(2, 2))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """Cross-correlation with any strides, padding and dilation.
+
+    Args:
+        x: [batch, freq, time, in].
+        kernel: [rows, columns, in, out], in the dtype of `x`.
+        geometry: strides, padding and dilation.
+
+    Returns:
+        [batch, freq, time, out] in that dtype.
+    """
+    return plain(x, kernel, geometry)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _transpose(y: Array, kernel: Array, geometry: Geometry, size: tuple[int, int]) -> Array:
+    """The transpose of `correlate` in x: [batch, *size, in] from y [batch, freq, time, out]."""
+
+    def on_cpu(y: Array, kernel: Array) -> Array:
+        return convolution_on_cpu.transpose(y, kernel, geometry, size)
+
+    def default(y: Array, kernel: Array) -> Array:
+        return plain_transpose(y, kernel, geometry, size)
+
+    return jax.lax.platform_dependent(y, kernel, cpu=on_cpu, default=default)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _kernel_gradient(x: Array, y: Array, geometry: Geometry, taps: tuple[int, int]) -> Array:
+    """The transpose of `correlate` in the kernel: [*taps, in, out] from x and the cotangent y."""
+
+    def on_cpu(x: Array, y: Array) -> Array:
+        return convolution_on_cpu.kernel_gradient(x, y, geometry, taps)
+
+    def default(x: Array, y: Array) -> Array:
+        return plain_kernel_gradient(x, y, geometry, taps)
+
+    return jax.lax.platform_dependent(x, y, cpu=on_cpu, default=default)
+
+
+def plain(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """`correlate` with JAX's own derivatives."""
+    strides, padding, dilation = geometry
+    return jax.lax.conv_general_dilated(
+        x, kernel, strides, padding, rhs_dilation=dilation, dimension_numbers=DIMENSIONS
+    )
+
+
+def plain_transpose(y: Array, kernel: Array, geometry: Geometry, size: tuple[int, int]) -> Array:
+    """The transpose of `correlate` in x by JAX's rule; see convolution_on_cpu.transpose."""
+    shape = jax.ShapeDtypeStruct((y.shape[0], *size, kernel.shape[2]), y.dtype)
+    return jax.linear_transpose(lambda x: plain(x, kernel, geometry), shape)(y)[0]
+
+
+def plain_kernel_gradient(x: Array, y: Array, geometry: Geometry, taps: tuple[int, int]) -> Array:
+    """The transpose of `correlate` in the kernel by JAX's rule; see convolution_on_cpu.kernel_gradient."""
+    shape = jax.ShapeDtypeStruct((*taps, x.shape[3], y.shape[3]), x.dtype)
+    return jax.linear_transpose(lambda kernel: plain(x, kernel, geometry), shape)(y)[0]
+
+
+def _size(image: Array) -> tuple[int, int]:
+    return image.shape[1], image.shape[2]
+
+
+def _taps(kernel: Array) -> tuple[int, int]:
+    return kernel.shape[0], kernel.shape[1]
+
+
+correlate.defvjp(
+    lambda x, kernel, geometry: (correlate(x, kernel, geometry), (x, kernel)),
+    lambda geometry, kept, y: (
+        _transpose(y, kept[1], geometry, _size(kept[0])),
+        _kernel_gradient(kept[0], y, geometry, _taps(kept[1])),
+    ),
+)
+_transpose.defvjp(
+    lambda y, kernel, geometry, size: (_transpose(y, kernel, geometry, size), (y, kernel)),
+    lambda geometry, _, kept, x: (
+        correlate(x, kept[1], geometry),
+        _kernel_gradient(x, kept[0], geometry, _taps(kept[1])),
+    ),
+)
+_kernel_gradient.defvjp(
+    lambda x, y, geometry, taps: (_kernel_gradient(x, y, geometry, taps), (x, y)),
+    lambda geometry, _, kept, kernel: (
+        _transpose(kept[1], kernel, geometry, _size(kept[0])),
+        correlate(kept[0], kernel, geometry),
+    ),
+)
+
+
+def for_flax(
+    x: Array,
+    kernel: Array,
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]] | str,
+    *,
+    rhs_dilation: Sequence[int],
+    **_: Any,
+) -> Array:
+    """`correlate` as the `conv_general_dilated` of a two-dimensional `flax.linen.Conv` without groups."""
+    if isinstance(padding, str):
+        padding = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+    rows, columns = padding
+    geometry = Geometry((strides[0], strides[1]), (tuple(rows), tuple(columns)), (rhs_dilation[0], rhs_dilation[1]))
+    return correlate(x, kernel, geometry)
 
 
 def convolve(x: Array, kernel: Array) -> Array:
@@ -28,12 +139,16 @@ def convolve(x: Array, kernel: Array) -> Array:
 
     Args:
         x: [batch, freq, time, in].
-        kernel: [size, size, in, out], size odd, in the dtype of `x`.
+        kernel: [rows, columns, in, out], in the dtype of `x`; an even size pads one zero less before than after.
 
     Returns:
         [batch, freq, time, out] in that dtype.
     """
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=DIMENSIONS)
+    rows, columns, channels, out = kernel.shape
+    if rows == columns == 1:
+        return jnp.dot(x.reshape(-1, channels), kernel[0, 0]).reshape(*x.shape[:3], out)
+    padding = ((rows - 1) // 2, rows // 2), ((columns - 1) // 2, columns // 2)
+    return correlate(x, kernel, Geometry(padding=padding))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -89,7 +204,6 @@ def _phases(kernel: Array, factor: int) -> Array:
     return jnp.stack([early, late])
 
 
-@jax.custom_vjp
 def halve(x: Array, kernel: Array) -> Array:
     """Cross-correlation with stride 2, without padding.
 
@@ -100,10 +214,9 @@ def halve(x: Array, kernel: Array) -> Array:
     Returns:
         [batch, freq, time, out] in that dtype.
     """
-    return _strided(x, kernel)
+    return correlate(x, kernel, HALVING)
 
 
-@jax.custom_vjp
 def double(y: Array, kernel: Array) -> Array:
     """The transpose of `halve`: a convolution (with flipped kernel) of `y` with zeros inserted between its samples.
 
@@ -114,54 +227,4 @@ def double(y: Array, kernel: Array) -> Array:
     Returns:
         [batch, 2 * freq + 1, 2 * time + 1, in].
     """
-    return jax.lax.platform_dependent(y, kernel, cpu=_double_by_phases, default=_double_by_dilation)
-
-
-@jax.custom_vjp
-def _kernel_gradient(x: Array, y: Array) -> Array:
-    """Gradient of `halve` with respect to its kernel [3, 3, in, out], from the large image x and the cotangent y."""
-    shape = jax.ShapeDtypeStruct((TAPS, TAPS, x.shape[-1], y.shape[-1]), x.dtype)
-    (gradient,) = jax.linear_transpose(lambda kernel: _strided(x, kernel), shape)(y)
-    return gradient
-
-
-halve.defvjp(
-    lambda x, kernel: (halve(x, kernel), (x, kernel)),
-    lambda residuals, y: (double(y, residuals[1]), _kernel_gradient(residuals[0], y)),
-)
-double.defvjp(
-    lambda y, kernel: (double(y, kernel), (y, kernel)),
-    lambda residuals, x: (halve(x, residuals[1]), _kernel_gradient(x, residuals[0])),
-)
-_kernel_gradient.defvjp(
-    lambda x, y: (_kernel_gradient(x, y), (x, y)),
-    lambda residuals, kernel: (double(residuals[1], kernel), halve(residuals[0], kernel)),
-)
-
-
-def _strided(x: Array, kernel: Array) -> Array:
-    return jax.lax.conv_general_dilated(x, kernel, (2, 2), "VALID", dimension_numbers=DIMENSIONS)
-
-
-def _double_by_dilation(y: Array, kernel: Array) -> Array:
-    kernel = kernel[::-1, ::-1].swapaxes(2, 3)
-    padding = (TAPS - 1, TAPS - 1)
-    return jax.lax.conv_general_dilated(
-        y, kernel, (1, 1), (padding, padding), lhs_dilation=(2, 2), dimension_numbers=DIMENSIONS
-    )
-
-
-def _double_by_phases(y: Array, kernel: Array) -> Array:
-    """One 2 x 2 convolution to the four phases of the output, which are then interleaved.
-
-    Output 2p + r is the sum over u of y[p - u] kernel[2u + r], with zero as the kernel's fourth tap, so no products
-    with inserted zeros are computed.
-    """
-    batch, freq, time, _ = y.shape
-    channels, out = kernel.shape[2:]
-    kernel = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0))).reshape(2, 2, 2, 2, channels, out)
-    # Axes (u, r, v, s, in, out) to (u reversed, v reversed, out, r, s, in).
-    kernel = kernel[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4).reshape(2, 2, out, 4 * channels)
-    phases = jax.lax.conv_general_dilated(y, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=DIMENSIONS)
-    phases = phases.reshape(batch, freq + 1, time + 1, 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
-    return phases.reshape(batch, 2 * freq + 2, 2 * time + 2, channels)[:, :-1, :-1]
+    return _transpose(y, kernel, HALVING, (2 * y.shape[1] + 1, 2 * y.shape[2] + 1))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
+from drumgan_jax.networks.convolution import for_flax
 from drumgan_jax.networks.layers import LEAK
 from drumgan_jax.networks.style_waveform import Trunk, layer_widths
 
@@ -38,7 +39,15 @@ class ConvolutionEncoder(nn.Module):
         x = view
         for number, features in enumerate(self.channels):
             strides = (2, 1 if number % 2 else 2)
-            x = nn.Conv(features, (3, 3), strides, padding=1, use_bias=False, name=f"convolution_{number}")(x)
+            x = nn.Conv(
+                features,
+                (3, 3),
+                strides,
+                padding=1,
+                use_bias=False,
+                conv_general_dilated=for_flax,
+                name=f"convolution_{number}",
+            )(x)
             x = jax.nn.leaky_relu(self._normalized(x, train), LEAK)
         x = x.reshape(x.shape[0], -1)
         for number, features in enumerate(self.dense):

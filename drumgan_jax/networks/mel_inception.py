@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
+from drumgan_jax.networks.convolution import for_flax
 
 
 class MelInception(nn.Module):
@@ -62,7 +63,7 @@ class Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """[batch, freq, time, features], divided by the strides, from [batch, freq, time, channels]; zero padding."""
-        x = nn.Conv(self.features, self.size, self.strides, use_bias=False)(x)
+        x = nn.Conv(self.features, self.size, self.strides, use_bias=False, conv_general_dilated=for_flax)(x)
         x = nn.BatchNorm(use_running_average=not train, momentum=0.95, epsilon=1e-3)(x)
         return jax.nn.relu(x)
 

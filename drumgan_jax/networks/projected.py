@@ -19,7 +19,8 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.core.settings import check_fields, whole
 from drumgan_jax.networks import mixing
-from drumgan_jax.networks.convolution import DIMENSIONS
+from drumgan_jax.networks.convolution import convolve, correlate
+from drumgan_jax.networks.convolution_on_cpu import Geometry
 from drumgan_jax.networks.depthwise import depthwise
 from drumgan_jax.networks.growing import average_pool
 from drumgan_jax.networks.layers import LEAK, minibatch_stddev
@@ -197,7 +198,7 @@ class SmallDiscriminator(nn.Module):
             number += 1
         x = minibatch_stddev(x.astype(jnp.float32), self.stddev_group)
         kernel = Kernel((_LAST, _LAST, x.shape[-1], 1), name="score")()
-        logits = jax.lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=DIMENSIONS)
+        logits = correlate(x, kernel, Geometry())
         return logits[..., 0]
 
 
@@ -220,11 +221,10 @@ class DownBlock(nn.Module):
         if self.separable:
             x = depthwise(x, Kernel((3, 3, 1, channels), name="depthwise")().astype(self.compute_dtype))
             kernel = Kernel((1, 1, channels, self.features), name="pointwise")().astype(self.compute_dtype)
-            # A matrix product, because its kernel gradient is twice as fast on CPU as a convolution's.
-            x = jnp.dot(x.reshape(-1, channels), kernel[0, 0]).reshape(*x.shape[:3], self.features)
+            x = convolve(x, kernel)
         else:
             kernel = Kernel((4, 4, channels, self.features), name="convolution")().astype(self.compute_dtype)
-            x = jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=DIMENSIONS)
+            x = correlate(x, kernel, Geometry((2, 2), ((1, 1), (1, 1))))
         x = jax.nn.leaky_relu(BatchNormalization(name="normalization")(x.astype(jnp.float32)), LEAK)
         x = average_pool(x, (x.shape[1] // 2, x.shape[2] // 2)) if self.separable else x
         return x.astype(self.compute_dtype)

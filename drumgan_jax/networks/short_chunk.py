@@ -12,6 +12,7 @@ import numpy as np
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
+from drumgan_jax.networks.convolution import for_flax
 from drumgan_jax.networks.torch_layout import convert
 
 _PADDING = ((1, 1), (1, 1))
@@ -96,6 +97,7 @@ class _Residual(nn.Module):
                 (stride, stride),
                 padding=_PADDING,
                 dtype=self.compute_dtype,
+                conv_general_dilated=for_flax,
                 name=f"conv_{index}",
             )
             x = convolution(x).astype(jnp.float32)

@@ -17,6 +17,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
+from drumgan_jax.networks import convolution_on_cpu
+from drumgan_jax.networks.convolution import correlate
+from drumgan_jax.networks.convolution_on_cpu import Geometry
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Largest number of plain convolutions that replace a grouped one on CPU: more take longer to compile than they save.
@@ -95,19 +98,24 @@ def convolution(x: Array, kernel: Array, dilation: int = 1) -> Array:
     if kernel.shape[0] == 1:
         return jnp.matmul(x, kernel[0])
     # Two-dimensional with height 1, because XLA's image convolutions are the fast ones.
-    return jax.lax.conv_general_dilated(
-        x[:, None], kernel[None], (1, 1), "VALID", rhs_dilation=(1, dilation), dimension_numbers=_DIMENSIONS
-    )[:, 0]
+    return correlate(x[:, None], kernel[None], Geometry(dilation=(1, dilation)))[:, 0]
 
 
 def _convolution_gradients(dilation: int, residuals: tuple[Array, Array], y: Array) -> tuple[Array, Array]:
     x, kernel = residuals
     width, time = len(kernel), y.shape[1]
     by_x = convolution(zeros_around(y, dilation * (width - 1)), kernel[::-1].swapaxes(1, 2), dilation)
-    taps = jnp.concatenate([x[:, dilation * tap : dilation * tap + time] for tap in range(width)], axis=-1)
-    # One product per example, because a single long product is slower with few channels.
-    by_kernel = jnp.einsum("bti,bto->bio", taps, y).sum(axis=0)
-    return by_x, by_kernel.reshape(kernel.shape)
+
+    def at_once(x: Array, y: Array) -> Array:
+        taps = jnp.concatenate([x[:, dilation * tap : dilation * tap + time] for tap in range(width)], axis=-1)
+        return jnp.einsum("bti,bto->bio", taps, y).sum(axis=0).reshape(kernel.shape)
+
+    def on_cpu(x: Array, y: Array) -> Array:
+        return convolution_on_cpu.kernel_gradient(x[:, None], y[:, None], Geometry(dilation=(1, dilation)), (1, width))[
+            0
+        ]
+
+    return by_x, jax.lax.platform_dependent(x, y, cpu=on_cpu, default=at_once)
 
 
 convolution.defvjp(lambda x, kernel, dilation: (convolution(x, kernel, dilation), (x, kernel)), _convolution_gradients)

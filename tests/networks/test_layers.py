@@ -7,6 +7,7 @@ import pytest
 import reference
 
 from drumgan_jax.networks import convolution
+from drumgan_jax.networks.convolution_on_cpu import Geometry
 from drumgan_jax.networks.layers import Convolution, Dense
 
 
@@ -51,24 +52,26 @@ def test_kernel_layout_is_a_correlation():
     np.testing.assert_allclose(convolution.convolve(impulse, kernel)[0, 1:4, 1:4, 0], kernel[::-1, ::-1, 0, 0])
 
 
-def test_both_forms_of_doubling_agree():
-    y, kernel = as_float32(normal(0, 2, 3, 5, 4), normal(1, 3, 3, 2, 4))
-    by_phases = convolution._double_by_phases(y, kernel)
-    assert by_phases.shape == (2, 7, 11, 2)
-    np.testing.assert_allclose(by_phases, convolution._double_by_dilation(y, kernel), atol=1e-5)
-
-
 def plain_halve(x, kernel):
-    return jax.lax.conv_general_dilated(x, kernel, (2, 2), "VALID", dimension_numbers=convolution.DIMENSIONS)
+    return convolution.plain(x, kernel, convolution.HALVING)
+
+
+def plain_double(y, kernel):
+    return convolution.plain_transpose(y, kernel, convolution.HALVING, (2 * y.shape[1] + 1, 2 * y.shape[2] + 1))
+
+
+def plain_same(x, kernel):
+    return convolution.plain(x, kernel, Geometry(padding=((1, 1), (1, 1))))
 
 
 @pytest.mark.parametrize(
     ("ours", "plain", "shape"),
     [
         (convolution.halve, plain_halve, (2, 7, 9, 2)),
-        (convolution.double, convolution._double_by_dilation, (2, 3, 4, 3)),
+        (convolution.double, plain_double, (2, 3, 4, 3)),
+        (convolution.convolve, plain_same, (2, 3, 4, 2)),
     ],
-    ids=["halve", "double"],
+    ids=["halve", "double", "same"],
 )
 def test_derivatives_up_to_the_third_equal_those_of_plain_convolution(ours, plain, shape):
     x, kernel = as_float32(normal(0, *shape), 0.3 * normal(1, 3, 3, 2, 3))

@@ -76,7 +76,9 @@ def test_spread_over_devices_makes_the_same_sounds(instrument: Instrument) -> No
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     spread = instrument.on_devices(NamedSharding(mesh, PartitionSpec("data")))
     seeds = range(BATCH + 1)
-    np.testing.assert_allclose(spread.sample(seeds).waveforms, instrument.sample(seeds).waveforms, atol=1e-5)
+    expected = instrument.sample(seeds).waveforms
+    # Rounding is relative to the level, and these sounds of random weights are louder than full scale.
+    np.testing.assert_allclose(spread.sample(seeds).waveforms, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_growing_generator_is_played_as_far_as_it_has_grown(grown: Instrument) -> None:
