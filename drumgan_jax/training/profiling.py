@@ -18,7 +18,7 @@ __all__ = ["ProfiledSteps"]
 PROFILE_FOLDER = "profile"
 SHOWN = 10
 # Characters of an operation's place that are shown, and how many of its front, where the step's name is.
-_LAYER_WIDTH, _LAYER_FRONT = 80, 25
+_LAYER_WIDTH, _LAYER_FRONT = 84, 30
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,8 +19,8 @@ _MODULE, _COMPUTATIONS, _INSTRUCTIONS, _NAME, _METADATA, _ID, _OPERANDS, _OP_NAM
 _PROGRAMS_PLANE = "/host:metadata"
 # Lines of a TPU's plane. Elsewhere each operation names itself and its program.
 _OPERATIONS_LINE, _PROGRAMS_LINE = "XLA Ops", "XLA Modules"
-# Before the place of another operation, which reads this one.
-READ_BY = "into "
+# Before the place of another operation, whose result this one reads.
+READS = "from "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Operation:
 
     Attributes:
         name: in the compiled program.
-        layer: its place in the source as JAX records it: jitted function, modules, primitive. If it has none, that of
-            the operation that reads it after READ_BY; "" if that has none either.
+        layer: its place in the source as JAX records it: jitted function, modules, primitive. If it has none, READS and
+            that of the first of its operands that has one, or whose operands have one; else "".
         own_ns: mean over the devices of its time in nanoseconds, without the operations inside it (a loop's body).
         calls: mean over the devices of the number of calls.
     """
@@ -130,18 +130,20 @@ def _matching(stored: dict[str, dict[str, str]], program: str, names: Collection
 def _layers_of_program(content: memoryview) -> Iterator[tuple[str, str]]:
     for module in map(fields, fields(content).get(_MODULE, [])):
         for computation in map(fields, module.get(_COMPUTATIONS, [])):
-            # XLA stores operands before what reads them, and leaves some of the convolutions that it rewrites without a
-            # place. Those are shown by the place of their first reader.
-            read_by: dict[int, str] = {}
-            for instruction in map(fields, reversed(computation.get(_INSTRUCTIONS, []))):
+            # XLA leaves some operations that it rewrites without a place, such as convolutions in gradients. What they
+            # read is of the same layer, and stored before them.
+            places: dict[int, str] = {}
+            for instruction in map(fields, computation.get(_INSTRUCTIONS, [])):
                 (number,) = instruction.get(_ID, [0])
                 own = next((_text(fields(metadata), _OP_NAME) for metadata in instruction.get(_METADATA, [])), "")
-                layer = own or read_by.get(number, "")
-                if layer:
-                    yield _text(instruction, _NAME), own or f"{READ_BY}{layer}"
-                    for operands in instruction.get(_OPERANDS, []):
-                        count = sum(byte < 128 for byte in operands)
-                        read_by.update(dict.fromkeys(varints(operands, 0, count)[0], layer))
+                places[number] = own or next(filter(None, (places.get(i) for i in _operands(instruction))), "")
+                if places[number]:
+                    yield _text(instruction, _NAME), own or f"{READS}{places[number]}"
+
+
+def _operands(instruction: dict[int, list]) -> Iterator[int]:
+    for packed in instruction.get(_OPERANDS, []):
+        yield from varints(packed, 0, sum(byte < 128 for byte in packed))[0]
 
 
 def _text(message: dict[int, list], field: int) -> str:

@@ -161,10 +161,15 @@ def test_a_program_from_the_cache_is_known_by_its_operations():
     assert {o.name: o.layer for o in alone} == {"fusion.3": "", "add.1": ""}
 
 
-def test_an_operation_without_a_place_has_that_of_its_reader():
-    chain = program(**{"copy.1": "", "convolution.2": "", "add.3": "jit(f)/add", "copy.4": ""})
+def test_an_operation_without_a_place_has_that_of_what_it_reads():
+    chain = program(**{"copy.1": "", "sin.2": "jit(f)/sin", "copy.3": "", "convolution.4": "", "add.5": "jit(f)/add"})
     (layers,) = read_layers(ProfileData.text_proto_to_serialized_xspace(stored(("jit_f(1)", chain)))).values()
-    assert layers == {"add.3": "jit(f)/add", "convolution.2": "into jit(f)/add", "copy.1": "into jit(f)/add"}
+    assert layers == {
+        "sin.2": "jit(f)/sin",
+        "copy.3": "from jit(f)/sin",
+        "convolution.4": "from jit(f)/sin",
+        "add.5": "jit(f)/add",
+    }
 
 
 def test_a_trace_without_operations_has_none():
