@@ -1,7 +1,8 @@
 """drumgan train --config=NAME:VARIANT --workdir=RUN [--config.section.field=value ...]
 
 Trains a config on the data set in config.data.dir and writes the run directory RUN. The same command resumes a run that
-was stopped or killed. The exit status is 0 if the run is complete and 75 if it was stopped before the end.
+was stopped or killed. The exit status is 0 if the run is complete and 75 if it was stopped before the end. With
+--profile=A..B it says which operations of the steps A to B take the most time.
 """
 
 import sys
@@ -15,6 +16,9 @@ from drumgan_jax.commands.path_flags import define_path
 CONFIG = define_config()
 WORKDIR = define_path("workdir", None, "the run directory to create or resume.", required=True)
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the run's other processes, as TPU pods and Slurm allow.")
+PROFILE = flags.DEFINE_string(
+    "profile", None, "steps A..B: write their trace to RUN/profile and print the ten dearest operations."
+)
 flags.mark_flag_as_required("config")
 
 
@@ -25,10 +29,12 @@ def main(argv: Sequence[str]) -> None:
     from drumgan_jax.core.errors import BadInput
     from drumgan_jax.training.fitting import FITS
     from drumgan_jax.training.loop import train
+    from drumgan_jax.training.profiling import ProfiledSteps
 
     if CONFIG.value.get("task", {}).get("kind") in FITS:
         raise BadInput("this config is fitted, not trained; use drumgan fit with the same flags.")
+    profile = None if PROFILE.value is None else ProfiledSteps.parse(PROFILE.value)
     distributed.join(automatic=DISTRIBUTED.value)
-    if train(with_paths(CONFIG.value), WORKDIR.value).stopped == "preempted":
+    if train(with_paths(CONFIG.value), WORKDIR.value, profile).stopped == "preempted":
         # EX_TEMPFAIL of sysexits.h tells launchers to run the same command again.
         sys.exit(75)

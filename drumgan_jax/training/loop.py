@@ -22,6 +22,7 @@ from drumgan_jax.runs.checkpoints import Checkpoints
 from drumgan_jax.runs.metrics import hours_run, read_metrics, training_clock
 from drumgan_jax.runs.settings import EvaluationSettings
 from drumgan_jax.training import run
+from drumgan_jax.training.profiling import Profile, ProfiledSteps
 from drumgan_jax.training.task import Evaluation, Evaluator
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.window import MetricsWindow
@@ -49,15 +50,18 @@ class TrainResult:
     stopped: str
 
 
-def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainResult:
+def train(
+    config: Mapping[str, Any], workdir: str | os.PathLike[str], profile: ProfiledSteps | None = None
+) -> TrainResult:
     """Train a config in a run directory, or resume a run that was stopped or killed.
 
     Args:
         config: all sections; see the configs folder and drumgan_jax.runs.settings.
         workdir: the run directory, created if absent.
+        profile: steps whose trace is written and whose dearest operations are printed.
 
     Raises:
-        BadInput: a setting, the data set, the run directory or the disk cannot be used.
+        BadInput: a setting, the data set, the run directory, the disk or the steps to profile cannot be used.
         TrainingDiverged: a loss or gradient was not finite; that state was not saved.
     """
     started = time.perf_counter()
@@ -69,6 +73,8 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
     saving = read_section(config, "checkpoint", sections.CheckpointSettings)
     evaluation = read_section(config, "evaluation", sections.EvaluationSettings)
     data = read_section(config, "data", sections.DataSettings)
+    if profile is not None:
+        profile.check(settings.total_steps)
 
     # Devices
     distributed.join()
@@ -97,6 +103,8 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
         checkpoints = Checkpoints(run_dir, saving.keep, evaluation.metric)
         open_things.callback(checkpoints.close)
         state, start = checkpoints.restore(task.shapes) or (task.init(), 0)
+        if profile is not None:
+            profile.check_resumed(start)
 
         # Inputs and outputs
         local = batches(
@@ -106,6 +114,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
         open_things.callback(feed.close)
         writers = Writers(run_dir, start, settings.total_steps, active=first)
         open_things.callback(writers.close)
+        profiled = open_things.enter_context(Profile(profile, run_dir, writers.tell))
         stop = open_things.enter_context(distributed.StopSignal())
         # Hours continue from the previous process, so curves over time have no gap.
         trained = max((hours for _, hours in training_clock(read_metrics(run_dir))), default=0.0)
@@ -122,6 +131,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
 
         for step in range(start, settings.total_steps if stopped == "complete" else start):
             # Step
+            profiled.before(step + 1, state)
             batch = next(feed)
             with jax.transfer_guard("disallow"):
                 state, metrics = task.step(state, batch, step)
@@ -141,12 +151,13 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> TrainRe
             save = last or stopped == "preempted" or done % saving.every == 0
             show = logging.samples_every > 0 and (last or done % logging.samples_every == 0)
             score = evaluate is not None and (last or done % evaluation.every == 0)
-            if not (save or show or score or done % logging.every == 0):
+            if not (save or show or score or profiled.ends(done) or done % logging.every == 0):
                 continue
 
             # Log
             line = window.close(checkpoints.last_good)
             line |= clock.read(feed.waited)
+            profiled.after(done, state)
             history.append({"step": done, **line})
             writers.metrics(done, line)
             if show and stopped != "preempted":

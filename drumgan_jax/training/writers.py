@@ -73,6 +73,15 @@ class Writers:
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
 
+    def tell(self, text: str) -> None:
+        """Print a text on stdout, above the bar."""
+        if not self._active:
+            return
+        if self._bar is not None:
+            self._bar.write(text)
+        else:
+            print(text, flush=True)
+
     def samples(self, step: int, waveforms: np.ndarray, sample_rate: int) -> None:
         """Write sounds [n, samples] of the fixed latents as a grid and audio to samples/ and TensorBoard.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.protocol_buffers import fields, varints
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER = 48
@@ -20,8 +21,6 @@ _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}
 # Fields of tensorflow/core/protobuf/tensor_bundle.proto: BundleEntryProto, TensorShapeProto and its Dim.
 _DTYPE, _SHAPE, _SHARD, _OFFSET, _SIZE = 1, 2, 3, 4, 5
 _DIM, _DIM_SIZE = 2, 1
-# Kinds of values in a protocol buffer, and the sizes in bytes of those that are of fixed size.
-_VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}
 
 
 def read_checkpoint(index: bytes, data: bytes) -> dict[str, np.ndarray]:
@@ -35,7 +34,7 @@ def read_checkpoint(index: bytes, data: bytes) -> dict[str, np.ndarray]:
         BadInput: it is damaged, or has compressed blocks, several shards or arrays of other types.
     """
     try:
-        return {name.decode(): _array(_fields(entry), data) for name, entry in _table(index) if name}
+        return {name.decode(): _array(fields(entry), data) for name, entry in _table(index) if name}
     except (IndexError, KeyError, TypeError, ValueError, struct.error) as problem:
         raise BadInput(
             f"the TensorFlow checkpoint cannot be read ({problem}); give the published files, whole."
@@ -45,7 +44,7 @@ def read_checkpoint(index: bytes, data: bytes) -> dict[str, np.ndarray]:
 def _array(entry: dict[int, list], data: bytes) -> np.ndarray:
     if entry.get(_SHARD, [0]) != [0]:
         raise ValueError("it has several shards")
-    shape = [_fields(dim).get(_DIM_SIZE, [0])[0] for dim in _fields(entry[_SHAPE][0]).get(_DIM, [])]
+    shape = [fields(dim).get(_DIM_SIZE, [0])[0] for dim in fields(entry[_SHAPE][0]).get(_DIM, [])]
     (start,), (size,) = entry.get(_OFFSET, [0]), entry.get(_SIZE, [0])
     dtype = np.dtype(_DTYPES[entry[_DTYPE][0]])
     if size != math.prod(shape) * dtype.itemsize:
@@ -59,9 +58,9 @@ def _table(index: bytes) -> Iterator[tuple[bytes, bytes]]:
     if struct.unpack("<Q", footer[-8:])[0] != _MAGIC:
         raise ValueError("its index is no table")
     # Of the footer's two handles, each an offset and a size, the second is that of the block of blocks.
-    (_, _, offset, size), _ = _varints(footer, 0, 4)
+    (_, _, offset, size), _ = varints(footer, 0, 4)
     for _, handle in _block(index, offset, size):
-        (offset, size), _ = _varints(handle, 0, 2)
+        (offset, size), _ = varints(handle, 0, 2)
         yield from _block(index, offset, size)
 
 
@@ -71,37 +70,7 @@ def _block(index: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]
     block, key, at = index[offset : offset + size], b"", 0
     restarts = struct.unpack("<I", block[-4:])[0]
     while at < size - 4 - 4 * restarts:
-        (shared, added, length), at = _varints(block, at, 3)
+        (shared, added, length), at = varints(block, at, 3)
         key, at = key[:shared] + block[at : at + added], at + added
         yield key, block[at : at + length]
         at += length
-
-
-def _fields(message: bytes) -> dict[int, list]:
-    """Values of a protocol buffer's fields by number: whole numbers and bytes."""
-    fields: dict[int, list] = {}
-    at = 0
-    while at < len(message):
-        (tag,), at = _varints(message, at, 1)
-        value: int | bytes
-        if tag & 7 == _VARINT:
-            (value,), at = _varints(message, at, 1)
-        else:
-            (length,), at = _varints(message, at, 1) if tag & 7 == _BYTES else ([_FIXED[tag & 7]], at)
-            value, at = message[at : at + length], at + length
-        fields.setdefault(tag >> 3, []).append(value)
-    return fields
-
-
-def _varints(buffer: bytes, at: int, count: int) -> tuple[list[int], int]:
-    """Whole numbers of seven bits a byte, the lowest first, and where the next byte is."""
-    numbers = []
-    for _ in range(count):
-        number, shift = buffer[at] & 127, 7
-        while buffer[at] & 128:
-            at += 1
-            number |= (buffer[at] & 127) << shift
-            shift += 7
-        at += 1
-        numbers.append(number)
-    return numbers, at
