@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-install test-parity smoke setup lint types bench clean
+.PHONY: demo test test-slow test-install test-parity smoke setup lint types bench bench-torch clean
 
 setup: $(READY)
 
@@ -64,6 +64,12 @@ bench: setup
 	for name in benchmarks/bench_*.py; do \
 		$(BIN)/python -m benchmarks.$$(basename $$name .py) --json runs/bench/$$(basename $$name .py).json || exit 1; \
 	done
+
+# Training steps against plain PyTorch, which is large, so in the environment of test-parity.
+bench-torch:
+	$(MAKE) setup VENV=.venv-parity
+	.venv-parity/bin/uv pip install --quiet --python .venv-parity/bin/python --editable '.[parity]'
+	.venv-parity/bin/python -m benchmarks.bench_torch
 
 clean:
 	rm -rf $(VENV) .venv-parity build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

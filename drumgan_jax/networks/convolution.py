@@ -53,15 +53,22 @@ def _transpose(y: Array, kernel: Array, geometry: Geometry, size: tuple[int, int
     return jax.lax.platform_dependent(y, kernel, cpu=on_cpu, default=default)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _kernel_gradient(x: Array, y: Array, geometry: Geometry, taps: tuple[int, int]) -> Array:
-    """The transpose of `correlate` in the kernel: [*taps, in, out] from x and the cotangent y."""
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _kernel_gradient(x: Array, y: Array, geometry: Geometry, taps: tuple[int, int], of_transpose: bool) -> Array:
+    """The transpose of `correlate` in the kernel: [*taps, in, out] from x and y.
+
+    It is also that of `_transpose`, where x is the cotangent; JAX's rules lead to other convolutions there, which
+    accelerators keep at stride 1.
+    """
 
     def on_cpu(x: Array, y: Array) -> Array:
         return convolution_on_cpu.kernel_gradient(x, y, geometry, taps)
 
     def default(x: Array, y: Array) -> Array:
-        return plain_kernel_gradient(x, y, geometry, taps)
+        if not of_transpose or geometry.strides != (1, 1):
+            return plain_kernel_gradient(x, y, geometry, taps)
+        shape = jax.ShapeDtypeStruct((*taps, x.shape[3], y.shape[3]), x.dtype)
+        return jax.linear_transpose(lambda kernel: plain_transpose(y, kernel, geometry, _size(x)), shape)(x)[0]
 
     return jax.lax.platform_dependent(x, y, cpu=on_cpu, default=default)
 
@@ -98,19 +105,19 @@ correlate.defvjp(
     lambda x, kernel, geometry: (correlate(x, kernel, geometry), (x, kernel)),
     lambda geometry, kept, y: (
         _transpose(y, kept[1], geometry, _size(kept[0])),
-        _kernel_gradient(kept[0], y, geometry, _taps(kept[1])),
+        _kernel_gradient(kept[0], y, geometry, _taps(kept[1]), False),
     ),
 )
 _transpose.defvjp(
     lambda y, kernel, geometry, size: (_transpose(y, kernel, geometry, size), (y, kernel)),
     lambda geometry, _, kept, x: (
         correlate(x, kept[1], geometry),
-        _kernel_gradient(x, kept[0], geometry, _taps(kept[1])),
+        _kernel_gradient(x, kept[0], geometry, _taps(kept[1]), True),
     ),
 )
 _kernel_gradient.defvjp(
-    lambda x, y, geometry, taps: (_kernel_gradient(x, y, geometry, taps), (x, y)),
-    lambda geometry, _, kept, kernel: (
+    lambda x, y, geometry, taps, of_transpose: (_kernel_gradient(x, y, geometry, taps, of_transpose), (x, y)),
+    lambda geometry, _taps, _of_transpose, kept, kernel: (
         _transpose(kept[1], kernel, geometry, _size(kept[0])),
         correlate(kept[0], kernel, geometry),
     ),
