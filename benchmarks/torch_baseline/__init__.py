@@ -1,0 +1,1 @@
+"""The four systems' networks and training steps in plain PyTorch, as the baseline of bench_torch."""
