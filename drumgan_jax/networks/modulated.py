@@ -99,6 +99,5 @@ class ToOutput(nn.Module):
         kernel = self.param("kernel", nn.initializers.normal(1.0), (1, 1, channels, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         styles = Dense(channels, bias_init=1.0, name="style")(w) / math.sqrt(channels)
-        # One kernel per example, because a scaled copy of the features costs more than the product.
-        modulated = (styles[:, :, None] * kernel[0, 0]).astype(self.compute_dtype)
-        return jnp.einsum("bftc,bco->bfto", x.astype(self.compute_dtype), modulated).astype(jnp.float32) + bias
+        x = (x.astype(jnp.float32) * styles[:, None, None, :]).astype(self.compute_dtype)
+        return convolve(x, kernel.astype(self.compute_dtype)).astype(jnp.float32) + bias
