@@ -4,10 +4,12 @@
     python -m benchmarks.bench_torch [--systems=stylegan2,projected] [--rounds=5] [--json=PATH]
 
 Ours are the tasks' own compiled phases. The baseline (benchmarks/torch_baseline) is the same networks, losses, Adam and
-averages, written straightforwardly in plain PyTorch, with our weights. It is given its fastest form: modulation scales
-activations instead of kernels, Adam is fused, the average is one call, and spectral norms are computed once a step. The
-progressive GAN is at its last stage, while that fades in. Before anything is timed, both sides compute outputs, losses
-and gradients of the same inputs, which must agree to a thousandth (torch_baseline/check.py).
+averages, written straightforwardly in plain PyTorch, with our weights: modulation scales activations instead of
+kernels, Adam is fused, the average is one call, and spectral norms are computed once a step. Its idle threads spin
+before they sleep, as they do by default, which counts as its processor time; OMP_WAIT_POLICY=passive in the environment
+saves a part of that, and costs wall time. The progressive GAN is at its last stage, while that fades in. Before
+anything is timed, both sides compute outputs, losses and gradients of the same inputs, which must agree to a thousandth
+(torch_baseline/check.py).
 
 Each side is a process of its own, so that no idle thread of one takes time from the other; they take turns phase by
 phase. A time is the best of the rounds, after one that is not counted, by wall (ms) and by processor time of all
