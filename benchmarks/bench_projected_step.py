@@ -51,13 +51,18 @@ def task_of(row: str, batch: int) -> GanTask:
     config.train.compute_dtype = "auto"
     values = json.loads(config.to_json())
     values["representation"] |= {"mean": 0.0, "std": 1.0}
-    for feature in values.get("feature_networks", {}).values():
+    return build_gan_task(with_random_features(values) | {"labels": []}, make_mesh())
+
+
+def with_random_features(values: dict[str, Any]) -> dict[str, Any]:
+    """A config whose published feature networks have random weights instead, at the published sizes."""
+    features = values.get("feature_networks", {})
+    for feature in features.values():
         if feature["weights"] in PUBLISHED:
             network: Any = PUBLISHED[feature["weights"]].network
             fields = {"vggish": ("widths",), "short_chunk": ("channels", "blocks")}[feature["kind"]]
             feature |= {"weights": RANDOM, "network": {field: getattr(network, field) for field in fields}}
-    values["feature_networks"] = described(values.get("feature_networks", {}))
-    return build_gan_task(values | {"labels": []}, make_mesh())
+    return values | {"feature_networks": described(features)}
 
 
 def parts_of(task: GanTask, batch: int) -> tuple[dict[str, Part], Any]:

@@ -9,7 +9,7 @@ kernels, Adam is fused, the average is one call, and spectral norms are computed
 before they sleep, as they do by default, which counts as its processor time; OMP_WAIT_POLICY=passive in the environment
 saves a part of that, and costs wall time. The progressive GAN is at its last stage, while that fades in. Before
 anything is timed, both sides compute outputs, losses and gradients of the same inputs, which must agree to a thousandth
-(torch_baseline/check.py).
+(torch_baseline/check.py; gradients with a smooth activation, because rounding decides at the kink of a leaky ReLU).
 
 Each side is a process of its own, so that no idle thread of one takes time from the other; they take turns phase by
 phase. A time is the best of the rounds, after one that is not counted, by wall (ms) and by processor time of all
@@ -95,9 +95,18 @@ class Worker:
         other.close()
 
     def ask(self, request: str) -> Any:
-        """The answer to a phase's name (wall and processor seconds) or to "" (peak bytes), which ends the process."""
-        self.pipe.send(request)
-        return self.pipe.recv()
+        """The answer to a phase's name (wall and processor seconds) or to "" (peak bytes), which ends the process.
+
+        Raises:
+            SystemExit: the process has ended by an error, which it has printed.
+        """
+        try:
+            self.pipe.send(request)
+            return self.pipe.recv()
+        except (EOFError, BrokenPipeError):
+            raise SystemExit(
+                "a process of the benchmark ended by the error above; nothing more was measured."
+            ) from None
 
 
 def _work(pipe: Any, side: Side, system: str, exported: str) -> None:

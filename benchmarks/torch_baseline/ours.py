@@ -11,17 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from benchmarks.bench_one_shot_steps import LABELS
+from benchmarks.bench_projected_step import with_random_features
+from benchmarks.bench_training_step import ON_CPU
 from benchmarks.torch_baseline.specification import Specification
 from drumgan_jax.configs import drumgan_vst, pjloopgan, splice_loops, style_drumsynth, stylegan2
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.core.schedules import value_at
-from drumgan_jax.systems.feature_networks import PUBLISHED, RANDOM, described
 from drumgan_jax.training.optimization import lazy_correction
 from drumgan_jax.training.tasks.gan import GanTask, build_gan_task
 from drumgan_jax.training.tasks.gan_steps import GanState
-
-LABELS = ["kick", "snare", "cymbal"]
-ON_CPU = jax.default_backend() == "cpu"
 
 
 def _stylegan2() -> Any:
@@ -66,15 +65,8 @@ def task_of(system: str, compute_dtype: str) -> GanTask:
     values = json.loads(config.to_json())
     if values["representation"]["kind"] != "waveform":
         values["representation"] |= {"mean": 0.0, "std": 1.0}
-    for feature in values.get("feature_networks", {}).values():
-        if feature["weights"] in PUBLISHED:
-            network: Any = PUBLISHED[feature["weights"]].network
-            fields = {"vggish": ("widths",), "short_chunk": ("channels", "blocks")}[feature["kind"]]
-            feature |= {"weights": RANDOM, "network": {field: getattr(network, field) for field in fields}}
-    if "feature_networks" in values:
-        values["feature_networks"] = described(values["feature_networks"])
     labels = LABELS if values["task"].get("conditional") else []
-    return build_gan_task(values | {"labels": labels}, make_mesh())
+    return build_gan_task(with_random_features(values) | {"labels": labels}, make_mesh())
 
 
 def batch_of(task: GanTask) -> dict[str, jax.Array]:

@@ -18,10 +18,9 @@ import jax.numpy as jnp
 
 from drumgan_jax.core.parts import Array
 from drumgan_jax.networks import convolution_on_cpu
-from drumgan_jax.networks.convolution_on_cpu import Geometry
+from drumgan_jax.networks.convolution_on_cpu import DIMENSIONS, Geometry
 from drumgan_jax.networks.growing import upsample_nearest
 
-DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 HALVING = Geometry(strides=(2, 2))
 
 
@@ -50,6 +49,9 @@ def _transpose(y: Array, kernel: Array, geometry: Geometry, size: tuple[int, int
     def default(y: Array, kernel: Array) -> Array:
         return plain_transpose(y, kernel, geometry, size)
 
+    if max(geometry.strides) > 1 and max(geometry.dilation) > 1:
+        # No layer has both, and the forms for CPU have not.
+        return default(y, kernel)
     return jax.lax.platform_dependent(y, kernel, cpu=on_cpu, default=default)
 
 

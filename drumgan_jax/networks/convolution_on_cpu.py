@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 Array = jax.Array
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Elements of the patches that one product takes: about 2 MB in float32, twice a core's cache.
 _PATCHES = 2**19
 # A kernel of more elements than this is not transposed.
@@ -103,12 +104,12 @@ def _product(patches: Array, y: Array) -> Array:
 
 
 def transpose(y: Array, kernel: Array, geometry: Geometry, size: tuple[int, int]) -> Array:
-    """The transpose of a convolution without dilation: from its output's cotangent to its image's.
+    """The transpose of a convolution: from its output's cotangent to its image's.
 
     Args:
         y: [batch, freq, time, out].
         kernel: [*taps, in, out].
-        geometry: of the convolution; strides above 1 with dilation 1 only.
+        geometry: of the convolution, with strides or dilation of (1, 1).
         size: (freq, time) of the image.
 
     Returns:
@@ -138,7 +139,7 @@ def _transpose_by_flipping(y: Array, kernel: Array, geometry: Geometry, size: tu
     ]
     kernel = kernel[::-1, ::-1].swapaxes(2, 3)
     return jax.lax.conv_general_dilated(
-        y, kernel, (1, 1), padding, rhs_dilation=geometry.dilation, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        y, kernel, (1, 1), padding, rhs_dilation=geometry.dilation, dimension_numbers=DIMENSIONS
     )
 
 
@@ -183,7 +184,7 @@ def _transpose_by_phases(y: Array, kernel: Array, geometry: Geometry) -> Array:
     # Axes (u, r, v, s, in, out) to (u reversed, v reversed, out, r, s, in).
     kernel = kernel[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4).reshape(*counts, out, rows * columns * channels)
     padding = [(count - 1, count - 1) for count in counts]
-    phases = jax.lax.conv_general_dilated(y, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    phases = jax.lax.conv_general_dilated(y, kernel, (1, 1), padding, dimension_numbers=DIMENSIONS)
     freq, time = phases.shape[1:3]
     phases = phases.reshape(batch, freq, time, rows, columns, channels).transpose(0, 1, 3, 2, 4, 5)
     return phases.reshape(batch, rows * freq, columns * time, channels)

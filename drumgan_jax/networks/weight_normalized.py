@@ -18,10 +18,9 @@ from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
 from drumgan_jax.networks import convolution_on_cpu
-from drumgan_jax.networks.convolution import correlate
-from drumgan_jax.networks.convolution_on_cpu import Geometry
+from drumgan_jax.networks.convolution import plain
+from drumgan_jax.networks.convolution_on_cpu import DIMENSIONS, Geometry
 
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Largest number of plain convolutions that replace a grouped one on CPU: more take longer to compile than they save.
 _PIECES = 4
 
@@ -98,7 +97,7 @@ def convolution(x: Array, kernel: Array, dilation: int = 1) -> Array:
     if kernel.shape[0] == 1:
         return jnp.matmul(x, kernel[0])
     # Two-dimensional with height 1, because XLA's image convolutions are the fast ones.
-    return correlate(x[:, None], kernel[None], Geometry(dilation=(1, dilation)))[:, 0]
+    return plain(x[:, None], kernel[None], Geometry(dilation=(1, dilation)))[:, 0]
 
 
 def _convolution_gradients(dilation: int, residuals: tuple[Array, Array], y: Array) -> tuple[Array, Array]:
@@ -111,9 +110,8 @@ def _convolution_gradients(dilation: int, residuals: tuple[Array, Array], y: Arr
         return jnp.einsum("bti,bto->bio", taps, y).sum(axis=0).reshape(kernel.shape)
 
     def on_cpu(x: Array, y: Array) -> Array:
-        return convolution_on_cpu.kernel_gradient(x[:, None], y[:, None], Geometry(dilation=(1, dilation)), (1, width))[
-            0
-        ]
+        geometry = Geometry(dilation=(1, dilation))
+        return convolution_on_cpu.kernel_gradient(x[:, None], y[:, None], geometry, (1, width))[0]
 
     return by_x, jax.lax.platform_dependent(x, y, cpu=on_cpu, default=at_once)
 
@@ -141,7 +139,7 @@ def strided_convolution(x: Array, kernel: Array, stride: int, groups: int) -> Ar
             (1, stride),
             "VALID",
             feature_group_count=groups,
-            dimension_numbers=_DIMENSIONS,
+            dimension_numbers=DIMENSIONS,
         )[:, 0]
 
     def in_pieces(x: Array, kernel: Array) -> Array:

@@ -24,6 +24,8 @@ CASES = {
     "halved, padded, odd": ((1, 7, 5), (3, 3), (2, 3), Geometry((2, 2), SAME)),
     "4 x 4 with stride 2": ((2, 8, 6), (4, 4), (2, 3), Geometry((2, 2), SAME)),
     "one axis halved": ((2, 6, 5), (3, 3), (2, 3), Geometry((2, 1), SAME)),
+    "halved and dilated": ((2, 9, 8), (3, 3), (2, 3), Geometry((2, 2), SAME, (2, 2))),
+    "one axis halved, the other dilated": ((2, 9, 8), (3, 3), (2, 3), Geometry((2, 1), SAME, (1, 2))),
     "waveform, even kernel": ((2, 1, 23), (1, 16), (2, 3), Geometry(padding=((0, 0), (7, 8)))),
     "waveform, dilated": ((2, 1, 21), (1, 3), (3, 2), Geometry(dilation=(1, 9))),
     "column of bands": ((2, 11, 4), (7, 1), (2, 3), Geometry(padding=((3, 3), (0, 0)))),
