@@ -138,8 +138,8 @@ def for_flax(
     """`correlate` as the `conv_general_dilated` of a two-dimensional `flax.linen.Conv` without groups."""
     if isinstance(padding, str):
         padding = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
-    rows, columns = padding
-    geometry = Geometry((strides[0], strides[1]), (tuple(rows), tuple(columns)), (rhs_dilation[0], rhs_dilation[1]))
+    (top, bottom), (left, right) = padding
+    geometry = Geometry((strides[0], strides[1]), ((top, bottom), (left, right)), (rhs_dilation[0], rhs_dilation[1]))
     return correlate(x, kernel, geometry)
 
 

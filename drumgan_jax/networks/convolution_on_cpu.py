@@ -33,6 +33,11 @@ class Geometry(NamedTuple):
     padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     dilation: tuple[int, int] = (1, 1)
 
+    def turned(self) -> "Geometry":
+        """The same with frequency and time exchanged."""
+        (freq, time), (before, after), (rows, columns) = self
+        return Geometry((time, freq), (after, before), (columns, rows))
+
 
 def kernel_gradient(x: Array, y: Array, geometry: Geometry, taps: tuple[int, int]) -> Array:
     """Gradient of a convolution with respect to its kernel.
@@ -48,7 +53,7 @@ def kernel_gradient(x: Array, y: Array, geometry: Geometry, taps: tuple[int, int
     """
     if y.shape[1] == 1 and taps[0] == 1 and y.shape[2] > 1:
         # Waveforms: rows are then single samples.
-        turned = Geometry(*(pair[::-1] for pair in geometry))
+        turned = geometry.turned()
         return kernel_gradient(x.swapaxes(1, 2), y.swapaxes(1, 2), turned, taps[::-1]).swapaxes(0, 1)
     (top, bottom), (left, right) = geometry.padding
     x = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
