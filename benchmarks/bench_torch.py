@@ -1,7 +1,7 @@
 """The training steps of four systems against plain PyTorch on the same machine.
 
     make bench-torch
-    python -m benchmarks.bench_torch [--systems=stylegan2,projected] [--rounds=5] [--json=PATH]
+    python -m benchmarks.bench_torch [--systems=stylegan2,projected] [--rounds=5] [--processes=3] [--json=PATH]
 
 Ours are the tasks' own compiled phases. The baseline (benchmarks/torch_baseline) is the same networks, losses, Adam and
 averages, written straightforwardly in plain PyTorch, with our weights: modulation scales activations instead of
@@ -13,10 +13,11 @@ anything is timed, both sides compute outputs, losses and gradients of the same 
 
 Each side is a process of its own, so that no idle thread of one takes time from the other; they take turns phase by
 phase. A time is the best of the rounds, after one that is not counted, by wall (ms) and by processor time of all
-threads of the process (ms). An iteration is the sum of the phases over their intervals. Compile time is that of the
-phases' first calls, less a later one, without a cache of compiled code; peak memory is that of the process, which
-includes compilation. A ratio is PyTorch / ours, so above 1 ours is faster. The last line is the iteration's ratio of
-processor times for StyleGAN2.
+threads of the process (ms). Processes of one program differ by a tenth, so each number is the median of several. Ours
+has large pages, as `drumgan train` gives itself on Linux; PyTorch is measured without and with them. An iteration is
+the sum of the phases over their intervals. Compile time is that of the phases' first calls, less a later one, without a
+cache of compiled code; peak memory is that of the process, which includes compilation. A ratio is PyTorch / ours, so
+above 1 ours is faster. The last line is the iteration's ratio of processor times for StyleGAN2.
 
 On a GPU the networks are those of `full`, and both sides run in float32 and in bfloat16 (PyTorch by autocast), PyTorch
 also through torch.compile, except for penalties, which it cannot differentiate twice; times are by wall. The table then
@@ -32,12 +33,16 @@ import os
 import pickle
 import platform
 import resource
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
+
+from drumgan_jax.core.large_pages import with_large_pages
 
 SYSTEMS = ("stylegan2", "progressive", "style_drumsynth", "projected")
 INFINITE = float("inf")
@@ -52,17 +57,22 @@ class Side:
         serve: function of this module that makes a system's phases, in a process of its own.
         bfloat16: whether convolutions are in bfloat16.
         compiled: whether PyTorch's networks are compiled.
+        large_pages: whether its memory is in large pages, where the system gives them.
     """
 
     name: str
     serve: str
     bfloat16: bool = False
     compiled: bool = False
+    large_pages: bool = False
 
 
-ON_CPU = (Side("ours", "serve_ours"), Side("PyTorch", "serve_torch"))
+OURS, PYTORCH = Side("ours", "serve_ours", large_pages=True), Side("PyTorch", "serve_torch")
+# `drumgan train` asks for large pages itself; a program in PyTorch is started with them by whoever knows of them.
+ON_CPU = (OURS, PYTORCH, Side("PyTorch, large pages", "serve_torch", large_pages=True))
 ON_GPU = (
-    *ON_CPU,
+    OURS,
+    PYTORCH,
     Side("ours, bfloat16", "serve_ours", bfloat16=True),
     Side("PyTorch, compiled", "serve_torch", compiled=True),
     Side("PyTorch, compiled, bfloat16", "serve_torch", bfloat16=True, compiled=True),
@@ -83,6 +93,18 @@ class Times:
         """First calls less the best of the later ones."""
         return sum(max(0.0, first - self.wall[name]) for name, first in self.first.items())
 
+    def iteration(self, kind: str, intervals: dict[str, int]) -> float:
+        """Seconds ("wall" or "processor") of an iteration, in which each phase is run as often as its interval says."""
+        return sum(getattr(self, kind)[phase] / interval for phase, interval in intervals.items())
+
+    def report(self, intervals: dict[str, int]) -> dict[str, Any]:
+        """All numbers of a side."""
+        return dataclasses.asdict(self) | {
+            "compile_seconds": self.compile_seconds,
+            "iteration_wall": self.iteration("wall", intervals),
+            "iteration_processor": self.iteration("processor", intervals),
+        }
+
 
 class Worker:
     """A process of one side, which runs a phase when it is told to."""
@@ -91,7 +113,8 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other, side, system, exported), daemon=True)
-        self.process.start()
+        with mock.patch.dict(os.environ, (with_large_pages(os.environ) or {}) if side.large_pages else {}):
+            self.process.start()
         other.close()
 
     def ask(self, request: str) -> Any:
@@ -203,12 +226,25 @@ def _matrix_peak() -> float:
     return 2 * size**3 / best
 
 
-def measure(system: str, rounds: int, folder: str) -> dict[str, Any]:
-    """Everything about one system."""
+def measure(system: str, rounds: int, processes: int, folder: str) -> dict[str, Any]:
+    """Everything about one system: of each side's number the median of several processes."""
     exported = os.path.join(folder, system)
     result = _in_a_process(_prepare, system, exported)
     intervals = result["intervals"]
     sides = ON_GPU if result["on_gpu"] else ON_CPU
+    found = [_measure_once(system, rounds, exported, sides, intervals) for _ in range(processes)]
+    result["sides"] = {side.name: _median([times[side.name].report(intervals) for times in found]) for side in sides}
+    ratios = [
+        times["PyTorch"].iteration("processor", intervals) / times["ours"].iteration("processor", intervals)
+        for times in found
+    ]
+    return result | {"ratios": ratios}
+
+
+def _measure_once(
+    system: str, rounds: int, exported: str, sides: Sequence[Side], intervals: dict[str, int]
+) -> dict[str, Times]:
+    """One new process of each side; the sides take turns."""
     workers = {side.name: Worker(side, system, exported) for side in sides}
     times = {name: Times({}, {}, {}) for name in workers}
     for number in range(rounds + 2):
@@ -224,16 +260,14 @@ def measure(system: str, rounds: int, folder: str) -> dict[str, Any]:
     for name, worker in workers.items():
         times[name].peak_bytes = worker.ask("")
         worker.process.join()
-    result["sides"] = {
-        name: dataclasses.asdict(of_side)
-        | {
-            "compile_seconds": of_side.compile_seconds,
-            "iteration_wall": sum(of_side.wall[phase] / interval for phase, interval in intervals.items()),
-            "iteration_processor": sum(of_side.processor[phase] / interval for phase, interval in intervals.items()),
-        }
-        for name, of_side in times.items()
-    }
-    return result
+    return times
+
+
+def _median(reports: Sequence[Any]) -> Any:
+    """The median of each number in dictionaries of one shape."""
+    if isinstance(reports[0], dict):
+        return {key: _median([report[key] for report in reports]) for key in reports[0]}
+    return statistics.median(reports)
 
 
 def show_times(system: str, result: dict[str, Any]) -> None:
@@ -255,6 +289,13 @@ def show_more(system: str, result: dict[str, Any]) -> None:
         f" {peaks[0] / 2**20:.0f} MiB and {peaks[1] / 2**20:.0f} MiB (PyTorch and ours); both compute the same to"
         f" {result['difference']:.1e}"
     )
+    span = f"{min(result['ratios']):.2f} to {max(result['ratios']):.2f}"
+    print(f"{system}: the iteration's ratio of processor time is {span} in {len(result['ratios'])} processes", end="")
+    if large := result["sides"].get("PyTorch, large pages"):
+        print(
+            f"; {large['iteration_processor'] / ours['iteration_processor']:.2f} if PyTorch has large pages too", end=""
+        )
+    print()
     if result["on_gpu"]:
         work = sum(flops / result["intervals"][phase] for phase, flops in result["flops"].items())
         for name, side in result["sides"].items():
@@ -275,6 +316,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--systems", default=",".join(SYSTEMS), help=f"some of {','.join(SYSTEMS)}")
     parser.add_argument("--rounds", type=int, default=5, help="timed calls of each phase")
+    parser.add_argument("--processes", type=int, default=3, help="processes of each side, one after another")
     parser.add_argument("--json", type=Path, help="file to write the results to")
     arguments = parser.parse_args()
     systems = arguments.systems.split(",")
@@ -290,10 +332,11 @@ def main() -> None:
     results = {}
     with TemporaryDirectory() as folder:
         for number, system in enumerate(systems):
-            results[system] = measure(system, arguments.rounds, folder)
+            results[system] = measure(system, arguments.rounds, arguments.processes, folder)
             if not number:
                 told = ", ".join(f"{name} {value}" for name, value in versions.items())
-                print(f"{results[system]['device']}, {os.cpu_count()} cores; {told}; milliseconds, best of rounds\n")
+                print(f"{results[system]['device']}, {os.cpu_count()} cores; {told}")
+                print("milliseconds, best of rounds, median of processes\n")
                 print("| system | phase | PyTorch wall | ours | ratio | PyTorch processor | ours | ratio |")
                 print("|---|---|---|---|---|---|---|---|")
             show_times(system, results[system])

@@ -8,6 +8,7 @@ from types import ModuleType
 from absl import app, flags, logging
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.large_pages import restart_with_large_pages
 
 # A verb's module defines its flags on import and has a `main(argv)`; if the module sets POSITIONAL, argv may hold
 # positional arguments. Modules are imported by name when needed, so a verb pays only for its own imports.
@@ -26,6 +27,13 @@ VERBS = {
     "weights": ("drumgan_jax.commands.weights", "list and fetch the published weights that metrics use"),
     "pack": ("drumgan_jax.commands.pack", "write a trained classifier, vocoder or GAN as one file"),
 }
+
+
+def command() -> None:
+    """`main` as a process of its own, whose memory is arranged first."""
+    if sys.argv[1:2] == ["train"]:
+        restart_with_large_pages()
+    main()
 
 
 def main() -> None:
@@ -83,4 +91,4 @@ def _explained(argv: Sequence[str], problem: Exception) -> BadInput:
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -6,7 +6,9 @@ patches stay in the processor's cache. The product is laid out as [out, taps * i
 is up to twice as fast, and as [taps * in, out] if it is large, because transposing it would then cost more.
 """
 
+import functools
 import math
+import operator
 from typing import NamedTuple
 
 import jax
@@ -14,8 +16,8 @@ import jax.numpy as jnp
 
 Array = jax.Array
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-# Elements of the patches that one product takes: about 2 MB in float32, twice a core's cache.
-_PATCHES = 2**19
+# Elements that are copied for one product: 16 MB in float32. Less is hardly faster, and makes a longer program.
+_COPIED = 2**22
 # A kernel of more elements than this is not transposed.
 _LARGE_KERNEL = 2**18
 
@@ -56,55 +58,60 @@ def kernel_gradient(x: Array, y: Array, geometry: Geometry, taps: tuple[int, int
         turned = geometry.turned()
         return kernel_gradient(x.swapaxes(1, 2), y.swapaxes(1, 2), turned, taps[::-1]).swapaxes(0, 1)
     (top, bottom), (left, right) = geometry.padding
+    # Without the barrier, what made x and y is computed again in each copy.
     x = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    batch, freq, time, features = y.shape
-    channels = x.shape[3]
-    size = math.prod(taps) * channels
-    rows = max(1, max(_PATCHES, 2 * size * features) // (batch * time * size))
-    chunks = -(-freq // rows)
-    total = _sum_over_chunks(x, y, geometry, taps, chunks)
-    if total.shape[0] == size:
-        return total.reshape(*taps, channels, features).astype(x.dtype)
-    return total.reshape(features, *taps, channels).transpose(1, 2, 3, 0).astype(x.dtype)
+    placed = _place_rows(geometry, taps[0], split=math.prod(taps) * x.shape[3] * y.shape[3] <= _LARGE_KERNEL)
+    starts, shifts = (sorted(set(numbers)) for numbers in zip(*placed, strict=True))
+    total = _sum_over_chunks(x, y, geometry, taps[1], starts, shifts)
+    total = total.reshape(len(starts), taps[1], x.shape[3], len(shifts), y.shape[3])
+    rows = [total[starts.index(start), :, :, shifts.index(shift)] for start, shift in placed]
+    kernel = jnp.stack(rows) if len(shifts) > 1 else total.reshape(*taps, x.shape[3], y.shape[3])
+    return kernel.astype(x.dtype)
 
 
-def _sum_over_chunks(x: Array, y: Array, geometry: Geometry, taps: tuple[int, int], chunks: int) -> Array:
-    """The products of y's rows and their patches, in so many chunks, added; x is padded."""
-    batch, freq, time, _ = y.shape
-    rows = -(-freq // chunks)
-    strides, dilation = geometry.strides, geometry.dilation
-    # Rows of zeros complete the last chunk.
-    y = jnp.pad(y, ((0, 0), (0, chunks * rows - freq), (0, 0), (0, 0)))
-    needed = (chunks * rows - 1) * strides[0] + (taps[0] - 1) * dilation[0] + 1
-    x = jnp.pad(x, ((0, 0), (0, max(0, needed - x.shape[1])), (0, 0), (0, 0)))
-    span = [(size - 1) * stride + 1 for size, stride in zip((rows, time), strides, strict=True)]
+def _place_rows(geometry: Geometry, taps: int, split: bool) -> list[tuple[int, int]]:
+    """For each tap along frequency, by how much the image's rows start later and the cotangent is shifted.
 
-    def patches(chunk: Array | int) -> Array:
-        """What the kernel meets at each position of a chunk [batch, rows, time, taps * in]."""
-        starts = [
-            (0, chunk * rows * strides[0] + i * dilation[0], j * dilation[1], 0)
-            for i in range(taps[0])
-            for j in range(taps[1])
+    Output row p meets image row stride * p + reach, which is row stride * r + start if p = r - shift.
+    """
+    reaches = [tap * geometry.dilation[0] for tap in range(taps)]
+    if not split:
+        return [(reach, 0) for reach in reaches]
+    return [(reach % geometry.strides[0], reach // geometry.strides[0]) for reach in reaches]
+
+
+def _sum_over_chunks(
+    x: Array, y: Array, geometry: Geometry, columns: int, starts: list[int], shifts: list[int]
+) -> Array:
+    """The products [starts * columns * in, shifts * out] of a few rows each, added; x is padded."""
+    freq, time = y.shape[1:3]
+    stride, later = geometry.strides[0], max(shifts)
+    rows = freq + later
+    missing = (rows - 1) * stride + max(starts) + 1 - x.shape[1]
+    x = jnp.pad(x, ((0, 0), (0, max(0, missing)), (0, 0), (0, 0)))
+    y = jnp.pad(y, ((0, 0), (later, later), (0, 0), (0, 0)))
+    width = (time - 1) * geometry.strides[1] + 1
+
+    def product(first: int, last: int) -> Array:
+        images = [
+            x[:, first * stride + start : (last - 1) * stride + start + 1 : stride, left : left + width][
+                :, :, :: geometry.strides[1]
+            ]
+            for start in starts
+            for left in range(0, columns * geometry.dilation[1], geometry.dilation[1])
         ]
-        sizes = (batch, *span, x.shape[3])
-        seen = [jax.lax.dynamic_slice(x, start, sizes)[:, :: strides[0], :: strides[1]] for start in starts]
-        return jnp.concatenate(seen, axis=-1)
+        cotangents = [y[:, first + later - shift : last + later - shift] for shift in shifts]
+        return _product(jnp.concatenate(images, axis=-1), jnp.concatenate(cotangents, axis=-1))
 
-    def product(chunk: Array | int) -> Array:
-        return _product(patches(chunk), jax.lax.dynamic_slice_in_dim(y, chunk * rows, rows, axis=1))
-
-    if chunks == 1:
-        return product(0)
-    shape = jax.eval_shape(product, 0)
-    empty = jnp.zeros(shape.shape, shape.dtype)
-    return jax.lax.fori_loop(0, chunks, lambda chunk, total: total + product(chunk), empty)
+    copied = len(y) * time * (len(starts) * columns * x.shape[3] + len(shifts) * y.shape[3])
+    step = max(1, _COPIED // copied)
+    return functools.reduce(operator.add, [product(row, min(row + step, rows)) for row in range(0, rows, step)])
 
 
-def _product(patches: Array, y: Array) -> Array:
-    """Sum over positions of patch times cotangent: [out, patch], or [patch, out] for a large kernel."""
-    patches, y = patches.reshape(-1, patches.shape[-1]), y.reshape(-1, y.shape[-1])
-    sides = (patches, y) if patches.shape[1] * y.shape[1] > _LARGE_KERNEL else (y, patches)
-    dtype = y.dtype if y.dtype.itemsize > 4 else jnp.float32
+def _product(images: Array, cotangents: Array) -> Array:
+    """Sum over positions of image times cotangent [in, out]."""
+    sides = images.reshape(-1, images.shape[-1]), cotangents.reshape(-1, cotangents.shape[-1])
+    dtype = images.dtype if images.dtype.itemsize > 4 else jnp.float32
     return jax.lax.dot_general(*sides, (((0,), (0,)), ((), ())), preferred_element_type=dtype)
 
 

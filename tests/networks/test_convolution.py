@@ -120,7 +120,7 @@ def test_no_chunk_size_changes_a_kernels_gradient(batch, freq, time, channels, o
     geometry = Geometry((stride, stride), SAME)
     x, kernel, y, _ = drawn(((batch, freq, time), (3, 3), (channels, out), geometry))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution_on_cpu, "_PATCHES", chunk)
+        patch.setattr(convolution_on_cpu, "_COPIED", chunk)
         with jax.disable_jit():
             found = convolution_on_cpu.kernel_gradient(*float32(x, y), geometry, (3, 3))
     exact = jax.vjp(lambda kernel: convolution.plain(float32(x)[0], kernel, geometry), *float32(kernel))
