@@ -10,6 +10,7 @@ each is the convolution that JAX's rules give; on CPU it has a form of its own (
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from drumgan_jax.networks import convolution_on_cpu
 from drumgan_jax.networks.convolution_on_cpu import DIMENSIONS, Geometry
 from drumgan_jax.networks.growing import upsample_nearest
 
+# A kernel's gradient of fewer products is left to XLA on CPU too: a millisecond or two is less than its compile time.
+_FEW = 2**24
 HALVING = Geometry(strides=(2, 2))
 
 
@@ -72,8 +75,9 @@ def _kernel_gradient(x: Array, y: Array, geometry: Geometry, taps: tuple[int, in
         shape = jax.ShapeDtypeStruct((*taps, x.shape[3], y.shape[3]), x.dtype)
         return jax.linear_transpose(lambda kernel: plain_transpose(y, kernel, geometry, _size(x)), shape)(x)[0]
 
-    if _size(y)[0] == taps[0] == 1:
-        # Of waveforms, XLA's own is the faster form also on CPU.
+    products = math.prod(y.shape) * math.prod(taps) * x.shape[3]
+    if _size(y)[0] == taps[0] == 1 or products < _FEW:
+        # XLA's own is faster for waveforms, and compiles faster.
         return default(x, y)
     return jax.lax.platform_dependent(x, y, cpu=on_cpu, default=default)
 

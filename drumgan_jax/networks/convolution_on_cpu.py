@@ -60,24 +60,17 @@ def kernel_gradient(x: Array, y: Array, geometry: Geometry, taps: tuple[int, int
     (top, bottom), (left, right) = geometry.padding
     # Without the barrier, what made x and y is computed again in each copy.
     x = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    placed = _place_rows(geometry, taps[0], split=math.prod(taps) * x.shape[3] * y.shape[3] <= _LARGE_KERNEL)
-    starts, shifts = (sorted(set(numbers)) for numbers in zip(*placed, strict=True))
+    stride, dilation = geometry.strides[0], geometry.dilation[0]
+    reaches = [tap * dilation for tap in range(taps[0])]
+    # Output row p meets image row stride * p + reach. That is row stride * r + start of the image and row r - shift of
+    # the cotangent, where reach = stride * shift + start.
+    starts, shifts = reaches, [0]
+    if math.prod(taps) * x.shape[3] * y.shape[3] <= _LARGE_KERNEL and min(stride, dilation) == 1:
+        starts = list(range(min(stride, taps[0])))
+        shifts = list(range(0, reaches[-1] // stride + 1, dilation))
     total = _sum_over_chunks(x, y, geometry, taps[1], starts, shifts)
-    total = total.reshape(len(starts), taps[1], x.shape[3], len(shifts), y.shape[3])
-    rows = [total[starts.index(start), :, :, shifts.index(shift)] for start, shift in placed]
-    kernel = jnp.stack(rows) if len(shifts) > 1 else total.reshape(*taps, x.shape[3], y.shape[3])
-    return kernel.astype(x.dtype)
-
-
-def _place_rows(geometry: Geometry, taps: int, split: bool) -> list[tuple[int, int]]:
-    """For each tap along frequency, by how much the image's rows start later and the cotangent is shifted.
-
-    Output row p meets image row stride * p + reach, which is row stride * r + start if p = r - shift.
-    """
-    reaches = [tap * geometry.dilation[0] for tap in range(taps)]
-    if not split:
-        return [(reach, 0) for reach in reaches]
-    return [(reach % geometry.strides[0], reach // geometry.strides[0]) for reach in reaches]
+    total = total.reshape(len(starts), taps[1], x.shape[3], len(shifts), y.shape[3]).transpose(3, 0, 1, 2, 4)
+    return total.reshape(-1, taps[1], x.shape[3], y.shape[3])[: taps[0]].astype(x.dtype)
 
 
 def _sum_over_chunks(
