@@ -18,6 +18,8 @@ Array = jax.Array
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Elements that are copied for one product: 16 MB in float32. Less is hardly faster, and makes a longer program.
 _COPIED = 2**22
+# But no more products than this, since each is traced, also where the program is for another platform.
+_PIECES = 16
 # A kernel of more elements than this is not transposed.
 _LARGE_KERNEL = 2**18
 
@@ -97,7 +99,7 @@ def _sum_over_chunks(
         return _product(jnp.concatenate(images, axis=-1), jnp.concatenate(cotangents, axis=-1))
 
     copied = len(y) * time * (len(starts) * columns * x.shape[3] + len(shifts) * y.shape[3])
-    step = max(1, _COPIED // copied)
+    step = max(1, _COPIED // copied, -(-rows // _PIECES))
     return functools.reduce(operator.add, [product(row, min(row + step, rows)) for row in range(0, rows, step)])
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumgan_jax.core.schedules import bounds, is_zero, parse_schedule, traced_value, value_at
@@ -34,6 +34,8 @@ def test_values_are_the_formulas(section: Any, expected: dict[int, float]) -> No
     assert hash(schedule) == hash(parse_schedule(section))
 
 
+# The first call compiles, which takes long on a busy machine.
+@settings(deadline=None)
 @given(images=st.integers(0, 2**31 - 1))
 def test_traced_values_are_those_of_the_host(images: int) -> None:
     for section in (LINEAR, COSINE, STEPS):
