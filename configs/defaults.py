@@ -90,6 +90,8 @@ def gan() -> ConfigDict:
                 "compute_dtype": "auto",  # bfloat16 on TPU and GPU, float32 on CPU
                 "ema_half_life_images": 10_000,  # P
                 "ema_rampup": 0.05,  # P
+                "class_balance": 0.0,  # 1 draws classes alike
+                "source_balance": 0.0,  # 1 draws the sources of a class alike
             },
             "data": {"dir": "", "prefetch": 2},
             "mesh": {"data": -1, "fsdp": 1},  # -1: all remaining devices

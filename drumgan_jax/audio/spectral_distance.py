@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from drumgan_jax.audio.mel import mel_filterbank
 from drumgan_jax.audio.stft import Framing, stft
 
 Array = jax.Array
@@ -17,6 +18,9 @@ SCALES = (2048, 1024, 512, 256, 128, 64)
 # Upper limit of the bass in Hz, and the framing of its spectra.
 BASS_LIMIT = 1000
 BASS = Framing(512, 128)
+# Bands of `log_mel_distance`, the lowest edge in Hz.
+MEL_BANDS = 64
+MEL_LOWEST = 20.0
 
 
 def multi_scale_spectral_loss(reference: Array, decoded: Array, length: Array | None = None) -> Array:
@@ -57,6 +61,18 @@ def bass_distance(reference: Array, decoded: Array, sample_rate: int) -> Array:
     # Parseval's theorem for a one-sided spectrum, with a window energy of 3/8 per sample.
     energy = jnp.sum(jnp.square(a - b), axis=-1) / (0.1875 * BASS.n_fft**2)
     return jnp.mean(energy, axis=-1) / (jnp.mean(jnp.square(reference), axis=-1) + 1e-4)
+
+
+def log_mel_distance(magnitude: Array, other: Array, sample_rate: int) -> Array:
+    """Mean absolute difference of the log powers of 64 mel bands in dB [], of linear magnitudes [batch, time, freq].
+
+    Bands are clamped at 100 dB below a full-scale sine.
+    """
+    n_fft = 2 * (magnitude.shape[-1] - 1)
+    filters = jnp.asarray(mel_filterbank(sample_rate, n_fft, MEL_BANDS, MEL_LOWEST, sample_rate / 2, htk=True).T)
+    floor = (1e-5 * n_fft / 4) ** 2
+    a, b = (jnp.log10(jnp.square(one) @ filters + floor) for one in (magnitude, other))
+    return 10.0 * jnp.mean(jnp.abs(a - b))
 
 
 def mean_over_frames(values: Array, framing: Framing, length: Array | None) -> Array:

@@ -29,6 +29,7 @@ class Purpose(enum.IntEnum):
     DROPOUT = 24
     ENCODER_LATENTS = 25
     ENCODER_NOISE = 26
+    DATA_AUGMENTATION = 27
     # The regularisers of an objective, in its order, have this number and the following.
     REGULARIZER = 64
 

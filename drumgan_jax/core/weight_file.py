@@ -134,11 +134,16 @@ def flat(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf) for name, leaf in sorted(flatten_dict(dict(variables), sep="/").items())}
 
 
+_MOST_IN_HALF = float(np.finfo(np.float16).max)
+# Elements of an array that is large.
+_LARGE = 2**12
+
+
 def halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays by path, with those of "params" in half precision unless they exceed its range."""
+    """Arrays by path, with those of "params" and all large ones in half precision unless they exceed its range."""
     halves = {}
     for name, array in arrays.items():
-        fits = name.startswith("params/") and np.abs(array).max(initial=0.0) < float(np.finfo(np.float16).max)
+        fits = (name.startswith("params/") or array.size >= _LARGE) and np.abs(array).max(initial=0.0) < _MOST_IN_HALF
         halves[name] = array.astype(np.float16) if fits else array
     return halves
 

@@ -15,6 +15,7 @@ from jax.sharding import NamedSharding
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import SOFT_LABELS, Batch, Dataset
+from drumgan_jax.data.sampling import WeighedOrder
 
 _PARSING_THREADS = 8
 # Grain's ranges need an end; this one, in examples, is far beyond any run.
@@ -40,6 +41,7 @@ def batches(
     start_step: int,
     rows: np.ndarray | None = None,
     prefetch: int = 2,
+    weights: np.ndarray | None = None,
 ) -> Iterator[Batch]:
     """Endless iterator over this process's rows of the global batches, from `start_step` on.
 
@@ -56,6 +58,7 @@ def batches(
         start_step: the first step.
         rows: ascending rows of the global batch to read; None for all.
         prefetch: number of batches that threads parse in advance.
+        weights: probability of each example, see `sampling`; None to take each once an epoch.
 
     Returns:
         Dicts from key to array [rows, ...].
@@ -70,7 +73,9 @@ def batches(
         dataset.soft_labels(split)
     rows = np.arange(batch_size) if rows is None else rows
     positions = global_positions(rows, batch_size)
-    order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+    order: Any = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+    if weights is not None:
+        order = WeighedOrder(weights, seed)
     parsed = grain.MapDataset.range(start_step * len(rows), _ENDLESS).map(
         lambda item: dataset.example(split, int(order[positions(item)]), keys)
     )

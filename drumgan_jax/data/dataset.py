@@ -131,6 +131,14 @@ class Dataset:
             return np.zeros((min(count, self.num_examples(split)), 0), np.float32)
         return self.labels(split, count, "labels" if self.has_labels else SOFT_LABELS)
 
+    def classes_and_sources(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Class numbers (0 without classes) and names of the sources of all examples, in the order of the records."""
+        names = tuple(name for name in ("label", "source") if name in self.features)
+        features, source = _subset(self.features, names), self.source(split)
+        stored = [features.deserialize_example_np(source[item]) for item in range(len(source))]
+        labels = np.asarray([int(one.get("label", 0)) for one in stored])
+        return labels, np.asarray([bytes(one.get("source", b"")).decode() for one in stored])
+
     def fingerprint(self, split: str, count: int) -> str:
         """SHA-256 over the checksums of the records that `waveforms` reads."""
         source = self.source(split)

@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, sound_keys
 from drumgan_jax.latents import seeds
-from drumgan_jax.systems.encoder import Encoder
+from drumgan_jax.systems.encoder import Encoder, OwnEncoder
 from drumgan_jax.systems.gan import Gan
 
 Array = jax.Array
@@ -99,7 +99,7 @@ def render(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def encode(gan: Gan, encoder: Encoder, variables: Mapping[str, Any], waveforms: Array) -> Array:
+def encode(gan: Gan, encoder: Encoder | OwnEncoder, variables: Mapping[str, Any], waveforms: Array) -> Array:
     """Encode waveforms [batch, samples] as w [batch, w_dim]."""
     return encoder.predict(variables, gan.representation.encode(waveforms))
 

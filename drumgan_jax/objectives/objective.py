@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import jax.numpy as jnp
@@ -30,6 +30,9 @@ class LossContext:
         make_fake: the step's generated examples, of the same shape and labels.
         labels: of the real examples [batch, labels]; None without labels.
         images: real examples seen before this step [], int32, for schedules.
+        reconstruct: examples made again by the generator from the w that it finds for them, plus normal noise of a
+            given standard deviation; None if it has no encoder.
+        distances: mean differences of two batches of examples [], by name.
     """
 
     discriminate: Callable[[Array], DiscriminatorOutput]
@@ -39,6 +42,8 @@ class LossContext:
     make_fake: Callable[[], Array]
     labels: Array | None
     images: Array
+    reconstruct: Callable[[Array, float], Array] | None = None
+    distances: Mapping[str, Callable[[Array, Array], Array]] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def fake(self) -> Array:

@@ -21,7 +21,7 @@ from drumgan_jax.latents.seeds import check_seeds, direction_of, labels_of, z_of
 from drumgan_jax.play.finish import finish
 from drumgan_jax.play.packed_gan import pack_gan
 from drumgan_jax.runs.config import CONFIG_NAME
-from drumgan_jax.systems.encoder import Encoding
+from drumgan_jax.systems.encoder import Encoding, OwnEncoder
 from drumgan_jax.systems.gan import Gan
 
 __all__ = ["BATCH", "Instrument", "Latents", "Sounds"]
@@ -95,6 +95,8 @@ class Instrument:
         Raises:
             BadInput: it was trained on another generator, or cannot be read.
         """
+        if self.gan.encodes:
+            return Encoding(OwnEncoder(self.gan.generator), None, self.variables)
         if self.own_encoding is not None or self.run is None or not (self.run / ENCODER / CONFIG_NAME).exists():
             return self.own_encoding
         from drumgan_jax.runs.load import load_encoder
@@ -158,7 +160,9 @@ class Instrument:
         waveforms = self._in_groups(
             lambda *rows: rendering.render(self.gan, self.variables, gains, *rows), latents.ws, latents.seeds, noises
         )
-        return Sounds(finish(waveforms, self.sample_rate) if finished else waveforms, self.sample_rate, latents)
+        return Sounds(
+            finish(waveforms, self.sample_rate, self.config) if finished else waveforms, self.sample_rate, latents
+        )
 
     def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
         """Waveforms [batch, samples] of recordings in the form of the training data; see `recordings.as_trained`."""

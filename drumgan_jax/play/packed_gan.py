@@ -11,7 +11,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import fitted, flat, halved, restored
 from drumgan_jax.latents.components import Components
 from drumgan_jax.systems.decoders import unpack_decoder
-from drumgan_jax.systems.encoder import Encoding, build_encoder
+from drumgan_jax.systems.encoder import Encoder, Encoding, build_encoder
 from drumgan_jax.systems.gan import Gan, gan_at
 
 
@@ -50,8 +50,8 @@ def pack_gan(instrument: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     }
     arrays = _prefixed("generator", halved(flat({**generator, "params": params})))
     fitted(_prefixed("generator", flat(generator)), {"generator": _generator_shapes(gan, len(instrument.label_names))})
-    if encoding is not None:
-        fitted(_prefixed("encoder", flat(encoding.variables)), {"encoder": _encoder_shapes(encoding)})
+    if encoding is not None and isinstance(encoding.encoder, Encoder):
+        fitted(_prefixed("encoder", flat(encoding.variables)), {"encoder": _encoder_shapes(encoding.encoder)})
         arrays |= _prefixed("encoder", halved(flat(encoding.variables)))
     arrays |= _prefixed("decoder", decoder_arrays)
     components = _prefixed("components", instrument.components().arrays())
@@ -92,9 +92,8 @@ def unpack_gan(
     encoding = None
     if header["encoder"] is not None:
         encoder = build_encoder({"encoder": header["encoder"]}, gan, num_labels)
-        encoding = Encoding(encoder, header["encoder"], {})
-        weights = restored(_part("encoder", arrays), _encoder_shapes(encoding))
-        encoding = encoding._replace(variables=jax.device_put(weights))
+        weights = restored(_part("encoder", arrays), _encoder_shapes(encoder))
+        encoding = Encoding(encoder, header["encoder"], jax.device_put(weights))
     # In format 1 a decoder was called a vocoder, in the header as in the arrays.
     name = "decoder" if "decoder" in header else "vocoder"
     if header.get(name) is not None:
@@ -110,8 +109,8 @@ def _generator_shapes(gan: Gan, num_labels: int) -> dict[str, Any]:
     return jax.eval_shape(gan.generator.init, jax.random.key(0), jnp.zeros((1, gan.generator.z_dim)), labels, None)
 
 
-def _encoder_shapes(encoding: Encoding) -> dict[str, Any]:
-    return jax.eval_shape(encoding.encoder.init, jax.random.key(0))
+def _encoder_shapes(encoder: Encoder) -> dict[str, Any]:
+    return jax.eval_shape(encoder.init, jax.random.key(0))
 
 
 def _prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

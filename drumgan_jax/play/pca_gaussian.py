@@ -116,7 +116,9 @@ class PcaInstrument:
             latents.ws[:, 0],
             latents.seeds,
         )
-        return Sounds(finish(waveforms, self.sample_rate) if finished else waveforms, self.sample_rate, latents)
+        return Sounds(
+            finish(waveforms, self.sample_rate, self.config) if finished else waveforms, self.sample_rate, latents
+        )
 
     def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
         """See Instrument.preprocess."""

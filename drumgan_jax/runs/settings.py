@@ -18,6 +18,8 @@ class TrainSettings:
         compute_dtype: dtype of the convolutions, see drumgan_jax.systems.gan.
         ema_half_life_images: examples after which a weight's share in the moving average has halved; may be a schedule.
         ema_rampup: upper bound of the half-life as a fraction of the examples seen so far.
+        class_balance: 0 draws examples alike, 1 draws classes alike; see data.sampling.
+        source_balance: likewise of the sources within a class.
     """
 
     batch_size: int = whole(1)
@@ -26,6 +28,8 @@ class TrainSettings:
     compute_dtype: str = text("auto")
     ema_half_life_images: Scheduled = real(0.0, 1e12, 10_000, scheduled=True)
     ema_rampup: float = real(0.0, 1e6, 0.05, above=True)
+    class_balance: float = real(0.0, 1.0, 0.0)
+    source_balance: float = real(0.0, 1.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.batch_size % self.accumulation:

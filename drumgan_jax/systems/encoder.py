@@ -53,17 +53,34 @@ class Encoder:
         return w
 
 
+@dataclasses.dataclass(frozen=True)
+class OwnEncoder:
+    """The encoder that a generator brings along; see Encoder.
+
+    Attributes:
+        generator: a linen module with a method `encode`.
+    """
+
+    generator: nn.Module
+
+    def predict(self, variables: Mapping[str, Any], x: Array) -> Array:
+        """w [batch, w_dim] of examples [batch, freq, time, channels], by the generator's variables."""
+        with jax.default_matmul_precision("highest"):
+            w: Any = self.generator.apply(variables, x, method="encode")
+        return w
+
+
 class Encoding(NamedTuple):
     """A trained encoder.
 
     Attributes:
         encoder: its parts.
-        section: of a config, from which it is built.
+        section: of a config, from which it is built; None for one that the generator brings along.
         variables: its collections.
     """
 
-    encoder: Encoder
-    section: Mapping[str, Any]
+    encoder: Encoder | OwnEncoder
+    section: Mapping[str, Any] | None
     variables: Mapping[str, Any]
 
 

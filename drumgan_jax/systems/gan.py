@@ -1,7 +1,7 @@
 """From a config to a Gan: representation, decoder, both networks, objective and growth of one system."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,12 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from drumgan_jax.audio.data_augmentation import DataAugmentation, DrumAugmentation, NoDataAugmentation
 from drumgan_jax.audio.representations import build_representation
+from drumgan_jax.audio.spectral_distance import log_mel_distance
+from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import build_part
-from drumgan_jax.networks import growing, progressive, projected, style_waveform, stylegan2
+from drumgan_jax.networks import frames, growing, progressive, projected, style_waveform, stylegan2
 from drumgan_jax.objectives.augmentation import Augmentation, NoAugmentation, Translation
+from drumgan_jax.objectives.autoencoding import Autoencoding
 from drumgan_jax.objectives.hinge import Hinge
 from drumgan_jax.objectives.logistic import Logistic
 from drumgan_jax.objectives.objective import Objective
@@ -30,19 +34,23 @@ GENERATORS: dict[str, type[nn.Module]] = {
     "stylegan2": stylegan2.Generator,
     "progressive": progressive.Generator,
     "style_waveform": style_waveform.Generator,
+    "frames": frames.Generator,
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "stylegan2": stylegan2.Discriminator,
     "progressive": progressive.Discriminator,
     "style_waveform": style_waveform.Discriminator,
     "projected": projected.Discriminator,
+    "frames": frames.Discriminator,
 }
 OBJECTIVES: dict[str, type[Objective]] = {
     "logistic": Logistic,
     "wasserstein": Wasserstein,
     "hinge": Hinge,
     "relativistic": Relativistic,
+    "autoencoding": Autoencoding,
 }
+DATA_AUGMENTATIONS: dict[str, type[DataAugmentation]] = {"none": NoDataAugmentation, "drums": DrumAugmentation}
 AUGMENTATIONS: dict[str, type[Augmentation]] = {"none": NoAugmentation, "translation": Translation}
 GROWTHS: dict[str, type[Growth]] = {"constant": Constant, "progressive": Progressive}
 COMPUTE_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -59,6 +67,7 @@ class Gan:
         discriminator: a linen module from examples and labels to a DiscriminatorOutput.
         objective: the losses of both.
         augmentation: of the examples that the discriminator sees.
+        data_augmentation: of the recordings, before they are examples.
         growth: when both networks grow.
         stage: the stage of growth that they are built for; None for the last.
     """
@@ -69,6 +78,7 @@ class Gan:
     discriminator: Any
     objective: Objective
     augmentation: Augmentation = dataclasses.field(default_factory=NoAugmentation)
+    data_augmentation: DataAugmentation = dataclasses.field(default_factory=NoDataAugmentation)
     growth: Growth = dataclasses.field(default_factory=Constant)
     stage: int | None = None
 
@@ -90,6 +100,20 @@ class Gan:
     def fit(self, x: Array, alpha: Array | float) -> Array:
         """Full-size examples [batch, freq, time, channels] at this stage's size, faded like the generator's."""
         return x if self.stage is None else growing.fit(x, self.generator.sizes, self.stage, alpha)
+
+    @property
+    def encodes(self) -> bool:
+        """Whether the generator has an encoder of its own."""
+        return getattr(self.generator, "encodes", False)
+
+    @property
+    def distances(self) -> dict[str, Callable[[Array, Array], Array]]:
+        """Mean differences of two batches of examples [], by name, for an objective that reconstructs."""
+        found: dict[str, Callable[[Array, Array], Array]] = {"log_magnitude": lambda a, b: jnp.mean(jnp.abs(a - b))}
+        shown = self.representation
+        if isinstance(shown, LogMagnitude):
+            found["log_mel"] = lambda a, b: log_mel_distance(shown.magnitude(a), shown.magnitude(b), shown.sample_rate)
+        return found
 
     def map(
         self, variables: Mapping[str, Any], z: Array, labels: Array | None, truncation: float | Array | None = None
@@ -115,7 +139,8 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
 
     Args:
         config: sections `representation`, `generator`, `discriminator`, `objective` and `train`; optional sections
-            `decoder`, `augmentation`, `growth`, and, for a projected discriminator, `feature_networks`.
+            `decoder`, `augmentation`, `data_augmentation` and `growth`, and, for a projected discriminator,
+            `feature_networks`.
         num_labels: classes that condition both networks; 0 for none.
 
     Raises:
@@ -136,6 +161,9 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
         discriminator=build_part(DISCRIMINATORS, config["discriminator"], "discriminator", **given, **projected_on),
         objective=build_part(OBJECTIVES, config["objective"], "objective"),
         augmentation=build_part(AUGMENTATIONS, config.get("augmentation", {"kind": "none"}), "augmentation"),
+        data_augmentation=build_part(
+            DATA_AUGMENTATIONS, config.get("data_augmentation", {"kind": "none"}), "data_augmentation"
+        ),
         growth=build_part(GROWTHS, config.get("growth", {"kind": "constant"}), "growth"),
     )
     for player in ("generator", "discriminator"):

@@ -15,6 +15,7 @@ import numpy as np
 from drumgan_jax.audio.representations import transform
 from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import real, text, whole
 from drumgan_jax.core.weight_file import variables_digest
 
@@ -130,6 +131,20 @@ def fit_pca_gaussian(
     rows = np.concatenate([np.asarray(transform(representation, jnp.asarray(batch))) for batch in batches])
     fitted = representation.with_normalization(rows.mean(dtype=np.float64), rows.std(dtype=np.float64))
     examples = np.asarray(fitted.normalize(jnp.asarray(rows))).reshape(len(rows), -1)
+    return fit_components(examples, labels, settings), fitted
+
+
+def fit_components(examples: np.ndarray, labels: np.ndarray, settings: PcaGaussianSettings) -> PcaGaussian:
+    """Fit components to flattened examples [sounds, features], and a Gaussian to the scores of each class.
+
+    Args:
+        examples: as networks take them.
+        labels: class weights [sounds, classes]; of width 0 for data without labels.
+        settings: of the fit.
+
+    Raises:
+        BadInput: there are fewer examples than components and one more, or a class has no example.
+    """
     if len(examples) <= settings.components:
         raise BadInput(
             f"{settings.components} components need {settings.components + 1} examples or more, not {len(examples)}; "
@@ -144,10 +159,10 @@ def fit_pca_gaussian(
     scores = ((examples - mean) @ directions.T / deviations).astype(np.float64)
     means, factors = zip(*(_gaussian(scores, weight, settings.ridge) for weight in weights.T), strict=True)
     arrays = (mean, directions, deviations, np.stack(means), np.stack(factors))
-    return PcaGaussian(*(np.asarray(array, np.float32) for array in arrays)), fitted
+    return PcaGaussian(*(np.asarray(array, np.float32) for array in arrays))
 
 
-def most_examples(representation: LogMagnitude) -> int:
+def most_examples(representation: Representation) -> int:
     """Number of examples whose log magnitudes fit the memory that a fit may take."""
     return max(2, _MEMORY // (4 * int(np.prod(representation.shape))))
 

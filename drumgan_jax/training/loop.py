@@ -17,6 +17,7 @@ from drumgan_jax.core.mesh import batch_sharding, check_batch, local_rows, make_
 from drumgan_jax.core.settings import read_section, read_seed
 from drumgan_jax.data.batches import DevicePrefetch, batches, check_examples
 from drumgan_jax.data.dataset import open_dataset
+from drumgan_jax.data.sampling import sampling_weights
 from drumgan_jax.runs import settings as sections
 from drumgan_jax.runs.checkpoints import Checkpoints
 from drumgan_jax.runs.metrics import hours_run, read_metrics, training_clock
@@ -86,6 +87,7 @@ def train(
     # Data and run directory
     dataset = open_dataset(data.dir)
     check_examples(dataset, SPLIT, settings.batch_size)
+    weights = sampling_weights(dataset, SPLIT, settings.class_balance, settings.source_balance)
     run_dir = Path(workdir).absolute()
     frozen = run.freeze(config, dataset, run_dir)
     run.check(run_dir, frozen)
@@ -102,14 +104,13 @@ def train(
         # State: resume, else initialise
         checkpoints = Checkpoints(run_dir, saving.keep, evaluation.metric)
         open_things.callback(checkpoints.close)
-        state, start = checkpoints.restore(task.shapes) or (task.init(), 0)
+        state, start = checkpoints.restore(task.shapes) or (task.begin(dataset), 0)
         if profile is not None:
             profile.check_resumed(start)
 
         # Inputs and outputs
-        local = batches(
-            dataset, SPLIT, task.keys, settings.batch_size, seed, start, local_rows(mesh, settings.batch_size)
-        )
+        rows = local_rows(mesh, settings.batch_size)
+        local = batches(dataset, SPLIT, task.keys, settings.batch_size, seed, start, rows, weights=weights)
         feed = DevicePrefetch(local, batch_sharding(mesh), settings.batch_size, data.prefetch)
         open_things.callback(feed.close)
         writers = Writers(run_dir, start, settings.total_steps, active=first)

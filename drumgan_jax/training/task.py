@@ -60,6 +60,13 @@ class Task(Protocol):
     def init(self) -> Any:
         """Create the state before the first step on the devices."""
 
+    def begin(self, dataset: Dataset) -> Any:
+        """`init`, with what the training data decide.
+
+        Raises:
+            BadInput: they do not suffice.
+        """
+
     def step(self, state: Any, batch: Mapping[str, jax.Array], step: int) -> tuple[Any, Metrics]:
         """Run one step; `state` is donated.
 

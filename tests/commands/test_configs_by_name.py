@@ -20,6 +20,7 @@ KNOWN = (
     "judge",
     "loop_classifier",
     "melgan",
+    "pca_gan",
     "pca_gaussian",
     "pjloopgan",
     "splice_loops",

@@ -38,6 +38,10 @@ SHAPES = {
     ("pjloopgan", "full"): (64, 192, 1),
     ("pjloopgan", "small"): (64, 192, 1),
     ("pjloopgan", "tiny"): (32, 96, 1),
+    ("pca_gan", "full"): (1024, 88, 1),
+    ("pca_gan", "small"): (1024, 88, 1),
+    ("pca_gan", "packaged"): (512, 48, 1),
+    ("pca_gan", "tiny"): (128, 32, 1),
 }
 PHASES = {
     "splice_loops": {"generator", "discriminator", "r1", "path_length"},
@@ -45,9 +49,17 @@ PHASES = {
     "drumgan_vst": {"generator", "discriminator"},
     "style_drumsynth": {"generator", "discriminator"},
     "pjloopgan": {"generator", "discriminator"},
+    "pca_gan": {"generator", "discriminator"},
 }
 # Of the generator at full size.
-PARAMETERS = {"splice_loops": 20e6, "electrogan": 20e6, "drumgan_vst": 5e6, "style_drumsynth": 15e6, "pjloopgan": 20e6}
+PARAMETERS = {
+    "splice_loops": 20e6,
+    "electrogan": 20e6,
+    "drumgan_vst": 5e6,
+    "style_drumsynth": 15e6,
+    "pjloopgan": 20e6,
+    "pca_gan": 5e6,
+}
 
 
 def load(repository: Path, name: str) -> ModuleType:
@@ -85,7 +97,8 @@ def test_full_size_lowers_on_four_devices(repository: Path, name: str) -> None:
     task = build_task(fitted(config), make_mesh())
     parameters = sum(leaf.size for leaf in jax.tree.leaves(task.shapes.ema["params"]))
     assert parameters > PARAMETERS[name]
-    rows = {"x": SHAPES[name, "full"], "labels": (3,), "soft_labels": (3,)}
+    samples = task.gan.representation.num_samples
+    rows = {"x": SHAPES[name, "full"], "waveforms": (samples,), "labels": (3,), "soft_labels": (3,)}
     batch = {key: jax.ShapeDtypeStruct((config.train.batch_size, *rows[key]), "float32") for key in task.keys}
     lowered = task.lower(batch)
     assert set(lowered) == PHASES[name]

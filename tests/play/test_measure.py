@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.reference import dataset_side
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.play import instrument as instruments
+from drumgan_jax.play.finish import finish
 from drumgan_jax.play.load import load
 from drumgan_jax.play.measure import embed_generated, reference_labels
 from drumgan_jax.runs.checkpoints import Checkpoints
@@ -90,11 +91,14 @@ def test_every_sound_that_is_heard_is_finished_and_no_round_trip_is(monkeypatch:
     instrument: Any = make_instrument(GROWING)
     latents = instrument.draw(range(4))
     decoded = instrument.render(latents, finished=False).waveforms
-    np.testing.assert_array_equal(instrument.render(latents).waveforms, decoded)
+    finished = finish(decoded, RATE, instrument.config)
+    np.testing.assert_array_equal(instrument.render(latents).waveforms, finished)
+    assert np.abs(finished - decoded).max() > 1e-3
 
     calls = []
 
-    def halve(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
+    def halve(waveforms: np.ndarray, sample_rate: int, config: Mapping[str, Any]) -> np.ndarray:
+        assert config is instrument.config
         calls.append((waveforms.shape, sample_rate))
         return 0.5 * waveforms
 

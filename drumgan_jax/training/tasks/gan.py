@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from drumgan_jax.audio.data_augmentation import NoDataAugmentation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, run_key
 from drumgan_jax.core.mesh import batch_sharding
@@ -20,6 +21,7 @@ from drumgan_jax.systems.feature_networks import load_weights
 from drumgan_jax.systems.gan import Gan, build_gan
 from drumgan_jax.training.optimization import Player
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
+from drumgan_jax.training.tasks.components import components_of
 from drumgan_jax.training.tasks.gan_steps import PLAYERS, GanState, Steps
 from drumgan_jax.training.tasks.skeleton import TaskContext, TaskSkeleton
 
@@ -101,7 +103,8 @@ class GanTask(TaskSkeleton):
     @property
     def keys(self) -> tuple[str, ...]:
         """The parts of a batch that a step reads."""
-        return ("x", self._label_key) if self.label_names else ("x",)
+        examples = "x" if isinstance(self.gan.data_augmentation, NoDataAugmentation) else "waveforms"
+        return (examples, self._label_key) if self.label_names else (examples,)
 
     @functools.cached_property
     def players(self) -> dict[str, Player]:
@@ -124,6 +127,25 @@ class GanTask(TaskSkeleton):
         loaded = {name: weights.variables for name, weights in load_weights(feature_networks).items()}
         where = {name: self.layout.shardings.frozen[name] for name in loaded}
         return dataclasses.replace(state, frozen={**state.frozen, **jax.device_put(loaded, where)})
+
+    def begin(self, dataset: Dataset) -> GanState:
+        """See training.task.Task; a generator that starts from principal components gets those of the data."""
+        state = self.init()
+        start_from = getattr(self.gan.generator, "start_from", None)
+        if start_from is None:
+            return state
+        context, soft = self.context, self.task.soft_labels
+        fitted = components_of(self.gan, dataset, self.label_names, soft, context.settings, context.seed)
+        components = fitted.arrays()
+        begun = start_from({"params": state.generator, "statistics": state.statistics}, components)
+        where = self.layout.shardings
+        return dataclasses.replace(
+            state,
+            generator=jax.device_put(begun["params"], where.generator),
+            statistics=jax.device_put(begun["statistics"], where.statistics),
+            # Arrays of its own, because a step donates the state.
+            ema=jax.device_put(start_from(state.ema, components), where.ema),
+        )
 
     def step(self, state: GanState, batch: Mapping[str, Array], step: int) -> tuple[GanState, Metrics]:
         """One iteration; see the class and drumgan_jax.training.task."""

@@ -101,7 +101,7 @@ class Steps:
             key, latents_key, noise_key = jax.random.split(self._key(state, Purpose.GENERATOR_STEP, index), 3)
             context = self._context(state, "generator", params, micro, key)
             generator = self._generator(state, params)
-            ws, w_mean = self._draw_ws(generator, context.labels, latents_key, len(micro["x"]))
+            ws, w_mean = self._draw_ws(generator, context.labels, latents_key, self._count(micro))
             context = dataclasses.replace(context, make_fake=lambda: context.synthesize(ws, noise_key))
             value, metrics = self.gan.objective.generator_loss(context)
             result = value, {"loss/generator": value, **metrics}, objective
@@ -188,6 +188,7 @@ class Steps:
     def _context(self, state: GanState, player: str, params: Any, micro: Batch, key: Array) -> LossContext:
         """The loss context of a player's step, that player's parameters being `params`."""
         network_key, augmentation_key, latents_key, noise_key = jax.random.split(key, 4)
+        reconstruction_key = jax.random.fold_in(key, 4)
         generator = self._generator(state, params if player == "generator" else state.generator)
         discriminator = {
             "params": params if player == "discriminator" else state.discriminator,
@@ -209,15 +210,37 @@ class Steps:
             # Not upsampled: the discriminator takes the stage's own size.
             return shard_batch(apply(self.gan.generator, generator, ws, key, method="synthesize"), self.mesh)
 
+        def reconstruct(x: Array, deviation: float) -> Array:
+            encoded = apply(self.gan.generator, generator, x, method="encode")
+            noise_key, synthesis_key = jax.random.split(reconstruction_key)
+            w = encoded + deviation * jax.random.normal(noise_key, encoded.shape)
+            ws = jnp.broadcast_to(w[:, None], (len(w), self.gan.generator.num_ws, w.shape[1]))
+            return synthesize(ws, synthesis_key)
+
         return LossContext(
             discriminate=discriminate,
             draw_ws=draw_ws,
             synthesize=synthesize,
-            real=self.gan.fit(self.gan.representation.normalize(micro["x"]), self._growth(state)["alpha"]),
-            make_fake=lambda: synthesize(draw_ws(latents_key, len(micro["x"])), noise_key),
+            real=self.gan.fit(self._examples(micro, state), self._growth(state)["alpha"]),
+            make_fake=lambda: synthesize(draw_ws(latents_key, self._count(micro)), noise_key),
             labels=labels,
             images=self._images(state),
+            reconstruct=reconstruct if self.gan.encodes else None,
+            distances=self.gan.distances,
         )
+
+    def _examples(self, micro: Batch, state: GanState) -> Array:
+        """The real examples of a micro-batch; of recordings, which are changed first, if the data are augmented.
+
+        A step changes them alike for both players.
+        """
+        representation = self.gan.representation
+        if "x" in micro:
+            return representation.normalize(micro["x"])
+        key = run_key(state.seed, Purpose.DATA_AUGMENTATION, state.step)
+        keys = jax.random.split(key, len(micro["waveforms"]))
+        changed = self.gan.data_augmentation(micro["waveforms"], representation.sample_rate, keys)
+        return representation.encode(changed)
 
     def _generator(self, state: GanState, params: Any) -> dict[str, Any]:
         """The generator's variables, with given parameters."""
@@ -244,6 +267,10 @@ class Steps:
         """The regularisers of a player, with the purposes of their keys."""
         numbered = enumerate(self.gan.objective.regularizers, start=Purpose.REGULARIZER)
         return [(r, purpose) for purpose, r in numbered if r.player == player]
+
+    def _count(self, micro: Batch) -> int:
+        """Examples of a micro-batch."""
+        return len(next(iter(micro.values())))
 
     def _key(self, state: GanState, purpose: int, micro_batch: Array) -> Array:
         return run_key(state.seed, purpose, state.step, micro_batch)

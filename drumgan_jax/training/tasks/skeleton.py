@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import StateLayout
 from drumgan_jax.core.settings import build_section, read_section, read_seed
+from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.settings import AdamSettings, EvaluationSettings, LoggingSettings, TrainSettings
 from drumgan_jax.training.optimization import Player
 
@@ -111,6 +112,11 @@ class TaskSkeleton(abc.ABC):
     def init(self) -> Any:
         """The state before the first step, on the devices."""
         return self.layout.make()
+
+    def begin(self, dataset: Dataset) -> Any:
+        """The state before the first step, as the data decide it; here the same as `init`."""
+        del dataset
+        return self.init()
 
     def lower(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Lowered]:
         """Every compiled step by name, lowered for the mesh from the batch's shapes alone; nothing is allocated."""

@@ -1,0 +1,64 @@
+"""Principal components of a run's training data, from which a generator may start."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from drumgan_jax.audio.data_augmentation import NoDataAugmentation
+from drumgan_jax.core.keys import Purpose, run_keys
+from drumgan_jax.data.dataset import Dataset
+from drumgan_jax.data.sampling import WeighedOrder, sampling_weights
+from drumgan_jax.runs.settings import TrainSettings
+from drumgan_jax.systems.gan import Gan
+from drumgan_jax.systems.pca_gaussian import PcaGaussian, PcaGaussianSettings, fit_components, most_examples
+
+SPLIT = "train"
+_BATCH = 64
+# Examples that the components are of, at most.
+_EXAMPLES = 2_000
+
+
+def components_of(
+    gan: Gan, dataset: Dataset, label_names: Sequence[str], soft_labels: bool, settings: TrainSettings, seed: int
+) -> PcaGaussian:
+    """Components of the training split, and a Gaussian for each class.
+
+    Recordings are drawn as in training, by their weights, and changed as in training.
+
+    Args:
+        gan: the parts; its representation has the data set's statistics.
+        dataset: the training data.
+        label_names: classes that condition the generator; empty for none.
+        soft_labels: whether classes are probabilities.
+        settings: section `train`.
+        seed: the run's.
+
+    Raises:
+        BadInput: there are fewer recordings than components and one more, or a class has none.
+    """
+    fit = PcaGaussianSettings(kind="pca_gaussian", components=gan.generator.w_dim)
+    recordings, most = dataset.num_examples(SPLIT), min(_EXAMPLES, most_examples(gan.representation))
+    weights = sampling_weights(dataset, SPLIT, settings.class_balance, settings.source_balance)
+    order = WeighedOrder(np.full(recordings, 1 / recordings) if weights is None else weights, seed)
+    # More than once only what is drawn unequally, or changed each time.
+    alike = weights is None and isinstance(gan.data_augmentation, NoDataAugmentation)
+    items = [order[position] for position in range(min(most, recordings) if alike else most)]
+    keys = ("waveforms", *(("soft_labels" if soft_labels else "labels",) if label_names else ()))
+
+    @jax.jit
+    def examples_of(waveforms: jax.Array, numbers: jax.Array) -> jax.Array:
+        shown = gan.representation
+        random = run_keys(seed, Purpose.DATA_AUGMENTATION, 0, numbers)
+        changed = gan.data_augmentation(waveforms, shown.sample_rate, random)
+        return shown.encode(changed).reshape(len(waveforms), -1)
+
+    examples, labels = [], []
+    for start in range(0, len(items), _BATCH):
+        batch = [dataset.example(SPLIT, item, keys) for item in items[start : start + _BATCH]]
+        waveforms = np.stack([one["waveforms"] for one in batch])
+        # One shape is compiled.
+        padded = np.pad(waveforms, ((0, _BATCH - len(batch)), (0, 0)))
+        examples.append(np.asarray(examples_of(padded, start + np.arange(_BATCH)))[: len(batch)])
+        labels += [one[keys[-1]] if label_names else np.zeros(0, np.float32) for one in batch]
+    return fit_components(np.concatenate(examples), np.stack(labels), fit)

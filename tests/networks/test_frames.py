@@ -1,0 +1,128 @@
+"""Networks over frames: they start as principal components, and labels and sizes do what they should."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.networks.frames import Discriminator, Generator, block_frames
+from drumgan_jax.systems.pca_gaussian import PcaGaussian
+
+SHAPE, COMPONENTS, CLASSES = (12, 10, 1), 4, 3
+
+
+@pytest.fixture(scope="module")
+def components():
+    random = np.random.default_rng(0)
+    size = int(np.prod(SHAPE))
+    directions = np.linalg.qr(random.normal(size=(size, COMPONENTS)))[0].T
+    factors = np.tril(random.normal(size=(CLASSES, COMPONENTS, COMPONENTS)))
+    arrays = (random.normal(size=size), directions, np.array([4.0, 2.0, 1.0, 0.5]), random.normal(size=(3, 4)), factors)
+    return PcaGaussian(*(array.astype(np.float32) for array in arrays))
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return Generator(SHAPE, CLASSES, z_dim=COMPONENTS, w_dim=COMPONENTS, features=6, hidden=5)
+
+
+@pytest.fixture(scope="module")
+def variables(generator, components):
+    made = jax.jit(generator.init)(jax.random.key(0), jnp.zeros((1, 4)), jnp.zeros((1, 3)), jax.random.key(1))
+    return generator.start_from(made, components.arrays())
+
+
+@pytest.fixture(scope="module")
+def latents():
+    random = np.random.default_rng(1)
+    z = random.normal(size=(5, COMPONENTS)).astype(np.float32)
+    return z, random.dirichlet(np.ones(CLASSES), 5).astype(np.float32)
+
+
+def test_at_the_start_mapping_synthesis_and_encoder_are_those_of_the_components(
+    generator, variables, components, latents
+):
+    z, labels = latents
+    ws = jax.jit(lambda z, labels: generator.apply(variables, z, labels, method="map"))(z, labels)
+    assert ws.shape == (5, generator.num_ws, COMPONENTS)
+    np.testing.assert_allclose(ws[:, 0], components.map(z, labels), atol=1e-5)
+    synthesize = jax.jit(lambda ws, key: generator.apply(variables, ws, key, method="synthesize"))
+    x = synthesize(ws, jax.random.key(3))
+    expected = components.mean + (np.asarray(ws[:, 0]) * components.deviations) @ components.directions
+    np.testing.assert_allclose(x.reshape(5, -1), expected, atol=1e-5)
+    encode = jax.jit(lambda x: generator.apply(variables, x, method="encode"))
+    np.testing.assert_allclose(encode(x), ws[:, 0], atol=1e-4)
+
+
+def test_the_average_is_the_mean_of_the_classes_and_truncation_leads_to_it(generator, variables, components, latents):
+    ws = generator.apply(variables, *latents, method="map")
+    average = generator.apply(variables, ws, 0.0, method="truncate")
+    np.testing.assert_allclose(average[0, 0], components.class_means.mean(axis=0), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def trained(variables):
+    """The variables with all zeros of the residual networks filled."""
+
+    def filled(path, leaf):
+        of_gaussians = any("class_" in str(part) for part in path)
+        return (
+            leaf if of_gaussians else leaf + 0.1 * np.random.default_rng(2).normal(size=leaf.shape).astype(np.float32)
+        )
+
+    return {**variables, "params": jax.tree_util.tree_map_with_path(filled, variables["params"])}
+
+
+def test_every_w_and_every_noise_changes_the_example(generator, trained, latents):
+    ws = np.asarray(generator.apply(trained, *latents, method="map"))
+    noises = [np.zeros((5, *size, 1), np.float32) for size in generator.noise_sizes]
+    synthesize = jax.jit(lambda ws, noises: generator.apply(trained, ws, noises, method="synthesize"))
+    plain = synthesize(ws, noises)
+    assert plain.shape == (5, *SHAPE)
+    np.testing.assert_allclose(generator.apply(trained, ws, None, method="synthesize"), plain, atol=1e-5)
+    for layer in range(generator.num_ws):
+        other = ws.copy()
+        other[:, layer] += 1.0
+        assert np.abs(synthesize(other, noises) - plain).max() > 1e-3
+    for layer in range(len(noises)):
+        other_noises = [noise + (number == layer) for number, noise in enumerate(noises)]
+        assert np.abs(synthesize(ws, other_noises) - plain).max() > 1e-3
+
+
+@pytest.mark.parametrize(("frames", "first"), [(48, 12), (30, 8), (1, 1)])
+def test_blocks_reach_the_length_by_two_doublings(frames, first):
+    assert block_frames(frames) == [first, first, 2 * first, 2 * first, 4 * first, 4 * first]
+    assert block_frames(frames)[-1] >= frames
+
+
+def test_an_odd_number_of_frames_has_its_own_length():
+    generator = Generator((8, 9, 1), z_dim=2, w_dim=2, features=3, hidden=3)
+    made = jax.eval_shape(generator.init_with_output, jax.random.key(0), jnp.zeros((2, 2)), None, jax.random.key(1))
+    x = made[0]
+    assert x.shape == (2, 8, 9, 1)
+
+
+def test_logits_are_linear_in_the_labels():
+    critic = Discriminator(SHAPE, CLASSES, features=4, hidden=5)
+    x = jax.random.normal(jax.random.key(0), (6, *SHAPE))
+    variables = jax.jit(critic.init)(jax.random.key(1), x, jnp.eye(3)[np.arange(6) % 3])
+    judge = jax.jit(lambda labels: critic.apply(variables, x, jnp.tile(labels, (6, 1))).logits[0])
+    of_class = [judge(jnp.eye(3)[c]) for c in range(3)]
+    assert np.abs(of_class[0] - of_class[1]).max() > 1e-3
+    soft = judge(jnp.array([0.5, 0.2, 0.3]))
+    np.testing.assert_allclose(soft, 0.5 * of_class[0] + 0.2 * of_class[1] + 0.3 * of_class[2], atol=1e-5)
+    with pytest.raises(BadInput, match="labels are missing"):
+        critic.apply(variables, x, None)
+
+
+@pytest.mark.parametrize("shape", [(1, 2048, 1), (64, 32, 2)])
+def test_waveforms_and_complex_spectra_are_refused(shape):
+    for network in (Generator, Discriminator):
+        with pytest.raises(BadInput, match="log_magnitude"):
+            network(shape)
+
+
+def test_z_and_w_have_one_size():
+    with pytest.raises(BadInput, match="number of components"):
+        Generator(SHAPE, z_dim=4, w_dim=8)

@@ -1,0 +1,88 @@
+"""A generator that starts from principal components: its first sounds, its run, its encoder and its file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_cases import write_dataset
+
+from drumgan_jax.configs import pca_gan
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.data.dataset import open_dataset
+from drumgan_jax.play.load import load
+from drumgan_jax.play.packed_gan import pack_gan, unpack_gan
+from drumgan_jax.training import run
+from drumgan_jax.training.loop import train
+from drumgan_jax.training.tasks import build_task
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory):
+    config = pca_gan.tiny()
+    folder = tmp_path_factory.mktemp("data")
+    config.data.dir = str(write_dataset(folder, representation=config.representation.to_dict()).parent)
+    config.train.total_images = 16
+    config.logging.update(every=1, samples_every=0)
+    config.checkpoint.every = 1
+    return config
+
+
+@pytest.fixture(scope="module")
+def trained(config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "run"
+    history = train(config, path).history
+    assert all(np.isfinite(list(line.values())).all() for line in history)
+    assert {"reconstruction/log_magnitude", "r1/penalty", "r2/penalty"} <= history[-1].keys()
+    return path
+
+
+def test_before_the_first_step_it_encodes_and_plays_what_its_components_can(config) -> None:
+    dataset = open_dataset(config.data.dir)
+    task = build_task(run.freeze(config, dataset), make_mesh())
+    instrument = task.instrument(task.begin(dataset))
+    waveforms = next(dataset.waveforms("train", 16, 16))
+    latents = instrument.encode_waveforms(waveforms)
+    example, again = (
+        np.asarray(instrument.gan.representation.encode(waveforms)),
+        np.asarray(instrument.gan.synthesize(instrument.variables, latents.ws, None)),
+    )
+    mean = np.asarray(instrument.variables["statistics"]["mean"]).reshape(example.shape[1:])
+    # Components explain most of what differs between so few sounds.
+    assert np.square(example - again).mean() < 0.5 * np.square(example - mean).mean()
+    # Classes are apart: w drawn for a class are nearest to the mean of that class.
+    labels = np.repeat(np.arange(3), 20)
+    ws = instrument.draw(range(60), np.eye(3)[labels]).ws[:, 0]
+    means = np.asarray(instrument.variables["params"]["mapping"]["class_means"])
+    nearest = np.square(ws[:, None] - means).sum(axis=-1).argmin(axis=1)
+    assert (nearest == labels).mean() > 0.5
+
+
+def test_a_run_is_played_encoded_and_packed_with_its_own_encoder(trained: Path) -> None:
+    instrument = load(trained)
+    assert instrument.step == 2
+    sounds = instrument.sample([0, 1], labels=["kick", "hat"])
+    assert np.isfinite(sounds.waveforms).all()
+    latents = instrument.encode(list(sounds.waveforms), sounds.sample_rate)
+    assert latents.ws.shape == (2, *instrument.latent_shape)
+    header, arrays = pack_gan(instrument)
+    assert header["encoder"] is None
+    # The components are half of the file, and are in half precision too.
+    assert arrays["generator/statistics/directions"].dtype == arrays["generator/params/mapping/class_means"].dtype
+    unpacked = unpack_gan(header, arrays, instrument.config, 3, instrument.step, "a file")
+    np.testing.assert_allclose(
+        unpacked.variables["statistics"]["directions"], instrument.variables["statistics"]["directions"], atol=1e-3
+    )
+
+
+def test_too_few_recordings_are_one_sentence(config) -> None:
+    dataset = open_dataset(config.data.dir)
+    changed = config.copy_and_resolve_references()
+    changed.data_augmentation = {"kind": "none"}
+    changed.train.update(class_balance=0.0, source_balance=0.0)
+    changed.generator.update(z_dim=30, w_dim=30)
+    task = build_task(run.freeze(changed, dataset), make_mesh())
+    with pytest.raises(BadInput, match="30 components need 31 examples or more, not 24"):
+        task.begin(dataset)
