@@ -109,6 +109,9 @@ def tiny() -> ConfigDict:
 VARIANTS = {
     "full": defaults.Variant(full, "GPU or TPU"),
     "small": defaults.Variant(small, "one GPU"),
-    "packaged": defaults.Variant(packaged, "two CPU cores, a quarter of an hour"),
+    # After 250 steps; it gets worse after that (6.6 at 500), and is not stable yet.
+    "packaged": defaults.Variant(
+        packaged, "two CPU cores, a quarter of an hour", "fid/drums 5.0 at step 250 where PCA has 5.7"
+    ),
     "tiny": defaults.Variant(tiny, "CPU"),
 }

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.audio.one_shot import OneShot
+from drumgan_jax.core.settings import build_part
 
 # Below it nothing is heard, and loudspeakers only lose headroom.
 HIGH_PASS_HZ = 20.0
@@ -29,11 +30,11 @@ def finish(waveforms: np.ndarray, sample_rate: int, config: Mapping[str, Any]) -
         sample_rate: in Hz.
         config: of the run; its sections `slicing` and `preparation` are read.
     """
-    slicing = dict(config.get("slicing", {}))
-    one_shots = slicing.pop("kind", None) == "one_shot"
+    slicing = config.get("slicing", {})
+    one_shots = slicing.get("kind") == "one_shot"
     finished = high_pass(waveforms, sample_rate, repeated=not one_shots)
     if one_shots:
-        rule = OneShot(**slicing)
+        rule = build_part({"one_shot": OneShot}, slicing, "slicing")
         finished = np.stack([rule.cut(sound, sample_rate, len(sound)) for sound in finished])
         # Recordings are quiet before their onset, and what is made of magnitudes may start before it.
         quiet = min(round(rule.pre_roll * sample_rate), finished.shape[1])

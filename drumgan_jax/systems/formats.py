@@ -10,6 +10,8 @@ from drumgan_jax.systems import decoders
 # Written into config.json as `format`. 1 (without the key) had the decoder's settings in section `representation`, and
 # `features` for `feature_networks`.
 CONFIG_FORMAT = 2
+# Settings of section `train` that runs begun before them do not name.
+_ADDED_TO_TRAIN = {"class_balance": 0.0, "source_balance": 0.0}
 
 
 def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,6 +31,8 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
             # A config that was just written by hand has a decoder, and no format yet.
             current.setdefault("decoder", _decoder_of(current["representation"]))
             current["representation"] = current_settings(current["representation"])
+    if isinstance(current.get("train"), Mapping):
+        current["train"] = {**_ADDED_TO_TRAIN, **current["train"]}
     return current
 
 

@@ -94,6 +94,12 @@ def test_log_lines_average_and_do_not_depend_on_stops(data_dir, tmp_path):
 
 def test_another_config_is_refused(data_dir, tmp_path):
     train(toy_config(data_dir, train={"total_images": 8}), tmp_path)
+    # A run from before there were balances does not name them, and is the same run.
+    stored = json.loads((tmp_path / "config.json").read_text())
+    before = {name: value for name, value in stored["train"].items() if not name.endswith("_balance")}
+    assert before != stored["train"]
+    (tmp_path / "config.json").write_text(json.dumps({**stored, "train": before}))
+    run.check(tmp_path, run.freeze(toy_config(data_dir), open_dataset(data_dir), tmp_path))
     other = toy_config(data_dir, train={"ema_rampup": 0.1})
     other.seed = 4
     with pytest.raises(
