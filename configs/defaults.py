@@ -62,6 +62,8 @@ PREPARATION = {
     "test_fraction": 0.0,
     "split_by": "hash",  # or "source"
     "test_sources": (),  # used instead of a fraction
+    "validation_sources": (),  # choose the best checkpoint
+    "hats": False,  # divides cymbals into closed_hat, open_hat and cymbal
     "labels": (),  # classes to keep; empty keeps all
     "label_pattern": "",  # regular expression on the path
 }
@@ -82,6 +84,8 @@ def gan() -> ConfigDict:
                 "conditional": False,  # on the data set's labels
                 "soft_labels": False,  # on the probabilities from `drumgan label`, rather than on the classes
                 "critic_steps": 1,  # discriminator steps per generator step
+                "label_weight": 1.0,  # share of the labels in what both networks see; or a schedule
+                "start_from": "",  # run whose networks this one begins with
             },
             "train": {
                 "batch_size": 32,  # P

@@ -13,6 +13,7 @@ from tensorflow_datasets.core import dataset_builder
 from tqdm import tqdm
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data.dataset import SPLITS
 from drumgan_jax.data_pipelines import missing, report
 from drumgan_jax.data_pipelines.chunks import PROGRESS_NAME, Chunk, Job, features_of, process_chunk
 
@@ -66,7 +67,7 @@ class AudioBuilder(dataset_builder.FileReaderBuilder):
         parts = report.parts_by_split(Path(self._job.directory))
         if not parts.get("train"):
             raise BadInput(report.nothing_kept(Path(self._job.directory)))
-        infos = [self._make_shards(split, parts[split]) for split in ("train", "test") if parts.get(split)]
+        infos = [self._make_shards(split, parts[split]) for split in SPLITS if parts.get(split)]
         self.info.set_splits(tfds.core.SplitDict(infos))
 
     def _make_shards(self, split: str, parts: list[dict[str, Any]]) -> tfds.core.SplitInfo:

@@ -10,7 +10,7 @@ import numpy as np
 
 from drumgan_jax.audio.files import Audio, resample
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_section, check_fields, checked, real, text, texts
+from drumgan_jax.core.settings import build_section, check_fields, checked, flag, real, text, texts
 from drumgan_jax.data_pipelines import stretch
 
 # Slices with a peak below this level count as silent, because normalisation would amplify their noise floor.
@@ -48,6 +48,10 @@ class Preparation:
         split_by: unit that is never divided between splits: "source" (manifest column, or folder), or "hash" for a
             group of near duplicates (data_pipelines.splits.group_of).
         test_sources: sources (manifest column, or folder) that make up the split "test", instead of a fraction.
+        validation_sources: likewise of the split "validation", by which a run chooses its best checkpoint; needs
+            `test_sources`.
+        hats: whether the class "cymbal" (or "hat") is divided into closed_hat, open_hat and cymbal, by the manifest's
+            finer class or the file's name.
         labels: classes to keep, in this order; empty keeps all, sorted.
         label_pattern: regular expression searched in a file's path; its first group is the label if no manifest gives
             one. Without a match, or by default, the label is the folder's name.
@@ -62,11 +66,21 @@ class Preparation:
     test_fraction: float = real(0.0, 1.0, 0.0, below=True)
     split_by: str = text("hash", choices=("source", "hash"))
     test_sources: tuple[str, ...] = texts(())
+    validation_sources: tuple[str, ...] = texts(())
+    hats: bool = flag(False)
     labels: tuple[str, ...] = texts(())
     label_pattern: str = text("")
 
     def __post_init__(self) -> None:
         check_fields(self, "preparation")
+        if self.validation_sources and not self.test_sources:
+            raise BadInput(
+                "config.preparation.validation_sources is given and test_sources is not; name the sources of both."
+            )
+        if both := sorted(set(self.validation_sources) & set(self.test_sources)):
+            raise BadInput(
+                f"config.preparation.validation_sources and test_sources both name {both[0]!r}; choose one of them."
+            )
 
 
 def build_preparation(settings: Mapping[str, Any]) -> Preparation:

@@ -27,6 +27,9 @@ _CYMBALS = (
     ("closed_hat", re.compile(r"hat|clos|pedal|(?<![a-z])(?:hh|ch|chh|hhc|hc)(?![a-z])")),
 )
 
+# Classes of the voices of cymbals; rides and crashes alone are too few to learn.
+CYMBAL_CLASSES = {"closed_hat": "closed_hat", "open_hat": "open_hat", "ride": "cymbal", "crash": "cymbal"}
+
 
 def voice_of(label: str, name: str) -> str | None:
     """The voice of a one-shot, or None if its class is not part of any kit.

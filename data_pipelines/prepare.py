@@ -73,11 +73,13 @@ def prepare(
     """
     started = time.monotonic()
     from drumgan_jax.data_pipelines import builder
-    from drumgan_jax.data_pipelines.sources import list_items
+    from drumgan_jax.data_pipelines.sources import class_of, list_items
 
     job = _job(config)
     pipeline = builder.Pipeline(beam_runner, beam_options, workers, show_progress)
     items = list_items(sources, where, job.preparation.label_pattern)
+    if job.preparation.hats:
+        items = [dataclasses.replace(item, label=class_of(item)) for item in items]
     job, items, others = _with_labels(job, items)
     final = _version_directory(config, data_dir)
     with _staging(final, overwrite) as staging:

@@ -23,6 +23,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.paths import expand
 from drumgan_jax.data import patterns as sequencing
 from drumgan_jax.data_pipelines import kits, synthetic
+from drumgan_jax.data_pipelines.conditions import Condition, parse_conditions
 
 _BPM_IN_NAME = re.compile(r"(?<!\d)(\d{2,3}(?:\.\d+)?)[ _-]*bpm|bpm[ _-]*(\d{2,3}(?:\.\d+)?)(?!\d)", re.IGNORECASE)
 
@@ -55,14 +56,13 @@ def list_items(sources: Sequence[str], where: Sequence[str] = (), label_pattern:
 
     Args:
         sources: the sources, as given by --audio.
-        where: conditions `column=value` that the rows of manifests must all meet; alternative values are separated by
-            `|`.
+        where: conditions that the rows of manifests must all meet; see data_pipelines.conditions.
         label_pattern: see Preparation.
 
     Raises:
         BadInput: a source does not exist, is of an unknown kind or is empty.
     """
-    conditions = [_condition(text) for text in where]
+    conditions = parse_conditions(where)
     pattern = _compile(label_pattern)
     items: list[Item] = []
     for source in sources:
@@ -73,6 +73,12 @@ def list_items(sources: Sequence[str], where: Sequence[str] = (), label_pattern:
     if not items:
         raise BadInput("no audio was given; name a folder or another source with --audio.")
     return items
+
+
+def class_of(item: Item) -> str:
+    """The label, with cymbals as closed_hat, open_hat or cymbal."""
+    voice = kits.voice_of(item.label, item.subclass or Path(item.path).stem)
+    return kits.CYMBAL_CLASSES.get(voice or "", item.label)
 
 
 def read_item(item: Item) -> Audio:
@@ -90,9 +96,7 @@ def read_item(item: Item) -> Audio:
     return read_audio(item.uri)
 
 
-def _list_source(
-    source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None
-) -> Iterator[Item]:
+def _list_source(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> Iterator[Item]:
     if source.startswith("synthetic:"):
         return _list_synthetic(source)
     if source.startswith("tfds:"):
@@ -102,7 +106,7 @@ def _list_source(
     return _list_files(source, conditions, pattern)
 
 
-def _list_files(source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None) -> Iterator[Item]:
+def _list_files(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> Iterator[Item]:
     path = Path(expand(source))
     if path.suffix.lower() == ".csv":
         return _list_manifest(path, conditions, pattern)
@@ -132,7 +136,7 @@ def _list_folder(root: Path, pattern: re.Pattern[str] | None) -> Iterator[Item]:
 
 
 def _list_manifest(
-    manifest: Path, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None
+    manifest: Path, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None
 ) -> Iterator[Item]:
     """List the rows of a CSV with the column `path`, relative to the CSV, and optionally label, source, bpm, group,
     subclass, and any columns to filter by.
@@ -146,11 +150,11 @@ def _list_manifest(
         raise BadInput(
             f"{manifest} cannot be read as a CSV in UTF-8 ({error}); check the path and the file."
         ) from error
-    for column in ["path", *(name for name, _ in conditions)]:
+    for column in ["path", *(name for condition in conditions for name in condition.columns)]:
         if column not in columns:
             raise BadInput(f"{manifest} has no column {column!r}; it has {', '.join(columns) or 'none'}.")
     for number, row in enumerate(rows, start=2):
-        if any((row[column] or "") not in values for column, values in conditions):
+        if not all(condition.met_by(row) for condition in conditions):
             continue
         path = row["path"]
         if not path:
@@ -204,15 +208,15 @@ def _read_synthetic(uri: str) -> Audio:
     return Audio(samples[:, None], synthetic.SAMPLE_RATE)
 
 
-def _list_sequenced(
-    source: str, conditions: list[tuple[str, set[str]]], pattern: re.Pattern[str] | None
-) -> Iterator[Item]:
+def _list_sequenced(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> Iterator[Item]:
     """List bars over genres and libraries in turn; a bar uses the sounds of one library, which is its source."""
     path, _, query = source.removeprefix("sequenced:").partition("?")
     options, genres = _options(source, query, {"count": 3000, "seed": 0, "bars": 1, "bpm": 120})
     seed = options["seed"]
-    where = tuple(f"{column}={'|'.join(sorted(values))}" for column, values in conditions)
-    listing = {"where": where, "label_pattern": pattern.pattern if pattern else ""}
+    listing = {
+        "where": tuple(condition.text for condition in conditions),
+        "label_pattern": pattern.pattern if pattern else "",
+    }
     _libraries.cache_clear()  # The folder may have changed since it was last listed.
     libraries = list(_libraries(path, **listing))
     for index in range(options["count"]):
@@ -241,7 +245,7 @@ def _read_sequenced(uri: str) -> Audio:
 def _libraries(path: str, where: tuple[str, ...], label_pattern: str) -> dict[str, kits.Library]:
     """The libraries of a folder or manifest that have a complete kit, by name."""
     libraries: dict[str, dict[str, list[str]]] = {}
-    for item in _list_files(path, [_condition(text) for text in where], _compile(label_pattern)):
+    for item in _list_files(path, parse_conditions(where), _compile(label_pattern)):
         if voice := kits.voice_of(item.label, item.subclass or Path(item.path).stem):
             libraries.setdefault(item.source, {}).setdefault(voice, []).append(item.uri)
     return kits.whole(dict(sorted(libraries.items())), path)
@@ -336,13 +340,6 @@ def _records(directory: str, split: str) -> Any:
     from drumgan_jax.data.records import RecordSource
 
     return RecordSource(directory, split)
-
-
-def _condition(text: str) -> tuple[str, set[str]]:
-    column, separator, values = text.partition("=")
-    if not separator or not column:
-        raise BadInput(f"--where={text} is not a condition; write it as column=value.")
-    return column, set(values.split("|"))
 
 
 def _compile(pattern: str) -> re.Pattern[str] | None:

@@ -1,4 +1,4 @@
-"""Assignment of recordings to the splits "train" and "test"."""
+"""Assignment of recordings to the splits "train", "validation" and "test"."""
 
 import hashlib
 import re
@@ -34,12 +34,12 @@ def group_of(item: Item) -> str:
 
 
 def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, list[Item]]:
-    """Items of "train" and, if requested, "test", in their original order.
+    """Items of "train" and, if requested, "validation" and "test", in their original order.
 
     Whole groups go to "test" in the order of their hashes until the fraction is reached, and never beyond 1.5 times the
     fraction, so the split depends neither on the order of the files nor on chance. A group with more than half of the
     recordings of a class stays in "train", and so does the last group of a class. If the preparation names
-    `test_sources`, they alone are the split "test".
+    `test_sources`, they alone are the split "test", and its `validation_sources` the split "validation".
 
     Raises:
         BadInput: there are too few groups to hold any out, or a named source has no recordings.
@@ -76,24 +76,29 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
 
 
 def _by_name(items: Sequence[Item], preparation: Preparation) -> dict[str, list[Item]]:
-    test_sources, sources = set(preparation.test_sources), {item.source for item in items}
+    named = {"validation": set(preparation.validation_sources), "test": set(preparation.test_sources)}
+    sources = {item.source for item in items}
+    held_out = named["validation"] | named["test"]
     known = ", ".join(sorted(sources))
-    if absent := sorted(test_sources - sources):
-        raise BadInput(
-            f"config.preparation.test_sources names {absent[0]!r}, which has no recordings; the sources are {known}."
-        )
-    if test_sources == sources:
+    for split, of_split in named.items():
+        if absent := sorted(of_split - sources):
+            raise BadInput(
+                f"config.preparation.{split}_sources names {absent[0]!r}, which has no recordings; the sources are "
+                f"{known}."
+            )
+    if held_out == sources:
         raise BadInput(f"config.preparation.test_sources names all sources ({known}); leave some to train on.")
-    trained = {item.label for item in items if item.source not in test_sources}
+    trained = {item.label for item in items if item.source not in held_out}
     if lost := [label for label in preparation.labels if label not in trained]:
         raise BadInput(
             f"config.preparation.test_sources leaves no {lost[0]} to train on; leave a source that has some, or remove "
             "it from config.preparation.labels."
         )
-    return {
-        "train": [item for item in items if item.source not in test_sources],
-        "test": [item for item in items if item.source in test_sources],
-    }
+    splits = {"train": [item for item in items if item.source not in held_out]}
+    for split, of_split in named.items():
+        if of_split:
+            splits[split] = [item for item in items if item.source in of_split]
+    return splits
 
 
 def _hash(key: str) -> bytes:

@@ -75,6 +75,45 @@ def log_mel_distance(magnitude: Array, other: Array, sample_rate: int) -> Array:
     return 10.0 * jnp.mean(jnp.abs(a - b))
 
 
+def pooled_distance(magnitude: Array, other: Array) -> Array:
+    """Mean absolute difference in dB [] of powers averaged over 4 frames, 2 x 2 cells and 4 bins; [batch, time, freq].
+
+    What spectra of three lengths of window see, of the magnitudes of one; a mean over 4 cells keeps little of the
+    chance in the spectrum of noise. Powers are clamped at 100 dB below a full-scale sine.
+    """
+    floor = (1e-5 * (magnitude.shape[-1] - 1) / 2) ** 2
+
+    def at_size(time: int, freq: int) -> Array:
+        a, b = (jnp.log10(_pooled(jnp.square(one), time, freq) + floor) for one in (magnitude, other))
+        return 10.0 * jnp.mean(jnp.abs(a - b))
+
+    return (at_size(4, 1) + at_size(2, 2) + at_size(1, 4)) / 3.0
+
+
+def noisiness_distance(x: Array, plain: Array, noisy: Array) -> Array:
+    """How differently noise and the examples stray from reconstructions without noise [].
+
+    The mean absolute difference, over areas of 4 x 4 cells, of the mean of |noisy - plain| and that of |x - plain|. The
+    reconstructions without noise are constant here, so that they do not come nearer the examples to be quiet.
+
+    Args:
+        x: examples [batch, freq, time, 1].
+        plain: their reconstructions without noise.
+        noisy: with noise.
+    """
+    # The gradient goes to the noise alone, which has no other effect on this difference.
+    stray = jnp.abs(noisy - plain)
+    missed = jax.lax.stop_gradient(jnp.abs(x - plain))
+    return jnp.mean(jnp.abs(_pooled(stray[..., 0], 4, 4) - _pooled(missed[..., 0], 4, 4)))
+
+
+def _pooled(x: Array, first: int, second: int) -> Array:
+    """Means over areas of [batch, rows, columns]; what does not fill an area is dropped."""
+    batch, rows, columns = x.shape
+    x = x[:, : rows // first * first, : columns // second * second]
+    return x.reshape(batch, rows // first, first, columns // second, second).mean(axis=(2, 4))
+
+
 def mean_over_frames(values: Array, framing: Framing, length: Array | None) -> Array:
     """Mean [batch] of values [batch, frames] over the frames of waveforms with `length` samples."""
     if length is None:

@@ -20,7 +20,14 @@ AUDIO = define_paths(
     "A folder, a manifest .csv, tfds:NAME, synthetic:drums, synthetic:bars or sequenced:FOLDER; may be repeated.",
 )
 DATA_DIR = define_path("data_dir", "data", "The folder of data sets.")
-WHERE = flags.DEFINE_multi_string("where", [], "Use only manifest rows with column=value (or value|value).")
+WHERE = flags.DEFINE_multi_string(
+    "where",
+    [],
+    "Use only manifest rows with column=value (or value|value, or 'licence~free or source=mine'); may be repeated.",
+)
+LICENCE = flags.DEFINE_enum(
+    "licence", "any", ["free", "permissive", "any"], "Use only manifest rows that ask for nothing, or for credit only."
+)
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
 WORKERS = flags.DEFINE_integer("workers", 0, "Number of local processes; 0 for automatic.", lower_bound=0)
 BEAM_RUNNER = flags.DEFINE_string(
@@ -40,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
         with_paths(CONFIG.value),
         AUDIO.value,
         DATA_DIR.value,
-        where=WHERE.value,
+        where=[*WHERE.value, *([] if LICENCE.value == "any" else [f"licence~{LICENCE.value}"])],
         overwrite=OVERWRITE.value,
         workers=WORKERS.value,
         beam_runner=BEAM_RUNNER.value,

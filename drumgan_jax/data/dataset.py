@@ -23,7 +23,7 @@ __all__ = ["Dataset", "open_dataset"]
 Batch = dict[str, np.ndarray]
 # Stored features by the name of their part in a batch.
 STORED = {"x": "x", "labels": "label", "waveforms": "audio"}
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test")
 SOFT_LABELS = "soft_labels"
 # Written into representation.json as `format`. 1 (without the key) had the decoder's settings there.
 DATASET_FORMAT = 2

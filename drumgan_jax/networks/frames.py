@@ -5,7 +5,7 @@ of the generator is a linear map, found by principal components (systems/pca_gau
 last layer starts at zero:
 
 - mapping: a Gaussian for each class, plus a network of z and labels;
-- synthesis: mean + (deviations * w) directions, plus a network of w and noise;
+- synthesis: mean + (deviations * w) directions, plus a network of w, which also says how noisy each cell is;
 - encoder: the projection on the directions, plus a network of the example.
 
 So training starts at the baseline of principal components with a Gaussian per class.
@@ -22,7 +22,7 @@ from flax import linen as nn
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.networks.layers import LEAK
-from drumgan_jax.networks.mapping import StyleGenerator, check_labels
+from drumgan_jax.networks.mapping import LabelProjection, StyleGenerator, check_labels
 from drumgan_jax.networks.noise import resolve_noise
 
 EXACT = jax.lax.Precision.HIGHEST
@@ -31,6 +31,8 @@ ZERO = nn.initializers.zeros
 SMALL = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
 # Examples are in units of three standard deviations (audio.spectrograms.LogMagnitude), and networks like them in one.
 UNIT = 3.0
+# Of the noisiness before it is made positive: 0.02 deviations of an example at first.
+QUIET = -4.0
 # Halvings of the frames in the encoder and the discriminator, and doublings in the synthesis.
 LEVELS = 2
 # Arrays of the linear maps in the collection "statistics"; those of the mapping are parameters.
@@ -156,12 +158,14 @@ class FrameSynthesis(nn.Module):
         shape: (freq, time, 1) of an example.
         features: channels of the convolutions.
         hidden: size of a layer's style.
+        overlap: see Generator.
         compute_dtype: dtype of the convolutions.
     """
 
     shape: tuple[int, int, int]
     features: int
     hidden: int
+    overlap: int
     compute_dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -185,9 +189,35 @@ class FrameSynthesis(nn.Module):
             x = FrameBlock(self.features, self.compute_dtype, name=f"block_{block}")(x, styles[:, block], noises[block])
         output = nn.Conv(2 * freq, (3,), dtype=self.compute_dtype, kernel_init=ZERO, name="output")
         x = jnp.swapaxes(output(_activate(x[:, :time])).astype(jnp.float32), 1, 2)[..., None] / UNIT
-        x, spread = x[:, :freq], x[:, freq:]
-        strength = self.param("noise_strength", ZERO, (freq, 1, 1))
-        return x if noises[-1] is None else x + (strength + spread) * noises[-1]
+        x, noisiness = x[:, :freq], x[:, freq:]
+        if noises[-1] is None:
+            return x
+        # Not below zero: upside down, the gaps in the spectrum of noise would be peaks.
+        noisiness = jax.nn.softplus(UNIT * noisiness + QUIET) / UNIT
+        return x + noisiness * noise_texture(noises[-1], self.overlap)
+
+
+def noise_texture(noise: Array, overlap: int) -> Array:
+    """Logarithms of the magnitudes of white noise, at mean 0 and deviation 1 [batch, freq, time, 1].
+
+    A noise of one's own in each cell has another distribution and none of the likeness of neighbouring cells, so a
+    discriminator that sees all bins tells it from recordings, whatever the sound is.
+
+    Args:
+        noise: normal [batch, freq, time, 1]; its values are the samples of the white noise.
+        overlap: of the frames that the spectra are of: their length over their hop.
+    """
+    batch, freq, time, _ = noise.shape
+    length = 2 * freq
+    hop = length // overlap
+    samples = noise.reshape(batch, -1)
+    place = jnp.arange(time)[:, None] * hop + jnp.arange(length)
+    window = 0.5 - 0.5 * jnp.cos(2 * jnp.pi * jnp.arange(length, dtype=jnp.float32) / length)
+    spectra = jnp.fft.rfft(samples[:, place % (freq * time)] * window)[..., :freq]
+    power = (jnp.square(jnp.real(spectra)) + jnp.square(jnp.imag(spectra))) / jnp.sum(jnp.square(window))
+    # A logarithm of an exponential variable has the mean -Euler's constant and the variance pi^2 / 6.
+    texture = (jnp.log(power + 1e-6) + jnp.euler_gamma) * (math.sqrt(6) / math.pi)
+    return jnp.swapaxes(texture, 1, 2)[..., None]
 
 
 def block_frames(time: int) -> list[int]:
@@ -207,6 +237,7 @@ class Generator(StyleGenerator):
         z_dim: size of z, which is that of w: the number of components.
         features: channels of the convolutions.
         hidden: size of a style, and of the mapping's layers.
+        overlap: of the frames of the representation: their length over their hop.
 
     Raises:
         BadInput: the shape does not fit, or z and w have different sizes.
@@ -217,6 +248,7 @@ class Generator(StyleGenerator):
     features: int = 128
     hidden: int = 256
     style_mixing: float = 0.0
+    overlap: int = 4
 
     encodes: ClassVar[bool] = True
 
@@ -245,7 +277,7 @@ class Generator(StyleGenerator):
             for name, shape in zip(COMPONENTS, ((size,), (self.w_dim, size), (self.w_dim,)), strict=True):
                 self.variable("statistics", name, jnp.zeros, shape)
         self.mapping = GaussianMapping(self.w_dim, self.num_labels, self.hidden)
-        self.synthesis = FrameSynthesis(self.shape, self.features, self.hidden, self.compute_dtype)
+        self.synthesis = FrameSynthesis(self.shape, self.features, self.hidden, self.overlap, self.compute_dtype)
         self.encoder = FrameEncoder(self.w_dim, self.features, self.hidden, self.compute_dtype)
 
     def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:
@@ -326,8 +358,7 @@ class Discriminator(nn.Module):
         features = FrameTrunk(self.features, self.hidden, self.compute_dtype, name="trunk")(x)
         logits = nn.Dense(1, name="logit")(features)[:, 0]
         if self.num_labels:
-            embedded = nn.Dense(self.hidden, use_bias=False, name="label")(check_labels(labels, self.num_labels))
-            logits = logits + jnp.sum(features * embedded, axis=-1) / math.sqrt(self.hidden)
+            logits = logits + LabelProjection(name="label")(features, check_labels(labels, self.num_labels))
         return DiscriminatorOutput(logits=(logits,))
 
 

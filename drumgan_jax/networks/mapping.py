@@ -1,5 +1,6 @@
 """Mapping from z and labels to w, truncation and style mixing."""
 
+import math
 from typing import ClassVar
 
 import jax
@@ -45,6 +46,20 @@ class Mapping(nn.Module):
         for i in range(self.num_layers):
             x = Dense(self.w_dim, self.lr_multiplier, activate=True, name=f"dense_{i}")(x)
         return x
+
+
+class LabelProjection(nn.Module):
+    """What labels add to a discriminator's logits: the features' product with a direction for each class.
+
+    Miyato and Koyama 2018, "cGANs with projection discriminator", eq. 3; over the root of the number of features.
+    """
+
+    @nn.compact
+    def __call__(self, features: Array, labels: Array) -> Array:
+        """[batch] of features [batch, features] and labels [batch, labels], float32."""
+        size = features.shape[-1]
+        directions = nn.Dense(size, use_bias=False, precision=jax.lax.Precision.HIGHEST, name="directions")(labels)
+        return jnp.sum(features * directions, axis=-1) / math.sqrt(size)
 
 
 def normalize_second_moment(x: Array) -> Array:

@@ -19,7 +19,7 @@ from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
 from drumgan_jax.networks.growing import average_pool, fade, growth_sizes, upsample_nearest
 from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev, scaled_leaky_relu
-from drumgan_jax.networks.mapping import check_labels, normalize_second_moment
+from drumgan_jax.networks.mapping import LabelProjection, check_labels, normalize_second_moment
 
 
 def pixel_norm(x: Array) -> Array:
@@ -297,6 +297,7 @@ class Discriminator(_Stages, nn.Module):
     Attributes:
         shape: (freq, time, channels) of a full-size example.
         num_labels: number of classes it predicts as logits; 0 for none.
+        label_projection: whether labels are also projected on the last features.
         base: (freq, time) at stage 0.
         channels: number of channels at each stage.
         stddev_group: number of examples that share a standard deviation.
@@ -306,6 +307,7 @@ class Discriminator(_Stages, nn.Module):
 
     shape: tuple[int, int, int]
     num_labels: int = 0
+    label_projection: bool = False
     base: tuple[int, int] = (32, 3)
     channels: tuple[int, ...] = (256, 256, 128, 128, 128, 64)
     stddev_group: int = 4
@@ -318,7 +320,10 @@ class Discriminator(_Stages, nn.Module):
 
     def inner_names(self, stage: int) -> tuple[str, ...]:
         """Name of the stage's block, or at stage 0 the names of the final layers."""
-        return (f"blocks_{stage}",) if stage else ("last", "dense", "score", "labels")[: 4 if self.num_labels else 3]
+        if stage:
+            return (f"blocks_{stage}",)
+        of_labels = ("labels", *(("projection",) if self.label_projection else ())) if self.num_labels else ()
+        return ("last", "dense", "score", *of_labels)
 
     def outer_name(self, stage: int) -> str:
         """Name of the stage's input layer."""
@@ -337,16 +342,19 @@ class Discriminator(_Stages, nn.Module):
         self.score = Dense(1)
         if self.num_labels:
             self.labels = Dense(self.num_labels)
+            if self.label_projection:
+                self.projection = LabelProjection()
 
     def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
         """Logits [batch], higher for more real examples, and label logits [batch, num_labels].
 
         Args:
             x: examples [batch, freq, time, channels] of the stage's size, float32.
-            labels: ignored, because this discriminator predicts them.
+            labels: [batch, num_labels], which condition the logits if they are projected; else ignored, because this
+                discriminator predicts them.
 
         Raises:
-            BadInput: the batch does not divide into groups.
+            BadInput: labels that are to be projected are missing, or the batch does not divide into groups.
         """
         if self.is_initializing():
             for stage, layer in enumerate(self.inputs[:-1]):
@@ -362,4 +370,9 @@ class Discriminator(_Stages, nn.Module):
             h = self.blocks[str(lower)](h)
         h = self.last(minibatch_stddev(h.astype(jnp.float32), self.stddev_group))
         h = self.dense(h.reshape(h.shape[0], -1))
-        return DiscriminatorOutput(logits=(self.score(h)[:, 0],), labels=self.labels(h) if self.num_labels else None)
+        logits = self.score(h)[:, 0]
+        if not self.num_labels:
+            return DiscriminatorOutput(logits=(logits,))
+        if self.label_projection:
+            logits = logits + self.projection(h, check_labels(labels, self.num_labels))
+        return DiscriminatorOutput(logits=(logits,), labels=self.labels(h))

@@ -24,6 +24,7 @@ from drumgan_jax.networks.convolution_on_cpu import Geometry
 from drumgan_jax.networks.depthwise import depthwise
 from drumgan_jax.networks.growing import average_pool
 from drumgan_jax.networks.layers import LEAK, minibatch_stddev
+from drumgan_jax.networks.mapping import check_labels
 from drumgan_jax.networks.spectral import Kernel
 
 SCALES = 4
@@ -50,7 +51,7 @@ class FeatureNetwork(NamedTuple):
 
 
 class Discriminator(nn.Module):
-    """Projected discriminator without labels.
+    """Projected discriminator, with label projection if there are labels.
 
     Variables: "params" of the small discriminators; "statistics" with the vectors of their spectral norms (see
     `spectral.advance`); and "frozen" with two entries per feature network: all its variables under its name, and the
@@ -60,7 +61,7 @@ class Discriminator(nn.Module):
     Attributes:
         shape: (freq, time, 1) of an example.
         feature_networks: the feature networks.
-        num_labels: must be 0, because the discriminator is not conditional.
+        num_labels: number of classes that condition the logits; 0 for none.
         chunks: number of equal parts in time that feature networks process separately.
         mixing_channels: channels of the largest mixed map; all other widths are derived from it.
         stddev_group: number of examples that share a standard deviation.
@@ -69,7 +70,7 @@ class Discriminator(nn.Module):
             deviation and the logits are in float32.
 
     Raises:
-        BadInput: there are labels, there is no feature network, or the shape does not fit a feature network.
+        BadInput: there is no feature network, or the shape does not fit one.
     """
 
     shape: tuple[int, int, int]
@@ -82,11 +83,6 @@ class Discriminator(nn.Module):
     compute_dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self) -> None:
-        if self.num_labels:
-            raise BadInput(
-                f"the projected discriminator does not support labels, but there are {self.num_labels}; set"
-                " config.task.conditional to false."
-            )
         check_fields(self, "discriminator")
         if not self.feature_networks:
             raise BadInput("config.feature_networks is empty; name at least one feature network.")
@@ -100,13 +96,14 @@ class Discriminator(nn.Module):
 
         Args:
             x: examples [batch, freq, time, 1], float32.
-            labels: ignored.
+            labels: one-hot or soft [batch, num_labels]; None without labels.
 
         Raises:
-            BadInput: the batch does not divide into groups, or an example has the wrong shape.
+            BadInput: labels are missing, the batch does not divide into groups, or an example has the wrong shape.
         """
         if x.shape[1:] != self.shape:
             raise BadInput(f"an example is {x.shape[1:]}, but this discriminator needs {self.shape}; give that.")
+        labels = check_labels(labels, self.num_labels) if self.num_labels else None
         logits = []
         for network in self.feature_networks:
             for scale, features in enumerate(self._projected(network, x)):
@@ -117,7 +114,7 @@ class Discriminator(nn.Module):
                     self.compute_dtype,
                     name=f"{network.name}_{scale}",
                 )
-                logits.append(small(features))
+                logits.append(small(features, labels))
         return DiscriminatorOutput(logits=tuple(logits))
 
     def _projected(self, network: FeatureNetwork, x: Array) -> tuple[Array, ...]:
@@ -188,8 +185,12 @@ class SmallDiscriminator(nn.Module):
     compute_dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Logits [batch, 1, logits] in float32, from [batch, freq, time, channels] with freq 4 * 2^n."""
+    def __call__(self, x: Array, labels: Array | None = None) -> Array:
+        """Logits [batch, 1, logits] in float32, from [batch, freq, time, channels] with freq 4 * 2^n.
+
+        With labels [batch, labels], each logit also has the product of the label's direction with the features that it
+        is of (Miyato and Koyama 2018, eq. 3).
+        """
         number = 0
         while x.shape[1] > _LAST:
             doublings = (x.shape[1] // (2 * _LAST)).bit_length() - 1
@@ -198,8 +199,15 @@ class SmallDiscriminator(nn.Module):
             number += 1
         x = minibatch_stddev(x.astype(jnp.float32), self.stddev_group)
         kernel = Kernel((_LAST, _LAST, x.shape[-1], 1), name="score")()
-        logits = correlate(x, kernel, Geometry())
-        return logits[..., 0]
+        logits = correlate(x, kernel, Geometry())[..., 0]
+        if labels is None:
+            return logits
+        directions = Kernel((1, 1, labels.shape[1], x.shape[-1]), name="label")()[0, 0]
+        along = jnp.einsum("bftc,bc->bft", x, labels @ directions) / math.sqrt(x.shape[-1])
+        places = along.shape[2] - _LAST + 1
+        # The mean over the cells that a logit's kernel covers.
+        means = jnp.stack([along[:, :, k : k + places] for k in range(_LAST)]).mean(axis=(0, 2))
+        return logits + means[:, None]
 
 
 class DownBlock(nn.Module):

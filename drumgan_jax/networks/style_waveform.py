@@ -14,7 +14,7 @@ from flax import linen as nn
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.networks.layers import LEAK
-from drumgan_jax.networks.mapping import StyleGenerator, check_labels, normalize_second_moment
+from drumgan_jax.networks.mapping import LabelProjection, StyleGenerator, check_labels, normalize_second_moment
 from drumgan_jax.networks.noise import resolve_noise
 from drumgan_jax.networks.waveform_layers import (
     WIDTH,
@@ -224,7 +224,7 @@ class Trunk(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Discriminator that mirrors the generator's convolutions; the label is an additional input channel.
+    """Discriminator that mirrors the generator's convolutions; the label is an additional input channel, or projected.
 
     That channel is a learned waveform per class, weighted by soft labels. The release computes it from an embedding of
     size 50 and a dense layer, which express the same channels for up to 50 classes with more parameters.
@@ -234,6 +234,7 @@ class Discriminator(nn.Module):
     Attributes:
         shape: (1, samples, channels) of an example; samples are `base`, doubled repeatedly.
         num_labels: number of classes that condition the logits; 0 for none.
+        label_projection: whether labels are projected on the last features, rather than an input channel.
         base: length of the last feature map in samples.
         channel_base: a level has channel_base / 2^level channels, within `channel_min` and `channel_max`.
         phase_shuffle: largest shift of activations in samples, after each convolution except the last.
@@ -245,6 +246,7 @@ class Discriminator(nn.Module):
 
     shape: tuple[int, int, int]
     num_labels: int = 0
+    label_projection: bool = False
     base: int = 16
     channel_base: int = 1024
     channel_min: int = 4
@@ -272,12 +274,16 @@ class Discriminator(nn.Module):
         Raises:
             BadInput: labels are missing or have the wrong shape.
         """
-        if self.num_labels:
+        labels = check_labels(labels, self.num_labels) if self.num_labels else None
+        if labels is not None and not self.label_projection:
             # Initialised at about the level of the sounds.
             table = self.param("label_waveforms", nn.initializers.normal(0.1), (self.num_labels, self.shape[1]))
-            channel = jnp.dot(check_labels(labels, self.num_labels), table, precision=jax.lax.Precision.HIGHEST)
+            channel = jnp.dot(labels, table, precision=jax.lax.Precision.HIGHEST)
             x = jnp.concatenate([x, channel[:, None, :, None]], axis=-1)
         widths = layer_widths(self.shape, self.base, self.channel_base, self.channel_min, self.channel_max)
         key = self.make_rng("phase") if self.phase_shuffle and self.has_rng("phase") else None
         x = Trunk(tuple(widths), self.phase_shuffle, self.compute_dtype, name="trunk")(x, key)
-        return DiscriminatorOutput(logits=(nn.Dense(1, precision=jax.lax.Precision.HIGHEST, name="score")(x)[:, 0],))
+        logits = nn.Dense(1, precision=jax.lax.Precision.HIGHEST, name="score")(x)[:, 0]
+        if labels is not None and self.label_projection:
+            logits = logits + LabelProjection(name="label")(x, labels)
+        return DiscriminatorOutput(logits=(logits,))

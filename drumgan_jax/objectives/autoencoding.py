@@ -11,18 +11,24 @@ from drumgan_jax.core.settings import real
 from drumgan_jax.objectives.objective import LossContext, Metrics, all_logits
 from drumgan_jax.objectives.relativistic import Relativistic
 
+DISTANCES = ("log_magnitude", "log_mel", "spectra", "noisiness")
+
 
 @dataclasses.dataclass(frozen=True)
 class Autoencoding(Relativistic):
     """`Relativistic`, plus distances of real examples to their reconstructions, which the discriminator judges too.
 
     A reconstruction is synthesised from the w that the generator's encoder finds, plus normal noise, so that neighbours
-    of a real example's w sound right too.
+    of a real example's w sound right too. The distances are those of `audio.spectral_distance.example_distances`.
 
     Attributes:
-        log_magnitude: weight of the mean absolute difference of the examples; may be a schedule.
-        log_mel: weight of the mean absolute difference in 64 mel bands, in dB; likewise.
-        adversarial: weight of the generator's adversarial loss on reconstructions; likewise.
+        log_magnitude: weight of the mean absolute difference of the examples, of a synthesis without noise; a schedule
+            is possible, as for all weights.
+        log_mel: weight of that in 64 mel bands, in dB.
+        spectra: weight of that of powers averaged over 4 cells in three ways, in dB.
+        noisiness: weight of the difference between how far a reconstruction strays by its noise and how far the example
+            is from it without noise.
+        adversarial: weight of the generator's adversarial loss on reconstructions.
         latent_noise: standard deviation of the noise on w.
 
     Raises:
@@ -31,6 +37,8 @@ class Autoencoding(Relativistic):
 
     log_magnitude: Scheduled = real(0.0, 1e9, 3.0, scheduled=True)
     log_mel: Scheduled = real(0.0, 1e9, 0.0, scheduled=True)
+    spectra: Scheduled = real(0.0, 1e9, 0.0, scheduled=True)
+    noisiness: Scheduled = real(0.0, 1e9, 0.0, scheduled=True)
     adversarial: Scheduled = real(0.0, 1e9, 0.3, scheduled=True)
     latent_noise: float = real(0.0, 1e3, 0.1)
 
@@ -43,16 +51,16 @@ class Autoencoding(Relativistic):
         loss, metrics = super().generator_loss(context)
         if context.reconstruct is None:
             raise BadInput("config.objective.kind 'autoencoding' needs a generator that encodes, such as 'frames'.")
-        again = context.reconstruct(context.real, self.latent_noise)
-        for name in ("log_magnitude", "log_mel"):
+        plain, noisy = context.reconstruct(context.real, self.latent_noise)
+        for name in DISTANCES:
             if is_zero(getattr(self, name)):
                 continue
             if name not in context.distances:
                 raise BadInput(f"config.objective.{name} needs a representation of log magnitudes; set it to 0.")
-            distance = context.distances[name](context.real, again)
+            distance = context.distances[name](context.real, plain, noisy)
             loss = loss + traced_value(getattr(self, name), context.images) * distance
             metrics |= {f"reconstruction/{name}": distance}
         if not is_zero(self.adversarial):
-            difference = all_logits(context.real_output) - all_logits(context.discriminate(again))
+            difference = all_logits(context.real_output) - all_logits(context.discriminate(noisy))
             loss = loss + traced_value(self.adversarial, context.images) * jax.nn.softplus(difference).mean()
         return loss, metrics

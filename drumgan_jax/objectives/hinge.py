@@ -5,7 +5,14 @@ import dataclasses
 import jax
 
 from drumgan_jax.core.parts import Array
-from drumgan_jax.objectives.objective import LossContext, Metrics, ObjectiveState, Regularizer, all_logits
+from drumgan_jax.objectives.objective import (
+    LossContext,
+    Metrics,
+    ObjectiveState,
+    Regularizer,
+    all_logits,
+    score_metrics,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Hinge:
         """Mean of relu(1 - real) plus mean of relu(1 + fake), a scalar; mean logits as metrics."""
         real, fake = all_logits(context.real_output), all_logits(context.fake_output)
         loss = jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean()
-        return loss, {"score/real": real.mean(), "score/fake": fake.mean()}
+        return loss, score_metrics(real, fake, relative=False)
 
     def generator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
         """Minus the mean logit of the fakes, a scalar; the mean logit as a metric."""

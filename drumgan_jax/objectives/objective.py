@@ -13,6 +13,7 @@ __all__ = ["LossContext", "Objective", "Regularizer"]
 
 Metrics = dict[str, Array]
 ObjectiveState = dict[str, Array]
+SIGN = "score/sign"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +32,8 @@ class LossContext:
         labels: of the real examples [batch, labels]; None without labels.
         images: real examples seen before this step [], int32, for schedules.
         reconstruct: examples made again by the generator from the w that it finds for them, plus normal noise of a
-            given standard deviation; None if it has no encoder.
-        distances: mean differences of two batches of examples [], by name.
+            given standard deviation: without the noise of its layers, and with it; None if it has no encoder.
+        distances: of a batch of examples to its reconstructions without and with noise [], by name.
     """
 
     discriminate: Callable[[Array], DiscriminatorOutput]
@@ -42,8 +43,8 @@ class LossContext:
     make_fake: Callable[[], Array]
     labels: Array | None
     images: Array
-    reconstruct: Callable[[Array, float], Array] | None = None
-    distances: Mapping[str, Callable[[Array, Array], Array]] = dataclasses.field(default_factory=dict)
+    reconstruct: Callable[[Array, float], tuple[Array, Array]] | None = None
+    distances: Mapping[str, Callable[[Array, Array, Array], Array]] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def fake(self) -> Array:
@@ -93,7 +94,7 @@ class Objective(Protocol):
         """Values that regularisers carry from step to step, float32."""
 
     def discriminator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
-        """The discriminator's loss, a scalar, and metrics."""
+        """The discriminator's loss, a scalar, and metrics, among them those of `score_metrics`."""
 
     def generator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
         """The generator's loss, a scalar, and metrics."""
@@ -102,3 +103,15 @@ class Objective(Protocol):
 def all_logits(output: DiscriminatorOutput) -> Array:
     """All logits of all maps of a discriminator output in one row [logits]."""
     return jnp.concatenate([logits.ravel() for logits in output.logits])
+
+
+def score_metrics(real: Array, fake: Array, relative: bool) -> Metrics:
+    """Mean logits, and SIGN: the mean sign of real ones, by which adaptive augmentation sees how much is overfitted.
+
+    Args:
+        real: logits of real examples [logits].
+        fake: of generated ones [logits].
+        relative: whether only differences mean something, as of a critic without a threshold; then the sign of these.
+    """
+    sign = jnp.sign(real - fake if relative else real).mean()
+    return {"score/real": real.mean(), "score/fake": fake.mean(), SIGN: sign}

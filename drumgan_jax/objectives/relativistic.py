@@ -9,7 +9,14 @@ from drumgan_jax.core.parts import Array
 from drumgan_jax.core.schedules import Scheduled, is_zero
 from drumgan_jax.core.settings import check_fields, real, whole
 from drumgan_jax.objectives.gradient_penalties import r1_regularizer, r2_regularizer
-from drumgan_jax.objectives.objective import LossContext, Metrics, ObjectiveState, Regularizer, all_logits
+from drumgan_jax.objectives.objective import (
+    LossContext,
+    Metrics,
+    ObjectiveState,
+    Regularizer,
+    all_logits,
+    score_metrics,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Relativistic:
         """Mean of softplus(fake - real) over pairs of the batch, a scalar; mean logits as metrics."""
         real_logits, fake_logits = all_logits(context.real_output), all_logits(context.fake_output)
         loss = jax.nn.softplus(fake_logits - real_logits).mean()
-        return loss, {"score/real": real_logits.mean(), "score/fake": fake_logits.mean()}
+        return loss, score_metrics(real_logits, fake_logits, relative=True)
 
     def generator_loss(self, context: LossContext) -> tuple[Array, Metrics]:
         """Mean of softplus(real - fake) over pairs of the batch, a scalar; the fakes' mean logit as a metric."""

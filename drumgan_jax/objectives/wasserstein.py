@@ -10,7 +10,14 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.core.schedules import Scheduled, is_zero, traced_value
 from drumgan_jax.core.settings import check_fields, real
-from drumgan_jax.objectives.objective import LossContext, Metrics, ObjectiveState, Regularizer, all_logits
+from drumgan_jax.objectives.objective import (
+    LossContext,
+    Metrics,
+    ObjectiveState,
+    Regularizer,
+    all_logits,
+    score_metrics,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Wasserstein:
         real_scores, fake_scores = all_logits(context.real_output), all_logits(context.fake_output)
         drift = traced_value(self.drift_weight, context.images) * jnp.square(real_scores).mean()
         loss = fake_scores.mean() - real_scores.mean() + drift
-        metrics = {"score/real": real_scores.mean(), "score/fake": fake_scores.mean()}
+        metrics = score_metrics(real_scores, fake_scores, relative=True)
         if not is_zero(self.label_weight):
             metrics["loss/labels_real"] = label_error(context.real_output, context.labels)
             metrics["loss/labels_fake"] = label_error(context.fake_output, context.labels)

@@ -178,14 +178,20 @@ class Checkpoints:
 
 
 def load_ema(run_dir: str | os.PathLike[str], step: int | None = None) -> tuple[dict[str, Any], int]:
-    """Load the EMA weights of a run, without the rest of the state and without knowing their tree structure.
+    """Load the EMA weights {"params", "statistics"} of a run, without the rest of the state; see `load_item`."""
+    return load_item(run_dir, "ema", step)
+
+
+def load_item(run_dir: str | os.PathLike[str], item: str, step: int | None = None) -> tuple[dict[str, Any], int]:
+    """Load a part of a run's checkpoint without knowing its tree structure.
 
     Args:
         run_dir: the run directory; the run may still be training.
+        item: "ema", or "train" for the rest of the state.
         step: step of the checkpoint; None for the last.
 
     Returns:
-        {"params", "statistics"} with NumPy leaves, and the step.
+        The part as a tree of dicts with NumPy leaves, and the step.
 
     Raises:
         BadInput: there is no such checkpoint, or it cannot be read.
@@ -199,9 +205,9 @@ def load_ema(run_dir: str | os.PathLike[str], step: int | None = None) -> tuple[
         raise BadInput(f"{run_dir} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}.")
     path = directory / str(step)
     try:
-        metadata = ocp.checkpointables_metadata(path).metadata["ema"]
+        metadata = ocp.checkpointables_metadata(path).metadata[item]
         target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
-        return ocp.load_checkpointables(path, {"ema": target})["ema"], step
+        return ocp.load_checkpointables(path, {item: target})[item], step
     except Exception as error:
         raise BadInput(f"{path} cannot be read ({_first_line(error)}); give another step.") from error
 

@@ -10,8 +10,10 @@ from drumgan_jax.systems import decoders
 # Written into config.json as `format`. 1 (without the key) had the decoder's settings in section `representation`, and
 # `features` for `feature_networks`.
 CONFIG_FORMAT = 2
-# Settings of section `train` that runs begun before them do not name.
+# Settings that runs begun before them do not name, by section; those of `task` are a GAN's.
 _ADDED_TO_TRAIN = {"class_balance": 0.0, "source_balance": 0.0}
+_ADDED_TO_PREPARATION = {"validation_sources": [], "hats": False}
+_ADDED_TO_GAN = {"label_weight": 1.0, "start_from": ""}
 
 
 def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,8 +33,12 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
             # A config that was just written by hand has a decoder, and no format yet.
             current.setdefault("decoder", _decoder_of(current["representation"]))
             current["representation"] = current_settings(current["representation"])
-    if isinstance(current.get("train"), Mapping):
-        current["train"] = {**_ADDED_TO_TRAIN, **current["train"]}
+    added: dict[str, dict[str, Any]] = {"train": _ADDED_TO_TRAIN, "preparation": _ADDED_TO_PREPARATION}
+    if isinstance(current.get("task"), Mapping) and current["task"].get("kind") == "gan":
+        added["task"] = _ADDED_TO_GAN
+    for section, settings in added.items():
+        if isinstance(current.get(section), Mapping):
+            current[section] = {**settings, **current[section]}
     return current
 
 

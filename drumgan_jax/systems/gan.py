@@ -11,13 +11,13 @@ from flax import linen as nn
 
 from drumgan_jax.audio.data_augmentation import DataAugmentation, DrumAugmentation, NoDataAugmentation
 from drumgan_jax.audio.representations import build_representation
-from drumgan_jax.audio.spectral_distance import log_mel_distance
+from drumgan_jax.audio.spectral_distance import log_mel_distance, noisiness_distance, pooled_distance
 from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import build_part
 from drumgan_jax.networks import frames, growing, progressive, projected, style_waveform, stylegan2
-from drumgan_jax.objectives.augmentation import Augmentation, NoAugmentation, Translation
+from drumgan_jax.objectives.augmentation import Adaptive, Augmentation, NoAugmentation, Translation
 from drumgan_jax.objectives.autoencoding import Autoencoding
 from drumgan_jax.objectives.hinge import Hinge
 from drumgan_jax.objectives.logistic import Logistic
@@ -29,6 +29,8 @@ from drumgan_jax.systems.feature_networks import build_feature_networks
 from drumgan_jax.systems.growth import Constant, Growth, Progressive
 
 Array = jax.Array
+# Of examples to their reconstructions without and with noise [].
+Distance = Callable[[Array, Array, Array], Array]
 
 GENERATORS: dict[str, type[nn.Module]] = {
     "stylegan2": stylegan2.Generator,
@@ -51,7 +53,11 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "autoencoding": Autoencoding,
 }
 DATA_AUGMENTATIONS: dict[str, type[DataAugmentation]] = {"none": NoDataAugmentation, "drums": DrumAugmentation}
-AUGMENTATIONS: dict[str, type[Augmentation]] = {"none": NoAugmentation, "translation": Translation}
+AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    "none": NoAugmentation,
+    "translation": Translation,
+    "adaptive": Adaptive,
+}
 GROWTHS: dict[str, type[Growth]] = {"constant": Constant, "progressive": Progressive}
 COMPUTE_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -107,12 +113,18 @@ class Gan:
         return getattr(self.generator, "encodes", False)
 
     @property
-    def distances(self) -> dict[str, Callable[[Array, Array], Array]]:
-        """Mean differences of two batches of examples [], by name, for an objective that reconstructs."""
-        found: dict[str, Callable[[Array, Array], Array]] = {"log_magnitude": lambda a, b: jnp.mean(jnp.abs(a - b))}
+    def distances(self) -> dict[str, Distance]:
+        """Distances of examples to their reconstructions without and with noise [], by name; see Autoencoding."""
+        found: dict[str, Distance] = {
+            "log_magnitude": lambda x, plain, noisy: jnp.mean(jnp.abs(x - plain)),
+            "noisiness": noisiness_distance,
+        }
         shown = self.representation
         if isinstance(shown, LogMagnitude):
-            found["log_mel"] = lambda a, b: log_mel_distance(shown.magnitude(a), shown.magnitude(b), shown.sample_rate)
+            rate = shown.sample_rate
+            magnitudes = lambda *examples: [shown.magnitude(one) for one in examples]  # noqa: E731
+            found["log_mel"] = lambda x, plain, noisy: log_mel_distance(*magnitudes(x, noisy), rate)
+            found["spectra"] = lambda x, plain, noisy: pooled_distance(*magnitudes(x, noisy))
         return found
 
     def map(

@@ -1,10 +1,16 @@
 """The spectral distance as a loss (its formula: tests/evaluation/test_reconstruction.py), and that of the bass."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drumgan_jax.audio.spectral_distance import bass_distance, multi_scale_spectral_loss
+from drumgan_jax.audio.spectral_distance import (
+    bass_distance,
+    multi_scale_spectral_loss,
+    noisiness_distance,
+    pooled_distance,
+)
 
 RATE = 16_000
 
@@ -73,3 +79,37 @@ def test_the_gradient_of_basses_is_finite_where_sounds_are_silent_or_the_same() 
     for sound in (silence, tone(60.0)[:, :1_000]):
         gradient = jax.grad(lambda x, sound=sound: bass_distance(sound, x, RATE).sum())(sound)
         assert np.isfinite(gradient).all()
+
+
+def pooled(x: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Means over whole areas, one after another."""
+    areas = [
+        [x[:, i : i + rows, j : j + columns].mean(axis=(1, 2)) for j in range(0, x.shape[2] - columns + 1, columns)]
+        for i in range(0, x.shape[1] - rows + 1, rows)
+    ]
+    return np.asarray(areas).transpose(2, 0, 1)
+
+
+def test_the_distance_of_pooled_powers_is_its_definition() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.uniform(0, 3, (2, 2, 9, 17)) * random.integers(0, 2, (2, 2, 9, 17))
+    floor = (1e-5 * 32 / 4) ** 2
+
+    def decibels(magnitude: np.ndarray, rows: int, columns: int) -> np.ndarray:
+        return 10 * np.log10(pooled(magnitude**2, rows, columns) + floor)
+
+    sizes = [(4, 1), (2, 2), (1, 4)]
+    expected = np.mean([np.abs(decibels(a, *size) - decibels(b, *size)).mean() for size in sizes])
+    found = jax.jit(pooled_distance)(a.astype(np.float32), b.astype(np.float32))
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+    assert float(pooled_distance(jnp.asarray(a), jnp.asarray(a))) == 0.0
+
+
+def test_the_distance_of_noisiness_is_its_definition_and_leaves_the_plain_reconstruction_alone() -> None:
+    random = np.random.default_rng(0)
+    x, plain, noise = random.normal(size=(3, 2, 8, 9, 1)).astype(np.float32)
+    stray, missed = (pooled(np.abs(one)[..., 0], 4, 4) for one in (0.3 * noise, x - plain))
+    found = noisiness_distance(x, plain, plain + 0.3 * noise)
+    assert float(found) == pytest.approx(np.abs(stray - missed).mean(), rel=1e-4)
+    gradient = jax.grad(lambda plain: noisiness_distance(x, plain, plain + 0.3 * noise))(plain)
+    np.testing.assert_allclose(gradient, 0.0, atol=1e-6)

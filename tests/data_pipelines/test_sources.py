@@ -9,7 +9,7 @@ import soundfile
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines import synthetic
 from drumgan_jax.data_pipelines.conditioning import Preparation
-from drumgan_jax.data_pipelines.sources import Item, list_items, read_item
+from drumgan_jax.data_pipelines.sources import Item, class_of, list_items, read_item
 from drumgan_jax.data_pipelines.splits import assign_splits, group_of
 
 
@@ -159,3 +159,17 @@ def test_splits_of_real_recordings(recordings):
     assert 0.08 < len(splits["test"]) / len(items) < 0.15
     assert len(Counter(item.label for item in splits["train"])) == 7
     assert not {group_of(i) for i in splits["train"]} & {group_of(i) for i in splits["test"]}
+
+
+def test_hats_are_told_apart_by_finer_class_or_name() -> None:
+    rows = [
+        ("cymbal", "hihat_closed", "a.wav", "closed_hat"),
+        ("cymbal", "hihat_half", "a.wav", "open_hat"),
+        ("cymbal", "ride", "open.wav", "cymbal"),
+        ("cymbal", "", "Open Hat 3.wav", "open_hat"),
+        ("hat", "", "3.wav", "closed_hat"),
+        ("snare", "", "open.wav", "snare"),
+        ("loop", "", "hat.wav", "loop"),
+    ]
+    for label, subclass, path, expected in rows:
+        assert class_of(Item(path, path, "source", label, subclass=subclass)) == expected

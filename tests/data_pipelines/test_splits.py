@@ -18,6 +18,21 @@ def test_named_sources_are_the_test_and_no_others() -> None:
     assert len(splits["train"]) == 6
 
 
+def test_named_sources_validate() -> None:
+    splits = assign_splits(ITEMS, Preparation(test_sources=("source 1",), validation_sources=("source 2",)))
+    assert {split: {item.source for item in items} for split, items in splits.items()} == {
+        "train": {"source 0"},
+        "validation": {"source 2"},
+        "test": {"source 1"},
+    }
+    with pytest.raises(BadInput, match="validation_sources is given and test_sources is not"):
+        Preparation(validation_sources=("source 1",))
+    with pytest.raises(BadInput, match="both name 'source 1'"):
+        Preparation(validation_sources=("source 1",), test_sources=("source 1",))
+    with pytest.raises(BadInput, match="validation_sources names 'other', which has no recordings"):
+        assign_splits(ITEMS, Preparation(test_sources=("source 1",), validation_sources=("other",)))
+
+
 def test_sources_that_cannot_be_held_out_are_told() -> None:
     with pytest.raises(BadInput, match="names 'other', which has no recordings; the sources are source 0, source 1"):
         assign_splits(ITEMS, Preparation(test_sources=("source 1", "other")))

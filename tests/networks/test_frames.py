@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.networks.frames import Discriminator, Generator, block_frames
+from drumgan_jax.networks.frames import Discriminator, Generator, block_frames, noise_texture
 from drumgan_jax.systems.pca_gaussian import PcaGaussian
 
 SHAPE, COMPONENTS, CLASSES = (12, 10, 1), 4, 3
@@ -48,9 +48,12 @@ def test_at_the_start_mapping_synthesis_and_encoder_are_those_of_the_components(
     assert ws.shape == (5, generator.num_ws, COMPONENTS)
     np.testing.assert_allclose(ws[:, 0], components.map(z, labels), atol=1e-5)
     synthesize = jax.jit(lambda ws, key: generator.apply(variables, ws, key, method="synthesize"))
-    x = synthesize(ws, jax.random.key(3))
+    x = synthesize(ws, None)
     expected = components.mean + (np.asarray(ws[:, 0]) * components.deviations) @ components.directions
     np.testing.assert_allclose(x.reshape(5, -1), expected, atol=1e-5)
+    # With noise, nearly so: each cell has a texture of 0.018 / 3.
+    texture = (synthesize(ws, jax.random.key(3)) - x).std()
+    assert 0.004 < texture < 0.008
     encode = jax.jit(lambda x: generator.apply(variables, x, method="encode"))
     np.testing.assert_allclose(encode(x), ws[:, 0], atol=1e-4)
 
@@ -76,18 +79,34 @@ def trained(variables):
 
 def test_every_w_and_every_noise_changes_the_example(generator, trained, latents):
     ws = np.asarray(generator.apply(trained, *latents, method="map"))
-    noises = [np.zeros((5, *size, 1), np.float32) for size in generator.noise_sizes]
+    random = np.random.default_rng(0)
+    noises = [random.normal(size=(5, *size, 1)).astype(np.float32) for size in generator.noise_sizes]
     synthesize = jax.jit(lambda ws, noises: generator.apply(trained, ws, noises, method="synthesize"))
     plain = synthesize(ws, noises)
     assert plain.shape == (5, *SHAPE)
-    np.testing.assert_allclose(generator.apply(trained, ws, None, method="synthesize"), plain, atol=1e-5)
+    assert np.abs(generator.apply(trained, ws, None, method="synthesize") - plain).max() > 1e-3
     for layer in range(generator.num_ws):
         other = ws.copy()
         other[:, layer] += 1.0
         assert np.abs(synthesize(other, noises) - plain).max() > 1e-3
     for layer in range(len(noises)):
-        other_noises = [noise + (number == layer) for number, noise in enumerate(noises)]
+        other_noises = [noise[::-1] if number == layer else noise for number, noise in enumerate(noises)]
         assert np.abs(synthesize(ws, other_noises) - plain).max() > 1e-3
+
+
+def test_the_texture_of_noise_is_that_of_the_spectra_of_white_noise():
+    noise = np.random.default_rng(0).normal(size=(4, 64, 40, 1))
+    texture = np.asarray(noise_texture(jnp.asarray(noise, jnp.float32), 4))
+    assert texture.shape == noise.shape
+    samples, window = noise.reshape(4, -1), np.hanning(129)[:-1]
+    framed = np.stack([samples[:, start : start + 128] for start in range(0, 40 * 32, 32)], axis=1) * window
+    power = np.abs(np.fft.rfft(framed)[..., :64]) ** 2 / np.sum(window**2)
+    expected = (np.log(power) + 0.5772156649) * np.sqrt(6) / np.pi
+    np.testing.assert_allclose(texture[..., 0].swapaxes(1, 2)[:, :, 1:], expected[:, :, 1:], atol=0.05)
+    assert abs(texture[:, 2:].mean()) < 0.05
+    assert abs(texture[:, 2:].std() - 1) < 0.05
+    # Neighbouring frames and bins are alike, as they are in recordings.
+    assert np.corrcoef(texture[:, :, 1:].ravel(), texture[:, :, :-1].ravel())[0, 1] > 0.3
 
 
 @pytest.mark.parametrize(("frames", "first"), [(48, 12), (30, 8), (1, 1)])

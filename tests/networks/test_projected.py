@@ -13,6 +13,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.networks import mixing
 from drumgan_jax.networks.projected import Discriminator, DownBlock, FeatureNetwork, SmallDiscriminator
 from drumgan_jax.networks.short_chunk import ShortChunkTaps
+from drumgan_jax.networks.spectral import normalize
 from drumgan_jax.networks.vggish import VGGishTaps
 
 SHAPE, BATCH, FRAMES = (32, 64, 1), 4, 64
@@ -226,6 +227,23 @@ def test_examples_meet_in_groups():
         network.apply(variables, x[:3])
 
 
+def test_labels_are_projected_on_the_features_of_each_logit():
+    """From four rows on there is no block, so the features are the input and its standard deviation."""
+    network, x = SmallDiscriminator(4, stddev_group=2, separable=True), normal(0, 4, 4, 8, 3)
+    labels = np.array([[1, 0], [0, 1], [0.5, 0.5], [0, 1]])
+    variables = random_variables(network, float32(x), float32(labels))
+    plain = network.apply({kind: {"score": tree["score"]} for kind, tree in variables.items()}, float32(x))
+    added = network.apply(variables, float32(x), float32(labels)) - plain
+    deviations = np.repeat(x.reshape(2, 2, 4, 8, 3).std(axis=0).mean(axis=(1, 2, 3)), 1)
+    features = np.concatenate([x, np.broadcast_to(np.tile(deviations, 2)[:, None, None, None], (4, 4, 8, 1))], -1)
+    directions = float64(normalize(variables["params"]["label"]["kernel"], variables["statistics"]["label"]["u"]))[0, 0]
+    along = np.einsum("bftc,bc->bft", features, labels @ directions) / 2
+    expected = np.stack([along[:, :, k : k + 4].mean(axis=(1, 2)) for k in range(5)], axis=1)[:, None]
+    np.testing.assert_allclose(added, expected, atol=1e-5)
+    with pytest.raises(BadInput, match=r"labels are missing; this network needs \[batch, 2\]"):
+        jax.eval_shape(ONE.clone(num_labels=2).init, jax.random.key(0), jnp.zeros((4, *SHAPE)), None)
+
+
 def test_bfloat16_is_near_float32():
     """Under strict promotion; scores stay float32."""
     said = jitted(ONE.clone(compute_dtype=jnp.bfloat16).apply)(of_one(two_variables()), examples(), None)
@@ -273,7 +291,6 @@ def test_four_devices_give_the_numbers_of_one():
         ({"chunks": 3}, "chunks=3, the frames must be a multiple of 48"),
         ({"chunks": 0}, "config.discriminator.chunks is 0"),
         ({"mixing_channels": 0}, "config.discriminator.mixing_channels is 0"),
-        ({"num_labels": 3}, "does not support labels, but there are 3"),
         ({"feature_networks": ()}, "config.feature_networks is empty"),
     ],
 )

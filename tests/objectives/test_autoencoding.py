@@ -31,15 +31,23 @@ def test_the_generators_loss_is_the_formula():
 
     def reconstruct(x, deviation):
         noises.append(deviation)
-        return x - 0.25
+        return x - 0.5, x - 0.25
 
-    distances = {"log_magnitude": lambda a, b: jnp.abs(a - b).mean(), "log_mel": lambda a, b: jnp.square(a - b).mean()}
-    objective = Autoencoding(**PENALTIES, log_magnitude=2.0, log_mel=4.0, adversarial=0.5, latent_noise=0.2)
+    distances = {
+        "log_magnitude": lambda x, plain, noisy: jnp.abs(x - plain).mean(),
+        "log_mel": lambda x, plain, noisy: jnp.square(x - noisy).mean(),
+        "spectra": lambda x, plain, noisy: jnp.abs(x - noisy).mean(),
+        "noisiness": lambda x, plain, noisy: jnp.abs(noisy - plain).mean(),
+    }
+    weights = {"log_magnitude": 2.0, "log_mel": 4.0, "spectra": 8.0, "noisiness": 16.0, "adversarial": 0.5}
+    objective = Autoencoding(**PENALTIES, **weights, latent_noise=0.2)
     loss, metrics = objective.generator_loss(context(reconstruct=reconstruct, distances=distances))
-    expected = softplus(3 * (REAL - FAKE)).mean() + 2.0 * 0.25 + 4.0 * 0.0625 + 0.5 * softplus(0.75)
+    expected = (
+        softplus(3 * (REAL - FAKE)).mean() + 2.0 * 0.5 + 4.0 * 0.0625 + 8.0 * 0.25 + 16.0 * 0.25 + 0.5 * softplus(0.75)
+    )
     assert float(loss) == pytest.approx(expected, rel=1e-6)
     assert noises == [0.2]
-    assert float(metrics["reconstruction/log_magnitude"]) == pytest.approx(0.25)
+    assert float(metrics["reconstruction/log_magnitude"]) == pytest.approx(0.5)
     assert float(metrics["reconstruction/log_mel"]) == pytest.approx(0.0625)
 
 
@@ -49,7 +57,7 @@ def test_the_discriminators_loss_is_the_relativistic_one():
 
 
 def test_a_weight_of_zero_needs_no_distance_and_others_do():
-    identity = {"reconstruct": lambda x, deviation: x}
+    identity = {"reconstruct": lambda x, deviation: (x, x)}
     objective = Autoencoding(**PENALTIES, log_magnitude=0.0, adversarial=0.0)
     loss, _ = objective.generator_loss(context(**identity))
     assert float(loss) == pytest.approx(softplus(3 * (REAL - FAKE)).mean(), rel=1e-6)

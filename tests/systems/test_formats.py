@@ -35,6 +35,18 @@ def test_a_config_that_was_just_written_keeps_its_decoder() -> None:
     assert current_config({"representation": {"kind": "log_magnitude"}, "decoder": decoder})["decoder"] == decoder
 
 
+def test_settings_that_came_later_have_the_values_of_before() -> None:
+    old = {"train": {"batch_size": 8}, "preparation": {"level": -1.0}, "task": {"kind": "gan", "critic_steps": 2}}
+    current = current_config(old)
+    assert current["train"] == {"batch_size": 8, "class_balance": 0.0, "source_balance": 0.0}
+    assert current["preparation"] == {"level": -1.0, "validation_sources": [], "hats": False}
+    assert current["task"] == {"kind": "gan", "critic_steps": 2, "label_weight": 1.0, "start_from": ""}
+    assert current_config({"task": {"kind": "vocoder"}})["task"] == {"kind": "vocoder"}
+    new = {"train": {"class_balance": 1.0}, "task": {"kind": "gan", "label_weight": 0.5}}
+    assert current_config(new)["train"]["class_balance"] == 1.0
+    assert current_config(new)["task"]["label_weight"] == 0.5
+
+
 def test_later_formats_are_refused_and_paths_of_a_machine_left_out() -> None:
     with pytest.raises(BadInput, match=f"format {CONFIG_FORMAT + 1}, and this version reads up to {CONFIG_FORMAT}"):
         current_config({"format": CONFIG_FORMAT + 1})

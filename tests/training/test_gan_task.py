@@ -13,6 +13,7 @@ from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.latents.latents import Sounds
+from drumgan_jax.objectives.augmentation import Constant
 from drumgan_jax.objectives.relativistic import Relativistic
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.training.tasks.gan import build_gan_task
@@ -169,10 +170,10 @@ def test_lazy_regularisers_see_fakes_and_generators_real_logits(tmp_path, featur
 
 
 @dataclasses.dataclass(frozen=True)
-class Doubled:
+class Doubled(Constant):
     """In place of a random augmentation: everything that the discriminator sees is twice as large."""
 
-    def __call__(self, x, key):
+    def __call__(self, x, key, state):
         return 2.0 * x
 
 

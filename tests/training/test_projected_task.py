@@ -132,7 +132,6 @@ def test_the_generator_learns_from_both_chunks(data: Path) -> None:
         ({"representation": {"num_frames": 80}, "generator": {"base": (4, 10)}}, r"80.*chunks"),
         ({"discriminator": {"chunks": 3}}, "chunks=3"),
         ({"feature_networks": {}}, r"config\.feature_networks is empty"),
-        ({"task": {"conditional": True}}, "does not support labels, but there are"),
     ],
 )
 def test_what_does_not_split_into_chunks_or_scales_is_one_sentence(data: Path, sections: dict, match: str) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from training_cases import write_dataset
@@ -10,8 +11,10 @@ from drumgan_jax.configs import pca_gan
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.data.dataset import open_dataset
+from drumgan_jax.objectives.augmentation import PROBABILITY
 from drumgan_jax.play.load import load
 from drumgan_jax.play.packed_gan import pack_gan, unpack_gan
+from drumgan_jax.runs.checkpoints import load_item
 from drumgan_jax.training import run
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.tasks import build_task
@@ -86,3 +89,69 @@ def test_too_few_recordings_are_one_sentence(config) -> None:
     task = build_task(run.freeze(changed, dataset), make_mesh())
     with pytest.raises(BadInput, match="30 components need 31 examples or more, not 24"):
         task.begin(dataset)
+
+
+def test_a_run_starts_from_the_networks_of_another(config, trained: Path) -> None:
+    dataset = open_dataset(config.data.dir)
+    changed = config.copy_and_resolve_references()
+    changed.task.start_from = str(trained)
+    task = build_task(run.freeze(changed, dataset), make_mesh())
+    state = task.begin(dataset)
+    assert int(state.step) == 0
+    networks, _ = load_item(trained, "train")
+    average, _ = load_item(trained, "ema")
+    for own, other in (
+        (state.generator, networks["generator"]),
+        (state.discriminator, networks["discriminator"]),
+        (state.statistics, networks["statistics"]),
+        (state.ema, average),
+    ):
+        jax.tree.map(np.testing.assert_array_equal, own, other)
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(state.generator_optimizer))
+    batch = {"waveforms": next(dataset.waveforms("train", 8, 8)), "labels": dataset.labels("train", 8)}
+    state, metrics = task.step(state, jax.device_put(batch), 0)
+    assert np.isfinite(float(metrics["loss/generator"]))
+
+
+def test_a_run_that_cannot_be_started_from_is_one_sentence(config, trained: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(config.data.dir)
+
+    def begin(start_from: Path, features: int = 8) -> None:
+        changed = config.copy_and_resolve_references()
+        changed.task.start_from = str(start_from)
+        changed.discriminator.features = features
+        build_task(run.freeze(changed, dataset), make_mesh()).begin(dataset)
+
+    with pytest.raises(BadInput, match=r"has a discriminator with .* of shape .*; give a run of the same networks"):
+        begin(trained, features=4)
+    with pytest.raises(BadInput, match=r"config\.json"):
+        begin(tmp_path)
+    (tmp_path / "config.json").write_text('{"task": {"kind": "vocoder"}}')
+    with pytest.raises(BadInput, match="a run of task 'vocoder'; give the run of a GAN"):
+        begin(tmp_path)
+
+
+def test_labels_come_by_and_by_and_augmentation_adapts(config) -> None:
+    """Without any weight the labels of a step change nothing; the probability is a value of the state."""
+    dataset = open_dataset(config.data.dir)
+    changed = config.copy_and_resolve_references()
+    with changed.task.ignore_type():
+        changed.task.label_weight = {"kind": "linear", "start": 0.0, "end": 1.0, "images": 8}
+    changed.augmentation = {"kind": "adaptive", "offset": 0.1, "target": 1.0, "images": 80, "start": 0.5}
+    task = build_task(run.freeze(changed, dataset), make_mesh())
+    labels = dataset.labels("train", 8)
+    waveforms = next(dataset.waveforms("train", 8, 8))
+
+    def stepped(labels: np.ndarray) -> list[dict]:
+        state, lines = task.begin(dataset), []
+        for step in range(2):
+            batch = jax.device_put({"waveforms": waveforms, "labels": labels})
+            state, metrics = task.step(state, batch, step)
+            lines.append(jax.device_get(metrics))
+        assert float(state.objective[PROBABILITY]) == pytest.approx(0.3)
+        return lines
+
+    lines, others = stepped(labels), stepped(np.roll(labels, 1, axis=1))
+    assert lines[0]["loss/generator"] == others[0]["loss/generator"]
+    assert lines[1]["loss/generator"] != others[1]["loss/generator"]
+    assert lines[1]["augmentation/probability"] == pytest.approx(0.3)

@@ -14,13 +14,15 @@ from drumgan_jax.audio.data_augmentation import NoDataAugmentation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, run_key
 from drumgan_jax.core.mesh import batch_sharding
-from drumgan_jax.core.settings import flag, whole
+from drumgan_jax.core.schedules import Scheduled
+from drumgan_jax.core.settings import flag, real, text, whole
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.systems.feature_networks import load_weights
 from drumgan_jax.systems.gan import Gan, build_gan
 from drumgan_jax.training.optimization import Player
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
+from drumgan_jax.training.tasks.another_run import started_from
 from drumgan_jax.training.tasks.components import components_of
 from drumgan_jax.training.tasks.gan_steps import PLAYERS, GanState, Steps
 from drumgan_jax.training.tasks.skeleton import TaskContext, TaskSkeleton
@@ -36,11 +38,17 @@ class GanTaskSettings:
         conditional: whether the networks are conditioned on the data set's labels.
         soft_labels: whether the labels are class probabilities from `drumgan label` rather than classes.
         critic_steps: steps of the discriminator for one of the generator.
+        label_weight: share of the labels in what both networks see, the rest being alike for all classes. A schedule
+            from 0 to 1 conditions gradually, for few recordings, of which a conditional GAN otherwise makes one sound
+            a class (Shahbazi et al. 2022, "Collapse by conditioning").
+        start_from: run whose last networks this run begins with; empty for none.
     """
 
     conditional: bool = flag(False)
     soft_labels: bool = flag(False)
     critic_steps: int = whole(1, 1)
+    label_weight: Scheduled = real(0.0, 1.0, 1.0, scheduled=True)
+    start_from: str = text("")
 
     def __post_init__(self) -> None:
         if self.soft_labels and not self.conditional:
@@ -129,8 +137,10 @@ class GanTask(TaskSkeleton):
         return dataclasses.replace(state, frozen={**state.frozen, **jax.device_put(loaded, where)})
 
     def begin(self, dataset: Dataset) -> GanState:
-        """See training.task.Task; a generator that starts from principal components gets those of the data."""
+        """See training.task.Task: the networks of another run, or principal components if the generator has any."""
         state = self.init()
+        if self.task.start_from:
+            return started_from(self.task.start_from, state, self.shapes)
         start_from = getattr(self.gan.generator, "start_from", None)
         if start_from is None:
             return state
@@ -193,14 +203,16 @@ class GanTask(TaskSkeleton):
     def evaluator(self, dataset: Dataset) -> Evaluator:
         """Scores `evaluation.metrics` of the moving average's sounds, as `drumgan evaluate` does of a checkpoint."""
         # The metrics' own imports are paid only by runs that evaluate.
-        from drumgan_jax.data.reference import SPLIT, dataset_side
+        from drumgan_jax.data.reference import dataset_side
         from drumgan_jax.evaluation.suite import Suite
         from drumgan_jax.play.measure import embed_generated, reference_labels
 
         settings = self.context.evaluation
         suite = Suite.of(settings.metrics, batch_sharding(self.context.mesh))
-        real = dataset_side(suite, dataset, settings.num_samples)
-        labels = reference_labels(dataset, self.label_names, self.context.config, SPLIT, settings.num_samples)
+        # Never the split "test", whose figures are reported: the best checkpoint would be chosen by them.
+        split = "validation" if "validation" in dataset.splits else "train"
+        real = dataset_side(suite, dataset, settings.num_samples, split)
+        labels = reference_labels(dataset, self.label_names, self.context.config, split, settings.num_samples)
 
         def evaluate(state: GanState) -> Evaluation:
             # A generator that has fallen silent is scored: its training goes on.
@@ -229,7 +241,7 @@ class GanTask(TaskSkeleton):
             statistics=statistics,
             discriminator_statistics=critic.get("statistics", {}),
             frozen=critic.get("frozen", {}),
-            objective=self.gan.objective.initial_state(),
+            objective={**self.gan.objective.initial_state(), **self.gan.augmentation.initial_state()},
             generator_optimizer=self.players["generator"].init(params),
             discriminator_optimizer=self.players["discriminator"].init(critic["params"]),
             ema={"params": params, "statistics": statistics},
@@ -252,8 +264,10 @@ class GanTask(TaskSkeleton):
         """A stage's compiled parts, made on first use."""
         if number not in self._stages:
             context = self.context
-            gan, steps_of_d = self.gan.at(number), self.task.critic_steps
-            steps = Steps(gan, number, context.settings, self.players, steps_of_d, context.mesh)
+            gan, task = self.gan.at(number), self.task
+            steps = Steps(
+                gan, number, context.settings, self.players, task.critic_steps, task.label_weight, context.mesh
+            )
             where = self.layout.shardings
             phases = [(name, interval, self.layout.compile_step(step)) for name, interval, step in steps.phases()]
             average = jax.jit(steps.averaged, in_shardings=(where,), out_shardings=where, donate_argnums=0)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from drumgan_jax.core.keys import Purpose, run_key
 from drumgan_jax.core.mesh import shard_batch
+from drumgan_jax.core.schedules import Scheduled, traced_value
 from drumgan_jax.networks import spectral
 from drumgan_jax.networks.mapping import mix_styles
 from drumgan_jax.objectives.objective import LossContext, Regularizer
@@ -39,7 +40,7 @@ class GanState:
         statistics: the generator's running values, such as the mean of w.
         discriminator_statistics: the discriminator's, such as the directions of its spectral norms.
         frozen: the discriminator's constant weights: feature networks and random mixing.
-        objective: the objective's running values, such as the mean path length.
+        objective: running values of the objective, such as the mean path length, and of the augmentation.
         generator_optimizer: Adam's moments by top-level module, shared by the main and the lazy steps.
         discriminator_optimizer: likewise.
         ema: moving average of the generator, {"params", "statistics"}.
@@ -68,6 +69,7 @@ class Steps:
         settings: section `train`.
         players: by name.
         critic_steps: discriminator steps for one of the generator.
+        label_weight: share of the labels in what both networks see.
         mesh: the devices.
     """
 
@@ -76,6 +78,7 @@ class Steps:
     settings: TrainSettings
     players: Mapping[str, Player]
     critic_steps: int
+    label_weight: Scheduled
     mesh: Mesh
 
     def phases(self) -> list[tuple[str, int, Callable[[GanState, Batch], tuple[GanState, Metrics]]]]:
@@ -125,7 +128,8 @@ class Steps:
             return *self._with_regularizers("discriminator", state, context, index, *result), None
 
         state, metrics, _ = self._descend(state, "discriminator", loss, batch)
-        return state, metrics
+        objective, adapted = self.gan.augmentation.adapted(state.objective, metrics, self.settings.batch_size)
+        return dataclasses.replace(state, objective=objective), metrics | adapted
 
     def _lazy_step(self, r: Regularizer, purpose: int, state: GanState, batch: Batch) -> tuple[GanState, Metrics]:
         def loss(params: Any, objective: Any, micro: Batch, index: Array) -> Any:
@@ -196,26 +200,26 @@ class Steps:
             "frozen": state.frozen,
             "growth": self._growth(state),
         }
-        labels = micro.get("labels")
+        labels = self._labels(micro, state)
 
         def discriminate(x: Array) -> Any:
             # The same random numbers for all examples of a step, real and generated.
-            x = self.gan.augmentation(x, augmentation_key)
+            x = self.gan.augmentation(x, augmentation_key, state.objective)
             return apply(self.gan.discriminator, discriminator, x, labels, rngs={"phase": network_key})
 
         def draw_ws(key: Array, count: int) -> Array:
             return self._draw_ws(generator, labels, key, count)[0]
 
-        def synthesize(ws: Array, key: Array) -> Array:
+        def synthesize(ws: Array, key: Array | None) -> Array:
             # Not upsampled: the discriminator takes the stage's own size.
             return shard_batch(apply(self.gan.generator, generator, ws, key, method="synthesize"), self.mesh)
 
-        def reconstruct(x: Array, deviation: float) -> Array:
+        def reconstruct(x: Array, deviation: float) -> tuple[Array, Array]:
             encoded = apply(self.gan.generator, generator, x, method="encode")
             noise_key, synthesis_key = jax.random.split(reconstruction_key)
             w = encoded + deviation * jax.random.normal(noise_key, encoded.shape)
             ws = jnp.broadcast_to(w[:, None], (len(w), self.gan.generator.num_ws, w.shape[1]))
-            return synthesize(ws, synthesis_key)
+            return synthesize(ws, None), synthesize(ws, synthesis_key)
 
         return LossContext(
             discriminate=discriminate,
@@ -241,6 +245,14 @@ class Steps:
         keys = jax.random.split(key, len(micro["waveforms"]))
         changed = self.gan.data_augmentation(micro["waveforms"], representation.sample_rate, keys)
         return representation.encode(changed)
+
+    def _labels(self, micro: Batch, state: GanState) -> Array | None:
+        """The labels [batch, labels] that both networks see, all classes alike where labels have no weight yet."""
+        labels = micro.get("labels")
+        if labels is None or self.label_weight == 1.0:
+            return labels
+        weight = traced_value(self.label_weight, self._images(state))
+        return weight * labels + (1.0 - weight) / labels.shape[1]
 
     def _generator(self, state: GanState, params: Any) -> dict[str, Any]:
         """The generator's variables, with given parameters."""
