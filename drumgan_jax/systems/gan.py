@@ -122,9 +122,9 @@ class Gan:
         shown = self.representation
         if isinstance(shown, LogMagnitude):
             rate = shown.sample_rate
-            magnitudes = lambda *examples: [shown.magnitude(one) for one in examples]  # noqa: E731
-            found["log_mel"] = lambda x, plain, noisy: log_mel_distance(*magnitudes(x, noisy), rate)
-            found["spectra"] = lambda x, plain, noisy: pooled_distance(*magnitudes(x, noisy))
+            magnitude = shown.magnitude
+            found["log_mel"] = lambda x, plain, noisy: log_mel_distance(magnitude(x), magnitude(noisy), rate)
+            found["spectra"] = lambda x, plain, noisy: pooled_distance(magnitude(x), magnitude(noisy))
         return found
 
     def map(
