@@ -20,7 +20,7 @@ import librosa
 import numpy as np
 
 from drumgan_jax.audio.files import read_audio, resample
-from drumgan_jax.audio.phase import griffin_lim, spectral_convergence
+from drumgan_jax.audio.phase import random_phasors, refine_phases, spectral_convergence
 from drumgan_jax.audio.stft import Framing, stft
 
 LOOPS = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "drums" / "loops"
@@ -74,9 +74,9 @@ def measure(case: Case, rounds: int) -> dict:
     transposed = np.ascontiguousarray(np.asarray(magnitude).swapaxes(1, 2))
 
     def ours() -> np.ndarray:
-        waveform = griffin_lim(
+        waveform = refine_phases(
             magnitude,
-            jax.random.key(0),
+            random_phasors(jax.random.key(0), magnitude.shape[1:]),
             framing=case.framing,
             length=case.length,
             iterations=case.iterations,

@@ -33,7 +33,13 @@ def full() -> ConfigDict:
         "num_frames": 88,
         "floor": 1e-3,
     }
-    config.decoder = {"kind": "griffin_lim", "iterations": 32, "momentum": 0.99}
+    config.decoder = {
+        "kind": "griffin_lim",
+        "iterations": 32,
+        "momentum": 0.99,
+        "phases": "noise",
+        "silence": 0.0015,  # s; recordings begin 2 ms before the onset
+    }
     config.slicing = {"kind": "one_shot", "onset_db": -40.0, "pre_roll": 0.002, "fade_in": 0.0005, "fade_out": 0.01}
     config.preparation.update(test_fraction=0.1, split_by="source", labels=("kick", "snare", "cymbal"))
     config.data_augmentation = {

@@ -1,9 +1,10 @@
-"""Phase reconstruction by Griffin-Lim, with or without momentum."""
+"""Phase reconstruction by Griffin-Lim, with or without momentum, from random phases or those of noise."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from drumgan_jax.audio.stft import Framing, inverse_window_sum, overlap_frames, stft
 
@@ -12,33 +13,6 @@ Array = jax.Array
 # On CPU, sounds are reconstructed in groups of about this many bins, so that an iteration stays in the cache
 # (2 MB of complex numbers; benchmarks/bench_griffin_lim.py). Accelerators process the whole batch at once.
 _BINS_AT_ONCE = 2**18
-
-
-@functools.partial(jax.jit, static_argnames=("framing", "length", "iterations", "momentum"))
-def griffin_lim(
-    magnitude: Array, key: Array, *, framing: Framing, length: int, iterations: int, momentum: float = 0.99
-) -> Array:
-    """Waveforms [batch, length] whose spectra approximate the given magnitudes [batch, frames, bins].
-
-    All sounds start from the same random phases, so a sound does not depend on the rest of its batch.
-
-    Args:
-        magnitude: magnitude spectra [batch, frames, bins], float32.
-        key: PRNG key of the initial phases.
-        framing: framing of the spectra.
-        length: waveform length in samples.
-        iterations: number of projections; 0 keeps the random phases.
-        momentum: 0 for the plain algorithm (Griffin and Lim 1984), 0.99 for the fast one (Perraudin, Balazs and
-            Soendergaard 2013).
-    """
-    return refine_phases(
-        magnitude,
-        random_phasors(key, magnitude.shape[1:]),
-        framing=framing,
-        length=length,
-        iterations=iterations,
-        momentum=momentum,
-    )
 
 
 def random_phasors(key: Array, shape: tuple[int, ...]) -> Array:
@@ -54,18 +28,40 @@ def random_phasors(key: Array, shape: tuple[int, ...]) -> Array:
     return jax.lax.complex(cosine, sine)
 
 
-@functools.partial(jax.jit, static_argnames=("framing", "length", "iterations", "momentum"))
+def noise_phasors(key: Array, framing: Framing, length: int) -> Array:
+    """Phases of the spectra of white noise of so many samples, as complex numbers of magnitude 1 [frames, bins].
+
+    Neighbouring frames agree on them as on those of a sound, so what is searched from them smears an attack less
+    (docs/quality.md).
+    """
+    spectra = stft(jax.random.normal(key, (1, length)), framing)[0]
+    return _with_magnitude(spectra, jnp.ones(spectra.shape))
+
+
+@functools.partial(jax.jit, static_argnames=("framing", "length", "iterations", "momentum", "silence"))
 def refine_phases(
-    magnitude: Array, phasors: Array, *, framing: Framing, length: int, iterations: int, momentum: float = 0.99
+    magnitude: Array,
+    phasors: Array,
+    *,
+    framing: Framing,
+    length: int,
+    iterations: int,
+    momentum: float = 0.99,
+    silence: int = 0,
 ) -> Array:
-    """`griffin_lim` from given phases, with the same steps as librosa.griffinlim.
+    """Waveforms [batch, length] whose spectra approximate the given magnitudes, with the steps of librosa.griffinlim.
 
     Args:
         magnitude: magnitude spectra [batch, frames, bins], float32.
         phasors: initial phases of every sound, as complex numbers of magnitude 1 [frames, bins].
-        framing, length, iterations, momentum: see `griffin_lim`.
+        framing: framing of the spectra.
+        length: waveform length in samples.
+        iterations: number of projections; 0 keeps the initial phases.
+        momentum: 0 for the plain algorithm (Griffin and Lim 1984), 0.99 for the fast one (Perraudin, Balazs and
+            Soendergaard 2013).
+        silence: samples at the start that are known to be silent, and stay so in each iteration.
     """
-    gain = inverse_window_sum(framing, magnitude.shape[1], length)
+    gain = inverse_window_sum(framing, magnitude.shape[1], length) * (np.arange(length) >= silence).astype(np.float32)
     # The barrier makes XLA compute the phasors once, not inside every sound's products.
     cosine, sine = jax.lax.optimization_barrier((jnp.real(phasors), jnp.imag(phasors)))
     # c_n - weight * c_(n-1) has the same phases as c_n + momentum * (c_n - c_(n-1)).

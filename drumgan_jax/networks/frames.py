@@ -35,8 +35,9 @@ UNIT = 3.0
 QUIET = -4.0
 # Halvings of the frames in the encoder and the discriminator, and doublings in the synthesis.
 LEVELS = 2
-# Arrays of the linear maps in the collection "statistics"; those of the mapping are parameters.
-COMPONENTS = ("mean", "directions", "deviations")
+# In the collection "statistics": arrays of the linear maps, except those of the mapping, which are parameters, and the
+# lowest value of an example, which is silence.
+COMPONENTS = ("mean", "directions", "deviations", "lowest")
 
 
 def _activate(x: Array) -> Array:
@@ -197,6 +198,27 @@ class FrameSynthesis(nn.Module):
         return x + noisiness * noise_texture(noises[-1], self.overlap)
 
 
+@jax.custom_vjp
+def at_least(x: Array, lowest: Array) -> Array:
+    """`max(x, lowest)` whose gradient can raise what is lower, so that a silent cell can become loud again.
+
+    A gradient that passed both ways would lead lower values ever lower, because nothing answers them.
+    """
+    return jnp.maximum(x, lowest)
+
+
+def _at_least_forward(x: Array, lowest: Array) -> tuple[Array, tuple[Array, Array]]:
+    return jnp.maximum(x, lowest), (x, lowest)
+
+
+def _at_least_backward(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, lowest = kept
+    return jnp.where(x >= lowest, gradient, jnp.minimum(gradient, 0.0)), jnp.zeros_like(lowest)
+
+
+at_least.defvjp(_at_least_forward, _at_least_backward)
+
+
 def noise_texture(noise: Array, overlap: int) -> Array:
     """Logarithms of the magnitudes of white noise, at mean 0 and deviation 1 [batch, freq, time, 1].
 
@@ -274,8 +296,9 @@ class Generator(StyleGenerator):
         self.make_average()
         size = math.prod(self.shape)
         if self.is_initializing():
-            for name, shape in zip(COMPONENTS, ((size,), (self.w_dim, size), (self.w_dim,)), strict=True):
+            for name, shape in zip(COMPONENTS[:3], ((size,), (self.w_dim, size), (self.w_dim,)), strict=True):
                 self.variable("statistics", name, jnp.zeros, shape)
+            self.variable("statistics", COMPONENTS[3], jnp.full, (), -1e4)
         self.mapping = GaussianMapping(self.w_dim, self.num_labels, self.hidden)
         self.synthesis = FrameSynthesis(self.shape, self.features, self.hidden, self.overlap, self.compute_dtype)
         self.encoder = FrameEncoder(self.w_dim, self.features, self.hidden, self.compute_dtype)
@@ -290,21 +313,22 @@ class Generator(StyleGenerator):
     def synthesize(self, ws: Array, noise: Array | Sequence[Array] | None) -> Array:
         """Generate examples [batch, freq, time, 1] in float32; see parts.Generator."""
         noises = resolve_noise(noise, len(ws), self.noise_sizes)
-        mean, directions, deviations = self._components()
+        mean, directions, deviations, lowest = self._components()
         linear = mean + jnp.dot(ws[:, 0] * deviations, directions, precision=EXACT)
-        return linear.reshape(-1, *self.shape) + self.synthesis(ws[:, 1:], noises)
+        x = linear.reshape(-1, *self.shape) + self.synthesis(ws[:, 1:], noises)
+        # Recordings are silent to the last digit after their end; without that a discriminator knows what is made.
+        return at_least(x, lowest)
 
     def encode(self, x: Array) -> Array:
         """w [batch, w_dim] of examples [batch, freq, time, 1]."""
-        mean, directions, deviations = self._components()
+        mean, directions, deviations, _ = self._components()
         scores = jnp.dot(x.reshape(len(x), -1) - mean, directions.T, precision=EXACT)
         # Before a start from components there are none, and deviations are zero.
         return scores / jnp.where(deviations > 0, deviations, 1.0) + self.encoder(x)
 
-    def _components(self) -> tuple[Array, Array, Array]:
+    def _components(self) -> tuple[Array, ...]:
         """The arrays of COMPONENTS."""
-        mean, directions, deviations = (jnp.asarray(self.get_variable("statistics", name)) for name in COMPONENTS)
-        return mean, directions, deviations
+        return tuple(jnp.asarray(self.get_variable("statistics", name)) for name in COMPONENTS)
 
     @staticmethod
     def start_from(variables: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
@@ -312,7 +336,7 @@ class Generator(StyleGenerator):
 
         Args:
             variables: "params" and "statistics".
-            components: the arrays of a `systems.pca_gaussian.PcaGaussian`.
+            components: the arrays of a `systems.pca_gaussian.PcaGaussian`, and `lowest`.
         """
         params, statistics = variables["params"], variables["statistics"]
         gaussians = {name: components[name] for name in ("class_means", "class_factors")}

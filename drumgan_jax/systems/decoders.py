@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax.audio.phase import griffin_lim
+from drumgan_jax.audio.phase import noise_phasors, random_phasors, refine_phases
 from drumgan_jax.audio.representations import current_settings
 from drumgan_jax.audio.spectrograms import LogMel, check_example
 from drumgan_jax.core.errors import BadInput
@@ -84,17 +84,21 @@ class Exact:
 
 @dataclasses.dataclass(frozen=True)
 class GriffinLim:
-    """Griffin-Lim from random phases, for representations of magnitudes (Griffin and Lim 1984; Perraudin et al. 2013).
+    """Griffin-Lim, for representations of magnitudes (Griffin and Lim 1984; Perraudin et al. 2013).
 
     Attributes:
         representation: of the examples.
         iterations: projections.
         momentum: 0 for the plain algorithm, 0.99 for the fast one.
+        phases: initial ones: "random" in each cell, or those of the spectra of white "noise".
+        silence: seconds at the start of every sound that are known to be silent.
     """
 
     representation: Any
     iterations: int = whole(1, 32)
     momentum: float = real(0.0, 1.0, 0.99)
+    phases: str = text("random", choices=("random", "noise"))
+    silence: float = real(0.0, 1e3, 0.0)
 
     differentiable: ClassVar[bool] = False
     digest: ClassVar[None] = None
@@ -118,9 +122,20 @@ class GriffinLim:
         return not representation.keeps_phase
 
     def _search(self, magnitude: Array, key: Array) -> Array:
-        shown = self.representation
-        settings = {"framing": shown.framing, "length": shown.num_samples}
-        return griffin_lim(magnitude[None], key, iterations=self.iterations, momentum=self.momentum, **settings)[0]
+        framing, length = self.representation.framing, self.representation.num_samples
+        if self.phases == "noise":
+            phasors = noise_phasors(key, framing, length)
+        else:
+            phasors = random_phasors(key, magnitude.shape)
+        return refine_phases(
+            magnitude[None],
+            phasors,
+            framing=framing,
+            length=length,
+            iterations=self.iterations,
+            momentum=self.momentum,
+            silence=round(self.silence * self.representation.sample_rate),
+        )[0]
 
 
 @dataclasses.dataclass(frozen=True)

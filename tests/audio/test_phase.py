@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 
 from drumgan_jax.audio import phase
-from drumgan_jax.audio.phase import griffin_lim, random_phasors, refine_phases, spectral_convergence
+from drumgan_jax.audio.phase import noise_phasors, random_phasors, refine_phases, spectral_convergence
 from drumgan_jax.audio.stft import Framing, stft
 
 FRAMING = Framing(256, 64)
 # librosa 1.0 renamed the argument.
 RANDOM = "rng" if int(librosa.__version__.split(".")[0]) >= 1 else "random_state"
 LENGTH = 63 * 64
+
+
+def griffin_lim(magnitude: np.ndarray, seed: int, refine=refine_phases, **settings) -> np.ndarray:
+    """Waveforms from random phases, at FRAMING."""
+    phasors = random_phasors(jax.random.key(seed), magnitude.shape[1:])
+    return refine(magnitude, phasors, framing=FRAMING, length=LENGTH, **settings)
 
 
 @pytest.fixture
@@ -61,8 +67,7 @@ def test_random_phases_give_librosas_spectral_convergence(magnitude: np.ndarray,
     def quality(waveform: np.ndarray) -> float:
         return float(np.mean(spectral_convergence(magnitude, waveform, framing=FRAMING)))
 
-    settings = {"framing": FRAMING, "length": LENGTH, "iterations": 24, "momentum": momentum}
-    ours = [quality(griffin_lim(magnitude, jax.random.key(seed), **settings)) for seed in range(8)]
+    ours = [quality(griffin_lim(magnitude, seed, iterations=24, momentum=momentum)) for seed in range(8)]
     theirs = [quality(with_librosa(magnitude, FRAMING, LENGTH, 24, momentum, seed)) for seed in range(8)]
     assert np.mean(ours) < 0.25
     standard_error = np.hypot(np.std(ours, ddof=1), np.std(theirs, ddof=1)) / np.sqrt(8)
@@ -71,9 +76,7 @@ def test_random_phases_give_librosas_spectral_convergence(magnitude: np.ndarray,
 
 def test_momentum_converges_faster(magnitude: np.ndarray) -> None:
     def quality(momentum: float) -> float:
-        waveform = griffin_lim(
-            magnitude, jax.random.key(1), framing=FRAMING, length=LENGTH, iterations=32, momentum=momentum
-        )
+        waveform = griffin_lim(magnitude, 1, iterations=32, momentum=momentum)
         return float(np.mean(spectral_convergence(magnitude, waveform, framing=FRAMING)))
 
     assert quality(0.99) < 0.9 * quality(0.0)
@@ -86,10 +89,9 @@ def test_a_sound_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch) -
 
     def run(magnitude: np.ndarray, bins_at_once: int) -> np.ndarray:
         monkeypatch.setattr(phase, "_BINS_AT_ONCE", bins_at_once)
-        uncompiled = griffin_lim.__wrapped__
-        compiled = jax.jit(lambda m, key: uncompiled(m, key, framing=FRAMING, length=LENGTH, iterations=4))
+        compiled = jax.jit(lambda m: griffin_lim(m, 0, refine_phases.__wrapped__, iterations=4))
         jax.clear_caches()
-        return np.asarray(compiled(magnitude, jax.random.key(0)))
+        return np.asarray(compiled(magnitude))
 
     together = run(magnitude, 2**30)
     np.testing.assert_allclose(run(magnitude, 64 * 129 * 4), together, rtol=0, atol=1e-4)  # groups of 3
@@ -99,9 +101,7 @@ def test_a_sound_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_key_is_all_the_randomness(magnitude: np.ndarray) -> None:
     def run(seed: int) -> np.ndarray:
-        return np.asarray(
-            griffin_lim(magnitude[:1], jax.random.key(seed), framing=FRAMING, length=LENGTH, iterations=2)
-        )
+        return np.asarray(griffin_lim(magnitude[:1], seed, iterations=2))
 
     np.testing.assert_array_equal(run(3), run(3))
     assert np.abs(run(3) - run(4)).max() > 0.01
@@ -115,8 +115,31 @@ def test_random_phasors_have_magnitude_1_and_every_phase_alike() -> None:
     np.testing.assert_allclose(counts, 6250, rtol=0, atol=5 * 77)
 
 
+def test_known_silence_stays_silent_at_no_cost() -> None:
+    """A burst of noise after silence: magnitudes alone do not say where in a frame it begins."""
+    onset = 1000
+    burst = np.random.default_rng(0).standard_normal((4, LENGTH)).astype(np.float32)
+    burst[:, :onset] = 0.0
+    magnitude = np.abs(stft(burst, FRAMING))
+    plain, known = (np.asarray(griffin_lim(magnitude, 0, iterations=16, silence=n)) for n in (0, onset))
+    assert not known[:, :onset].any()
+    assert np.square(plain[:, :onset]).sum() > 1e-3 * np.square(burst).sum()
+    quality = [float(np.mean(spectral_convergence(magnitude, one, framing=FRAMING))) for one in (plain, known)]
+    assert quality[1] < 1.05 * quality[0]
+
+
+def test_phases_of_noise_are_those_of_a_waveform(magnitude: np.ndarray) -> None:
+    phasors = np.asarray(noise_phasors(jax.random.key(0), FRAMING, LENGTH))
+    assert phasors.shape == magnitude.shape[1:]
+    np.testing.assert_allclose(np.abs(phasors), 1.0, atol=1e-5)
+    # With the noise's own magnitudes they need no search.
+    noise = np.asarray(jax.random.normal(jax.random.key(0), (1, LENGTH)))
+    again = refine_phases(np.abs(stft(noise, FRAMING)), phasors, framing=FRAMING, length=LENGTH, iterations=0)
+    np.testing.assert_allclose(again, noise, atol=1e-3)
+
+
 def test_silence_stays_silent_and_finite() -> None:
-    waveform = griffin_lim(jnp.zeros((1, 64, 129)), jax.random.key(0), framing=FRAMING, length=LENGTH, iterations=3)
+    waveform = griffin_lim(jnp.zeros((1, 64, 129)), 0, iterations=3)
     assert waveform.dtype == jnp.float32
     assert not np.asarray(waveform).any()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.networks.frames import Discriminator, Generator, block_frames, noise_texture
+from drumgan_jax.networks.frames import Discriminator, Generator, at_least, block_frames, noise_texture
 from drumgan_jax.systems.pca_gaussian import PcaGaussian
 
 SHAPE, COMPONENTS, CLASSES = (12, 10, 1), 4, 3
@@ -30,7 +30,7 @@ def generator():
 @pytest.fixture(scope="module")
 def variables(generator, components):
     made = jax.jit(generator.init)(jax.random.key(0), jnp.zeros((1, 4)), jnp.zeros((1, 3)), jax.random.key(1))
-    return generator.start_from(made, components.arrays())
+    return generator.start_from(made, {**components.arrays(), "lowest": np.float32(-1e4)})
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,22 @@ def test_the_texture_of_noise_is_that_of_the_spectra_of_white_noise():
     assert abs(texture[:, 2:].std() - 1) < 0.05
     # Neighbouring frames and bins are alike, as they are in recordings.
     assert np.corrcoef(texture[:, :, 1:].ravel(), texture[:, :, :-1].ravel())[0, 1] > 0.3
+
+
+def test_nothing_is_lower_than_silence(generator, trained, latents):
+    ws = np.asarray(generator.apply(trained, *latents, method="map"))
+    free = np.asarray(generator.apply(trained, ws, None, method="synthesize"))
+    lowest = np.float32(np.median(free))
+    bounded = {**trained, "statistics": {**trained["statistics"], "lowest": lowest}}
+    found = generator.apply(bounded, ws, None, method="synthesize")
+    np.testing.assert_allclose(found, np.maximum(free, lowest), atol=1e-5)
+
+
+def test_the_gradient_can_raise_what_is_lower_and_no_more():
+    x, lowest = jnp.array([-2.0, -2.0, 1.0, 1.0]), jnp.float32(-1.0)
+    wanted = jnp.array([3.0, -3.0, 3.0, -3.0])
+    gradient = jax.grad(lambda x: -jnp.sum(wanted * at_least(x, lowest)))(x)
+    np.testing.assert_array_equal(gradient, [-3.0, 0.0, -3.0, 3.0])
 
 
 @pytest.mark.parametrize(("frames", "first"), [(48, 12), (30, 8), (1, 1)])

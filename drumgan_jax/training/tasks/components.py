@@ -11,7 +11,7 @@ from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.data.sampling import WeighedOrder, sampling_weights
 from drumgan_jax.runs.settings import TrainSettings
 from drumgan_jax.systems.gan import Gan
-from drumgan_jax.systems.pca_gaussian import PcaGaussian, PcaGaussianSettings, fit_components, most_examples
+from drumgan_jax.systems.pca_gaussian import PcaGaussianSettings, fit_components, most_examples
 
 SPLIT = "train"
 _BATCH = 64
@@ -21,8 +21,8 @@ _EXAMPLES = 2_000
 
 def components_of(
     gan: Gan, dataset: Dataset, label_names: Sequence[str], soft_labels: bool, settings: TrainSettings, seed: int
-) -> PcaGaussian:
-    """Components of the training split, and a Gaussian for each class.
+) -> dict[str, np.ndarray]:
+    """Components of the training split and a Gaussian for each class, by name, and the lowest value of all examples.
 
     Recordings are drawn as in training, by their weights, and changed as in training.
 
@@ -61,4 +61,5 @@ def components_of(
         padded = np.pad(waveforms, ((0, _BATCH - len(batch)), (0, 0)))
         examples.append(np.asarray(examples_of(padded, start + np.arange(_BATCH)))[: len(batch)])
         labels += [one[keys[-1]] if label_names else np.zeros(0, np.float32) for one in batch]
-    return fit_components(np.concatenate(examples), np.stack(labels), fit)
+    flat = np.concatenate(examples)
+    return {**fit_components(flat, np.stack(labels), fit).arrays(), "lowest": flat.min()}

@@ -145,8 +145,7 @@ class GanTask(TaskSkeleton):
         if start_from is None:
             return state
         context, soft = self.context, self.task.soft_labels
-        fitted = components_of(self.gan, dataset, self.label_names, soft, context.settings, context.seed)
-        components = fitted.arrays()
+        components = components_of(self.gan, dataset, self.label_names, soft, context.settings, context.seed)
         begun = start_from({"params": state.generator, "statistics": state.statistics}, components)
         where = self.layout.shardings
         return dataclasses.replace(
