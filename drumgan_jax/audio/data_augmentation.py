@@ -1,17 +1,18 @@
 """Random changes of recordings that leave them recordings of the same class; on the device, from a key.
 
-They make more of few recordings. A discriminator sees changed recordings as real, so the generator learns the changed
-sounds too; what a discriminator sees of both sides is changed by `objectives.augmentation`.
+They make more of few recordings. A discriminator that sees changed recordings as real teaches the generator the changed
+sounds too, at the share in which they come; `reconstructions_only` shows them to an encoder alone. What a discriminator
+sees of both sides is changed by `objectives.augmentation`.
 """
 
 import dataclasses
 import math
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from drumgan_jax.core.settings import check_fields, real
+from drumgan_jax.core.settings import check_fields, flag, real
 
 Array = jax.Array
 
@@ -22,6 +23,10 @@ _REACH = 8
 class DataAugmentation(Protocol):
     """A random change of recordings; frozen and hashable."""
 
+    @property
+    def reconstructions_only(self) -> bool:
+        """Whether changed recordings are reconstructed only, and the discriminator sees them as they are."""
+
     def __call__(self, waveforms: Array, sample_rate: int, keys: Array) -> Array:
         """Changed recordings [batch, samples] of recordings of that form, by a key for each [batch]."""
 
@@ -29,6 +34,8 @@ class DataAugmentation(Protocol):
 @dataclasses.dataclass(frozen=True)
 class NoDataAugmentation:
     """The recordings as they are."""
+
+    reconstructions_only: ClassVar[bool] = False
 
     def __call__(self, waveforms: Array, sample_rate: int, keys: Array) -> Array:
         """See DataAugmentation."""
@@ -47,6 +54,7 @@ class DrumAugmentation:
         tilt_probability: of a tilt of the spectrum.
         tilt: greatest tilt in dB per octave around 1 kHz, to either side.
         fade: length of the fade at the end in seconds, which a changed sound needs.
+        reconstructions_only: see DataAugmentation.
 
     Raises:
         BadInput: a value is out of range.
@@ -59,6 +67,7 @@ class DrumAugmentation:
     tilt_probability: float = real(0.0, 1.0, 0.0)
     tilt: float = real(0.0, 12.0, 1.0)
     fade: float = real(0.0, 1.0, 0.01)
+    reconstructions_only: bool = flag(False)
 
     def __post_init__(self) -> None:
         check_fields(self, "data_augmentation")

@@ -11,16 +11,20 @@ last layer starts at zero:
 So training starts at the baseline of principal components with a Gaussian per class.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
+from drumgan_jax.networks.convolution import correlate
+from drumgan_jax.networks.convolution_on_cpu import Geometry
 from drumgan_jax.networks.layers import LEAK
 from drumgan_jax.networks.mapping import LabelProjection, StyleGenerator, check_labels
 from drumgan_jax.networks.noise import resolve_noise
@@ -35,6 +39,10 @@ UNIT = 3.0
 QUIET = -4.0
 # Halvings of the frames in the encoder and the discriminator, and doublings in the synthesis.
 LEVELS = 2
+# Of the discriminator over bands: a band's upper edge over its lower one, halvings of both axes, and how they are done.
+WIDENING = 1.05
+HALVINGS = 4
+HALVED = Geometry((2, 2), ((1, 1), (1, 1)))
 # In the collection "statistics": arrays of the linear maps, except those of the mapping, which are parameters, and the
 # lowest value of an example, which is silence.
 COMPONENTS = ("mean", "directions", "deviations", "lowest")
@@ -103,6 +111,52 @@ class FrameTrunk(nn.Module):
             x = FrameBlock(self.features, self.compute_dtype, name=f"block_{level + 1}")(x.astype(jnp.float32))
         x = _activate(x).reshape(len(x), -1)
         return _activate(nn.Dense(self.hidden, name="dense")(x))
+
+
+class BandTrunk(nn.Module):
+    """Features of an example: two-dimensional convolutions over bands of bins, halved four times.
+
+    Attributes:
+        features: channels of the first convolution, doubled with each halving up to four times as many.
+        hidden: size of the features that are returned.
+        compute_dtype: dtype of the convolutions.
+    """
+
+    features: int
+    hidden: int
+    compute_dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[batch, hidden] in float32 of examples [batch, freq, time, 1]: the mean over all places."""
+        y = bands_of(UNIT * x)
+        for level in range(HALVINGS):
+            features = self.features << min(level, 2)
+            kernel = self.param(f"kernel_{level}", nn.initializers.lecun_normal(), (3, 3, y.shape[-1], features))
+            bias = self.param(f"bias_{level}", ZERO, (features,))
+            y = correlate(y.astype(self.compute_dtype), kernel.astype(self.compute_dtype), HALVED)
+            y = _activate(y.astype(jnp.float32) + bias)
+        return _activate(nn.Dense(self.hidden, name="dense")(y)).mean(axis=(1, 2))
+
+
+def band_edges(freq: int) -> list[int]:
+    """Edges of bands of bins: single bins at first, then bands of a fourteenth of an octave."""
+    edges = [0]
+    while edges[-1] < freq:
+        edges.append(min(freq, max(edges[-1] + 1, round(edges[-1] * WIDENING))))
+    return edges
+
+
+def bands_of(x: Array) -> Array:
+    """Means and mean absolute deviations of bands of bins [batch, bands, time, 2], of [batch, freq, time, 1]."""
+    freq = x.shape[1]
+    edges = band_edges(freq)
+    averages = np.zeros((len(edges) - 1, freq), np.float32)
+    for band, (low, high) in enumerate(itertools.pairwise(edges)):
+        averages[band, low:high] = 1 / (high - low)
+    means = jnp.einsum("bf,nft->nbt", averages, x[..., 0])
+    spread = jnp.abs(x[..., 0] - jnp.einsum("bf,nbt->nft", (averages > 0).astype(np.float32), means))
+    return jnp.stack([means, jnp.einsum("bf,nft->nbt", averages, spread)], axis=-1)
 
 
 class GaussianMapping(nn.Module):
@@ -349,13 +403,17 @@ class Generator(StyleGenerator):
 
 
 class Discriminator(nn.Module):
-    """Discriminator over frames with label projection (Miyato and Koyama 2018).
+    """Discriminators over frames and over bands, with label projection (Miyato and Koyama 2018).
+
+    Convolutions over frames see all bins at once, and so no detail that may be at any of them. Convolutions over bands
+    of bins and frames do, and see how much the bins of a band differ.
 
     Attributes:
         shape: (freq, time, 1) of an example.
         num_labels: number of classes that condition the logits; 0 for none.
-        features: channels of the convolutions.
+        features: channels of the convolutions over frames.
         hidden: size of the features that labels are projected on.
+        band_features: channels of the first convolution over bands; 0 for none of them.
         compute_dtype: dtype of the convolutions.
 
     Raises:
@@ -366,6 +424,7 @@ class Discriminator(nn.Module):
     num_labels: int = 0
     features: int = 128
     hidden: int = 256
+    band_features: int = 0
     compute_dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self) -> None:
@@ -374,16 +433,23 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None) -> DiscriminatorOutput:
-        """Logits [batch] of examples [batch, freq, time, 1], given labels [batch, num_labels].
+        """Logits [batch] of each part, of examples [batch, freq, time, 1], given labels [batch, num_labels].
 
         Raises:
             BadInput: labels are missing or have the wrong shape.
         """
-        features = FrameTrunk(self.features, self.hidden, self.compute_dtype, name="trunk")(x)
-        logits = nn.Dense(1, name="logit")(features)[:, 0]
-        if self.num_labels:
-            logits = logits + LabelProjection(name="label")(features, check_labels(labels, self.num_labels))
-        return DiscriminatorOutput(logits=(logits,))
+        labels = check_labels(labels, self.num_labels) if self.num_labels else None
+        trunks: dict[str, nn.Module] = {"": FrameTrunk(self.features, self.hidden, self.compute_dtype, name="trunk")}
+        if self.band_features:
+            trunks["band_"] = BandTrunk(self.band_features, self.hidden, self.compute_dtype, name="band_trunk")
+        logits = []
+        for prefix, trunk in trunks.items():
+            features = trunk(x)
+            logit = nn.Dense(1, name=f"{prefix}logit")(features)[:, 0]
+            if labels is not None:
+                logit = logit + LabelProjection(name=f"{prefix}label")(features, labels)
+            logits.append(logit)
+        return DiscriminatorOutput(logits=tuple(logits))
 
 
 def check_frames(shape: tuple[int, int, int]) -> None:

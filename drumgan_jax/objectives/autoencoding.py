@@ -19,7 +19,8 @@ class Autoencoding(Relativistic):
     """`Relativistic`, plus distances of real examples to their reconstructions, which the discriminator judges too.
 
     A reconstruction is synthesised from the w that the generator's encoder finds, plus normal noise, so that neighbours
-    of a real example's w sound right too. The distances are those of `audio.spectral_distance.example_distances`.
+    of a real example's w sound right too. If the data are augmented for reconstructions only, they are of the changed
+    examples. The distances are those of `audio.spectral_distance.example_distances`.
 
     Attributes:
         log_magnitude: weight of the mean absolute difference of the examples, of a synthesis without noise; a schedule
@@ -51,13 +52,14 @@ class Autoencoding(Relativistic):
         loss, metrics = super().generator_loss(context)
         if context.reconstruct is None:
             raise BadInput("config.objective.kind 'autoencoding' needs a generator that encodes, such as 'frames'.")
-        plain, noisy = context.reconstruct(context.real, self.latent_noise)
+        wanted = context.real if context.varied is None else context.varied
+        plain, noisy = context.reconstruct(wanted, self.latent_noise)
         for name in DISTANCES:
             if is_zero(getattr(self, name)):
                 continue
             if name not in context.distances:
                 raise BadInput(f"config.objective.{name} needs a representation of log magnitudes; set it to 0.")
-            distance = context.distances[name](context.real, plain, noisy)
+            distance = context.distances[name](wanted, plain, noisy)
             loss = loss + traced_value(getattr(self, name), context.images) * distance
             metrics |= {f"reconstruction/{name}": distance}
         if not is_zero(self.adversarial):

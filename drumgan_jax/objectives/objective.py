@@ -33,6 +33,7 @@ class LossContext:
         images: real examples seen before this step [], int32, for schedules.
         reconstruct: examples made again by the generator from the w that it finds for them, plus normal noise of a
             given standard deviation: without the noise of its layers, and with it; None if it has no encoder.
+        varied: what is reconstructed: the real examples, or changed ones; None for the real ones.
         distances: of a batch of examples to its reconstructions without and with noise [], by name.
     """
 
@@ -44,6 +45,7 @@ class LossContext:
     labels: Array | None
     images: Array
     reconstruct: Callable[[Array, float], tuple[Array, Array]] | None = None
+    varied: Array | None = None
     distances: Mapping[str, Callable[[Array, Array, Array], Array]] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property

@@ -1,12 +1,22 @@
 """Networks over frames: they start as principal components, and labels and sizes do what they should."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.networks.frames import Discriminator, Generator, at_least, block_frames, noise_texture
+from drumgan_jax.networks.frames import (
+    Discriminator,
+    Generator,
+    at_least,
+    band_edges,
+    bands_of,
+    block_frames,
+    noise_texture,
+)
 from drumgan_jax.systems.pca_gaussian import PcaGaussian
 
 SHAPE, COMPONENTS, CLASSES = (12, 10, 1), 4, 3
@@ -131,6 +141,27 @@ def test_blocks_reach_the_length_by_two_doublings(frames, first):
     assert block_frames(frames)[-1] >= frames
 
 
+def test_bands_are_single_bins_and_then_parts_of_octaves():
+    edges = np.asarray(band_edges(512))
+    assert (edges[0], edges[-1]) == (0, 512)
+    widths = np.diff(edges)
+    assert widths.min() == 1
+    assert np.all(widths[:20] == 1)
+    assert np.all(widths[40:-1] / edges[40:-2] > 0.02)
+    assert np.all(widths[40:-1] / edges[40:-2] < 0.08)
+
+
+def test_a_band_has_its_mean_and_how_much_its_bins_differ():
+    x = np.random.default_rng(0).normal(size=(2, 64, 5, 1)).astype(np.float32)
+    found, edges = np.asarray(bands_of(jnp.asarray(x))), band_edges(64)
+    assert found.shape == (2, len(edges) - 1, 5, 2)
+    for band, (low, high) in enumerate(itertools.pairwise(edges)):
+        bins = x[:, low:high, :, 0]
+        mean = bins.mean(axis=1, keepdims=True)
+        np.testing.assert_allclose(found[:, band, :, 0], mean[:, 0], atol=1e-5)
+        np.testing.assert_allclose(found[:, band, :, 1], np.abs(bins - mean).mean(axis=1), atol=1e-5)
+
+
 def test_an_odd_number_of_frames_has_its_own_length():
     generator = Generator((8, 9, 1), z_dim=2, w_dim=2, features=3, hidden=3)
     made = jax.eval_shape(generator.init_with_output, jax.random.key(0), jnp.zeros((2, 2)), None, jax.random.key(1))
@@ -138,11 +169,12 @@ def test_an_odd_number_of_frames_has_its_own_length():
     assert x.shape == (2, 8, 9, 1)
 
 
-def test_logits_are_linear_in_the_labels():
-    critic = Discriminator(SHAPE, CLASSES, features=4, hidden=5)
+@pytest.mark.parametrize("part", [0, 1])
+def test_logits_are_linear_in_the_labels(part):
+    critic = Discriminator(SHAPE, CLASSES, features=4, hidden=5, band_features=2 * part)
     x = jax.random.normal(jax.random.key(0), (6, *SHAPE))
     variables = jax.jit(critic.init)(jax.random.key(1), x, jnp.eye(3)[np.arange(6) % 3])
-    judge = jax.jit(lambda labels: critic.apply(variables, x, jnp.tile(labels, (6, 1))).logits[0])
+    judge = jax.jit(lambda labels: critic.apply(variables, x, jnp.tile(labels, (6, 1))).logits[part])
     of_class = [judge(jnp.eye(3)[c]) for c in range(3)]
     assert np.abs(of_class[0] - of_class[1]).max() > 1e-3
     soft = judge(jnp.array([0.5, 0.2, 0.3]))

@@ -1,8 +1,10 @@
 """A generator that starts from principal components: its first sounds, its run, its encoder and its file."""
 
+import types
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from training_cases import write_dataset
@@ -18,6 +20,7 @@ from drumgan_jax.runs.checkpoints import load_item
 from drumgan_jax.training import run
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.tasks import build_task
+from drumgan_jax.training.tasks.gan_steps import Steps
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -155,3 +158,25 @@ def test_labels_come_by_and_by_and_augmentation_adapts(config) -> None:
     assert lines[0]["loss/generator"] == others[0]["loss/generator"]
     assert lines[1]["loss/generator"] != others[1]["loss/generator"]
     assert lines[1]["augmentation/probability"] == pytest.approx(0.3)
+
+
+def test_changed_recordings_may_be_for_reconstructions_alone(config) -> None:
+    dataset = open_dataset(config.data.dir)
+    changed = config.copy_and_resolve_references()
+    changed.data_augmentation.update(decay_probability=1.0, decay=60.0)
+    tasks = {}
+    for only in (False, True):
+        changed.data_augmentation.reconstructions_only = only
+        tasks[only] = build_task(run.freeze(changed, dataset), make_mesh())
+    batch = {"waveforms": jnp.asarray(next(dataset.waveforms("train", 8, 8)))}
+    shown = tasks[True].gan.representation
+    state = types.SimpleNamespace(seed=jnp.uint32(0), step=jnp.int32(3))
+
+    def examples(task):
+        steps = Steps(task.gan, 0, task.context.settings, task.players, 1, 1.0, task.context.mesh)
+        return steps._examples(batch, state)
+
+    (real, varied), (both, none) = examples(tasks[True]), examples(tasks[False])
+    assert none is None
+    np.testing.assert_allclose(real, shown.encode(batch["waveforms"]), atol=1e-5)
+    np.testing.assert_allclose(varied, both, atol=1e-5)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.audio.data_augmentation import NoDataAugmentation
@@ -24,7 +25,8 @@ def components_of(
 ) -> dict[str, np.ndarray]:
     """Components of the training split and a Gaussian for each class, by name, and the lowest value of all examples.
 
-    Recordings are drawn as in training, by their weights, and changed as in training.
+    Recordings are drawn as in training, by their weights, and changed as in training. If the data are augmented for
+    reconstructions only, every second one is as it is, and the Gaussians are of these.
 
     Args:
         gan: the parts; its representation has the data set's statistics.
@@ -45,12 +47,15 @@ def components_of(
     alike = weights is None and isinstance(gan.data_augmentation, NoDataAugmentation)
     items = [order[position] for position in range(min(most, recordings) if alike else most)]
     keys = ("waveforms", *(("soft_labels" if soft_labels else "labels",) if label_names else ()))
+    every = 2 if gan.data_augmentation.reconstructions_only else 1
 
     @jax.jit
     def examples_of(waveforms: jax.Array, numbers: jax.Array) -> jax.Array:
         shown = gan.representation
         random = run_keys(seed, Purpose.DATA_AUGMENTATION, 0, numbers)
         changed = gan.data_augmentation(waveforms, shown.sample_rate, random)
+        if every == 2:
+            changed = jnp.where((numbers % 2 == 0)[:, None], waveforms, changed)
         return shown.encode(changed).reshape(len(waveforms), -1)
 
     examples, labels = [], []
@@ -60,6 +65,7 @@ def components_of(
         # One shape is compiled.
         padded = np.pad(waveforms, ((0, _BATCH - len(batch)), (0, 0)))
         examples.append(np.asarray(examples_of(padded, start + np.arange(_BATCH)))[: len(batch)])
-        labels += [one[keys[-1]] if label_names else np.zeros(0, np.float32) for one in batch]
-    flat = np.concatenate(examples)
-    return {**fit_components(flat, np.stack(labels), fit).arrays(), "lowest": flat.min()}
+        labels += [one[keys[-1]] if label_names else np.ones(1, np.float32) for one in batch]
+    flat, weights_of_classes = np.concatenate(examples), np.stack(labels)
+    weights_of_classes[np.arange(len(flat)) % every != 0] = 0.0
+    return {**fit_components(flat, weights_of_classes, fit).arrays(), "lowest": flat.min()}

@@ -201,6 +201,7 @@ class Steps:
             "growth": self._growth(state),
         }
         labels = self._labels(micro, state)
+        real, varied = self._examples(micro, state)
 
         def discriminate(x: Array) -> Any:
             # The same random numbers for all examples of a step, real and generated.
@@ -225,26 +226,27 @@ class Steps:
             discriminate=discriminate,
             draw_ws=draw_ws,
             synthesize=synthesize,
-            real=self.gan.fit(self._examples(micro, state), self._growth(state)["alpha"]),
+            real=self.gan.fit(real, self._growth(state)["alpha"]),
             make_fake=lambda: synthesize(draw_ws(latents_key, self._count(micro)), noise_key),
             labels=labels,
             images=self._images(state),
             reconstruct=reconstruct if self.gan.encodes else None,
+            varied=varied,
             distances=self.gan.distances,
         )
 
-    def _examples(self, micro: Batch, state: GanState) -> Array:
-        """The real examples of a micro-batch; of recordings, which are changed first, if the data are augmented.
+    def _examples(self, micro: Batch, state: GanState) -> tuple[Array, Array | None]:
+        """The real examples of a micro-batch, and those that are reconstructed in place of them, if others are.
 
-        A step changes them alike for both players.
+        If the data are augmented, a step changes its recordings alike for both players.
         """
-        representation = self.gan.representation
+        representation, change = self.gan.representation, self.gan.data_augmentation
         if "x" in micro:
-            return representation.normalize(micro["x"])
+            return representation.normalize(micro["x"]), None
         key = run_key(state.seed, Purpose.DATA_AUGMENTATION, state.step)
         keys = jax.random.split(key, len(micro["waveforms"]))
-        changed = self.gan.data_augmentation(micro["waveforms"], representation.sample_rate, keys)
-        return representation.encode(changed)
+        changed = representation.encode(change(micro["waveforms"], representation.sample_rate, keys))
+        return (representation.encode(micro["waveforms"]), changed) if change.reconstructions_only else (changed, None)
 
     def _labels(self, micro: Batch, state: GanState) -> Array | None:
         """The labels [batch, labels] that both networks see, all classes alike where labels have no weight yet."""
