@@ -1,4 +1,4 @@
-"""drumgan pack --run=RUN --out=FILE.npz [--step=best] [--held_out=DATA_SET] [--vocoder=VOCODER]
+"""drumgan pack --run=RUN --out=FILE.npz [--step=best] [--precision=half] [--held_out=DATA_SET] [--vocoder=VOCODER]
 
 Writes the EMA weights of a run to one file. `drumgan evaluate` takes a packed classifier as an embedder, and
 `drumgan label` labels with it; a GAN's config takes a packed vocoder. A packed GAN includes its principal components
@@ -25,6 +25,9 @@ STEP = flags.DEFINE_string("step", "best", "the checkpoint: a step's number, las
 VOCODER = define_path(
     "vocoder", None, "for a GAN: a vocoder's run or file, instead of the one in its config; empty for none."
 )
+PRECISION = flags.DEFINE_enum(
+    "precision", "half", ["half", "bytes"], "for a GAN: of its weights; bytes make a file of about half the size."
+)
 HELD_OUT = define_path("held_out", None, "a data set to measure a classifier on, with its representation and labels.")
 
 BATCH = 32
@@ -33,7 +36,7 @@ BATCH = 32
 def main(argv: Sequence[str]) -> None:
     """Pack; see the module's docstring."""
     del argv
-    path, card = pack(RUN.value, OUT.value, STEP.value, HELD_OUT.value, VOCODER.value)
+    path, card = pack(RUN.value, OUT.value, STEP.value, HELD_OUT.value, VOCODER.value, PRECISION.value)
     labels = ", ".join(card["labels"]) if card["labels"] else "no labels"
     print(f"{path}: {path.stat().st_size:,} bytes, of step {card['step']}, {labels}.")
     for name in ("stopping", "held_out"):
@@ -42,7 +45,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def pack(
-    run_dir: str, out: str, step: str = "best", held_out: str | None = None, vocoder: str | None = None
+    run_dir: str,
+    out: str,
+    step: str = "best",
+    held_out: str | None = None,
+    vocoder: str | None = None,
+    precision: str = "half",
 ) -> tuple[Path, dict[str, Any]]:
     """Write a run as one file; see the module's docstring.
 
@@ -74,7 +82,7 @@ def pack(
     if kind not in KINDS:
         known = ", ".join(("classifier", "vocoder", *KINDS))
         raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task {known}.")
-    return Path(out), _pack_instrument(run_dir, out, step, config, vocoder)
+    return Path(out), _pack_instrument(run_dir, out, step, config, vocoder, precision)
 
 
 def _pack_classifier(
@@ -108,7 +116,7 @@ def _pack_vocoder(run_dir: str, out: str, step: str, config: Mapping[str, Any]) 
 
 
 def _pack_instrument(
-    run_dir: str, out: str, step: str, config: Mapping[str, Any], vocoder: str | None
+    run_dir: str, out: str, step: str, config: Mapping[str, Any], vocoder: str | None, precision: str
 ) -> dict[str, Any]:
     from drumgan_jax.commands.sounds import open_instrument
     from drumgan_jax.play.load import save_instrument
@@ -120,7 +128,7 @@ def _pack_instrument(
         "vocoder": instrument.decoder_digest is not None,
         "figures": report.get("figures", {}),
     }
-    save_instrument(out, instrument, card)
+    save_instrument(out, instrument, card, precision)
     return card
 
 

@@ -137,6 +137,8 @@ def flat(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
 _MOST_IN_HALF = float(np.finfo(np.float16).max)
 # Elements of an array that is large.
 _LARGE = 2**12
+# Elements of an array that is worth a scale of its own, and what is appended to its path for the scale's.
+_MANY, _SCALE = 2**15, "#scale"
 
 
 def halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -146,6 +148,33 @@ def halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         fits = (name.startswith("params/") or array.size >= _LARGE) and np.abs(array).max(initial=0.0) < _MOST_IN_HALF
         halves[name] = array.astype(np.float16) if fits else array
     return halves
+
+
+def in_bytes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays by path, with large floating-point ones of two axes or more as bytes, a scale for each last index.
+
+    The rounding error is at most 1/254 of the largest value of the same last index, such as a kernel's output channel.
+    """
+    packed = {}
+    for name, array in arrays.items():
+        if array.ndim < 2 or array.size < _MANY or not np.issubdtype(array.dtype, np.floating):
+            packed[name] = array
+            continue
+        whole = array.astype(np.float32)
+        scale = np.abs(whole).max(axis=tuple(range(array.ndim - 1))) / 127.0
+        packed[name] = np.round(whole / np.where(scale > 0, scale, 1)).astype(np.int8)
+        packed[name + _SCALE] = scale
+    return packed
+
+
+def out_of_bytes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of `in_bytes`: those arrays as float32."""
+    whole = {}
+    for name, array in arrays.items():
+        scale = arrays.get(name + _SCALE)
+        if not name.endswith(_SCALE):
+            whole[name] = array if scale is None else array.astype(np.float32) * scale
+    return whole
 
 
 def restored(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,15 @@ import jax
 import numpy as np
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import FileFormat, not_one, read_weights, variables_digest, write_weights
+from drumgan_jax.core.weight_file import (
+    FileFormat,
+    in_bytes,
+    not_one,
+    out_of_bytes,
+    read_weights,
+    variables_digest,
+    write_weights,
+)
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.packed_gan import unpack_gan
 from drumgan_jax.play.pca_gaussian import PcaInstrument, open_pca_run, unpack_pca
@@ -24,7 +32,7 @@ _MODELS = Path(__file__).parent.parent / "models"
 SHIPPED = _MODELS / "one_shots.npz"
 # By the name that `load` and --run take.
 PACKAGED = {"packaged": SHIPPED, "pca_gaussian": _MODELS / "pca_gaussian.npz"}
-FORMAT = FileFormat("drumgan instrument", 2)
+FORMAT = FileFormat("drumgan instrument", 3)
 _OWNER = "an instrument"
 
 
@@ -136,8 +144,16 @@ def path_of(run: str | Path) -> Path:
     return PACKAGED.get(str(run), path) if not path.exists() else path
 
 
-def save_instrument(path: str | os.PathLike[str], playable: Playable, card: Mapping[str, Any]) -> None:
+def save_instrument(
+    path: str | os.PathLike[str], playable: Playable, card: Mapping[str, Any], precision: str = "half"
+) -> None:
     """Write a playable as one .npz; whole or not at all. The same playable and card give the same bytes.
+
+    Args:
+        path: of the file.
+        playable: the instrument.
+        card: for JSON.
+        precision: "half", or "bytes" for a file of about half the size; see weight_file.in_bytes.
 
     Raises:
         BadInput: the path does not end in .npz or cannot be written, or a weight is not finite.
@@ -151,12 +167,14 @@ def save_instrument(path: str | os.PathLike[str], playable: Playable, card: Mapp
         "card": dict(card),
         **own,
     }
+    arrays = in_bytes(arrays) if precision == "bytes" else arrays
     write_weights(path, FORMAT, json.loads(json.dumps(header)), arrays)
 
 
 def _load_file(path: Path, step: int | str | None, vocoder: str | Path | None) -> Playable:
-    _, header, arrays, _ = read_weights(path, FORMAT, _OWNER)
+    _, header, packed, _ = read_weights(path, FORMAT, _OWNER)
     try:
+        arrays = out_of_bytes(packed)
         config, labels, at = (header[key] for key in ("config", "labels", "step"))
         if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(at) is not int:
             raise ValueError("labels or step are of another type")

@@ -10,11 +10,12 @@ import pytest
 from training_cases import write_dataset
 
 from drumgan_jax.configs import pca_gan
+from drumgan_jax.core import weight_file
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.objectives.augmentation import PROBABILITY
-from drumgan_jax.play.load import load
+from drumgan_jax.play.load import load, save_instrument
 from drumgan_jax.play.packed_gan import pack_gan, unpack_gan
 from drumgan_jax.runs.checkpoints import load_item
 from drumgan_jax.training import run
@@ -81,6 +82,21 @@ def test_a_run_is_played_encoded_and_packed_with_its_own_encoder(trained: Path) 
     np.testing.assert_allclose(
         unpacked.variables["statistics"]["directions"], instrument.variables["statistics"]["directions"], atol=1e-3
     )
+
+
+def test_a_file_in_bytes_plays_nearly_the_same(trained: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(weight_file, "_MANY", 2**9)
+    sizes, sounds = {}, {}
+    for precision in ("half", "bytes"):
+        path = tmp_path / f"{precision}.npz"
+        save_instrument(path, load(trained), {}, precision)
+        sizes[precision] = path.stat().st_size
+        instrument = load(path)
+        sounds[precision] = np.asarray(
+            instrument.gan.synthesize(instrument.variables, instrument.draw([0, 1, 2], ["kick"] * 3).ws, None)
+        )
+    assert sizes["bytes"] < 0.9 * sizes["half"]
+    assert np.abs(sounds["bytes"] - sounds["half"]).max() < 0.05 * np.ptp(sounds["half"])
 
 
 def test_too_few_recordings_are_one_sentence(config) -> None:

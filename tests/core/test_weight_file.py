@@ -1,0 +1,32 @@
+"""Weights as bytes: near what they were, in half the room, and small or whole-numbered ones as they were."""
+
+import numpy as np
+
+from drumgan_jax.core.weight_file import in_bytes, out_of_bytes
+
+
+def test_large_arrays_come_back_within_half_a_step_of_each_last_index() -> None:
+    random = np.random.default_rng(0)
+    sizes = np.exp(random.uniform(-12, 3, 700))
+    arrays = {
+        "params/kernel": (random.normal(size=(3, 64, 700)) * sizes).astype(np.float32),
+        "statistics/directions": (random.normal(size=(64, 700)) * sizes).astype(np.float16),
+        "params/zeros": np.zeros((200, 300), np.float32),
+        "params/small": random.normal(size=(3, 3)).astype(np.float32),
+        "params/vector": random.normal(size=100_000).astype(np.float16),
+        "counts": np.arange(40_000).reshape(200, 200),
+    }
+    packed = in_bytes(arrays)
+    assert packed["params/kernel"].dtype == np.int8
+    assert packed["params/kernel#scale"].shape == (700,)
+    whole = out_of_bytes(packed)
+    assert whole.keys() == arrays.keys()
+    for name in ("params/kernel", "statistics/directions", "params/zeros"):
+        array = arrays[name].astype(np.float32)
+        largest = np.abs(array).max(axis=tuple(range(array.ndim - 1)))
+        error = np.abs(whole[name] - array).max(axis=tuple(range(array.ndim - 1)))
+        assert np.all(error <= largest / 250 + 1e-7)
+        assert whole[name].dtype == np.float32
+    for name in ("params/small", "params/vector", "counts"):
+        np.testing.assert_array_equal(whole[name], arrays[name])
+        assert whole[name].dtype == arrays[name].dtype
