@@ -3,16 +3,19 @@
     drumgan prepare --config=pca_gan --audio=ONE_SHOTS --data_dir=data
     drumgan train --config=pca_gan --config.data.dir=data/pca_gan --workdir=runs/pca_gan
     drumgan evaluate --run=runs/pca_gan
-    drumgan pack --run=runs/pca_gan --out=drums.npz
+    drumgan pack --run=runs/pca_gan --precision=bytes --out=drums.npz
 
-Training begins at the baseline `pca_gaussian`: mapping, synthesis and encoder are its linear maps, plus networks that
-add nothing at first (networks/frames.py). They learn together, from reconstructions and from a discriminator over
-frames with the relativistic pairing loss, R1 and R2. All values are ours.
+Training begins at principal components: mapping, synthesis and encoder are linear maps and w of recordings, plus
+networks that add nothing at first (networks/frame_generator.py). They learn together, from reconstructions and from
+discriminators over frames and over bands (networks/frame_discriminator.py), with the relativistic pairing loss, R1 and
+R2. All values are ours; docs/quality.md has the ablations.
 """
 
 from ml_collections import ConfigDict
 
 from drumgan_jax.configs import defaults
+
+CLASSES = ("kick", "snare", "clap", "rim", "tom", "closed_hat", "open_hat", "cymbal", "percussion")
 
 
 def get_config(variant: str = "full") -> ConfigDict:
@@ -41,7 +44,7 @@ def full() -> ConfigDict:
         "silence": 0.0015,  # s; recordings begin 2 ms before the onset
     }
     config.slicing = {"kind": "one_shot", "onset_db": -40.0, "pre_roll": 0.002, "fade_in": 0.0005, "fade_out": 0.01}
-    config.preparation.update(test_fraction=0.1, split_by="source", labels=("kick", "snare", "cymbal"))
+    config.preparation.update(test_fraction=0.1, split_by="source", labels=CLASSES, hats=True)
     config.data_augmentation = {
         "kind": "drums",
         "speed_probability": 0.6,
@@ -51,16 +54,27 @@ def full() -> ConfigDict:
         "tilt_probability": 0.0,  # a tilt moves the distribution
         "tilt": 1.0,  # dB per octave
         "fade": 0.01,  # s
+        "reconstructions_only": True,  # a discriminator that sees the changes moves the distribution
     }
-    config.generator = {"kind": "frames", "z_dim": 64, "w_dim": 64, "features": 256, "hidden": 256}
-    config.discriminator = {"kind": "frames", "features": 256, "hidden": 256}
+    config.generator = {
+        "kind": "frames",
+        "z_dim": 64,
+        "w_dim": 64,
+        "features": 256,
+        "hidden": 256,
+        "anchors": 1024,
+        "spread": 0.6,
+    }
+    config.discriminator = {"kind": "frames", "features": 256, "hidden": 256, "band_features": 32}
     config.objective = {
         "kind": "autoencoding",
         "r1_gamma": 0.1,
         "r2_gamma": 0.1,
-        "interval": 1,
-        "log_magnitude": 9.0,
+        "interval": 4,
+        "log_magnitude": 6.0,
         "log_mel": 0.0,
+        "spectra": 0.1,
+        "noisiness": 9.0,
         "adversarial": 0.3,
         "latent_noise": 0.1,
     }
@@ -80,6 +94,7 @@ def small() -> ConfigDict:
     config = full()
     for network in (config.generator, config.discriminator):
         network.features = 128
+    config.discriminator.band_features = 24
     config.train.total_images = 200_000
     return config
 
@@ -90,6 +105,7 @@ def packaged() -> ConfigDict:
     config.representation.update(sample_rate=22_050, n_fft=1024, hop_length=256, num_frames=48)
     for network in (config.generator, config.discriminator):
         network.features = 128
+    config.discriminator.band_features = 24
     config.train.total_images = 32_000
     config.logging.samples_every = 0
     config.checkpoint.every = 250
@@ -103,8 +119,9 @@ def tiny() -> ConfigDict:
     config.representation.update(sample_rate=8_000, n_fft=256, hop_length=128, num_frames=32)
     config.decoder.iterations = 4
     config.preparation.split_by = "hash"
-    config.generator.update(z_dim=6, w_dim=6, features=8, hidden=8)
-    config.discriminator.update(features=8, hidden=8)
+    config.preparation.update(labels=(), hats=False)
+    config.generator.update(z_dim=6, w_dim=6, features=8, hidden=8, anchors=12)
+    config.discriminator.update(features=8, hidden=8, band_features=4)
     config.train.update(batch_size=8, total_images=64, ema_half_life_images=100)
     config.logging.update(every=4, num_samples=4)
     config.checkpoint.every = 4

@@ -16,7 +16,15 @@ from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import build_part
-from drumgan_jax.networks import frames, growing, progressive, projected, style_waveform, stylegan2
+from drumgan_jax.networks import (
+    frame_discriminator,
+    frame_generator,
+    growing,
+    progressive,
+    projected,
+    style_waveform,
+    stylegan2,
+)
 from drumgan_jax.objectives.augmentation import Adaptive, Augmentation, NoAugmentation, Translation
 from drumgan_jax.objectives.autoencoding import Autoencoding
 from drumgan_jax.objectives.hinge import Hinge
@@ -36,14 +44,14 @@ GENERATORS: dict[str, type[nn.Module]] = {
     "stylegan2": stylegan2.Generator,
     "progressive": progressive.Generator,
     "style_waveform": style_waveform.Generator,
-    "frames": frames.Generator,
+    "frames": frame_generator.Generator,
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "stylegan2": stylegan2.Discriminator,
     "progressive": progressive.Discriminator,
     "style_waveform": style_waveform.Discriminator,
     "projected": projected.Discriminator,
-    "frames": frames.Discriminator,
+    "frames": frame_discriminator.Discriminator,
 }
 OBJECTIVES: dict[str, type[Objective]] = {
     "logistic": Logistic,

@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.networks.frames import (
-    Discriminator,
-    Generator,
-    at_least,
-    band_edges,
-    bands_of,
-    block_frames,
-    noise_texture,
-)
+from drumgan_jax.networks.frame_discriminator import Discriminator, band_edges, bands_of
+from drumgan_jax.networks.frame_generator import Generator, at_least, block_frames, noise_texture
 from drumgan_jax.systems.pca_gaussian import PcaGaussian
 
 SHAPE, COMPONENTS, CLASSES = (12, 10, 1), 4, 3
@@ -37,10 +30,14 @@ def generator():
     return Generator(SHAPE, CLASSES, z_dim=COMPONENTS, w_dim=COMPONENTS, features=6, hidden=5)
 
 
+def start_of(generator, components, **more):
+    made = jax.jit(generator.init)(jax.random.key(0), jnp.zeros((1, 4)), jnp.zeros((1, 3)), jax.random.key(1))
+    return generator.start_from(made, {**components.arrays(), "lowest": np.float32(-1e4), **more})
+
+
 @pytest.fixture(scope="module")
 def variables(generator, components):
-    made = jax.jit(generator.init)(jax.random.key(0), jnp.zeros((1, 4)), jnp.zeros((1, 3)), jax.random.key(1))
-    return generator.start_from(made, {**components.arrays(), "lowest": np.float32(-1e4)})
+    return start_of(generator, components)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +114,35 @@ def test_the_texture_of_noise_is_that_of_the_spectra_of_white_noise():
     assert abs(texture[:, 2:].std() - 1) < 0.05
     # Neighbouring frames and bins are alike, as they are in recordings.
     assert np.corrcoef(texture[:, :, 1:].ravel(), texture[:, :, :-1].ravel())[0, 1] > 0.3
+
+
+def test_w_is_near_an_anchor_of_its_class(generator, components):
+    """All anchors are chosen, and mean and covariance are the class's."""
+    random = np.random.default_rng(3)
+    anchors, classes = random.normal(size=(60, COMPONENTS)), np.arange(60) % CLASSES
+    members = np.eye(CLASSES, dtype=np.float32)[classes]
+    of_class = [anchors[classes == one] for one in range(CLASSES)]
+    arrays = {
+        **components.arrays(),
+        "class_means": np.stack([one.mean(axis=0) for one in of_class]).astype(np.float32),
+        "class_factors": np.stack([np.linalg.cholesky(np.cov(one.T)) for one in of_class]).astype(np.float32),
+    }
+    anchored = generator.clone(anchors=120, spread=0.1)
+    variables = start_of(anchored, PcaGaussian(**arrays), anchors=anchors.astype(np.float32), anchor_classes=members)
+    z = random.normal(size=(3000, COMPONENTS)).astype(np.float32)
+    asked = np.arange(3000) % CLASSES
+    ws = np.asarray(anchored.apply(variables, z, np.eye(CLASSES, dtype=np.float32)[asked], method="map"))[:, 0]
+    distances = np.linalg.norm(ws[:, None] - anchors, axis=-1)
+    nearest = distances.argmin(axis=1)
+    assert (classes[nearest] == asked).mean() > 0.6
+    assert len(set(nearest)) == 60
+    for one in range(CLASSES):
+        own = ws[asked == one]
+        np.testing.assert_allclose(own.mean(axis=0), of_class[one].mean(axis=0), atol=0.35)
+        ratio = np.trace(np.cov(own.T)) / np.trace(np.cov(of_class[one].T))
+        assert 0.6 < ratio < 1.5
+    with_soft = anchored.apply(variables, z[:8], np.full((8, CLASSES), 1 / 3, np.float32), method="map")
+    assert np.isfinite(with_soft).all()
 
 
 def test_nothing_is_lower_than_silence(generator, trained, latents):

@@ -23,7 +23,7 @@ _EXAMPLES = 2_000
 def components_of(
     gan: Gan, dataset: Dataset, label_names: Sequence[str], soft_labels: bool, settings: TrainSettings, seed: int
 ) -> dict[str, np.ndarray]:
-    """Components of the training split and a Gaussian for each class, by name, and the lowest value of all examples.
+    """What a generator starts from (networks/frame_generator.py): components, and w of recordings, by name.
 
     Recordings are drawn as in training, by their weights, and changed as in training. If the data are augmented for
     reconstructions only, every second one is as it is, and the Gaussians are of these.
@@ -68,4 +68,10 @@ def components_of(
         labels += [one[keys[-1]] if label_names else np.ones(1, np.float32) for one in batch]
     flat, weights_of_classes = np.concatenate(examples), np.stack(labels)
     weights_of_classes[np.arange(len(flat)) % every != 0] = 0.0
-    return {**fit_components(flat, weights_of_classes, fit).arrays(), "lowest": flat.min()}
+    fitted = fit_components(flat, weights_of_classes, fit)
+    return {
+        **fitted.arrays(),
+        "lowest": flat.min(),
+        "anchors": np.asarray(fitted.project(jnp.asarray(flat[::every]))),
+        "anchor_classes": weights_of_classes[::every],
+    }
