@@ -1,6 +1,7 @@
 """Phase reconstruction by Griffin-Lim, with or without momentum, from random phases or those of noise."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,18 @@ def noise_phasors(key: Array, framing: Framing, length: int) -> Array:
     """
     spectra = stft(jax.random.normal(key, (1, length)), framing)[0]
     return _with_magnitude(spectra, jnp.ones(spectra.shape))
+
+
+def onset_phasors(key: Array, framing: Framing, length: int, onset: int) -> Array:
+    """`noise_phasors`, with the first frame's those of an impulse at a sample `onset` [frames, bins].
+
+    A frame is centred on sample 0, so the first has the onset in it. Cymbals begin sharply then, and the search keeps
+    the noise of later frames.
+    """
+    bins = jnp.arange(framing.num_bins, dtype=jnp.float32)
+    angle = bins * (-2.0 * math.pi * (framing.pad[0] + onset) / framing.n_fft)
+    impulse = jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
+    return noise_phasors(key, framing, length).at[0].set(impulse)
 
 
 @functools.partial(jax.jit, static_argnames=("framing", "length", "iterations", "momentum", "silence"))

@@ -122,21 +122,21 @@ def _figures(request: RunRequest, instrument: Any, dataset: Any, sharding: Any) 
     import jax
 
     from drumgan_jax.data.reference import dataset_side
+    from drumgan_jax.play.coarser import fit_classes
     from drumgan_jax.play.labeller import labeller_notes
     from drumgan_jax.play.measure import embed_generated, reference_labels
 
     suite = suite_of(request.metrics, sharding, request.weigh)
     notes = [*suite.notes, *labeller_notes(instrument.config, suite, dataset.directory)]
-    labels = reference_labels(dataset, instrument.label_names, instrument.config, request.split, request.samples)
+    playable = fit_classes(instrument, dataset.label_names, {})
+    labels = reference_labels(dataset, playable.label_names, instrument.config, request.split, request.samples)
     with progress("reference", min(request.samples, dataset.num_examples(request.split))) as on_progress:
         if request.reference:
             real = reference_statistics(request.reference, suite)
         else:
             real = dataset_side(suite, dataset, request.samples, request.split, on_progress)
     with progress("generated", request.samples) as on_progress:
-        fake = embed_generated(
-            instrument, suite, labels, request.samples, request.seed, request.truncation, on_progress
-        )
+        fake = embed_generated(playable, suite, labels, request.samples, request.seed, request.truncation, on_progress)
     results = suite.compare(real, fake)
     how = {
         "data": request.reference or str(dataset.directory),

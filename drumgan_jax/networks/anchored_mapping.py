@@ -18,9 +18,10 @@ TEMPERATURE = 0.1
 class AnchoredMapping(nn.Module):
     """From z and labels to w: near the w of a recording of the class, by the class's Gaussian, plus a residual network.
 
-    A class has many kinds of sounds, and most of a Gaussian of w is between them. So z chooses among anchors, which are
-    w of recordings at first, by its products with their keys. The choice is soft, so w is continuous in z and labels.
-    The anchor and the Gaussian are weighed so that mean and covariance of a class stay those of its recordings.
+    A class has many kinds of sounds, and most of a Gaussian of w is between them. So z chooses among a class's anchors,
+    which are w of recordings at first, by its products with their keys. The choice is soft, so w is continuous in z; it
+    is linear in labels, but for the residual network. Anchor and Gaussian are weighed so that mean and covariance of a
+    class stay those of its recordings.
 
     Attributes:
         w_dim: size of z and w.
@@ -50,7 +51,8 @@ class AnchoredMapping(nn.Module):
         w = jnp.dot(weights, means, precision=EXACT)
         deviation = jnp.einsum("bc,cij,bj->bi", weights, factors, z, precision=EXACT)
         if self.anchors:
-            w = w + self.spread * deviation + math.sqrt(1 - self.spread**2) * (self._chosen(z, weights) - w)
+            chosen = jnp.einsum("bc,bci->bi", weights, self._chosen(z, means), precision=EXACT)
+            w = w + self.spread * deviation + math.sqrt(1 - self.spread**2) * (chosen - w)
         else:
             w = w + deviation
         x = jnp.concatenate([z, 2 * weights], axis=-1)
@@ -58,20 +60,19 @@ class AnchoredMapping(nn.Module):
             x = activate(nn.Dense(self.hidden, precision=EXACT, name=f"dense_{layer}")(x))
         return w + nn.Dense(self.w_dim, precision=EXACT, kernel_init=ZERO, name="residual")(x)
 
-    def _chosen(self, z: Array, weights: Array) -> Array:
-        """An anchor of the class, or a few [batch, w_dim], as far from the class's mean as one is."""
+    def _chosen(self, z: Array, means: Array) -> Array:
+        """An anchor of each class, or a few [batch, classes, w_dim], as far from the class's mean as one is."""
         size = (self.anchors, self.w_dim)
         values = self.param("anchors", ZERO, size)
         # Of the lengths 1, so that the products with a normal z are normal.
         keys = self.variable("statistics", "keys", lambda: _unit_rows(self.make_rng("params"), size)).value
-        members = self.variable("statistics", "anchor_classes", jnp.ones, (self.anchors, weights.shape[1])).value
+        members = self.variable("statistics", "anchor_classes", jnp.ones, (self.anchors, len(means))).value
         logits = jnp.dot(z, keys.T, precision=EXACT) / TEMPERATURE
-        shares = jax.nn.softmax(logits + jnp.log(jnp.dot(weights, members.T, precision=EXACT) + 1e-9), axis=-1)
-        mean = jnp.dot(weights, self.get_variable("params", "class_means"), precision=EXACT)
+        # Each class chooses on its own, so labels between two classes lead from the one's anchor to the other's.
+        shares = jax.nn.softmax(logits[:, None] + jnp.log(members.T + 1e-9), axis=-1)
+        chosen = jnp.einsum("bcn,ni->bci", shares, values, precision=EXACT)
         # A mean of several is nearer to the mean of all than one is.
-        return mean + (jnp.dot(shares, values, precision=EXACT) - mean) / jnp.linalg.norm(
-            shares, axis=-1, keepdims=True
-        )
+        return means + (chosen - means) / jnp.linalg.norm(shares, axis=-1, keepdims=True)
 
 
 def _unit_rows(key: Array, shape: tuple[int, int]) -> Array:

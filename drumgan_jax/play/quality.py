@@ -31,6 +31,7 @@ from drumgan_jax.play.baselines import (
     procedural,
     recorded,
 )
+from drumgan_jax.play.coarser import fit_classes
 from drumgan_jax.play.control import Moved, Slider, component_figures, slider_figures
 from drumgan_jax.play.load import PACKAGED, load
 from drumgan_jax.play.pca_gaussian import PcaInstrument
@@ -194,6 +195,7 @@ def quality(playable: Playable, yardstick: Yardstick, name: str, seed: int = 0, 
     Raises:
         BadInput: its classes or the length of its sounds are not the reference's.
     """
+    playable = fit_classes(playable, yardstick.form.label_names, yardstick.reference.about.get("finer", {}))
     sounds = [*yardstick.baselines, generated_set(playable, yardstick, name, seed, truncation)]
     sets = [one if isinstance(one, MeasuredSet) else measure(one, yardstick.suite) for one in sounds]
     found = compare_sets(yardstick.reference, sets, yardstick.suite, yardstick.judge, yardstick.training)
@@ -205,7 +207,7 @@ def quality(playable: Playable, yardstick: Yardstick, name: str, seed: int = 0, 
     return Quality(
         found,
         slider_figures(playable, judge) if judge else (),
-        component_figures(playable) if isinstance(playable, CanEdit) else (),
+        component_figures(playable) if can_edit(playable) else (),
         encoder,
         notes,
     )
@@ -231,9 +233,15 @@ def generated_set(playable: Playable, yardstick: Yardstick, name: str, seed: int
     return SoundSet(name, waveforms, playable.sample_rate, classes, playable.label_names)
 
 
-def can_encode(playable: Playable) -> bool:
+def can_encode(playable: Any) -> bool:
     """Whether a playable has an encoder; a GAN may come without."""
+    playable = getattr(playable, "playable", playable)
     return isinstance(playable, CanEncode) and getattr(playable, "encoding", playable) is not None
+
+
+def can_edit(playable: Any) -> bool:
+    """Whether a playable has components."""
+    return isinstance(getattr(playable, "playable", playable), CanEdit)
 
 
 def encoder_figures(playable: Any, ground: Ground, name: str, judge: Judge | None) -> dict[str, RoundTrip]:

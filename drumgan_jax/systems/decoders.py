@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drumgan_jax.audio.phase import noise_phasors, random_phasors, refine_phases
+from drumgan_jax.audio.phase import noise_phasors, onset_phasors, random_phasors, refine_phases
 from drumgan_jax.audio.representations import current_settings
 from drumgan_jax.audio.spectrograms import LogMel, check_example
 from drumgan_jax.core.errors import BadInput
@@ -90,14 +90,15 @@ class GriffinLim:
         representation: of the examples.
         iterations: projections.
         momentum: 0 for the plain algorithm, 0.99 for the fast one.
-        phases: initial ones: "random" in each cell, or those of the spectra of white "noise".
+        phases: initial ones: "random" in each cell; those of the spectra of white "noise"; or these with an "onset" at
+            the end of the silence.
         silence: seconds at the start of every sound that are known to be silent.
     """
 
     representation: Any
     iterations: int = whole(1, 32)
     momentum: float = real(0.0, 1.0, 0.99)
-    phases: str = text("random", choices=("random", "noise"))
+    phases: str = text("random", choices=("random", "noise", "onset"))
     silence: float = real(0.0, 1e3, 0.0)
 
     differentiable: ClassVar[bool] = False
@@ -123,10 +124,13 @@ class GriffinLim:
 
     def _search(self, magnitude: Array, key: Array) -> Array:
         framing, length = self.representation.framing, self.representation.num_samples
-        if self.phases == "noise":
+        silence = round(self.silence * self.representation.sample_rate)
+        if self.phases == "random":
+            phasors = random_phasors(key, magnitude.shape)
+        elif self.phases == "noise":
             phasors = noise_phasors(key, framing, length)
         else:
-            phasors = random_phasors(key, magnitude.shape)
+            phasors = onset_phasors(key, framing, length, silence)
         return refine_phases(
             magnitude[None],
             phasors,
@@ -134,7 +138,7 @@ class GriffinLim:
             length=length,
             iterations=self.iterations,
             momentum=self.momentum,
-            silence=round(self.silence * self.representation.sample_rate),
+            silence=silence,
         )[0]
 
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from drumgan_jax.audio import phase
-from drumgan_jax.audio.phase import noise_phasors, random_phasors, refine_phases, spectral_convergence
+from drumgan_jax.audio.phase import (
+    noise_phasors,
+    onset_phasors,
+    random_phasors,
+    refine_phases,
+    spectral_convergence,
+)
 from drumgan_jax.audio.stft import Framing, stft
 
 FRAMING = Framing(256, 64)
@@ -136,6 +142,15 @@ def test_phases_of_noise_are_those_of_a_waveform(magnitude: np.ndarray) -> None:
     noise = np.asarray(jax.random.normal(jax.random.key(0), (1, LENGTH)))
     again = refine_phases(np.abs(stft(noise, FRAMING)), phasors, framing=FRAMING, length=LENGTH, iterations=0)
     np.testing.assert_allclose(again, noise, atol=1e-3)
+
+
+def test_the_first_frames_phases_are_those_of_an_impulse() -> None:
+    phasors = np.asarray(onset_phasors(jax.random.key(0), FRAMING, LENGTH, 12))
+    impulse = np.zeros((1, LENGTH), np.float32)
+    impulse[0, 12] = 1.0
+    first = np.asarray(stft(impulse, FRAMING)[0, 0])
+    np.testing.assert_allclose(phasors[0], first / np.abs(first), atol=1e-3)
+    np.testing.assert_array_equal(phasors[1:], noise_phasors(jax.random.key(0), FRAMING, LENGTH)[1:])
 
 
 def test_silence_stays_silent_and_finite() -> None:
