@@ -49,7 +49,7 @@ class Condition:
 
     def met_by(self, row: Mapping[str, str | None]) -> bool:
         """Whether a row meets it."""
-        return any(_meets(row.get(column) or "", *rest) for column, *rest in self.alternatives)
+        return any(_meets(row.get(column) or "", family, values) for column, family, values in self.alternatives)
 
 
 def parse_conditions(texts: Sequence[str]) -> tuple[Condition, ...]:

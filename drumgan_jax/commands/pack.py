@@ -57,7 +57,8 @@ def pack(
     Returns:
         The path, and the card. Every card has labels, step, images and config. A classifier's has the reports
         (drumgan_jax.evaluation.classification) `stopping`, on the split that chose the step, and `held_out`; the others
-        have the `figures` of the step's evaluation; a GAN's tells whether it has an `encoder` and a `vocoder`.
+        have the `figures` of the step's evaluation; a GAN's tells whether it has an `encoder` and a `vocoder`, and the
+        number of training recordings of each of their `sources` if the data set is at hand.
 
     Raises:
         BadInput: the run is of another task or has no such checkpoint, a flag belongs to another task, the data set
@@ -127,6 +128,7 @@ def _pack_instrument(
         "encoder": getattr(instrument, "encoding", None) is not None,
         "vocoder": instrument.decoder_digest is not None,
         "figures": report.get("figures", {}),
+        "sources": _sources(config),
     }
     save_instrument(out, instrument, card, precision)
     return card
@@ -146,6 +148,18 @@ def _card(
         "config": portable_config(config),
     }
     return card, read_reports(run_dir).get(step, {})
+
+
+def _sources(config: Mapping[str, Any]) -> dict[str, int] | None:
+    """Number of training recordings by source, so that test sets can be told apart from them; None if not known."""
+    from drumgan_jax.data.dataset import open_dataset
+
+    try:
+        dataset = open_dataset(config["data"]["dir"])
+        names, counts = np.unique(dataset.classes_and_sources("train")[1], return_counts=True)
+    except (BadInput, KeyError):
+        return None
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def measure(classifier: Any, variables: Mapping[str, Any], config: Mapping[str, Any], path: str) -> dict[str, Any]:
