@@ -20,7 +20,7 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 
 def full() -> ConfigDict:
-    """Kicks, snares and cymbals of 1.0 s at 22.05 kHz."""
+    """Kicks, snares and cymbals of 0.55 s at 22.05 kHz."""
     return _judge(pca_gaussian.packaged())
 
 

@@ -55,9 +55,9 @@ def full() -> ConfigDict:
 
 
 def packaged() -> ConfigDict:
-    """1.0 s at 22.05 kHz, beside the packaged instrument: 512 bins x 88 frames."""
+    """0.55 s at 22.05 kHz, the sounds of the packaged instrument: 512 bins x 48 frames."""
     config = full()
-    config.representation.update(sample_rate=22_050, n_fft=1024, hop_length=256, num_frames=88)
+    config.representation.update(sample_rate=22_050, n_fft=1024, hop_length=256)
     return config
 
 

@@ -93,8 +93,9 @@ def pooled_distance(magnitude: Array, other: Array) -> Array:
 def noisiness_distance(x: Array, plain: Array, noisy: Array) -> Array:
     """How differently noise and the examples stray from reconstructions without noise [].
 
-    The mean absolute difference, over areas of 4 x 4 cells, of the mean of |noisy - plain| and that of |x - plain|. The
-    reconstructions without noise are constant here, so that they do not come nearer the examples to be quiet.
+    The mean absolute difference, over areas of 16 bins of a frame, of the means of |noisy - plain| and |x - plain|. Not
+    over frames: an attack is as noisy as it is in one of them. The reconstructions without noise are constant here,
+    so that they do not come nearer the examples to be quiet.
 
     Args:
         x: examples [batch, freq, time, 1].
@@ -104,7 +105,7 @@ def noisiness_distance(x: Array, plain: Array, noisy: Array) -> Array:
     # The gradient goes to the noise alone, which has no other effect on this difference.
     stray = jnp.abs(noisy - plain)
     missed = jax.lax.stop_gradient(jnp.abs(x - plain))
-    return jnp.mean(jnp.abs(_pooled(stray[..., 0], 4, 4) - _pooled(missed[..., 0], 4, 4)))
+    return jnp.mean(jnp.abs(_pooled(stray[..., 0], 16, 1) - _pooled(missed[..., 0], 16, 1)))
 
 
 def _pooled(x: Array, first: int, second: int) -> Array:

@@ -107,8 +107,8 @@ def test_the_distance_of_pooled_powers_is_its_definition() -> None:
 
 def test_the_distance_of_noisiness_is_its_definition_and_leaves_the_plain_reconstruction_alone() -> None:
     random = np.random.default_rng(0)
-    x, plain, noise = random.normal(size=(3, 2, 8, 9, 1)).astype(np.float32)
-    stray, missed = (pooled(np.abs(one)[..., 0], 4, 4) for one in (0.3 * noise, x - plain))
+    x, plain, noise = random.normal(size=(3, 2, 40, 9, 1)).astype(np.float32)
+    stray, missed = (pooled(np.abs(one)[..., 0], 16, 1) for one in (0.3 * noise, x - plain))
     found = noisiness_distance(x, plain, plain + 0.3 * noise)
     assert float(found) == pytest.approx(np.abs(stray - missed).mean(), rel=1e-4)
     gradient = jax.grad(lambda plain: noisiness_distance(x, plain, plain + 0.3 * noise))(plain)

@@ -49,7 +49,7 @@ PHASES = {
     "drumgan_vst": {"generator", "discriminator"},
     "style_drumsynth": {"generator", "discriminator"},
     "pjloopgan": {"generator", "discriminator"},
-    "pca_gan": {"generator", "discriminator"},
+    "pca_gan": {"generator", "discriminator", "r1", "r2"},
 }
 # Of the generator at full size.
 PARAMETERS = {
