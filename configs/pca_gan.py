@@ -40,7 +40,7 @@ def full() -> ConfigDict:
         "kind": "griffin_lim",
         "iterations": 32,
         "momentum": 0.99,
-        "phases": "noise",
+        "phases": "noise",  # or "onset", "random"
         "silence": 0.0015,  # s; recordings begin 2 ms before the onset
     }
     config.slicing = {"kind": "one_shot", "onset_db": -40.0, "pre_roll": 0.002, "fade_in": 0.0005, "fade_out": 0.01}
@@ -132,9 +132,10 @@ def tiny() -> ConfigDict:
 VARIANTS = {
     "full": defaults.Variant(full, "GPU or TPU"),
     "small": defaults.Variant(small, "one GPU"),
-    # After 250 steps; it gets worse after that (6.6 at 500), and is not stable yet.
     "packaged": defaults.Variant(
-        packaged, "two CPU cores, a quarter of an hour", "fid/drums 5.0 at step 250 where PCA has 5.7"
+        packaged,
+        "two CPU cores, a quarter of an hour",
+        "fid/drums 1.7 against validation recordings where PCA has 4.6 (docs/quality.md)",
     ),
     "tiny": defaults.Variant(tiny, "CPU"),
 }
