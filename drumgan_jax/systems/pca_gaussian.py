@@ -134,27 +134,31 @@ def fit_pca_gaussian(
     return fit_components(examples, labels, settings), fitted
 
 
-def fit_components(examples: np.ndarray, labels: np.ndarray, settings: PcaGaussianSettings) -> PcaGaussian:
+def fit_components(
+    examples: np.ndarray, labels: np.ndarray, settings: PcaGaussianSettings, setting: str = "config.task.components"
+) -> PcaGaussian:
     """Fit components to flattened examples [sounds, features], and a Gaussian to the scores of each class.
 
     Args:
         examples: as networks take them.
         labels: class weights [sounds, classes]; of width 0 for data without labels.
         settings: of the fit.
+        setting: what sets the number of components, for messages.
 
     Raises:
-        BadInput: there are fewer examples than components and one more, or a class has no example.
+        BadInput: there are fewer examples than components and one more, they differ in fewer directions, or a class has
+            no example.
     """
     if len(examples) <= settings.components:
         raise BadInput(
             f"{settings.components} components need {settings.components + 1} examples or more, not {len(examples)}; "
-            "give more recordings or lower config.task.components."
+            f"give more recordings or lower {setting}."
         )
     weights = labels if labels.shape[1] else np.ones((len(examples), 1), np.float32)
     if empty := np.flatnonzero(weights.sum(axis=0) == 0.0).tolist():
         raise BadInput(f"class {empty[0]} (counted from 0) has no example; leave it out of the data set's labels.")
     mean = _rounded(examples.mean(axis=0))
-    directions, deviations = _components(examples - mean, settings.components)
+    directions, deviations = _components(examples - mean, settings.components, setting)
     directions = _rounded(directions)
     scores = ((examples - mean) @ directions.T / deviations).astype(np.float64)
     means, factors = zip(*(_gaussian(scores, weight, settings.ridge) for weight in weights.T), strict=True)
@@ -171,14 +175,14 @@ def _rounded(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float16).astype(np.float32)
 
 
-def _components(deviating: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _components(deviating: np.ndarray, count: int, setting: str) -> tuple[np.ndarray, np.ndarray]:
     """The strongest directions [count, features] and deviations [count] of rows with mean zero [examples, features]."""
     # There are far fewer examples than features, so the eigenvectors come from the products of examples.
     values, vectors = np.linalg.eigh((deviating @ deviating.T).astype(np.float64))
     values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
     deviations = np.sqrt(np.maximum(values, 0.0) / (len(deviating) - 1))
     if deviations[-1] < _LEAST_DEVIATION * max(deviations[0], _LEAST_DEVIATION):
-        raise BadInput("the recordings differ in fewer directions than config.task.components; lower it.")
+        raise BadInput(f"the recordings differ in fewer directions than the {count} of {setting}; lower it.")
     return (vectors.T @ deviating) / np.sqrt(values)[:, None], deviations
 
 

@@ -68,7 +68,7 @@ def components_of(
         labels += [one[keys[-1]] if label_names else np.ones(1, np.float32) for one in batch]
     flat, weights_of_classes = np.concatenate(examples), np.stack(labels)
     weights_of_classes[np.arange(len(flat)) % every != 0] = 0.0
-    fitted = fit_components(flat, weights_of_classes, fit)
+    fitted = fit_components(flat, weights_of_classes, fit, "config.generator.z_dim and w_dim")
     return {
         **fitted.arrays(),
         "lowest": flat.min(),
