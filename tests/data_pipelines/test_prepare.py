@@ -324,6 +324,28 @@ prepare(config, ["synthetic:bars?count=2000&bars=4"], sys.argv[1], workers=2)
 """
 
 
+def test_a_manifest_divided_by_licence_source_and_hat(tmp_path):
+    rows = [
+        ("a.wav", "kick", "mine", "CC0-1.0", ""),
+        ("b.wav", "cymbal", "mine", "Public domain (its README)", "hihat_open"),
+        ("c.wav", "cymbal", "mine", "CC0-1.0", "ride"),
+        ("d.wav", "kick", "mine", "GPL-3.0", ""),
+        ("e.wav", "kick", "shop", "GPL-3.0", ""),
+        ("f.wav", "kick", "held", "Unlicense", ""),
+    ]
+    for name, *_ in rows:
+        soundfile.write(tmp_path / name, synthetic.one_shot("kick", ord(name[0]), 0), synthetic.SAMPLE_RATE)
+    lines = ["path,label,source,licence,subclass", *(",".join(row) for row in rows)]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    chosen = config(test_sources=("held",), validation_sources=("shop",), hats=True)
+    result = prepare(chosen, [str(tmp_path / "manifest.csv")], tmp_path, where=["licence~free or source=shop"])
+    dataset = open_dataset(result.directory)
+    assert dataset.splits == ("train", "validation", "test")
+    assert dataset.label_names == ("cymbal", "kick", "open_hat")
+    found = {split: sorted(dataset.classes_and_sources(split)[0].tolist()) for split in dataset.splits}
+    assert found == {"train": [0, 1, 2], "validation": [1], "test": [1]}
+
+
 def test_a_killed_run_leaves_nothing_and_the_next_clears_up(tmp_path, repository):
     run = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=repository, stderr=subprocess.DEVNULL)
     try:
