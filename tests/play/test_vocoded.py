@@ -106,7 +106,7 @@ def test_a_vocoder_that_does_not_fit_or_is_not_there_is_told(plain: Instrument, 
 def test_a_run_may_go_on_with_another_vocoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = {
         "format": 2,
-        "task": {"kind": "gan"},
+        "task": {"kind": "gan", "label_weight": 1.0, "start_from": ""},
         "representation": {"kind": "log_mel"},
         "decoder": {"kind": "vocoder", "path": ""},
     }

@@ -42,7 +42,8 @@ def trained(config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "run"
     history = train(config, path).history
     assert all(np.isfinite(list(line.values())).all() for line in history)
-    assert {"reconstruction/log_magnitude", "r1/penalty", "r2/penalty"} <= history[-1].keys()
+    assert {"reconstruction/log_magnitude", "reconstruction/spectra"} <= history[-1].keys()
+    assert {"r1/penalty", "r2/penalty"} <= history[0].keys()
     return path
 
 
