@@ -4,8 +4,8 @@
 
 DATA has the packaged instrument's training recordings of kicks, snares and cymbals in split "train" and the held-out
 ones in "test"; TRAINED has all of its training recordings; OTHERS has recordings of further sources, which the judge is
-fitted to. All of what is measured is dedicated to the public domain;
-docs/quality.md has the commands that prepare them. The files are equal for equal data.
+fitted to. All of them are dedicated to the public domain; docs/quality.md has the commands that prepare them. The files
+are equal for equal data.
 """
 
 import argparse

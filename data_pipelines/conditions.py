@@ -47,6 +47,11 @@ class Condition:
         """That a manifest must have."""
         return [column for column, _, _ in self.alternatives]
 
+    @property
+    def of_licences(self) -> bool:
+        """Whether it asks for a family of licences."""
+        return any(family for _, family, _ in self.alternatives)
+
     def met_by(self, row: Mapping[str, str | None]) -> bool:
         """Whether a row meets it."""
         return any(_meets(row.get(column) or "", family, values) for column, family, values in self.alternatives)

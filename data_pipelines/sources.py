@@ -114,6 +114,9 @@ def _list_files(source: str, conditions: tuple[Condition, ...], pattern: re.Patt
         raise BadInput(f"{source} does not exist; check the path given with --audio.")
     if not path.is_dir():
         raise BadInput(f"{source} is neither a folder nor a manifest (.csv); give the folder that contains it.")
+    # Silently keeping all of a folder would let recordings of any licence through.
+    if any(condition.of_licences for condition in conditions):
+        raise BadInput(f"{source} is a folder, which says no licences; give a manifest (.csv) with a column licence.")
     return _list_folder(path, pattern)
 
 

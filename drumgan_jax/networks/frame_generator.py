@@ -160,7 +160,7 @@ class Generator(StyleGenerator):
         spread: likewise.
 
     Raises:
-        BadInput: the shape does not fit, or z and w have different sizes.
+        BadInput: the shape does not fit, z and w have different sizes, or a value is out of range.
     """
 
     z_dim: int = 64
@@ -179,6 +179,12 @@ class Generator(StyleGenerator):
         if self.z_dim != self.w_dim:
             raise BadInput(
                 f"config.generator has z_dim {self.z_dim} and w_dim {self.w_dim}; both are the number of components."
+            )
+        if not 0.0 <= self.spread <= 1.0:
+            raise BadInput(f"config.generator.spread is {self.spread}; it must be a number from 0 to 1.")
+        if self.anchors < 0 or self.overlap < 1:
+            raise BadInput(
+                f"config.generator has anchors {self.anchors} and overlap {self.overlap}; the least are 0 and 1."
             )
         super().__post_init__()
 

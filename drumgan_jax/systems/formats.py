@@ -43,8 +43,10 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's config without paths of one machine: where its data and its vocoder are says nothing to anyone else."""
+    """A run's config without paths of one machine, such as of its data and its vocoder, which tell nobody anything."""
     kept = {name: value for name, value in config.items() if name != "data"}
+    if "start_from" in kept.get("task", {}):
+        kept["task"] = {**kept["task"], "start_from": ""}
     return {**kept, "decoder": decoders.anywhere(kept["decoder"])} if "decoder" in kept else kept
 
 

@@ -161,6 +161,12 @@ def test_splits_of_real_recordings(recordings):
     assert not {group_of(i) for i in splits["train"]} & {group_of(i) for i in splits["test"]}
 
 
+def test_a_folder_says_no_licences(tmp_path):
+    write(tmp_path / "kick" / "a.wav")
+    with pytest.raises(BadInput, match="is a folder, which says no licences; give a manifest"):
+        list_items([str(tmp_path)], where=["licence~free"])
+
+
 def test_hats_are_told_apart_by_finer_class_or_name() -> None:
     rows = [
         ("cymbal", "hihat_closed", "a.wav", "closed_hat"),

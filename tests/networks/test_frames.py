@@ -219,3 +219,16 @@ def test_waveforms_and_complex_spectra_are_refused(shape):
 def test_z_and_w_have_one_size():
     with pytest.raises(BadInput, match="number of components"):
         Generator(SHAPE, z_dim=4, w_dim=8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"spread": 1.5}, r"spread is 1\.5; it must be a number from 0 to 1"),
+        ({"anchors": -1}, "anchors -1"),
+        ({"overlap": 0}, "overlap 0"),
+    ],
+)
+def test_values_out_of_range_are_told(settings, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        Generator(SHAPE, CLASSES, **settings)

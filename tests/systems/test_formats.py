@@ -53,3 +53,5 @@ def test_later_formats_are_refused_and_paths_of_a_machine_left_out() -> None:
     portable = portable_config({**current_config(OLD), "decoder": {"kind": "vocoder", "path": "/here/v.npz"}})
     assert portable["decoder"] == {"kind": "vocoder", "path": ""}
     assert "data" not in portable
+    begun = current_config({**OLD, "task": {"kind": "gan", "start_from": "/here/run"}})
+    assert portable_config(begun)["task"]["start_from"] == ""
