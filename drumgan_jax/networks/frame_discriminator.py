@@ -1,19 +1,16 @@
 """Discriminators over frames and over bands of log-magnitude spectrograms."""
 
-import itertools
-
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
+from drumgan_jax.networks.bands import bands_of
 from drumgan_jax.networks.convolution import correlate
 from drumgan_jax.networks.convolution_on_cpu import Geometry
 from drumgan_jax.networks.frames import UNIT, ZERO, FrameTrunk, activate, check_frames
 from drumgan_jax.networks.mapping import LabelProjection, check_labels
 
-# A band's upper edge over its lower one, halvings of both axes, and how they are done.
-WIDENING = 1.05
+# Halvings of both axes, and how they are done.
 HALVINGS = 4
 HALVED = Geometry((2, 2), ((1, 1), (1, 1)))
 
@@ -92,23 +89,3 @@ class BandTrunk(nn.Module):
             y = correlate(y.astype(self.compute_dtype), kernel.astype(self.compute_dtype), HALVED)
             y = activate(y.astype(jnp.float32) + bias)
         return activate(nn.Dense(self.hidden, name="dense")(y)).mean(axis=(1, 2))
-
-
-def band_edges(freq: int) -> list[int]:
-    """Edges of bands of bins: single bins at first, then bands of a fourteenth of an octave."""
-    edges = [0]
-    while edges[-1] < freq:
-        edges.append(min(freq, max(edges[-1] + 1, round(edges[-1] * WIDENING))))
-    return edges
-
-
-def bands_of(x: Array) -> Array:
-    """Means and mean absolute deviations of bands of bins [batch, bands, time, 2], of [batch, freq, time, 1]."""
-    freq = x.shape[1]
-    edges = band_edges(freq)
-    averages = np.zeros((len(edges) - 1, freq), np.float32)
-    for band, (low, high) in enumerate(itertools.pairwise(edges)):
-        averages[band, low:high] = 1 / (high - low)
-    means = jnp.einsum("bf,nft->nbt", averages, x[..., 0])
-    spread = jnp.abs(x[..., 0] - jnp.einsum("bf,nbt->nft", (averages > 0).astype(np.float32), means))
-    return jnp.stack([means, jnp.einsum("bf,nft->nbt", averages, spread)], axis=-1)

@@ -3,12 +3,15 @@
 Convolutions over frames only are some fifty times cheaper than two-dimensional ones at 512 bins x 48 frames.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array
+from drumgan_jax.networks.bands import band_averages
 from drumgan_jax.networks.layers import LEAK
 
 ZERO = nn.initializers.zeros
@@ -28,6 +31,16 @@ def activate(x: Array) -> Array:
 def as_frames(x: Array) -> Array:
     """[batch, time, freq] of examples [batch, freq, time, 1], at about unit variance."""
     return UNIT * jnp.swapaxes(x[..., 0], 1, 2)
+
+
+def with_bands(x: Array) -> Array:
+    """Frames [batch, time, freq], and their means in bands [batch, time, freq + bands], which weigh as much together.
+
+    A kick is in the few lowest of a thousand bins. Each of these is a band of its own, and so seen.
+    """
+    averages = band_averages(x.shape[2])
+    weight = math.sqrt(x.shape[2] / len(averages))
+    return jnp.concatenate([x, weight * jnp.einsum("bf,ntf->ntb", averages, x)], axis=2)
 
 
 class FrameBlock(nn.Module):
@@ -76,7 +89,8 @@ class FrameTrunk(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[batch, hidden] in float32 of examples [batch, freq, time, 1]."""
-        x = nn.Conv(self.features, (3,), dtype=self.compute_dtype, name="input")(as_frames(x)).astype(jnp.float32)
+        x = nn.Conv(self.features, (3,), dtype=self.compute_dtype, name="input")(with_bands(as_frames(x)))
+        x = x.astype(jnp.float32)
         x = FrameBlock(self.features, self.compute_dtype, name="block_0")(x)
         for level in range(LEVELS):
             down = nn.Conv(self.features, (4,), (2,), dtype=self.compute_dtype, name=f"down_{level}")

@@ -11,7 +11,7 @@ from drumgan_jax.core.settings import real
 from drumgan_jax.objectives.objective import LossContext, Metrics, all_logits
 from drumgan_jax.objectives.relativistic import Relativistic
 
-DISTANCES = ("log_magnitude", "log_mel", "spectra", "noisiness")
+DISTANCES = ("log_magnitude", "log_mel", "spectra", "octaves", "noisiness")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +20,14 @@ class Autoencoding(Relativistic):
 
     A reconstruction is synthesised from the w that the generator's encoder finds, plus normal noise, so that neighbours
     of a real example's w sound right too. If the data are augmented for reconstructions only, they are of the changed
-    examples. The distances are those of `audio.spectral_distance.example_distances`.
+    examples. The distances are those of `Gan.distances`.
 
     Attributes:
         log_magnitude: weight of the mean absolute difference of the examples, of a synthesis without noise; a schedule
             is possible, as for all weights.
         log_mel: weight of that in 64 mel bands, in dB.
         spectra: weight of that of powers averaged over 4 cells in three ways, in dB.
+        octaves: weight of that of powers in octaves of each frame, where they are loud, in dB.
         noisiness: weight of the difference between how far a reconstruction strays by its noise and how far the example
             is from it without noise.
         adversarial: weight of the generator's adversarial loss on reconstructions.
@@ -39,6 +40,7 @@ class Autoencoding(Relativistic):
     log_magnitude: Scheduled = real(0.0, 1e9, 3.0, scheduled=True)
     log_mel: Scheduled = real(0.0, 1e9, 0.0, scheduled=True)
     spectra: Scheduled = real(0.0, 1e9, 0.0, scheduled=True)
+    octaves: Scheduled = real(0.0, 1e9, 0.0, scheduled=True)
     noisiness: Scheduled = real(0.0, 1e9, 0.0, scheduled=True)
     adversarial: Scheduled = real(0.0, 1e9, 0.3, scheduled=True)
     latent_noise: float = real(0.0, 1e3, 0.1)

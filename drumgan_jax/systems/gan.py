@@ -11,7 +11,12 @@ from flax import linen as nn
 
 from drumgan_jax.audio.data_augmentation import DataAugmentation, DrumAugmentation, NoDataAugmentation
 from drumgan_jax.audio.representations import build_representation
-from drumgan_jax.audio.spectral_distance import log_mel_distance, noisiness_distance, pooled_distance
+from drumgan_jax.audio.spectral_distance import (
+    log_mel_distance,
+    noisiness_distance,
+    octaves_distance,
+    pooled_distance,
+)
 from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
@@ -133,6 +138,7 @@ class Gan:
             magnitude = shown.magnitude
             found["log_mel"] = lambda x, plain, noisy: log_mel_distance(magnitude(x), magnitude(noisy), rate)
             found["spectra"] = lambda x, plain, noisy: pooled_distance(magnitude(x), magnitude(noisy))
+            found["octaves"] = lambda x, plain, noisy: octaves_distance(magnitude(x), magnitude(noisy))
         return found
 
     def map(

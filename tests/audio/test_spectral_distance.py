@@ -9,6 +9,7 @@ from drumgan_jax.audio.spectral_distance import (
     bass_distance,
     multi_scale_spectral_loss,
     noisiness_distance,
+    octaves_distance,
     pooled_distance,
 )
 
@@ -103,6 +104,42 @@ def test_the_distance_of_pooled_powers_is_its_definition() -> None:
     found = jax.jit(pooled_distance)(a.astype(np.float32), b.astype(np.float32))
     assert float(found) == pytest.approx(expected, rel=1e-5)
     assert float(pooled_distance(jnp.asarray(a), jnp.asarray(a))) == 0.0
+
+
+def numpy_octaves_distance(a: np.ndarray, b: np.ndarray) -> float:
+    distances = []
+    for one, other in zip(a.astype(np.float64), b.astype(np.float64), strict=True):
+        groups = [slice(0, 1), slice(1, 2), slice(2, 4), slice(4, 8), slice(8, 16), slice(16, 17)]
+        first, second = (np.stack([(x[:, g] ** 2).sum(axis=1) for g in groups], axis=1) for x in (one, other))
+        offset = 1e-4 * first.max()
+        weights = (1 + 3 * 2 ** (-0.79 * np.arange(len(one))))[:, None]
+        difference = np.abs(10 * np.log10((first + offset) / (second + offset)))
+        distances.append((weights * difference).sum() / (weights * (first > offset)).sum())
+    return float(np.mean(distances))
+
+
+def test_the_distance_of_octaves_is_its_definition() -> None:
+    random = np.random.default_rng(0)
+    levels = 10.0 ** random.uniform(-4, 0, (2, 2, 9, 1))
+    a, b = (random.uniform(0, 3, (2, 2, 9, 17)) * levels).astype(np.float32)
+    assert float(octaves_distance(jnp.asarray(a), jnp.asarray(b))) == pytest.approx(numpy_octaves_distance(a, b), 1e-5)
+    assert float(octaves_distance(jnp.asarray(a), jnp.asarray(a))) == 0.0
+
+
+def test_the_distance_of_octaves_hears_a_loud_bin_of_many_and_no_soft_ones() -> None:
+    a = np.full((1, 9, 257), 3e-4, np.float32)
+    a[:, :, 3] = 10.0
+    softer, hiss = a.copy(), a.copy()
+    softer[:, :, 3] /= 10 ** (3 / 20)
+    hiss[:, :, 100:] *= 2
+    assert float(octaves_distance(jnp.asarray(a), jnp.asarray(softer))) == pytest.approx(3.0, rel=1e-3)
+    assert float(octaves_distance(jnp.asarray(a), jnp.asarray(hiss))) < 0.05
+
+
+def test_the_gradient_of_octaves_is_finite_where_all_is_silent() -> None:
+    silent = jnp.zeros((1, 9, 17))
+    gradient = jax.grad(lambda x: octaves_distance(silent, x))(silent)
+    assert np.isfinite(gradient).all()
 
 
 def test_the_distance_of_noisiness_is_its_definition_and_leaves_the_plain_reconstruction_alone() -> None:

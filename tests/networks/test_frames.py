@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.networks.frame_discriminator import Discriminator, band_edges, bands_of
+from drumgan_jax.networks.bands import band_edges, bands_of
+from drumgan_jax.networks.frame_discriminator import Discriminator
 from drumgan_jax.networks.frame_generator import Generator, at_least, block_frames, noise_texture
+from drumgan_jax.networks.frames import with_bands
 from drumgan_jax.systems.pca_gaussian import PcaGaussian
 
 SHAPE, COMPONENTS, CLASSES = (12, 10, 1), 4, 3
@@ -232,3 +234,11 @@ def test_z_and_w_have_one_size():
 def test_values_out_of_range_are_told(settings, sentence):
     with pytest.raises(BadInput, match=sentence):
         Generator(SHAPE, CLASSES, **settings)
+
+
+def test_bands_are_seen_beside_bins_with_as_much_weight() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 5, 64)).astype(np.float32)
+    found, edges = np.asarray(with_bands(jnp.asarray(x))), band_edges(64)
+    np.testing.assert_array_equal(found[..., :64], x)
+    means = [x[..., low:high].mean(axis=-1) for low, high in itertools.pairwise(edges)]
+    np.testing.assert_allclose(found[..., 64:], np.stack(means, -1) * np.sqrt(64 / (len(edges) - 1)), rtol=1e-5)
