@@ -49,7 +49,7 @@ def test_tilt_is_decibels_per_octave_around_1_khz(tilt):
 
 def test_decay_is_an_exponential_of_a_rate_below_the_greatest(sounds):
     augmentation = DrumAugmentation(**{**NOTHING, "decay_probability": 1.0, "decay": 5.0})
-    changed = np.asarray(augmentation(jnp.asarray(sounds), RATE, keys(4)))
+    changed = np.asarray(augmentation(jnp.asarray(sounds), RATE, keys(4), None))
     seconds = np.arange(SAMPLES) / RATE
     for before, after in zip(sounds, changed, strict=True):
         loud = np.abs(before) > 1e-3
@@ -59,7 +59,7 @@ def test_decay_is_an_exponential_of_a_rate_below_the_greatest(sounds):
 
 
 def test_the_peak_stays_and_the_end_fades(sounds):
-    changed = np.asarray(DrumAugmentation(tilt_probability=0.5)(jnp.asarray(sounds), RATE, keys(4)))
+    changed = np.asarray(DrumAugmentation(tilt_probability=0.5)(jnp.asarray(sounds), RATE, keys(4), None))
     np.testing.assert_allclose(np.abs(changed).max(axis=1), np.abs(sounds).max(axis=1), rtol=1e-5)
     assert np.abs(changed[:, -1]).max() < 1e-6
     assert np.abs(changed - sounds).max() > 0.01
@@ -67,15 +67,46 @@ def test_the_peak_stays_and_the_end_fades(sounds):
 
 def test_a_sound_depends_on_its_key_alone(sounds):
     augmentation = DrumAugmentation()
-    whole = augmentation(jnp.asarray(sounds), RATE, keys(4))
-    np.testing.assert_allclose(augmentation(jnp.asarray(sounds[2:3]), RATE, keys(4)[2:3])[0], whole[2], atol=1e-6)
-    assert np.abs(augmentation(jnp.asarray(sounds), RATE, keys(4, seed=1)) - whole).max() > 0.01
+    whole = augmentation(jnp.asarray(sounds), RATE, keys(4), None)
+    np.testing.assert_allclose(augmentation(jnp.asarray(sounds[2:3]), RATE, keys(4)[2:3], None)[0], whole[2], atol=1e-6)
+    assert np.abs(augmentation(jnp.asarray(sounds), RATE, keys(4, seed=1), None) - whole).max() > 0.01
 
 
 def test_without_changes_and_for_silence_nothing_happens(sounds):
-    np.testing.assert_allclose(DrumAugmentation(**NOTHING)(jnp.asarray(sounds), RATE, keys(4)), sounds, atol=1e-6)
-    assert NoDataAugmentation()(sounds, RATE, keys(4)) is sounds
-    assert not np.asarray(DrumAugmentation()(jnp.zeros((2, SAMPLES)), RATE, keys(2))).any()
+    np.testing.assert_allclose(DrumAugmentation(**NOTHING)(jnp.asarray(sounds), RATE, keys(4), None), sounds, atol=1e-6)
+    assert NoDataAugmentation()(sounds, RATE, keys(4), None) is sounds
+    assert not np.asarray(DrumAugmentation()(jnp.zeros((2, SAMPLES)), RATE, keys(2), None)).any()
+
+
+def test_layers_are_of_the_same_class_and_softer(sounds):
+    augmentation = DrumAugmentation(**NOTHING, layer_probability=1.0, layer=-12.0)
+    labels = np.eye(3, dtype=np.float32)[[0, 1, 0, 2]]
+    changed = np.asarray(augmentation(jnp.asarray(sounds), RATE, keys(4), jnp.asarray(labels)))
+    np.testing.assert_allclose(changed[[1, 3]], sounds[[1, 3]], atol=1e-6)
+    for own, other in ((0, 2), (2, 0)):
+        (kept, added), residual, *_ = np.linalg.lstsq(sounds[[own, other]].T, changed[own], rcond=None)
+        assert residual < 1e-8
+        assert -12.01 <= 20 * np.log10(added / kept) <= -5.99
+
+
+def test_start_is_a_delay_of_whole_samples(sounds):
+    changed = np.asarray(
+        DrumAugmentation(**NOTHING, start_probability=1.0, start=0.01)(jnp.asarray(sounds), RATE, keys(4), None)
+    )
+    delays = [np.flatnonzero(row)[0] for row in changed]
+    assert all(0 <= delay <= 80 for delay in delays)
+    assert len(set(delays)) > 1
+    for before, after, delay in zip(sounds, changed, delays, strict=True):
+        np.testing.assert_allclose(after[delay:], before[: SAMPLES - delay], atol=1e-6)
+
+
+def test_gain_lowers_the_peak_alone(sounds):
+    augmentation = DrumAugmentation(**NOTHING, gain_probability=1.0, gain=20.0)
+    changed = np.asarray(augmentation(jnp.asarray(sounds), RATE, keys(4), None))
+    gains = np.abs(changed).max(axis=1) / np.abs(sounds).max(axis=1)
+    assert len(np.unique(gains)) == 4
+    assert all(0.1 <= gain <= 1.0 for gain in gains)
+    np.testing.assert_allclose(changed, gains[:, None] * sounds, atol=1e-6)
 
 
 def test_bad_settings_are_named():

@@ -50,10 +50,10 @@ def components_of(
     every = 2 if gan.data_augmentation.reconstructions_only else 1
 
     @jax.jit
-    def examples_of(waveforms: jax.Array, numbers: jax.Array) -> jax.Array:
+    def examples_of(waveforms: jax.Array, labels: jax.Array, numbers: jax.Array) -> jax.Array:
         shown = gan.representation
         random = run_keys(seed, Purpose.DATA_AUGMENTATION, 0, numbers)
-        changed = gan.data_augmentation(waveforms, shown.sample_rate, random)
+        changed = gan.data_augmentation(waveforms, shown.sample_rate, random, labels)
         if every == 2:
             changed = jnp.where((numbers % 2 == 0)[:, None], waveforms, changed)
         return shown.encode(changed).reshape(len(waveforms), -1)
@@ -62,10 +62,11 @@ def components_of(
     for start in range(0, len(items), _BATCH):
         batch = [dataset.example(SPLIT, item, keys) for item in items[start : start + _BATCH]]
         waveforms = np.stack([one["waveforms"] for one in batch])
-        # One shape is compiled.
-        padded = np.pad(waveforms, ((0, _BATCH - len(batch)), (0, 0)))
-        examples.append(np.asarray(examples_of(padded, start + np.arange(_BATCH)))[: len(batch)])
-        labels += [one[keys[-1]] if label_names else np.ones(1, np.float32) for one in batch]
+        of_batch = np.stack([one[keys[-1]] if label_names else np.ones(1, np.float32) for one in batch])
+        # One shape is compiled; what fills it has no class, so nothing is layered with it.
+        filled = [np.pad(rows, ((0, _BATCH - len(batch)), (0, 0))) for rows in (waveforms, of_batch)]
+        examples.append(np.asarray(examples_of(*filled, start + np.arange(_BATCH)))[: len(batch)])
+        labels += list(of_batch)
     flat, weights_of_classes = np.concatenate(examples), np.stack(labels)
     weights_of_classes[np.arange(len(flat)) % every != 0] = 0.0
     fitted = fit_components(flat, weights_of_classes, fit, "config.generator.z_dim and w_dim")

@@ -245,7 +245,8 @@ class Steps:
             return representation.normalize(micro["x"]), None
         key = run_key(state.seed, Purpose.DATA_AUGMENTATION, state.step)
         keys = jax.random.split(key, len(micro["waveforms"]))
-        changed = representation.encode(change(micro["waveforms"], representation.sample_rate, keys))
+        changed = change(micro["waveforms"], representation.sample_rate, keys, micro.get("labels"))
+        changed = representation.encode(changed)
         return (representation.encode(micro["waveforms"]), changed) if change.reconstructions_only else (changed, None)
 
     def _labels(self, micro: Batch, state: GanState) -> Array | None:
