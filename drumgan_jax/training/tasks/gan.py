@@ -128,6 +128,11 @@ class GanTask(TaskSkeleton):
         """Every phase of the last stage by name."""
         return {name: phase for name, _, phase in self._stage(self.gan.growth.num_stages - 1).phases}
 
+    @property
+    def intervals(self) -> dict[str, int]:
+        """Steps from one run of a phase to its next, by the names of `compiled_steps`."""
+        return {name: interval for name, interval, _ in self._stage(self.gan.growth.num_stages - 1).phases}
+
     def init(self) -> GanState:
         """The state before the first step, with the weights of the feature networks that the config names."""
         state = self.layout.make()
