@@ -162,15 +162,14 @@ def _fetch_wheels(names: Sequence[str], python: str, folder: Path) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the next pieces; the process's status."""
-    missing = _install_wheels(arguments)
-    if missing:
+    from drumgan_jax.core.errors import BadInput
+
+    if missing := _install_wheels(arguments):
         wanted = ",".join(IMPORTS[name] for name in missing)
-        print(f"gpu_kit: {', '.join(missing)} cannot be imported; install them, or gather with --wheels={wanted}.")
-        return 2
+        raise BadInput(f"{', '.join(missing)} cannot be imported; install them, or gather with --wheels={wanted}.")
     from absl import logging
 
     from drumgan_jax.core.compilation import enable_compilation_cache
-    from drumgan_jax.core.errors import BadInput
 
     logging.set_verbosity(logging.WARNING)
     enable_compilation_cache()
