@@ -1,8 +1,9 @@
-"""Discriminators over frames and over bands of log-magnitude spectrograms."""
+"""Discriminators over frames, over the first of them and over bands of log-magnitude spectrograms."""
 
 import jax.numpy as jnp
 from flax import linen as nn
 
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
 from drumgan_jax.networks.bands import bands_of
 from drumgan_jax.networks.convolution import correlate
@@ -16,10 +17,11 @@ HALVED = Geometry((2, 2), ((1, 1), (1, 1)))
 
 
 class Discriminator(nn.Module):
-    """Discriminators over frames and over bands, with label projection (Miyato and Koyama 2018).
+    """Discriminators over frames, the first of them and bands, with label projection (Miyato and Koyama 2018).
 
     Convolutions over frames see all bins at once, and so no detail that may be at any of them. Convolutions over bands
-    of bins and frames do, and see how much the bins of a band differ.
+    of bins and frames do, and see how much the bins of a band differ. How sharply a sound begins is in its first frames
+    alone, which convolutions over all of them count as little as any others.
 
     Attributes:
         shape: (freq, time, 1) of an example.
@@ -27,10 +29,11 @@ class Discriminator(nn.Module):
         features: channels of the convolutions over frames.
         hidden: size of the features that labels are projected on.
         band_features: channels of the first convolution over bands; 0 for none of them.
+        onset_frames: first frames that have convolutions of their own; 0 for none.
         compute_dtype: dtype of the convolutions.
 
     Raises:
-        BadInput: the shape does not fit.
+        BadInput: the shape or `onset_frames` does not fit.
     """
 
     shape: tuple[int, int, int]
@@ -38,10 +41,16 @@ class Discriminator(nn.Module):
     features: int = 128
     hidden: int = 256
     band_features: int = 0
+    onset_frames: int = 0
     compute_dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self) -> None:
         check_frames(self.shape)
+        if not 0 <= self.onset_frames <= self.shape[1]:
+            raise BadInput(
+                f"config.discriminator.onset_frames is {self.onset_frames}; it must be from 0 to the {self.shape[1]} "
+                "frames of an example."
+            )
         super().__post_init__()
 
     @nn.compact
@@ -52,17 +61,23 @@ class Discriminator(nn.Module):
             BadInput: labels are missing or have the wrong shape.
         """
         labels = check_labels(labels, self.num_labels) if self.num_labels else None
-        trunks: dict[str, nn.Module] = {"": FrameTrunk(self.features, self.hidden, self.compute_dtype, name="trunk")}
+        trunks: dict[str, tuple[nn.Module, Array]] = {"": (self._frame_trunk("trunk"), x)}
         if self.band_features:
-            trunks["band_"] = BandTrunk(self.band_features, self.hidden, self.compute_dtype, name="band_trunk")
+            bands = BandTrunk(self.band_features, self.hidden, self.compute_dtype, name="band_trunk")
+            trunks["band_"] = (bands, x)
+        if self.onset_frames:
+            trunks["onset_"] = (self._frame_trunk("onset_trunk"), x[:, :, : self.onset_frames])
         logits = []
-        for prefix, trunk in trunks.items():
-            features = trunk(x)
+        for prefix, (trunk, seen) in trunks.items():
+            features = trunk(seen)
             logit = nn.Dense(1, name=f"{prefix}logit")(features)[:, 0]
             if labels is not None:
                 logit = logit + LabelProjection(name=f"{prefix}label")(features, labels)
             logits.append(logit)
         return DiscriminatorOutput(logits=tuple(logits))
+
+    def _frame_trunk(self, name: str) -> FrameTrunk:
+        return FrameTrunk(self.features, self.hidden, self.compute_dtype, name=name)
 
 
 class BandTrunk(nn.Module):

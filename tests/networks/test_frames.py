@@ -197,9 +197,9 @@ def test_an_odd_number_of_frames_has_its_own_length():
     assert x.shape == (2, 8, 9, 1)
 
 
-@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("part", [0, 1, 2])
 def test_logits_are_linear_in_the_labels(part):
-    critic = Discriminator(SHAPE, CLASSES, features=4, hidden=5, band_features=2 * part)
+    critic = Discriminator(SHAPE, CLASSES, features=4, hidden=5, band_features=2, onset_frames=3)
     x = jax.random.normal(jax.random.key(0), (6, *SHAPE))
     variables = jax.jit(critic.init)(jax.random.key(1), x, jnp.eye(3)[np.arange(6) % 3])
     judge = jax.jit(lambda labels: critic.apply(variables, x, jnp.tile(labels, (6, 1))).logits[part])
@@ -209,6 +209,19 @@ def test_logits_are_linear_in_the_labels(part):
     np.testing.assert_allclose(soft, 0.5 * of_class[0] + 0.2 * of_class[1] + 0.3 * of_class[2], atol=1e-5)
     with pytest.raises(BadInput, match="labels are missing"):
         critic.apply(variables, x, None)
+
+
+def test_the_last_part_sees_the_first_frames_alone():
+    critic = Discriminator(SHAPE, features=4, hidden=5, onset_frames=3)
+    x = jax.random.normal(jax.random.key(0), (2, *SHAPE))
+    variables = jax.jit(critic.init)(jax.random.key(1), x, None)
+    judge = jax.jit(lambda x: critic.apply(variables, x, None).logits)
+    whole, onset = judge(x)
+    later, same = judge(x.at[:, :, 3:].add(1.0))
+    assert np.abs(later - whole).max() > 1e-3
+    np.testing.assert_array_equal(same, onset)
+    with pytest.raises(BadInput, match="onset_frames is 11; it must be from 0 to the 10 frames"):
+        Discriminator(SHAPE, onset_frames=11)
 
 
 @pytest.mark.parametrize("shape", [(1, 2048, 1), (64, 32, 2)])
