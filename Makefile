@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-install test-parity smoke setup lint types bench bench-torch clean
+.PHONY: demo test test-slow test-install test-parity smoke setup lint types bench bench-torch gpu clean
 
 setup: $(READY)
 
@@ -70,6 +70,16 @@ bench-torch:
 	$(MAKE) setup VENV=.venv-parity
 	.venv-parity/bin/uv pip install --quiet --python .venv-parity/bin/python --editable '.[parity]'
 	.venv-parity/bin/python -m benchmarks.bench_torch
+
+# One GPU, a quarter of an hour (docs/gpu.md). The card's own Python, whose JAX knows the card, not the environment of setup.
+KIT ?=
+STATE ?= runs/gpu
+GPU_FLAGS ?=
+
+gpu:
+	status=75; while [ $$status -eq 75 ]; do \
+		$(PYTHON) -m benchmarks.gpu_kit run $(if $(KIT),--kit='$(KIT)') --state='$(STATE)' $(GPU_FLAGS); status=$$?; \
+	done; exit $$status
 
 clean:
 	rm -rf $(VENV) .venv-parity build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

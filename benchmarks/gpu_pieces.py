@@ -189,8 +189,9 @@ def _speed(job: Job, name: str, peak: float) -> dict[str, float]:
         state = _steps(task, state, batch, start, period)
         done += period
     per_second = done / (time.perf_counter() - began)
-    shapes = {key: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for key, leaf in batch.items()}
-    work = {one: (phase.cost_analysis() or {}).get("flops", math.nan) for one, phase in task.lower(shapes).items()}
+    # Of the arrays, not of their shapes, because these are traced already.
+    lowered = {one: phase.lower(state, batch) for one, phase in task.compiled_steps.items()}
+    work = {one: (step.cost_analysis() or {}).get("flops", math.nan) for one, step in lowered.items()}
     flops = sum(work[one] / interval for one, interval in task.intervals.items())
     return {"steps": per_second, "sounds": per_second * size, "share": flops * per_second / (peak * mesh.size)}
 
