@@ -108,7 +108,7 @@ class Job:
             config.preparation.update(split_by="hash", test_fraction=_HELD_OUT)
         config.data.dir = os.fspath(self.work / name / "data")
         config.logging.samples_every = 0
-        config.checkpoint.keep = 1
+        config.checkpoint.update(every=1_000, keep=1)
         config.evaluation.every = 0
         return config
 
@@ -220,13 +220,13 @@ def training(name: str) -> Callable[[Job, Known, Budget], bool]:
         before = known.setdefault("trained", {}).get(name, 0.0)
         allowed = min(TRAINING[name] - before, budget.left() - _SAVING)
         began = time.monotonic()
-        with _stopping_after(allowed) as asked:
+        with _stopping_after(allowed):
             result = train(config, run_dir)
         spent = time.monotonic() - began
         known["trained"][name] = before + spent
         known.setdefault("steps", {})[name] = result.step
         print(f"{job.systems[name]}: {result.step} steps, {result.stopped}.", flush=True)
-        if result.stopped == "preempted" and (asked.is_set() or before + spent < TRAINING[name]):
+        if result.stopped == "preempted" and before + spent < TRAINING[name]:
             total = write_state(job.state, name, job.systems[name], result.state, read_config(run_dir))
             print(f"state: {total / 1e6:.1f} MB in {job.state}")
             return False
@@ -239,21 +239,18 @@ def training(name: str) -> Callable[[Job, Known, Budget], bool]:
 
 
 @contextlib.contextmanager
-def _stopping_after(seconds: float) -> Iterator[threading.Event]:
-    """Training inside stops after so many seconds, or when this process gets SIGTERM, which sets the event.
+def _stopping_after(seconds: float) -> Iterator[None]:
+    """Training inside stops after so many seconds, or when this process gets SIGTERM.
 
     The signal is sent again and again, because training hears it only once it has begun.
     """
-    ours, asked, wake, ended = threading.Event(), threading.Event(), threading.Event(), threading.Event()
+    due, ended = threading.Event(), threading.Event()
 
     def early(number: int, frame: FrameType | None) -> None:
-        if not ours.is_set():
-            asked.set()
-            wake.set()
+        due.set()
 
     def send() -> None:
-        wake.wait(max(0.0, seconds))
-        ours.set()
+        due.wait(max(0.0, seconds))
         while not ended.wait(0.1):
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -261,10 +258,10 @@ def _stopping_after(seconds: float) -> Iterator[threading.Event]:
     sender = threading.Thread(target=send)
     sender.start()
     try:
-        yield asked
+        yield
     finally:
         ended.set()
-        wake.set()
+        due.set()
         sender.join()
         signal.signal(signal.SIGTERM, former)
 

@@ -1,8 +1,9 @@
 """A training state in a few small files, with which another machine goes on where this one stopped.
 
 Parameters, averages and statistics are stored in float16, Adam's moments in bfloat16 (second moments are too small for
-float16), equal arrays once, and first moments not at all where beta1 is 0, since they do not count there. The bytes of
-all arrays, low and high bytes apart because these compress better, are one stream, cut into compressed .npz files.
+float16), equal arrays once, and first moments not at all where beta1 is 0.5 or less: they begin at 0 again, which a few
+steps forget. The bytes of all arrays, low and high bytes apart because these compress better, are one stream, cut into
+compressed .npz files.
 """
 
 import dataclasses
@@ -35,6 +36,8 @@ _FORMAT = 1
 _PIECE = 15 * 10**6
 # Attributes of optax's ScaleByAdamState in a path; a parameter of this name would stand in brackets.
 _MOMENT = re.compile(r"^\.(\w+)_optimizer.*\.(mu|nu)\b")
+# First moments of at most this beta1 are the last few gradients.
+_FORGETFUL = 0.5
 # Statistics of the same recordings differ by rounding between machines, at most by this part.
 _STATISTICS = 1e-3
 
@@ -163,10 +166,10 @@ def restore_run(
         raise BadInput(f"{index} is a state of {stored.system}, not of {system}; give another --state.")
     if max(complete_steps(run_dir / CHECKPOINTS), default=-1) >= stored.step:
         return None
-    shutil.rmtree(run_dir, ignore_errors=True)
     frozen = run.freeze(config, dataset)
     former = {**stored.config, "representation": _reconciled(stored.config, frozen)}
     state = _placed(stored.arrays, build_task(frozen, make_mesh()).shapes, index)
+    shutil.rmtree(run_dir, ignore_errors=True)
     run.claim(run_dir, former)
     checkpoints = Checkpoints(run_dir, 1, frozen["evaluation"]["metric"])
     checkpoints.save(stored.step, state)
@@ -212,8 +215,10 @@ def _stored_dtype(key: str, array: np.ndarray, config: Mapping[str, Any]) -> np.
     if array.dtype != np.float32:
         return array.dtype
     if moment := _MOMENT.match(key):
-        unused = moment[2] == "mu" and config["optimizer"][moment[1]]["beta1"] == 0.0
-        return None if unused else jnp.dtype(jnp.bfloat16)
+        beta1 = config["optimizer"][moment[1]]["beta1"]
+        # A schedule is no number; its first moments are stored.
+        forgotten = moment[2] == "mu" and isinstance(beta1, (int, float)) and beta1 <= _FORGETFUL
+        return None if forgotten else jnp.dtype(jnp.bfloat16)
     fits = np.abs(array).max(initial=0.0) <= np.finfo(np.float16).max
     return jnp.dtype(jnp.float16 if fits else jnp.bfloat16)
 

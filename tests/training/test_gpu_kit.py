@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +21,7 @@ from absl import logging
 from verbs import verb_alone
 
 from benchmarks import gpu_kit, gpu_pieces, gpu_state
+from drumgan_jax.core.distributed import StopSignal
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data_pipelines import synthetic
@@ -32,7 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning"),
 ]
 DRUMS = "synthetic:drums?count=90"
-BETAS = {"optimizer": {"generator": {"beta1": 0.0}, "discriminator": {"beta1": 0.5}}}
+BETAS = {"optimizer": {"generator": {"beta1": 0.0}, "discriminator": {"beta1": 0.9}}}
 
 
 class Rehearsal(NamedTuple):
@@ -64,6 +68,13 @@ def rehearsal(
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with pytest.MonkeyPatch.context() as patch, verb_alone("pack"):
         patch.setattr(gpu_pieces, "_TIMED", 0)
+        # Of what has tests of its own, what takes long and what no figure here depends on.
+        for module, name, result in (
+            ("training.writers", "open_events", None),
+            ("play.quality", "slider_figures", ()),
+            ("play.quality", "component_figures", ()),
+        ):
+            patch.setattr(f"drumgan_jax.{module}.{name}", lambda *arguments, result=result: result)
         # No time is left for training, which stops after its first step.
         for work, saving in (("work", 10_000), ("elsewhere", 0)):
             patch.setattr(gpu_pieces, "_SAVING", saving)
@@ -155,6 +166,18 @@ def test_state_of_another_config_is_refused(rehearsal: Rehearsal, tmp_path: Path
     with pytest.raises(BadInput, match=r"another config .* generator\.spread"):
         restore(rehearsal, tmp_path / "run", spread=0.5)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("seconds", [0, 600])
+def test_training_hears_a_signal_that_came_too_early(seconds: int) -> None:
+    with gpu_pieces._stopping_after(seconds):
+        if seconds:
+            os.kill(os.getpid(), signal.SIGTERM)
+        with StopSignal() as stop:
+            deadline = time.monotonic() + 60
+            while not stop.reached(1) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert stop.reached(1)
 
 
 def test_statistics_may_differ_by_rounding() -> None:
