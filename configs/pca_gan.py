@@ -7,9 +7,11 @@
 
 Training begins at principal components: mapping, synthesis and encoder are linear maps and w of recordings, plus
 networks that add nothing at first (networks/frame_generator.py). They learn together, from reconstructions and from
-discriminators over frames and over bands (networks/frame_discriminator.py), with the relativistic pairing loss, R1 and
-R2. All values are ours; docs/quality.md has the ablations.
+discriminators over frames, the first of them and bands (networks/frame_discriminator.py), with the relativistic pairing
+loss, R1 and R2. All values are ours; docs/quality.md has the ablations.
 """
+
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -65,7 +67,7 @@ def full() -> ConfigDict:
         "anchors": 1024,
         "spread": 0.6,
     }
-    config.discriminator = {"kind": "frames", "features": 256, "hidden": 256, "band_features": 32}
+    config.discriminator = {"kind": "frames", "features": 256, "hidden": 256, "band_features": 32, "onset_frames": 6}
     config.objective = {
         "kind": "autoencoding",
         "r1_gamma": 0.1,
@@ -74,6 +76,7 @@ def full() -> ConfigDict:
         "log_magnitude": 6.0,
         "log_mel": 0.2,
         "spectra": 0.1,
+        "octaves": 0.3,
         "noisiness": 9.0,
         "adversarial": 0.3,
         "latent_noise": 0.1,
@@ -100,28 +103,37 @@ def small() -> ConfigDict:
 
 
 def packaged() -> ConfigDict:
-    """Two CPU cores, a quarter of an hour: 0.55 s at 22.05 kHz as 512 bins x 48 frames."""
-    config = full()
-    config.representation.update(sample_rate=22_050, n_fft=1024, hop_length=256, num_frames=48)
-    for network in (config.generator, config.discriminator):
-        network.features = 128
-    config.discriminator.band_features = 24
-    config.train.total_images = 32_000
+    """The packaged instrument: as `small`, twenty minutes on two idle CPU cores."""
+    config = small()
+    config.train.total_images = 38_400
+    config.optimizer = falling(config)
     config.logging.samples_every = 0
-    config.checkpoint.every = 250
+    config.checkpoint.every = 200
     config.evaluation.every = 0
     return config
+
+
+def falling(config: ConfigDict) -> dict[str, Any]:
+    """The optimisers of a config, with learning rates that fall to a fiftieth over the training."""
+
+    def settings(optimizer: ConfigDict) -> dict[str, Any]:
+        start = optimizer.learning_rate
+        rate = {"kind": "cosine", "start": start, "end": start / 50, "images": config.train.total_images}
+        return {**optimizer.to_dict(), "learning_rate": rate}
+
+    return {player: settings(optimizer) for player, optimizer in config.optimizer.items()}
 
 
 def tiny() -> ConfigDict:
     """CPU, CI: 0.5 s at 8 kHz as 128 bins x 32 frames; the same code."""
     config = packaged()
+    config.optimizer = full().optimizer.to_dict()
     config.representation.update(sample_rate=8_000, n_fft=256, hop_length=128, num_frames=32)
     config.decoder.iterations = 4
     config.preparation.split_by = "hash"
     config.preparation.update(labels=(), hats=False)
     config.generator.update(z_dim=6, w_dim=6, features=8, hidden=8, anchors=12)
-    config.discriminator.update(features=8, hidden=8, band_features=4)
+    config.discriminator.update(features=8, hidden=8, band_features=4, onset_frames=3)
     config.train.update(batch_size=8, total_images=64, ema_half_life_images=100)
     config.logging.update(every=4, num_samples=4)
     config.checkpoint.every = 4

@@ -40,7 +40,7 @@ SHAPES = {
     ("pjloopgan", "tiny"): (32, 96, 1),
     ("pca_gan", "full"): (1024, 88, 1),
     ("pca_gan", "small"): (1024, 88, 1),
-    ("pca_gan", "packaged"): (512, 48, 1),
+    ("pca_gan", "packaged"): (1024, 88, 1),
     ("pca_gan", "tiny"): (128, 32, 1),
 }
 PHASES = {
