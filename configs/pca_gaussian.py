@@ -33,7 +33,13 @@ def full() -> ConfigDict:
                 "num_frames": 48,
                 "floor": 1e-2,  # 88 dB below a full-scale sine; what is softer is not heard
             },
-            "decoder": {"kind": "griffin_lim", "iterations": 32, "momentum": 0.99},
+            "decoder": {
+                "kind": "griffin_lim",
+                "iterations": 32,
+                "momentum": 0.99,
+                "phases": "noise",
+                "silence": 0.0015,  # s; recordings begin 2 ms before the onset
+            },
             "slicing": {"kind": "one_shot", "onset_db": -40.0, "pre_roll": 0.002, "fade_in": 0.0005, "fade_out": 0.01},
             "preparation": {
                 **defaults.PREPARATION,
@@ -55,9 +61,9 @@ def full() -> ConfigDict:
 
 
 def packaged() -> ConfigDict:
-    """0.55 s at 22.05 kHz, the sounds of the packaged instrument: 512 bins x 48 frames."""
+    """1.0 s at 44.1 kHz, the sounds of the packaged instrument: 1024 bins x 88 frames."""
     config = full()
-    config.representation.update(sample_rate=22_050, n_fft=1024, hop_length=256)
+    config.representation.num_frames = 88
     return config
 
 

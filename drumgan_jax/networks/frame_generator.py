@@ -1,9 +1,9 @@
 """A generator of log-magnitude frames that also encodes, and starts as principal components.
 
-Each part of the generator is a linear map, found by principal components (systems/pca_gaussian.py), plus a residual
-network whose last layer starts at zero:
+Synthesis and encoder are linear maps, found by principal components (systems/pca_gaussian.py), plus residual networks
+whose last layers start at zero:
 
-- mapping: w of a recording and a Gaussian for each class, plus a network of z and labels;
+- mapping: w of a recording and a Gaussian for each class (networks/anchored_mapping.py), which stay as they are;
 - synthesis: mean + (deviations * w) directions, plus a network of w, which also says how noisy each cell is;
 - encoder: the projection on the directions, plus a network of the example.
 
@@ -154,7 +154,7 @@ class Generator(StyleGenerator):
         shape: (freq, time, 1) of an example.
         z_dim: size of z, which is that of w: the number of components.
         features: channels of the convolutions.
-        hidden: size of a style, and of the mapping's layers.
+        hidden: size of a style.
         overlap: of the frames of the representation: their length over their hop.
         anchors: see AnchoredMapping.
         spread: likewise.
@@ -205,7 +205,7 @@ class Generator(StyleGenerator):
             for name, shape in zip(COMPONENTS[:3], ((size,), (self.w_dim, size), (self.w_dim,)), strict=True):
                 self.variable("statistics", name, jnp.zeros, shape)
             self.variable("statistics", COMPONENTS[3], jnp.full, (), -1e4)
-        self.mapping = AnchoredMapping(self.w_dim, self.num_labels, self.hidden, self.anchors, self.spread)
+        self.mapping = AnchoredMapping(self.w_dim, self.num_labels, self.anchors, self.spread)
         self.synthesis = FrameSynthesis(self.shape, self.features, self.hidden, self.overlap, self.compute_dtype)
         self.encoder = FrameEncoder(self.w_dim, self.features, self.hidden, self.compute_dtype)
 
@@ -245,17 +245,12 @@ class Generator(StyleGenerator):
             components: the arrays of a `systems.pca_gaussian.PcaGaussian`, `lowest`, and `anchors` [n, w_dim] of the
                 classes `anchor_classes` [n, classes], which are repeated if they are fewer than the mapping's.
         """
-        params, statistics = variables["params"], variables["statistics"]
-        mapping = {name: components[name] for name in ("class_means", "class_factors")}
-        if "mapping" in statistics:
-            members = statistics["mapping"]["anchor_classes"]
-            turns = np.arange(len(members)) % len(components["anchors"])
-            mapping["anchors"] = components["anchors"][turns]
-            members = components["anchor_classes"][turns]
-            statistics = {**statistics, "mapping": {**statistics["mapping"], "anchor_classes": members}}
+        mapping = {**variables["statistics"]["mapping"]}
+        mapping |= {name: components[name] for name in ("class_means", "class_factors")}
+        if "anchors" in mapping:
+            turns = np.arange(len(mapping["anchors"])) % len(components["anchors"])
+            mapping |= {name: components[name][turns] for name in ("anchors", "anchor_classes")}
         linear = {name: components[name] for name in COMPONENTS}
         average = components["class_means"].mean(axis=0)
-        return {
-            "params": {**params, "mapping": {**params["mapping"], **mapping}},
-            "statistics": {**statistics, **linear, "w_average": average},
-        }
+        statistics = {**variables["statistics"], **linear, "mapping": mapping, "w_average": average}
+        return {"params": variables["params"], "statistics": statistics}

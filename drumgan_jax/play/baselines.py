@@ -114,7 +114,10 @@ def fit_baseline(sounds: SoundSet) -> PcaInstrument:
     if sounds.classes is not None:
         labels = np.eye(len(sounds.label_names), dtype=np.float32)[sounds.classes[:count]]
     fitted, shown = fit_pca_gaussian(padded, labels, representation, settings)
-    config: Mapping[str, Any] = {"representation": settings_of(shown), "decoder": {"kind": "griffin_lim"}}
+    config: Mapping[str, Any] = {
+        "representation": settings_of(shown),
+        "decoder": {"kind": "griffin_lim", "phases": "noise"},
+    }
     return PcaInstrument(fitted, sounds.label_names, config)
 
 
