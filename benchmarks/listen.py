@@ -4,7 +4,8 @@
 
 Seeds 0 to 7, none selected. DATA is a data set of the packaged instrument's classes, with held-out recordings that are
 dedicated to the public domain in split "test". The packaged principal components, and an earlier instrument if one is
-given, have fewer classes. A player plays a row's sounds one after another, as Ogg Vorbis in the page itself.
+given, have fewer classes. A player plays a row's sounds one after another, as Ogg Vorbis in the page itself. Beside the
+page lies a picture of the spectrograms of the packaged instrument's sounds, a row for each class.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from drumgan_jax.audio.pictures import save_grid
 from drumgan_jax.data.dataset import Dataset, open_dataset
 from drumgan_jax.play.load import load
 
@@ -58,9 +60,10 @@ def main() -> None:
     if options.before:
         makers["the instrument before"] = load(options.before)
     columns = ["this instrument", "recordings (held out)", *list(makers)[1:]]
-    rows = []
+    rows, pictured = [], []
     for name in own.label_names:
         cells = {title: _rendered(maker, name) for title, maker in makers.items()}
+        pictured.append(own.render(own.draw(_SEEDS, name)).waveforms)
         cells["recordings (held out)"] = _recorded(dataset, name)
         rows.append(f"<tr><th>{name.replace('_', ' ')}</th>{''.join(_cell(cells[title]) for title in columns)}</tr>")
     words = (
@@ -70,6 +73,7 @@ def main() -> None:
     )
     heads = "".join(f"<th>{html.escape(title)}</th>" for title in columns)
     options.out.write_text(_PAGE.format(words=words, heads=heads, rows="\n".join(rows)))
+    save_grid(options.out.with_suffix(".jpg"), np.concatenate(pictured), columns=len(_SEEDS))
     print(f"{options.out}: {options.out.stat().st_size:,} bytes")
 
 

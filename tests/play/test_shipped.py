@@ -6,16 +6,16 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from scipy.special import softmax
 
 from drumgan_jax.audio.files import resample
+from drumgan_jax.configs import pca_gan
 from drumgan_jax.core.weight_file import read_weights
 from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.load import FORMAT, PACKAGED, SHIPPED, load
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
-SOUNDS = 48
+SOUNDS = 32
 # Every figure of the packaged instruments is against these.
 HELD_OUT = {"sonic-pi", "tr808-fischer", "uzu-drumkit"}
 
@@ -29,7 +29,8 @@ def instrument() -> Instrument:
 def test_it_is_small_and_says_what_it_is(instrument: Instrument) -> None:
     assert SHIPPED.stat().st_size < 12 * 2**20
     assert SHIPPED.with_suffix(".md").is_file()
-    assert instrument.label_names == ("kick", "snare", "cymbal")
+    assert instrument.label_names == pca_gan.CLASSES
+    assert (instrument.sample_rate, instrument.num_samples) == (44_100, 44_544)
     assert len(instrument.components()) > 0
 
 
@@ -41,21 +42,21 @@ def test_what_is_packaged_was_not_trained_on_the_held_out_sources(name: str) -> 
 
 
 def test_its_classes_are_heard_as_such(instrument: Instrument) -> None:
-    """Asking for a class makes it likelier, by the packaged classifier; no sound is silent or far beyond full scale."""
+    """Most sounds are of the class that was asked, by the packaged classifier; none is silent or beyond full scale."""
     classifier = build_embedder("drums")
     predict = jax.jit(classifier.embed)
-    heard = np.zeros((3, 3))
-    for number, name in enumerate(instrument.label_names):
+    # As the classifier names them; it knows no other class.
+    asked = {"kick": "kick", "snare": "snare", "closed_hat": "cymbal", "open_hat": "cymbal", "cymbal": "cymbal"}
+    for name, wanted in asked.items():
         waveforms = instrument.sample(range(SOUNDS), labels=name).waveforms
         assert np.isfinite(waveforms).all()
         assert np.abs(waveforms).max(axis=1).min() > 0.05
-        assert np.abs(waveforms).max() < 4.0
+        assert np.abs(waveforms).max() <= 1.0
         windows = np.stack([resample(one, instrument.sample_rate, classifier.sample_rate) for one in waveforms])
         windows = windows[:, : classifier.window]
         windows = np.pad(windows, ((0, 0), (0, classifier.window - windows.shape[1])))
-        heard[number] = softmax(np.asarray(predict(classifier.variables, windows).logits), axis=1).mean(axis=0)
-    assert classifier.classes == instrument.label_names
-    np.testing.assert_array_equal(heard.argmax(axis=0), [0, 1, 2])
+        heard = np.asarray(predict(classifier.variables, windows).logits).argmax(axis=1)
+        assert np.mean(heard == classifier.classes.index(wanted)) > 0.5, name
 
 
 def test_a_sound_is_encoded_and_played_again(instrument: Instrument) -> None:
