@@ -114,9 +114,9 @@ def packaged() -> ConfigDict:
 
 
 def loops() -> ConfigDict:
-    """One GPU, minutes: a bar at 120 BPM, 2.0 s at 22.05 kHz as 512 bins x 174 frames; the labels are genres."""
-    config = small()
-    config.representation.update(sample_rate=22_050, n_fft=1024, hop_length=256, num_frames=174)
+    """A bar at 120 BPM, 2.0 s at 22.05 kHz as 512 bins x 175 frames that repeat; the labels are genres."""
+    config = packaged()
+    config.representation.update(sample_rate=22_050, n_fft=1024, hop_length=252, num_frames=175, circular=True)
     config.decoder.silence = 0.0
     config.slicing = {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0}
     config.preparation.update(labels=(), hats=False)

@@ -126,7 +126,23 @@ def _job(config: Mapping[str, Any]) -> Any:
         missing.require("librosa", f"config.slicing.kind={config['slicing']['kind']}")
     if preparation.normalization == "loudness":
         missing.require("pyloudnorm", "config.preparation.normalization=loudness")
+    if getattr(representation, "circular", False):
+        _check_period(representation, slicing)
     return Job(representation, slicing, preparation, (), "")
+
+
+def _check_period(representation: Any, slicing: Any) -> None:
+    """Check that slices are loops that fill a circular representation."""
+    if slicing.period is None:
+        raise BadInput(
+            "config.representation.circular is for loops; set config.slicing.kind=bar, or leave circular at False."
+        )
+    samples = round(slicing.period * representation.sample_rate)
+    if samples != representation.num_samples:
+        raise BadInput(
+            f"config.representation has num_frames * hop_length = {representation.num_samples} samples, but a slice of"
+            f" config.slicing has {samples}; choose num_frames and hop_length with that product, or circular=False."
+        )
 
 
 def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[str, Any]]]:

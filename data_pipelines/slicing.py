@@ -59,12 +59,17 @@ class Slicing(Protocol):
     def stretches(self) -> bool:
         """Whether the rule needs the time-stretching library."""
 
+    @property
+    def period(self) -> float | None:
+        """Seconds after which a slice can be repeated; None if slices are no loops."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneShot(one_shot.OneShot):
     """One slice per file, from its onset, padded with silence or cut to length, with fades at both ends."""
 
     stretches = False
+    period = None
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
@@ -93,6 +98,7 @@ class Loop:
     min_fill: float = real(0.0, 1.0, 1.0, above=True)
 
     stretches = False
+    period = None
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
@@ -120,6 +126,8 @@ class Bar:
         beats: beats per bar.
         prior: expected tempo of files of unknown tempo, in BPM.
         max_stretch: largest stretching factor in either direction; other files are skipped.
+        crossfade: seconds over which a slice's end fades into what precedes its start, so that it repeats without a
+            click; not of slices that are cut to fewer samples than the bars have.
     """
 
     tempo: float = real(30.0, 300.0, 120.0)
@@ -127,14 +135,20 @@ class Bar:
     beats: int = whole(1, 4)
     prior: float = real(30.0, 300.0, 120.0)
     max_stretch: float = real(1.0, math.inf, 2.0)
+    crossfade: float = real(0.0, 0.1, 0.005)
 
     stretches = True
+
+    @property
+    def period(self) -> float:
+        """Seconds of a slice's bars."""
+        return self.bars * self.beats * 60 / self.tempo
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
     ) -> Iterator[Slice | Skip]:
         """Yield every complete group of bars."""
-        length = self.bars * self.beats * 60 / self.tempo
+        length = self.period
         # The shortest possible slice, at the fastest tempo allowed.
         if len(samples) / sample_rate < 0.98 * length / self.max_stretch:
             yield Skip(self._no_bar())
@@ -158,8 +172,20 @@ class Bar:
             yield Skip(self._no_bar())
         for start in starts:
             first = max(0, round((start - early) * sample_rate))
-            bar = stretched[first : first + min(num_samples, round(length * sample_rate))]
+            whole_length = round(length * sample_rate)
+            bar = stretched[first : first + min(num_samples, whole_length)]
+            if len(bar) == whole_length:
+                # A loop's end comes before its start.
+                end = first or round((starts[-1] + length) * sample_rate)
+                bar = self._without_seam(bar, stretched[:end], sample_rate)
             yield Slice(_fit(bar, num_samples), first / sample_rate * speed)
+
+    def _without_seam(self, bar: np.ndarray, before: np.ndarray, sample_rate: int) -> np.ndarray:
+        """The bar [samples], its end faded into the end of what was `before` it [samples]."""
+        count = min(round(self.crossfade * sample_rate), len(before))
+        fade = np.linspace(0.0, 1.0, count + 2, dtype=np.float32)[1:-1]
+        end = bar[len(bar) - count :] * (1 - fade) + before[len(before) - count :] * fade
+        return np.concatenate([bar[: len(bar) - count], end])
 
     def _no_bar(self) -> str:
         needed = f"{self.bars} whole bars" if self.bars > 1 else "a whole bar"
@@ -208,6 +234,7 @@ class Mix:
             raise BadInput(f"config.slicing.max_tempo is {self.max_tempo}; it must be above min_tempo.")
 
     stretches = True
+    period = None
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None

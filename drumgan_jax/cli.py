@@ -1,6 +1,8 @@
 """The `drumgan` command and its verbs."""
 
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -50,6 +52,10 @@ def main() -> None:
     except BadInput as problem:
         print(f"drumgan {verb}: {problem}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        # As by `| head`; the status is that of a program that the signal ended. Nothing is flushed to the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def overview() -> str:

@@ -67,7 +67,7 @@ def bass_distance(reference: Array, decoded: Array, sample_rate: int) -> Array:
 def log_mel_distance(magnitude: Array, other: Array, sample_rate: int) -> Array:
     """Mean absolute difference of the log powers of 64 mel bands in dB [], of linear magnitudes [batch, time, freq].
 
-    Bands are clamped at 100 dB below a full-scale sine.
+    Powers have an offset 100 dB below a full-scale sine's.
     """
     n_fft = 2 * (magnitude.shape[-1] - 1)
     filters = jnp.asarray(mel_filterbank(sample_rate, n_fft, MEL_BANDS, MEL_LOWEST, sample_rate / 2, htk=True).T)
@@ -80,7 +80,7 @@ def pooled_distance(magnitude: Array, other: Array) -> Array:
     """Mean absolute difference in dB [] of powers averaged over 4 frames, 2 x 2 cells and 4 bins; [batch, time, freq].
 
     What spectra of three lengths of window see, of the magnitudes of one; a mean over 4 cells keeps little of the
-    chance in the spectrum of noise. Powers are clamped at 100 dB below a full-scale sine.
+    chance in the spectrum of noise. Powers have an offset 100 dB below a full-scale sine's.
     """
     floor = (1e-5 * (magnitude.shape[-1] - 1) / 2) ** 2
 
@@ -96,8 +96,8 @@ def octaves_distance(magnitude: Array, other: Array) -> Array:
 
     Distances that count all bins alike leave a kick's few loud ones, and the attack's few frames, to chance. Powers get
     an offset 40 dB below the loudest of the first sound's, at least 100 dB below a full-scale sine, so that nothing
-    softer counts. The mean is over the cells above it; those of the first frame weigh four times as much, of the third
-    twice.
+    softer counts. The mean is over the cells of either sound that are above it; those of the first frame weigh four
+    times as much, of the third twice.
 
     Args:
         magnitude: linear magnitudes [batch, time, freq].
@@ -109,24 +109,23 @@ def octaves_distance(magnitude: Array, other: Array) -> Array:
     a, b = (jnp.square(one) @ groups for one in (magnitude, other))
     offset = jnp.maximum(1e-4 * a.max(axis=(1, 2), keepdims=True), (1e-5 * (magnitude.shape[-1] - 1) / 2) ** 2)
     weights = (1.0 + 3.0 * np.exp2(-0.79 * np.arange(magnitude.shape[1])))[:, None].astype(np.float32)
-    counted = jnp.sum(jnp.where(a > offset, weights, 0.0), axis=(1, 2))
-    difference = weights * jnp.abs(jnp.log10(a + offset) - jnp.log10(b + offset))
-    return 10.0 * jnp.mean(jnp.sum(difference, axis=(1, 2)) / jnp.maximum(counted, 1.0))
+    counted = jnp.where(jnp.maximum(a, b) > offset, weights, 0.0)
+    difference = counted * jnp.abs(jnp.log10(a + offset) - jnp.log10(b + offset))
+    return 10.0 * jnp.mean(jnp.sum(difference, axis=(1, 2)) / jnp.maximum(jnp.sum(counted, axis=(1, 2)), 1.0))
 
 
 def noisiness_distance(x: Array, plain: Array, noisy: Array) -> Array:
     """How differently noise and the examples stray from reconstructions without noise [].
 
     The mean absolute difference, over areas of 16 bins of a frame, of the means of |noisy - plain| and |x - plain|. Not
-    over frames: an attack is as noisy as it is in one of them. The reconstructions without noise are constant here,
-    so that they do not come nearer the examples to be quiet.
+    over frames: an attack is as noisy as it is in one of them. The second mean is constant, so that reconstructions
+    do not move away from the examples to excuse the noise.
 
     Args:
         x: examples [batch, freq, time, 1].
         plain: their reconstructions without noise.
         noisy: with noise.
     """
-    # The gradient goes to the noise alone, which has no other effect on this difference.
     stray = jnp.abs(noisy - plain)
     missed = jax.lax.stop_gradient(jnp.abs(x - plain))
     return jnp.mean(jnp.abs(_pooled(stray[..., 0], 16, 1) - _pooled(missed[..., 0], 16, 1)))

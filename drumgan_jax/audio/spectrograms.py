@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import math
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,8 @@ class _Spectral(abc.ABC):
         hop_length: hop length in samples.
         num_frames: number of frames in an example.
         win_length: length of the Hann window in samples; None for n_fft.
+        circular: whether sounds are loops, whose frames see around the end: num_frames * hop_length samples, that are
+            repeated without a seam.
         mean: fitted mean of the coefficients, a number or nested tuples of normalization_shape; None until fitted.
         std: fitted standard deviation, in the same form.
     """
@@ -37,10 +39,13 @@ class _Spectral(abc.ABC):
     hop_length: int = whole(1)
     num_frames: int = whole(1)
     win_length: int | None = whole(1, None)
+    circular: bool = False
     mean: Any = None
     std: Any = None
 
     keeps_phase: ClassVar[bool]
+    # Padding of frames that are not circular.
+    _around: ClassVar[Literal["zero", "reflect"]] = "zero"
     # The config section named in messages.
     section: ClassVar[str] = "representation"
 
@@ -66,13 +71,14 @@ class _Spectral(abc.ABC):
 
     @property
     def framing(self) -> Framing:
-        """Centred frames, with zeros beyond both ends of the waveform."""
-        return Framing(self.n_fft, self.hop_length, self.win_length)
+        """Frames beyond whose ends the waveform is `_around`, or its other end if it is circular."""
+        padding = "circular" if self.circular else self._around
+        return Framing(self.n_fft, self.hop_length, self.win_length, padding=padding)
 
     @property
     def num_samples(self) -> int:
-        """Number of samples from the centre of the first frame to the centre of the last."""
-        return (self.num_frames - 1) * self.hop_length
+        """Number of samples that give so many frames: from the first one's centre to the last one's, or whole hops."""
+        return (self.num_frames - int(self.framing.padding == "zero")) * self.hop_length
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -289,20 +295,11 @@ class LogMel(_Logarithmic):
     floor: float = real(0.0, math.inf, 1e-5, above=True)
 
     sigmas: ClassVar[float] = 1.0
+    _around: ClassVar[Literal["zero", "reflect"]] = "reflect"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self._filters()
-
-    @property
-    def framing(self) -> Framing:
-        """Frames every hop_length samples from the start, the waveform mirrored beyond both ends."""
-        return Framing(self.n_fft, self.hop_length, self.win_length, padding="reflect")
-
-    @property
-    def num_samples(self) -> int:
-        """num_frames * hop_length."""
-        return self.num_frames * self.hop_length
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -16,6 +16,9 @@ from drumgan_jax.core.settings import check_fields, text, whole
 
 Array = jax.Array
 
+# From the name of a padding to the mode of `jnp.pad`.
+_PAD_MODES = {"zero": "constant", "reflect": "reflect", "circular": "wrap", "none": "constant"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Framing:
@@ -27,13 +30,14 @@ class Framing:
         win_length: length of the periodic Hann window, centred in the frame; None means `n_fft`.
         padding: "zero" adds `n_fft // 2` zeros at both ends, so frame t is centred on sample t * hop_length (librosa's
             `center=True`); "reflect" adds `n_fft - hop_length` mirrored samples in total, so there are exactly
-            samples / hop_length frames; "none" adds nothing.
+            samples / hop_length frames; "circular" adds as many of the other end, for loops of whole hops; "none" adds
+            nothing.
     """
 
     n_fft: int = whole(1)
     hop_length: int = whole(1)
     win_length: int | None = whole(1, None)
-    padding: Literal["zero", "reflect", "none"] = text("zero", choices=("zero", "reflect", "none"))
+    padding: Literal["zero", "reflect", "circular", "none"] = text("zero", choices=tuple(_PAD_MODES))
 
     def __post_init__(self) -> None:
         check_fields(self, "")
@@ -60,7 +64,7 @@ class Framing:
         """Samples added before and after a waveform."""
         if self.padding == "zero":
             return self.n_fft // 2, self.n_fft // 2
-        if self.padding == "reflect":
+        if self.padding in ("reflect", "circular"):
             total = self.n_fft - self.hop_length
             return total // 2, total - total // 2
         return 0, 0
@@ -110,7 +114,7 @@ def stft(waveform: Array, framing: Framing) -> Array:
     """Complex spectra [batch, frames, bins] of waveforms [batch, samples]; unscaled, as librosa.stft.
 
     Raises:
-        BadInput: the waveform is shorter than a frame, or too short for reflect padding.
+        BadInput: the waveform is shorter than a frame, too short to be reflected, or circular but not of whole hops.
     """
     return jnp.fft.rfft(windowed_frames(waveform, framing))
 
@@ -127,8 +131,12 @@ def windowed_frames(waveform: Array, framing: Framing) -> Array:
             f"a waveform of {samples} samples is too short to be reflected by {max(framing.pad)} samples; give a longer"
             " one."
         )
-    mode = "reflect" if framing.padding == "reflect" else "constant"
-    padded = jnp.pad(waveform, ((0, 0), framing.pad), mode=mode)
+    if framing.padding == "circular" and samples % framing.hop_length:
+        raise BadInput(
+            f"a loop of {samples} samples is not a whole number of hops of {framing.hop_length} samples; change"
+            " hop_length."
+        )
+    padded = jnp.pad(waveform, ((0, 0), framing.pad), mode=_PAD_MODES[framing.padding])
     return frame(padded, framing.n_fft, framing.hop_length) * hann_window(framing)
 
 
@@ -161,5 +169,10 @@ def inverse_window_sum(framing: Framing, num_frames: int, length: int) -> Array:
 
 def _cut(signal: Array, framing: Framing, length: int) -> Array:
     start = framing.pad[0]
+    if framing.padding == "circular":
+        # What lies beyond an end belongs to the other one; there may be several rounds of it.
+        rounds = -(-start // length), -(-(signal.shape[-1] - start) // length)
+        before, after = rounds[0] * length - start, rounds[1] * length - (signal.shape[-1] - start)
+        return jnp.pad(signal, ((0, 0), (before, after))).reshape(len(signal), sum(rounds), length).sum(axis=1)
     signal = signal[:, start : start + length]
     return jnp.pad(signal, ((0, 0), (0, length - signal.shape[-1])))

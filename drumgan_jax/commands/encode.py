@@ -7,7 +7,7 @@ instead of the run's encoder: this works with any run, but takes longer. With --
 variations of each recording.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ DIRECTION = flags.DEFINE_integer(
 # Metrics shown for each file; the table of means has all metrics.
 _SHOWN = {"mse": "MSE", "log_spectral_distance": "LSD", "snr_db": "SNR (dB)", "peaq_di": "DI", "peaq_odg": "ODG"}
 _GRID_PAIRS = 32
+# Spectral convergence of a recording that the instrument does not know; drums of other sources have .5 to .8.
+_FAR = 0.9
 
 
 def main(argv: Sequence[str]) -> None:
@@ -75,7 +77,8 @@ def main(argv: Sequence[str]) -> None:
     shown = np.stack([originals, decoded], axis=1)[:_GRID_PAIRS].reshape(-1, originals.shape[1])
     save_grid(folder / "grid.png", shown, columns=2 * int(np.ceil(np.sqrt(len(shown) / 4))))
     pairs = zip(names, originals, decoded, strict=True)
-    result = sum_up({name: measure_pair(a[None], b[None], instrument.sample_rate) for name, a, b in pairs}, notes)
+    measured = {name: measure_pair(a[None], b[None], instrument.sample_rate) for name, a, b in pairs}
+    result = sum_up(measured, [*notes, *unlike(measured)])
     save_json(folder / "reconstruction.json", as_json(result))
     if VARY.value is not None:
         write_variations(folder / "variations", instrument, latents, names, VARY.value)
@@ -143,6 +146,18 @@ def encode_files(
     if cut:
         notes.append(f"{cut} of {len(files)} recordings are longer than this instrument's sounds, and were cut.")
     return names, np.stack(originals), Latents.join(latents), notes
+
+
+def unlike(measured: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """A note that names the recordings whose decoded sounds are hardly nearer to them than silence is, if any."""
+    far = [name for name, figures in measured.items() if (figures["spectral_convergence"] or 0.0) > _FAR]
+    if not far:
+        return []
+    shown = ", ".join(far[:3]) + (" and others" if len(far) > 3 else "")
+    return [
+        f"{len(far)} of {len(measured)} recordings are unlike what this instrument knows: {shown}. What is decoded is"
+        f" hardly nearer to them than silence is (spectral convergence above {_FAR}; silence has 1)."
+    ]
 
 
 def write_variations(folder: Path, instrument: Any, latents: Latents, names: Sequence[str], amount: float) -> None:

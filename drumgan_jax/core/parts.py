@@ -115,9 +115,10 @@ class Generator(Protocol):
                 the same in any batch; or the noise itself, an array [batch, freq, time, 1] for each of `noise_sizes`.
         """
 
-    def truncate(self, ws: Array, psi: float | Array) -> Array:
+    def truncate(self, ws: Array, psi: float | Array, labels: Array | None = None) -> Array:
         """ws [batch, num_ws, w_dim] pulled towards the average w: psi 1 changes nothing, 0 gives the average.
 
+        The average is that of all classes, or of `labels` [batch, num_labels] where the generator knows it.
         Changes nothing if the generator does not truncate (`truncates`).
         """
 

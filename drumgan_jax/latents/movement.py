@@ -133,4 +133,6 @@ def _per_sound(amount: np.ndarray | float, batch: int) -> np.ndarray:
     amounts = np.asarray(amount, np.float32)
     if amounts.shape not in ((), (batch,)):
         raise BadInput(f"amounts are {amounts.shape}; give one for all {batch} sound(s), or one for each.")
+    if not np.isfinite(amounts).all():
+        raise BadInput("an amount is not a finite number; 0 changes nothing, 1 is as far as a random sound.")
     return amounts.reshape(-1, 1, 1) if amounts.ndim else amounts

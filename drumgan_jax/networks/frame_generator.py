@@ -1,9 +1,9 @@
 """A generator of log-magnitude frames that also encodes, and starts as principal components.
 
 Synthesis and encoder are linear maps, found by principal components (systems/pca_gaussian.py), plus residual networks
-whose last layers start at zero:
+whose last layers start at zero; the mapping is not trained:
 
-- mapping: w of a recording and a Gaussian for each class (networks/anchored_mapping.py), which stay as they are;
+- mapping: w of a recording and a Gaussian for each class (networks/anchored_mapping.py), without a network;
 - synthesis: mean + (deviations * w) directions, plus a network of w, which also says how noisy each cell is;
 - encoder: the projection on the directions, plus a network of the example.
 
@@ -23,7 +23,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.anchored_mapping import EXACT, AnchoredMapping
 from drumgan_jax.networks.frames import LEVELS, UNIT, ZERO, FrameBlock, FrameTrunk, activate, check_frames
-from drumgan_jax.networks.mapping import StyleGenerator
+from drumgan_jax.networks.mapping import StyleGenerator, truncate
 from drumgan_jax.networks.noise import resolve_noise
 
 # Of the noisiness before it is made positive: 0.02 deviations of an example at first.
@@ -133,9 +133,31 @@ def noise_texture(noise: Array, overlap: int) -> Array:
     window = 0.5 - 0.5 * jnp.cos(2 * jnp.pi * jnp.arange(length, dtype=jnp.float32) / length)
     spectra = jnp.fft.rfft(samples[:, place % (freq * time)] * window)[..., :freq]
     power = (jnp.square(jnp.real(spectra)) + jnp.square(jnp.imag(spectra))) / jnp.sum(jnp.square(window))
-    # A logarithm of an exponential variable has the mean -Euler's constant and the variance pi^2 / 6.
-    texture = (jnp.log(power + 1e-6) + jnp.euler_gamma) * (math.sqrt(6) / math.pi)
+    # A logarithm of an exponential variable has the mean -Euler's constant and the variance pi^2 / 6; at 0 Hz the
+    # spectrum is real, and that of a squared normal one has ln 2 less and three times as much.
+    centre = jnp.full(freq, np.euler_gamma).at[0].add(math.log(2))
+    scale = jnp.full(freq, math.sqrt(6) / math.pi).at[0].divide(math.sqrt(3))
+    texture = (jnp.log(power + 1e-6) + centre) * scale
     return jnp.swapaxes(texture, 1, 2)[..., None]
+
+
+def anchor_order(classes: np.ndarray, count: int) -> np.ndarray:
+    """Which of the anchors of `classes` [n, classes] to take [count]: of all classes in turn, and again if too few.
+
+    Raises:
+        BadInput: they are too few for a class to have one.
+    """
+    if count < classes.shape[1]:
+        raise BadInput(
+            f"config.generator.anchors is {count}, fewer than the {classes.shape[1]} classes; give each one or more, or"
+            " none to all (0)."
+        )
+    strongest = classes.argmax(axis=1)
+    place = np.empty(len(classes), int)
+    for one in range(classes.shape[1]):
+        own = strongest == one
+        place[own] = np.arange(own.sum())
+    return np.argsort(place, kind="stable")[np.arange(count) % len(classes)]
 
 
 def block_frames(time: int) -> list[int]:
@@ -182,9 +204,11 @@ class Generator(StyleGenerator):
             )
         if not 0.0 <= self.spread <= 1.0:
             raise BadInput(f"config.generator.spread is {self.spread}; it must be a number from 0 to 1.")
-        if self.anchors < 0 or self.overlap < 1:
+        if self.anchors < 0:
+            raise BadInput(f"config.generator.anchors is {self.anchors}; it must be 0 or more.")
+        if not 2 <= self.overlap <= 2 * self.shape[0]:
             raise BadInput(
-                f"config.generator has anchors {self.anchors} and overlap {self.overlap}; the least are 0 and 1."
+                "the frames of config.representation hardly overlap; take a hop_length of at most half of n_fft."
             )
         super().__post_init__()
 
@@ -230,7 +254,13 @@ class Generator(StyleGenerator):
         mean, directions, deviations, _ = self._components()
         scores = jnp.dot(x.reshape(len(x), -1) - mean, directions.T, precision=EXACT)
         # Before a start from components there are none, and deviations are zero.
-        return scores / jnp.where(deviations > 0, deviations, 1.0) + self.encoder(x)
+        return self.mapping.near(scores / jnp.where(deviations > 0, deviations, 1.0) + self.encoder(x))
+
+    def truncate(self, ws: Array, psi: float | Array, labels: Array | None = None) -> Array:
+        """Truncate ws [batch, num_ws, w_dim] towards the means of their classes, so that a kick stays a kick."""
+        if labels is None:
+            return super().truncate(ws, psi)
+        return truncate(ws, self.mapping.means(labels)[:, None], psi)
 
     def _components(self) -> tuple[Array, ...]:
         """The arrays of COMPONENTS."""
@@ -244,11 +274,14 @@ class Generator(StyleGenerator):
             variables: "params" and "statistics".
             components: the arrays of a `systems.pca_gaussian.PcaGaussian`, `lowest`, and `anchors` [n, w_dim] of the
                 classes `anchor_classes` [n, classes], which are repeated if they are fewer than the mapping's.
+
+        Raises:
+            BadInput: the mapping has fewer anchors than classes.
         """
         mapping = {**variables["statistics"]["mapping"]}
         mapping |= {name: components[name] for name in ("class_means", "class_factors")}
         if "anchors" in mapping:
-            turns = np.arange(len(mapping["anchors"])) % len(components["anchors"])
+            turns = anchor_order(components["anchor_classes"], len(mapping["anchors"]))
             mapping |= {name: components[name][turns] for name in ("anchors", "anchor_classes")}
         linear = {name: components[name] for name in COMPONENTS}
         average = components["class_means"].mean(axis=0)

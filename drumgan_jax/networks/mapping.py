@@ -176,6 +176,6 @@ class StyleGenerator(nn.Module):
         w: Array = self.mapping(z, labels)
         return jnp.broadcast_to(w[:, None, :], (w.shape[0], self.num_ws, self.w_dim))
 
-    def truncate(self, ws: Array, psi: float | Array) -> Array:
-        """Truncate ws [batch, num_ws, w_dim] towards the average w by `psi`; see `mapping.truncate`."""
+    def truncate(self, ws: Array, psi: float | Array, labels: Array | None = None) -> Array:
+        """Truncate ws [batch, num_ws, w_dim] towards the average w of all classes by `psi`; see `mapping.truncate`."""
         return truncate(ws, self.get_variable("statistics", "w_average"), psi)

@@ -243,7 +243,7 @@ class Generator(_Stages, nn.Module):
         root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
         return jnp.pad(root, (0, self.num_labels))
 
-    def truncate(self, ws: Array, psi: float | Array) -> Array:
+    def truncate(self, ws: Array, psi: float | Array, labels: Array | None = None) -> Array:
         """Return ws unchanged: the first layer normalises w, so a shorter z would not be closer to an average."""
         return ws
 

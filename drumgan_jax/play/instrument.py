@@ -126,15 +126,18 @@ class Instrument:
             seeds: whole numbers from 0 to 2^32 - 1.
             labels: a class name, weights by class name, a list with one of these for each sound, or weights
                 [seeds, labels]; weights are relative. None draws a class from the seed.
-            truncation: 1 for the whole variety, towards 0 for the average sound (Karras et al. 2019, sec. B).
+            truncation: 1 for the whole variety, towards 0 for the average sound (Karras et al. 2019, sec. B), of the
+                class where the generator knows it.
 
         Raises:
-            BadInput: a seed is out of range, a class is unknown, weights are negative or all zero, or the generator has
-                no average w to truncate to.
+            BadInput: a seed is out of range, a class is unknown, weights are negative or all zero, truncation is not
+                finite, or the generator has no average w to truncate to.
         """
         array = check_seeds(seeds)
         if truncation != 1.0 and not self.gan.generator.truncates:
             raise BadInput("this generator has no average sound to be pulled towards; leave truncation at 1.")
+        if not np.isfinite(truncation):
+            raise BadInput(f"truncation is {truncation}; it must be a finite number, usually from 0 to 1.")
         if labels is None:
             weights = np.asarray(labels_of(array, len(self.label_names)))
         else:

@@ -34,6 +34,8 @@ Array = jax.Array
 ReadVocoder = Callable[[str], TrainedVocoder]
 # A run's own copy of the vocoder that its config names.
 VOCODER_NAME = "vocoder.npz"
+# Frames on either side of a loop that a vocoder is given besides; MelGAN's waveforms depend on fewer.
+_FRAMES_AROUND = 32
 
 
 class Decoder(Protocol):
@@ -168,7 +170,14 @@ class VocoderDecoder:
         weights = jax.lax.optimization_barrier(jax.tree.map(jnp.asarray, self.weights))
         # The vocoder was trained on recordings, which are never below the floor nor above the loudest bands.
         loudest = shown.loudest_bands[:, None, None]
-        return self.vocoder.render(weights, jnp.clip(shown.denormalize(x), math.log10(shown.floor), loudest))
+        bands = jnp.clip(shown.denormalize(x), math.log10(shown.floor), loudest)
+        if not shown.circular:
+            return self.vocoder.render(weights, bands)
+        # The vocoder hears what comes before and after, so that the end leads to the start.
+        around = min(_FRAMES_AROUND, shown.num_frames)
+        bands = jnp.pad(bands, ((0, 0), (0, 0), (around, around), (0, 0)), mode="wrap")
+        first = around * shown.hop_length
+        return self.vocoder.render(weights, bands)[:, first : first + shown.num_samples]
 
     def packed(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """See Decoder; parameters are in half precision."""

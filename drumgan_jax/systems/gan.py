@@ -146,7 +146,9 @@ class Gan:
     ) -> Array:
         """ws [batch, layers, w_dim] of z [batch, z_dim] and labels [batch, labels]; truncated unless None."""
         ws = apply(self.generator, variables, z, labels, method="map")
-        return ws if truncation is None else apply(self.generator, variables, ws, truncation, method="truncate")
+        if truncation is None:
+            return ws
+        return apply(self.generator, variables, ws, truncation, labels, method="truncate")
 
     def synthesize(self, variables: Mapping[str, Any], ws: Array, noise: Any) -> Array:
         """Examples [batch, freq, time, channels] of ws, upsampled to full size at any stage of growth.
@@ -158,6 +160,16 @@ class Gan:
         """
         x = apply(self.generator, variables, ws, noise, method="synthesize")
         return growing.upsample_nearest(x, self.representation.shape[:2])
+
+
+def _framing(config: Mapping[str, Any], representation: Representation) -> dict[str, int]:
+    """How much the frames of a representation overlap, for the generators that want to know."""
+    part = GENERATORS.get(config["generator"].get("kind"))
+    wanted = part is not None and "overlap" in {f.name for f in dataclasses.fields(part)}
+    if not wanted or not isinstance(representation, LogMagnitude):
+        return {}
+    framing = representation.framing
+    return {"overlap": max(1, round(framing.window_samples / framing.hop_length))}
 
 
 def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
@@ -183,7 +195,7 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
     gan = Gan(
         representation=representation,
         decoder=build_decoder(config.get("decoder", {}), representation),
-        generator=build_part(GENERATORS, config["generator"], "generator", **given),
+        generator=build_part(GENERATORS, config["generator"], "generator", **given, **_framing(config, representation)),
         discriminator=build_part(DISCRIMINATORS, config["discriminator"], "discriminator", **given, **projected_on),
         objective=build_part(OBJECTIVES, config["objective"], "objective"),
         augmentation=build_part(AUGMENTATIONS, config.get("augmentation", {"kind": "none"}), "augmentation"),
@@ -192,6 +204,11 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
         ),
         growth=build_part(GROWTHS, config.get("growth", {"kind": "constant"}), "growth"),
     )
+    if gan.encodes and not isinstance(representation, LogMagnitude):
+        raise BadInput(
+            f"config.generator.kind {config['generator']['kind']!r} makes log magnitudes; set"
+            " config.representation.kind to 'log_magnitude'."
+        )
     for player in ("generator", "discriminator"):
         sizes = getattr(getattr(gan, player), "sizes", ((),))
         if len(sizes) != gan.growth.num_stages:

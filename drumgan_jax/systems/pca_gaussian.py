@@ -23,7 +23,10 @@ Array = jax.Array
 
 # Of the log magnitudes of all examples, in bytes of float32.
 _MEMORY = 2**29
-_LEAST_DEVIATION = 1e-6
+# Least deviation of a direction as a share of the strongest one's: the rest is lost in float32 products of examples.
+_LEAST_DEVIATION = 1e-3
+# And as a share of the mean's length: the rest is rounding.
+_ROUNDING = 1e-6
 # Rounded to half precision when they are fitted, so that a packed file holds exactly what the run has.
 IN_HALF = ("mean", "directions")
 
@@ -157,9 +160,9 @@ def fit_components(
     weights = labels if labels.shape[1] else np.ones((len(examples), 1), np.float32)
     if empty := np.flatnonzero(weights.sum(axis=0) == 0.0).tolist():
         raise BadInput(f"class {empty[0]} (counted from 0) has no example; leave it out of the data set's labels.")
-    mean = _rounded(examples.mean(axis=0))
-    directions, deviations = _components(examples - mean, settings.components, setting)
-    directions = _rounded(directions)
+    exact = examples.mean(axis=0)
+    directions, deviations = _components(examples - exact, float(np.linalg.norm(exact)), settings.components, setting)
+    mean, directions = _rounded(exact), _rounded(directions)
     scores = ((examples - mean) @ directions.T / deviations).astype(np.float64)
     means, factors = zip(*(_gaussian(scores, weight, settings.ridge) for weight in weights.T), strict=True)
     arrays = (mean, directions, deviations, np.stack(means), np.stack(factors))
@@ -175,15 +178,18 @@ def _rounded(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float16).astype(np.float32)
 
 
-def _components(deviating: np.ndarray, count: int, setting: str) -> tuple[np.ndarray, np.ndarray]:
-    """The strongest directions [count, features] and deviations [count] of rows with mean zero [examples, features]."""
+def _components(deviating: np.ndarray, size: float, count: int, setting: str) -> tuple[np.ndarray, np.ndarray]:
+    """The strongest directions [count, features] and deviations [count] of rows with mean zero [examples, features].
+
+    `size` is the length of the mean, beside which a deviation is rounding or not.
+    """
     # There are far fewer examples than features, so the eigenvectors come from the products of examples.
     values, vectors = np.linalg.eigh((deviating @ deviating.T).astype(np.float64))
     values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
     deviations = np.sqrt(np.maximum(values, 0.0) / (len(deviating) - 1))
-    if deviations[-1] < _LEAST_DEVIATION * max(deviations[0], _LEAST_DEVIATION):
+    if deviations[-1] <= max(_LEAST_DEVIATION * deviations[0], _ROUNDING * size):
         raise BadInput(f"the recordings differ in fewer directions than the {count} of {setting}; lower it.")
-    return (vectors.T @ deviating) / np.sqrt(values)[:, None], deviations
+    return (vectors.T @ deviating) / (deviations * np.sqrt(len(deviating) - 1))[:, None], deviations
 
 
 def _gaussian(scores: np.ndarray, weight: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:

@@ -114,7 +114,8 @@ def numpy_octaves_distance(a: np.ndarray, b: np.ndarray) -> float:
         offset = 1e-4 * first.max()
         weights = (1 + 3 * 2 ** (-0.79 * np.arange(len(one))))[:, None]
         difference = np.abs(10 * np.log10((first + offset) / (second + offset)))
-        distances.append((weights * difference).sum() / (weights * (first > offset)).sum())
+        counted = weights * (np.maximum(first, second) > offset)
+        distances.append((counted * difference).sum() / counted.sum())
     return float(np.mean(distances))
 
 
@@ -134,6 +135,12 @@ def test_the_distance_of_octaves_hears_a_loud_bin_of_many_and_no_soft_ones() -> 
     hiss[:, :, 100:] *= 2
     assert float(octaves_distance(jnp.asarray(a), jnp.asarray(softer))) == pytest.approx(3.0, rel=1e-3)
     assert float(octaves_distance(jnp.asarray(a), jnp.asarray(hiss))) < 0.05
+
+
+def test_the_distance_of_octaves_is_a_mean_also_where_nearly_all_is_silent() -> None:
+    loud, click = np.full((1, 9, 257), 1.0, np.float32), np.zeros((1, 9, 257), np.float32)
+    click[0, 0, 0] = 10.0
+    assert float(octaves_distance(jnp.asarray(click), jnp.asarray(loud))) < 40.0
 
 
 def test_the_gradient_of_octaves_is_finite_where_all_is_silent() -> None:

@@ -37,7 +37,7 @@ def numpy_stft(waveform: np.ndarray, framing: Framing) -> np.ndarray:
     window = np.zeros(framing.n_fft)
     start = (framing.n_fft - size) // 2
     window[start : start + size] = 0.5 * (1.0 - np.cos(2.0 * np.pi * np.arange(size) / size))
-    mode = "reflect" if framing.padding == "reflect" else "constant"
+    mode = {"reflect": "reflect", "circular": "wrap"}.get(framing.padding, "constant")
     padded = np.pad(waveform.astype(np.float64), framing.pad, mode=mode)
     starts = range(0, len(padded) - framing.n_fft + 1, framing.hop_length)
     return np.stack([np.fft.rfft(window * padded[s : s + framing.n_fft]) for s in starts])
@@ -80,10 +80,13 @@ def test_istft_agrees_with_librosa_within_float32_rounding(framing: Framing) -> 
         Framing(1024, 160, padding="reflect"),
         Framing(65, 16, padding="reflect"),
         Framing(400, 160, padding="none"),
+        Framing(96, 36, padding="circular"),
+        # A loop shorter than a frame, which sees it twice.
+        Framing(1024, 300, padding="circular"),
     ],
 )
 def test_stft_agrees_with_its_definition_in_float64(framing: Framing) -> None:
-    waveform = noise(1, 3 * framing.n_fft + 5)
+    waveform = noise(1, 3 * framing.hop_length if framing.padding == "circular" else 3 * framing.n_fft + 5)
     expected = numpy_stft(waveform[0], framing)
     spectrum = stft_jit(waveform, framing)
     assert spectrum.shape[1] == framing.num_frames(waveform.shape[1])
@@ -102,6 +105,17 @@ def test_reflected_framing_gives_exactly_samples_over_hop_frames() -> None:
     for n_fft, hop in ((1024, 160), (1024, 256), (400, 160), (65, 16)):
         framing = Framing(n_fft, hop, padding="reflect")
         assert stft_jit(jnp.zeros((1, 12 * hop + n_fft * hop)), framing).shape[1] == 12 + n_fft
+
+
+@pytest.mark.parametrize(("n_fft", "hop", "frames"), [(96, 36, 9), (64, 24, 5), (512, 100, 2)])
+def test_a_circular_loop_comes_back_from_its_spectra_and_turns_with_them(n_fft: int, hop: int, frames: int) -> None:
+    framing = Framing(n_fft, hop, padding="circular")
+    waveform = noise(2, frames * hop)
+    spectrum = stft_jit(waveform, framing)
+    assert spectrum.shape[1] == frames
+    np.testing.assert_allclose(istft_jit(spectrum, framing, frames * hop), waveform, rtol=0, atol=3e-6)
+    turned = stft_jit(np.roll(waveform, 2 * hop, axis=1), framing)
+    np.testing.assert_allclose(turned, np.roll(spectrum, 2, axis=1), rtol=0, atol=1e-4)
 
 
 @settings(max_examples=6, deadline=None)
@@ -182,3 +196,5 @@ def test_too_short_waveforms_are_refused() -> None:
         stft(jnp.zeros((1, 10)), Framing(64, 16, padding="none"))
     with pytest.raises(BadInput, match="too short to be reflected"):
         stft(jnp.zeros((1, 24)), Framing(64, 16, padding="reflect"))
+    with pytest.raises(BadInput, match="not a whole number of hops of 16"):
+        stft(jnp.zeros((1, 100)), Framing(64, 16, padding="circular"))

@@ -79,7 +79,18 @@ def test_bars_of_a_known_tempo_are_cut_on_the_bar():
     pieces = list(Bar(tempo=120).slices(samples, synthetic.SAMPLE_RATE, 88200, bpm))
     assert [piece.start for piece in pieces] == [0, 2, 4, 6]
     for number, piece in enumerate(pieces):
-        np.testing.assert_array_equal(piece.waveform, samples[number * 88200 : (number + 1) * 88200])
+        own = samples[number * 88200 : (number + 1) * 88200]
+        faded = round(0.005 * synthetic.SAMPLE_RATE)
+        np.testing.assert_array_equal(piece.waveform[:-faded], own[:-faded])
+        # The last 5 ms lead to what comes before the bar, so that it repeats without a seam.
+        share = (np.arange(faded) + 1) / (faded + 1)
+        before = np.roll(samples, faded - number * 88200)[:faded]
+        np.testing.assert_allclose(piece.waveform[-faded:], own[-faded:] * (1 - share) + before * share, atol=1e-6)
+    uncut = list(Bar(tempo=120, crossfade=0.0).slices(samples, synthetic.SAMPLE_RATE, 88200, bpm))
+    np.testing.assert_array_equal(np.concatenate([piece.waveform for piece in uncut]), samples)
+    # Where fewer samples are wanted than a bar has, its end is cut off, and nothing is faded.
+    cut = list(Bar(tempo=120).slices(samples, synthetic.SAMPLE_RATE, 80000, bpm))
+    np.testing.assert_array_equal(cut[1].waveform, samples[88200 : 88200 + 80000])
 
 
 def test_bars_are_stretched_to_the_tempo():

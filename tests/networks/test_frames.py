@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.networks.anchored_mapping import AnchoredMapping
 from drumgan_jax.networks.bands import band_edges, bands_of
 from drumgan_jax.networks.frame_discriminator import Discriminator
-from drumgan_jax.networks.frame_generator import Generator, at_least, block_frames, noise_texture
+from drumgan_jax.networks.frame_generator import Generator, anchor_order, at_least, block_frames, noise_texture
 from drumgan_jax.networks.frames import with_bands
 from drumgan_jax.systems.pca_gaussian import PcaGaussian
 
@@ -65,6 +66,13 @@ def test_at_the_start_mapping_synthesis_and_encoder_are_those_of_the_components(
     assert 0.004 < texture < 0.008
     encode = jax.jit(lambda x: generator.apply(variables, x, method="encode"))
     np.testing.assert_allclose(encode(x), ws[:, 0], atol=1e-4)
+
+
+def test_labels_are_truncated_to_the_means_of_their_classes(generator, variables, components, latents):
+    z, labels = latents
+    ws = generator.apply(variables, z, labels, method="map")
+    average = generator.apply(variables, ws, 0.0, labels, method="truncate")
+    np.testing.assert_allclose(average[:, 0], labels @ components.class_means, atol=1e-5)
 
 
 def test_the_average_is_the_mean_of_the_classes_and_truncation_leads_to_it(generator, variables, components, latents):
@@ -145,6 +153,46 @@ def test_w_is_near_an_anchor_of_its_class(generator, components):
         assert 0.6 < ratio < 1.5
     with_soft = anchored.apply(variables, z[:8], np.full((8, CLASSES), 1 / 3, np.float32), method="map")
     assert np.isfinite(with_soft).all()
+
+
+def test_a_class_never_takes_an_anchor_of_another():
+    """Of a thousand others, the best is far ahead of any anchor of a small class."""
+    mapping, random = AnchoredMapping(32, 9, 1024, 0.0), np.random.default_rng(4)
+    made = mapping.init(jax.random.key(0), jnp.zeros((1, 32)), jnp.zeros((1, 9)))["statistics"]
+    # The last class is rare; all anchors of a class are the same sound.
+    classes = np.minimum(np.arange(1024) % 40, 8)
+    classes[classes == 8] = np.where(np.arange((classes == 8).sum()) < 5, 8, 0)
+    statistics = {
+        **made,
+        "anchors": np.eye(9, 32, dtype=np.float32)[classes],
+        "anchor_classes": np.eye(9, dtype=np.float32)[classes],
+    }
+    z = random.normal(size=(500, 32)).astype(np.float32)
+    for one in range(9):
+        labels = np.tile(np.eye(9, dtype=np.float32)[one], (500, 1))
+        w = np.asarray(mapping.apply({"statistics": statistics}, z, labels))
+        np.testing.assert_allclose(np.delete(w, one, axis=1), 0.0, atol=1e-6)
+
+
+def test_each_class_has_anchors_though_it_is_rare():
+    classes = np.eye(3, dtype=np.float32)[[0] * 20 + [1] * 10 + [2]]
+    taken = classes[anchor_order(classes, 6)].argmax(axis=1)
+    assert set(taken) == {0, 1, 2}
+    assert len(anchor_order(classes, 70)) == 70
+    with pytest.raises(BadInput, match="anchors is 2, fewer than the 3 classes"):
+        anchor_order(classes, 2)
+
+
+def test_w_of_what_is_no_recording_is_no_further_than_the_furthest_anchor(generator, components):
+    anchors = np.random.default_rng(5).normal(size=(9, COMPONENTS)).astype(np.float32)
+    members = np.eye(CLASSES, dtype=np.float32)[np.arange(9) % CLASSES]
+    anchored = generator.clone(anchors=9)
+    variables = start_of(anchored, components, anchors=anchors, anchor_classes=members)
+    loud = 100 * np.random.default_rng(6).normal(size=(4, *SHAPE)).astype(np.float32)
+    free = np.asarray(generator.apply(start_of(generator, components), loud, method="encode"))
+    limited = np.asarray(anchored.apply(variables, loud, method="encode"))
+    furthest = np.linalg.norm(anchors, axis=1).max()
+    np.testing.assert_allclose(limited, free * furthest / np.linalg.norm(free, axis=1, keepdims=True), rtol=1e-4)
 
 
 def test_nothing_is_lower_than_silence(generator, trained, latents):
@@ -240,8 +288,8 @@ def test_z_and_w_have_one_size():
     ("settings", "sentence"),
     [
         ({"spread": 1.5}, r"spread is 1\.5; it must be a number from 0 to 1"),
-        ({"anchors": -1}, "anchors -1"),
-        ({"overlap": 0}, "overlap 0"),
+        ({"anchors": -1}, "anchors is -1"),
+        ({"overlap": 1}, "hardly overlap"),
     ],
 )
 def test_values_out_of_range_are_told(settings, sentence):

@@ -191,7 +191,7 @@ def test_changed_recordings_may_be_for_reconstructions_alone(config) -> None:
 
     def examples(task):
         steps = Steps(task.gan, 0, task.context.settings, task.players, 1, 1.0, task.context.mesh)
-        return steps._examples(batch, state)
+        return steps._examples(batch, 0, state)
 
     (real, varied), (both, none) = examples(tasks[True]), examples(tasks[False])
     assert none is None

@@ -102,7 +102,7 @@ class Steps:
     def _generator_step(self, state: GanState, batch: Batch) -> tuple[GanState, Metrics]:
         def loss(params: Any, objective: Any, micro: Batch, index: Array) -> Any:
             key, latents_key, noise_key = jax.random.split(self._key(state, Purpose.GENERATOR_STEP, index), 3)
-            context = self._context(state, "generator", params, micro, key)
+            context = self._context(state, "generator", params, micro, index, key)
             generator = self._generator(state, params)
             ws, w_mean = self._draw_ws(generator, context.labels, latents_key, self._count(micro))
             context = dataclasses.replace(context, make_fake=lambda: context.synthesize(ws, noise_key))
@@ -122,7 +122,7 @@ class Steps:
 
         def loss(params: Any, objective: Any, micro: Batch, index: Array) -> Any:
             key = self._key(state, Purpose.DISCRIMINATOR_STEP, index)
-            context = self._context(state, "discriminator", params, micro, key)
+            context = self._context(state, "discriminator", params, micro, index, key)
             value, metrics = self.gan.objective.discriminator_loss(context)
             result = value, {"loss/discriminator": value, **metrics}, objective
             return *self._with_regularizers("discriminator", state, context, index, *result), None
@@ -134,7 +134,7 @@ class Steps:
     def _lazy_step(self, r: Regularizer, purpose: int, state: GanState, batch: Batch) -> tuple[GanState, Metrics]:
         def loss(params: Any, objective: Any, micro: Batch, index: Array) -> Any:
             context_key, key = jax.random.split(self._key(state, purpose, index))
-            context = self._context(state, r.player, params, micro, context_key)
+            context = self._context(state, r.player, params, micro, index, context_key)
             value, objective, metrics = r.function(context, objective, key)
             return value * r.interval, metrics, objective, None
 
@@ -189,7 +189,9 @@ class Steps:
                 value, metrics = value + term, metrics | of_term
         return value, metrics, objective
 
-    def _context(self, state: GanState, player: str, params: Any, micro: Batch, key: Array) -> LossContext:
+    def _context(
+        self, state: GanState, player: str, params: Any, micro: Batch, index: Array, key: Array
+    ) -> LossContext:
         """The loss context of a player's step, that player's parameters being `params`."""
         network_key, augmentation_key, latents_key, noise_key = jax.random.split(key, 4)
         reconstruction_key = jax.random.fold_in(key, 4)
@@ -201,7 +203,7 @@ class Steps:
             "growth": self._growth(state),
         }
         labels = self._labels(micro, state)
-        real, varied = self._examples(micro, state)
+        real, varied = self._examples(micro, index, state)
 
         def discriminate(x: Array) -> Any:
             # The same random numbers for all examples of a step, real and generated.
@@ -235,7 +237,7 @@ class Steps:
             distances=self.gan.distances,
         )
 
-    def _examples(self, micro: Batch, state: GanState) -> tuple[Array, Array | None]:
+    def _examples(self, micro: Batch, index: Array, state: GanState) -> tuple[Array, Array | None]:
         """The real examples of a micro-batch, and those that are reconstructed in place of them, if others are.
 
         If the data are augmented, a step changes its recordings alike for both players.
@@ -243,7 +245,7 @@ class Steps:
         representation, change = self.gan.representation, self.gan.data_augmentation
         if "x" in micro:
             return representation.normalize(micro["x"]), None
-        key = run_key(state.seed, Purpose.DATA_AUGMENTATION, state.step)
+        key = run_key(state.seed, Purpose.DATA_AUGMENTATION, state.step, index)
         keys = jax.random.split(key, len(micro["waveforms"]))
         changed = change(micro["waveforms"], representation.sample_rate, keys, micro.get("labels"))
         changed = representation.encode(changed)
