@@ -20,6 +20,7 @@ class Counts:
     Attributes:
         files: number of recordings listed.
         used: number of recordings that gave at least one example.
+        copies: number of these whose first example is that of an earlier one.
         examples: number of examples by split.
         skipped: number of skipped parts by reason.
         labels: number of examples by class and split.
@@ -27,6 +28,7 @@ class Counts:
 
     files: int = 0
     used: int = 0
+    copies: int = 0
     examples: Counter[str] = dataclasses.field(default_factory=Counter)
     skipped: Counter[str] = dataclasses.field(default_factory=Counter)
     labels: dict[str, Counter[str]] = dataclasses.field(default_factory=lambda: defaultdict(Counter))
@@ -83,10 +85,12 @@ def write(path: Path, directory: Path, settings: Mapping[str, Any], others: Sequ
         settings: settings to include.
         others: rows of files that are in no chunk.
     """
-    counts = Counts()
+    counts, digests = Counts(), set()
     for rows in (_rows(directory), others):
         for row in rows:
             counts.add(row)
+            digests |= {row["digest"]} if row["kept"] else set()
+    counts.copies = counts.used - len(digests)
     with open(path, "w", encoding="utf-8") as file:
         head = json.dumps({**settings, "counts": vars(counts)}, indent=1, ensure_ascii=False)
         file.write(head.removesuffix("\n}") + ',\n "files": [\n')
@@ -103,6 +107,8 @@ def table(counts: Counts) -> str:
     """Format the counts for the terminal."""
     lines = [f"{counts.used} of {counts.files} files gave {sum(counts.examples.values())} examples"]
     lines += [f"  {split:<24} {number:>8}" for split, number in counts.examples.items()]
+    if counts.copies:
+        lines.append(f"note: {counts.copies} of the {counts.used} files sound the same as another one of them")
     lines.append("examples by label")
     lines += [f"  {label:<24} {sum(splits.values()):>8}" for label, splits in sorted(counts.labels.items())]
     if counts.skipped:

@@ -64,10 +64,13 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
             taken += sizes[key]
             classes.subtract(labels)
     if not held_out:
-        units = "sources" if preparation.split_by == "source" else "groups of near-duplicate names"
+        units, why = "sources", ""
+        if preparation.split_by != "source":
+            units = "groups of names"
+            why = " (names that differ in digits only, such as kick_01 and kick_02, may be takes of one sound)"
         raise BadInput(
-            f"no test split of {fraction:g} can be made from {len(sizes)} {units} without dividing one; "
-            "set config.preparation.test_fraction or split_by."
+            f"no test split of {fraction:g} can be made from {len(sizes)} {units} without dividing one{why}; give the "
+            "recordings names of their own, or set config.preparation.split_by, or test_fraction=0 for no test split."
         )
     return {
         "train": [item for item, key in zip(items, keys, strict=True) if key not in held_out],

@@ -7,7 +7,7 @@ instead of the run's encoder: this works with any run, but takes longer. With --
 variations of each recording.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from drumgan_jax.commands.sounds import (
 )
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.folders import open_folder
-from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, measure_pair, sum_up
+from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, measure_pair, sum_up, unlike
 from drumgan_jax.evaluation.report import number, save_json, table
 from drumgan_jax.latents.latents import Latents
 
@@ -51,8 +51,6 @@ DIRECTION = flags.DEFINE_integer(
 # Metrics shown for each file; the table of means has all metrics.
 _SHOWN = {"mse": "MSE", "log_spectral_distance": "LSD", "snr_db": "SNR (dB)", "peaq_di": "DI", "peaq_odg": "ODG"}
 _GRID_PAIRS = 32
-# Spectral convergence of a recording that the instrument does not know; drums of other sources have .5 to .8.
-_FAR = 0.9
 
 
 def main(argv: Sequence[str]) -> None:
@@ -146,18 +144,6 @@ def encode_files(
     if cut:
         notes.append(f"{cut} of {len(files)} recordings are longer than this instrument's sounds, and were cut.")
     return names, np.stack(originals), Latents.join(latents), notes
-
-
-def unlike(measured: Mapping[str, Mapping[str, float | None]]) -> list[str]:
-    """A note that names the recordings whose decoded sounds are hardly nearer to them than silence is, if any."""
-    far = [name for name, figures in measured.items() if (figures["spectral_convergence"] or 0.0) > _FAR]
-    if not far:
-        return []
-    shown = ", ".join(far[:3]) + (" and others" if len(far) > 3 else "")
-    return [
-        f"{len(far)} of {len(measured)} recordings are unlike what this instrument knows: {shown}. What is decoded is"
-        f" hardly nearer to them than silence is (spectral convergence above {_FAR}; silence has 1)."
-    ]
 
 
 def write_variations(folder: Path, instrument: Any, latents: Latents, names: Sequence[str], amount: float) -> None:

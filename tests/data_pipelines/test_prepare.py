@@ -102,6 +102,7 @@ def test_the_report_tells_every_file(drums):
     assert told["representation"]["mean"] is not None
     assert told["config"]["preparation"]["test_fraction"] == 0.25
     assert "48 of 48 files gave 48 examples" in summary(drums)
+    assert "sound the same" not in summary(drums)
     held_out = [row["path"] for row in told["files"] if row["split"] == "test"]
     assert sorted(held_out) == sorted(example["path"].decode() for example in examples(drums.directory, "test"))
 
@@ -251,6 +252,10 @@ def test_bad_files_are_skipped_counted_and_listed(tmp_path):
     good = {"good.wav", "eight bit.wav", "96k.flac", "six channels.wav", "太鼓 kick.aiff", "mislabelled.mp3"}
     assert {name for name, row in rows.items() if row["kept"]} == good
     assert result.counts.used == len(good)
+    # The same samples as WAV, AIFF and FLAC.
+    copies = len(good) - len({row["digest"] for row in rows.values() if row["kept"]})
+    assert copies == 2
+    assert f"note: {copies} of the {len(good)} files sound the same" in summary(result)
     assert sum(result.counts.skipped.values()) == len(rows) - len(good)
     reasons = {name: row["skipped"][0]["reason"] for name, row in rows.items() if name not in good}
     assert reasons["silent.wav"] == reasons["hiss.wav"] == "silent"

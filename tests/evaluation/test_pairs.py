@@ -7,7 +7,7 @@ import pytest
 
 from drumgan_jax.audio.files import write_audio
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.evaluation.pairs import compare_pairs
+from drumgan_jax.evaluation.pairs import compare_pairs, unlike
 
 RATE = 16000
 
@@ -70,3 +70,11 @@ def test_nothing_to_compare(tmp_path: Path) -> None:
     write_audio(tmp_path / "a" / "a.flac", sound(1), RATE)
     with pytest.raises(BadInput, match="differ only in their extensions"):
         compare_pairs(tmp_path / "a", tmp_path / "b", 10)
+
+
+def test_recordings_that_the_instrument_does_not_know_are_named() -> None:
+    known, far, silent = ({"spectral_convergence": value} for value in (0.6, 1.4, None))
+    assert unlike({"kick": known, "empty": silent}) == []
+    (note,) = unlike({"kick": known, "speech": far, "noise": far})
+    assert note.startswith("2 of 3 recordings are unlike what this instrument knows: speech, noise.")
+    assert "a, b, c and others" in unlike(dict.fromkeys("abcde", far))[0]
