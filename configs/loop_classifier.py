@@ -25,7 +25,7 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 
 def full() -> ConfigDict:
-    """The release's network, with 2.6 million parameters, on bars of 1.92 s as 64 bands x 192 frames."""
+    """The release's network, with 2.6 million parameters, on bars of 2.0 s as 64 bands x 200 frames."""
     config = defaults.classifier()
     config.name = "loop_classifier"
     config.representation = {
@@ -34,7 +34,8 @@ def full() -> ConfigDict:
         "n_fft": 512,
         "hop_length": 160,  # R
         "num_mels": 64,  # R
-        "num_frames": 192,  # R
+        "num_frames": 200,  # as in configs/pjloopgan.py, whose data sets it takes; R crops them to 192
+        "circular": True,  # likewise
     }
     config.slicing = {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0}  # R
     config.preparation.test_fraction = 0.2
@@ -55,9 +56,9 @@ def small() -> ConfigDict:
 
 
 def tiny() -> ConfigDict:
-    """CPU, CI: bars as 32 bands x 96 frames, one block fewer; the same code, minutes to learn sequenced bars."""
+    """CPU, CI: bars as 32 bands x 100 frames, one block fewer; the same code, minutes to learn sequenced bars."""
     config = small()
-    config.representation.update(hop_length=320, num_mels=32, num_frames=96)
+    config.representation.update(hop_length=320, num_mels=32, num_frames=100)
     _match_front_end(config)
     config.preparation.split_by = "hash"  # the procedural set is one source
     config.network.update(channels=8, blocks=(1, 1, 2, 2, 4))
@@ -78,6 +79,7 @@ def _match_front_end(config: ConfigDict) -> None:
         "hop_length": bands.hop_length,
         "num_mels": bands.num_mels,
         "fmin": 0.0,
+        "circular": bands.circular,
         "floor": 1e-5,
         "mean": -2.9,  # O; of sequenced bars
         "std": 1.1,  # O

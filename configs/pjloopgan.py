@@ -70,7 +70,7 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 
 def full() -> ConfigDict:
-    """The paper: bars of 1.92 s as 64 bands x 192 frames; a row selects from the feature networks."""
+    """The paper: bars of 2.0 s as 64 bands x 200 frames; a row selects from the feature networks."""
     config = stylegan2.base()
     config.name = "pjloopgan"
     config.representation = {
@@ -79,7 +79,8 @@ def full() -> ConfigDict:
         "n_fft": 512,  # P; the release uses 1,024
         "hop_length": 160,  # P
         "num_mels": 64,  # P
-        "num_frames": 192,  # R; 200, cropped
+        "num_frames": 200,  # P: a bar at 120 BPM; R crops it to 192, so that a repeat runs at 125 BPM
+        "circular": True,  # O; frames see around the end, so that a bar repeats without a seam
     }
     config.decoder = {
         "kind": "vocoder",
@@ -89,7 +90,7 @@ def full() -> ConfigDict:
     }
     config.slicing = {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0}  # P
     config.generator.update(
-        base=(4, 12),  # R
+        base=(4, 13),  # O; R has (4, 12) for 192 frames. Of 208 frames, the middle 200 are used
         z_dim=32,  # P
         w_dim=64,  # P
         mapping_layers=6,  # P
@@ -128,9 +129,9 @@ def small() -> ConfigDict:
 
 
 def tiny() -> ConfigDict:
-    """CPU, CI: bars of 1.92 s as 32 bands x 96 frames; the same code, narrow."""
+    """CPU, CI: bars of 2.0 s as 32 bands x 100 frames; the same code, narrow."""
     config = small()
-    config.representation.update(hop_length=320, num_mels=32, num_frames=96)
+    config.representation.update(hop_length=320, num_mels=32, num_frames=100)
     config.generator.update(channel_base=512, channel_max=32)
     config.discriminator.mixing_channels = 8
     config.train.update(batch_size=16, total_images=24_000, ema_half_life_images=2_000)

@@ -153,12 +153,10 @@ class Conversion:
     Attributes:
         representation: a LogMagnitude, LogPower or LogMel with fitted statistics.
         target: the network's input scale.
-        multiple: the number of frames is raised to a multiple of this by repeating the first and the last frame.
     """
 
     representation: parts.Representation
     target: MelScale
-    multiple: int = 1
 
     def __post_init__(self) -> None:
         _ = self._source
@@ -180,7 +178,8 @@ class Conversion:
             raise BadInput("the representation has no fitted mean and std; use one from a prepared data set.")
         mean, deviation = (np.float32(value).reshape(source.normalization_shape) for value in (source.mean, source.std))
         features = (x.astype(jnp.float32) * (deviation * np.float32(source.sigmas)) + mean)[..., 0]
-        features = jnp.matmul(features, _interpolation(self._positions(), source.num_frames), precision="highest")
+        between = _interpolation(self._positions(), source.num_frames, source.circular)
+        features = jnp.matmul(features, between, precision="highest")
         if isinstance(source, LogMel) and self._has_same_bands:
             logarithm = features * math.log(10.0)
         else:
@@ -210,11 +209,13 @@ class Conversion:
         source, target = self._source, self.target
         step = Fraction(target.hop_length * source.sample_rate, target.bands.sample_rate * source.hop_length)
         count = max(1, round(source.num_frames / step))
-        count = -(-count // self.multiple) * self.multiple
         first = (source.num_frames - 1 - (count - 1) * step) / 2
         if step.denominator == 1:
             first = Fraction(math.floor(first))
-        return np.clip(float(first) + float(step) * np.arange(count), 0.0, source.num_frames - 1.0)
+        positions = float(first) + float(step) * np.arange(count)
+        if source.circular:
+            return positions % source.num_frames
+        return np.clip(positions, 0.0, source.num_frames - 1.0)
 
     def _linear(self, features: Array) -> Array:
         """Magnitudes or powers, by the target's exponent, from features [batch, rows, frames]."""
@@ -274,10 +275,10 @@ class _Bins:
         return np.eye(self.n_fft // 2, self.n_fft // 2 + 1, dtype=np.float32)
 
 
-def _interpolation(positions: np.ndarray, num_frames: int) -> np.ndarray:
+def _interpolation(positions: np.ndarray, num_frames: int, circular: bool = False) -> np.ndarray:
     """Weights [num_frames, positions] that interpolate frames linearly at fractional positions."""
     below = np.floor(positions).astype(int)
-    above = np.minimum(below + 1, num_frames - 1)
+    above = (below + 1) % num_frames if circular else np.minimum(below + 1, num_frames - 1)
     weights = np.zeros((num_frames, len(positions)))
     columns = np.arange(len(positions))
     np.add.at(weights, (below, columns), 1.0 - (positions - below))

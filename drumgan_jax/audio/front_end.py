@@ -161,18 +161,20 @@ class _FrontEndBands(LogMel):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogMelFrontEnd(FrontEnd):
-    """The features of a LogMel representation: log10 of mel bands of magnitudes, the waveform mirrored at its ends.
+    """The features of a LogMel representation: log10 of mel bands of magnitudes.
 
     With the settings of a generator's representation, a classifier sees the features that the generator writes. One
     mean and one deviation are used for all bands, which keeps the balance between bands.
 
     Attributes:
         win_length: length of the Hann window in samples; None for n_fft.
+        circular: whether frames see around a waveform's ends, as of loops, rather than its mirror image.
         floor: band magnitudes are clipped from below at this value.
     """
 
     fmin: float = 0.0
     win_length: int | None = None
+    circular: bool = False
     floor: float = real(0.0, math.inf, 1e-5, above=True)
     mean: float = real(-math.inf, math.inf, -2.0)
     std: float = real(0.0, math.inf, 1.0, above=True)
@@ -203,7 +205,7 @@ class LogMelFrontEnd(FrontEnd):
 
     @property
     def framing(self) -> Framing:
-        """Framing of the representation: a frame every hop_length samples, the waveform mirrored beyond both ends."""
+        """Framing of the representation: a frame every hop_length samples."""
         return self.representation.framing
 
     @property
@@ -215,6 +217,7 @@ class LogMelFrontEnd(FrontEnd):
             hop_length=self.hop_length,
             num_frames=self.num_samples // self.hop_length,
             win_length=self.win_length,
+            circular=self.circular,
             num_mels=self.num_mels,
             fmin=self.fmin,
             fmax=self.fmax,

@@ -42,12 +42,14 @@ class FeatureNetwork(NamedTuple):
         convert: differentiable, hashable function from examples [batch, freq, time, 1] to the network's input
             [batch, bands, frames, 1].
         bands_per_row: number of bands that are one row to its taps.
+        circular: whether examples are loops, so that what is before the first frame is the last one.
     """
 
     name: str
     taps: nn.Module
     convert: Callable[[Array], Array]
     bands_per_row: int = 1
+    circular: bool = False
 
 
 class Discriminator(nn.Module):
@@ -119,7 +121,7 @@ class Discriminator(nn.Module):
 
     def _projected(self, network: FeatureNetwork, x: Array) -> tuple[Array, ...]:
         """Mixed maps [batch, freq, time, channels] at each scale, with the chunks concatenated."""
-        converted = network.convert(x)
+        converted = self._filled(network, network.convert(x))
         batch, bands, frames, _ = converted.shape
         # An example's chunks stay adjacent in the batch, so that each device keeps its own examples.
         parts = converted.reshape(batch, bands, self.chunks, frames // self.chunks, 1).swapaxes(1, 2)
@@ -131,6 +133,19 @@ class Discriminator(nn.Module):
         cast = functools.partial(jnp.asarray, dtype=self.compute_dtype)
         mixed = mixing.mix(jax.tree.map(cast, kernels.value), maps)
         return tuple(self._joined(part) for part in mixed)
+
+    def _unit(self, network: FeatureNetwork, bands: int) -> int:
+        """What the number of frames is a multiple of: chunks are halved at each scale, and then to _LAST rows."""
+        return math.lcm(self.chunks << SCALES, bands // network.bands_per_row // _LAST)
+
+    def _filled(self, network: FeatureNetwork, converted: Array) -> Array:
+        """Input [batch, bands, frames, 1], its frames raised to a multiple of the unit by repeating those at the ends.
+
+        A loop's other end is repeated, of other sounds the first and the last frame.
+        """
+        missing = -converted.shape[2] % self._unit(network, converted.shape[1])
+        around = (missing // 2, missing - missing // 2)
+        return jnp.pad(converted, ((0, 0), (0, 0), around, (0, 0)), mode="wrap" if network.circular else "edge")
 
     def _draw_mixing(self, maps: tuple[Array, ...]) -> dict[str, Array]:
         return mixing.draw(self.make_rng("params"), [part.shape[-1] for part in maps], self.mixing_channels)
@@ -160,12 +175,10 @@ class Discriminator(nn.Module):
             times = f"{network.bands_per_row} times " if network.bands_per_row > 1 else ""
             least = network.bands_per_row * (_LAST << SCALES - 1)
             raise BadInput(f"{size} the bands must be {times}a power of two, at least {least}.")
-        unit = math.lcm(self.chunks << SCALES, rows // _LAST)
-        if frames % unit or frames < rows:
+        if frames < rows:
             raise BadInput(
-                f"{size} with discriminator.chunks={self.chunks}, the frames must be a multiple of {unit} and at least"
-                f" as many as the bands; change the representation, or set config.feature_networks.{network.name}.input"
-                " to normalized."
+                f"{size} the frames must be at least as many as the rows; change the representation, or set"
+                f" config.feature_networks.{network.name}.input to normalized."
             )
 
 

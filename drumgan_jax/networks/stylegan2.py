@@ -19,17 +19,17 @@ LABEL_LAYERS = 8
 
 
 def num_doublings(shape: tuple[int, int, int], base: tuple[int, int]) -> int:
-    """Number of doublings from `base` to the freq and time of `shape`.
+    """Number of doublings from `base` to the freq and time of `shape`, or to as little more as there can be.
 
     Args:
         shape: (freq, time, channels) of an example.
-        base: (freq, time) of the smallest feature map.
+        base: (freq, time) of the smallest feature map: an example's, halved so often and rounded up.
 
     Raises:
         BadInput: no number of doublings gives the shape; the message lists shapes that fit.
     """
     for doublings in range(32):
-        if (base[0] << doublings, base[1] << doublings) == tuple(shape[:2]):
+        if tuple(base) == (-(-shape[0] >> doublings), -(-shape[1] >> doublings)):
             return doublings
     nearest = max(0, round(math.log2(max(1, *shape[:2]) / max(1, *base))))
     fits = [f"{base[0] << k}x{base[1] << k}" for k in range(max(0, nearest - 1), nearest + 2)]
@@ -37,6 +37,13 @@ def num_doublings(shape: tuple[int, int, int], base: tuple[int, int]) -> int:
         f"an example of {shape[0]}x{shape[1]} is not the base {base[0]}x{base[1]} doubled equally often on both axes; "
         f"change the representation to {', '.join(fits[:-1])} or {fits[-1]}, or change base."
     )
+
+
+def excess(shape: tuple[int, int, int], base: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Rows and columns that the doubled base has before and after an example's: ((before, after), (before, after))."""
+    doublings = num_doublings(shape, base)
+    missing = [(base[axis] << doublings) - shape[axis] for axis in range(2)]
+    return tuple((each // 2, each - each // 2) for each in missing)
 
 
 def layer_widths(shape: tuple[int, int, int], base: tuple[int, int], channel_base: int, channel_max: int) -> list[int]:
@@ -82,7 +89,7 @@ class Generator(StyleGenerator):
     Variables: "params", and "statistics" with the running mean of w; see `mapping.StyleGenerator`.
 
     Attributes:
-        shape: (freq, time, channels) of an example; freq and time are `base`, doubled equally often.
+        shape: (freq, time, channels) of an example: the middle of `base`, doubled equally often; see `num_doublings`.
         mapping_lr_multiplier: learning rate of the mapping layers relative to the optimiser's.
         base: (freq, time) of the learned constant.
         channel_base: a level has channel_base / (4 * 2^level) channels, at most `channel_max`.
@@ -130,7 +137,8 @@ class Generator(StyleGenerator):
             first = 2 * level - 1
             # The block's output layer shares its w with the next block's first convolution.
             x, image = block(x, image, ws[:, first : first + 3], noises[first : first + 2])
-        return image
+        (top, _), (left, _) = excess(self.shape, self.base)
+        return image[:, top : top + self.shape[0], left : left + self.shape[1]]
 
 
 class DiscriminatorBlock(nn.Module):
@@ -158,7 +166,7 @@ class Discriminator(nn.Module):
     """Residual discriminator with minibatch standard deviation and, if there are labels, label projection.
 
     Attributes:
-        shape: (freq, time, channels) of an example; freq and time are `base`, doubled equally often.
+        shape: (freq, time, channels) of an example; at its ends it is repeated to `base`, doubled equally often.
         num_labels: number of classes that condition the logits; 0 for none.
         channel_base: a level has channel_base / (4 * 2^level) channels, at most `channel_max`.
         channel_max: largest number of channels of any layer.
@@ -194,6 +202,7 @@ class Discriminator(nn.Module):
         """
         block = nn.remat(DiscriminatorBlock) if self.rematerialize else DiscriminatorBlock
         widths = layer_widths(self.shape, self.base, self.channel_base, self.channel_max)
+        x = jnp.pad(x, ((0, 0), *excess(self.shape, self.base), (0, 0)), mode="edge")
         x = Convolution(widths[-1], 1, compute_dtype=self.compute_dtype, name="input")(x)
         for level in range(len(widths) - 1, 0, -1):
             x = block(widths[level], widths[level - 1], self.compute_dtype, name=f"block_{level}")(x)

@@ -17,7 +17,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import build_part, build_section, check_shapes, checked, is_whole, mapping, text
 from drumgan_jax.networks import musicnn, short_chunk, vggish
-from drumgan_jax.networks.projected import SCALES, FeatureNetwork
+from drumgan_jax.networks.projected import FeatureNetwork
 from drumgan_jax.systems.classifier import load_classifier
 from drumgan_jax.weights import store
 
@@ -36,14 +36,12 @@ class Kind(NamedTuple):
         scale: output scale of its own front end, used if random weights replace published ones.
         bands: a number of bands that it can have, to find the shapes of its variables.
         bands_per_row: bands of a row, see FeatureNetwork.
-        multiple: what the number of converted frames is raised to a multiple of.
     """
 
     taps: type[nn.Module]
     scale: MelScale
     bands: int = 64
     bands_per_row: int = 1
-    multiple: int = 1
 
 
 KINDS = {
@@ -52,8 +50,6 @@ KINDS = {
         MUSICNN,
         bands=musicnn.BANDS,
         bands_per_row=musicnn.BANDS_PER_ROW,
-        # Two chunks that can be halved at each scale; a bar of 1.92 s is 120 frames.
-        multiple=2 << SCALES,
     ),
     "short_chunk": Kind(short_chunk.ShortChunkTaps, SHORT_CHUNK),
     "vggish": Kind(vggish.VGGishTaps, VGGISH),
@@ -205,7 +201,8 @@ def build_feature_networks(
         section = _completed(name, _section(name, settings))
         taps, _ = _taps(name, section)
         convert = _converter(name, section, representation)
-        networks.append(FeatureNetwork(name, taps, convert, KINDS[section.kind].bands_per_row))
+        circular = getattr(representation, "circular", False)
+        networks.append(FeatureNetwork(name, taps, convert, KINDS[section.kind].bands_per_row, circular))
     return tuple(networks)
 
 
@@ -289,7 +286,7 @@ def _converter(name: str, section: Section, representation: Representation) -> C
             f"{_SECTION}.{name}.input is {CONVERTED}, but the publisher of {section.weights} does not state the scale"
             f" that it was trained on; set it to {NORMALIZED}, as the authors do, or leave it empty."
         )
-    return Conversion(representation, scale, kind.multiple)
+    return Conversion(representation, scale)
 
 
 def _as_it_is(x: Array) -> Array:

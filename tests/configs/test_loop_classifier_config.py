@@ -24,7 +24,7 @@ from drumgan_jax.training.loop import train
 from drumgan_jax.training.tasks import build_task
 
 # The variant, the bands that its network sees, and the bounds of its parameters in thousands.
-VARIANTS = {"full": ((64, 192, 1), 2500, 2700), "small": ((64, 192, 1), 150, 180), "tiny": ((32, 96, 1), 30, 40)}
+VARIANTS = {"full": ((64, 200, 1), 2500, 2700), "small": ((64, 200, 1), 150, 180), "tiny": ((32, 100, 1), 30, 40)}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -68,5 +68,5 @@ def test_procedural_bars_become_a_packed_classifier_of_genres(tmp_path: Path, mo
     pack(tmp_path / "run", tmp_path / "loops.npz", "last")
     file = load_classifier(tmp_path / "loops.npz")
     assert file.classifier.label_names == tuple(sorted(GENRES))
-    logits, _ = file.classifier.predict(file.variables, np.zeros((1, 30_720), np.float32))
+    logits, _ = file.classifier.predict(file.variables, np.zeros((1, 32_000), np.float32))
     assert logits.shape == (1, len(GENRES))

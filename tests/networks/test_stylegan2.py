@@ -172,7 +172,23 @@ def test_parity_32_rectangular_shapes(freq, time, doublings, channels, labels):
     assert judged["dense"]["kernel"].shape == (freq * time * widths[0], widths[0])
 
 
-@pytest.mark.parametrize(("shape", "base"), [((256, 500, 1), (4, 8)), ((256, 256, 1), (4, 8)), ((96, 64, 1), (4, 4))])
+def test_an_example_may_be_the_middle_of_the_doubled_base():
+    """As bars of 200 frames are of 13 doubled four times; the discriminator repeats the ends."""
+    shape, larger, base = (8, 26, 2), (8, 28, 2), (2, 7)
+    generator, discriminator = GENERATOR.clone(shape=shape, base=base), DISCRIMINATOR.clone(shape=shape, base=base)
+    z, labels = jax.random.normal(jax.random.key(2), (4, 6)), jnp.ones((4, 3)) / 3
+    made = jax.jit(generator.init)(jax.random.key(0), z, None, None)
+    x = jax.jit(lambda z: generator.apply(made, z, None, None))(z)
+    whole = jax.jit(lambda z: generator.clone(shape=larger).apply(made, z, None, None))(z)
+    np.testing.assert_array_equal(x, whole[:, :, 1:27])
+    judge = jax.jit(lambda x: discriminator.init_with_output(jax.random.key(1), x, labels)[0].logits[0])
+    of_whole = discriminator.clone(shape=larger)
+    judge_whole = jax.jit(lambda x: of_whole.init_with_output(jax.random.key(1), x, labels)[0].logits[0])
+    repeated = np.pad(np.asarray(x), ((0, 0), (0, 0), (1, 1), (0, 0)), mode="edge")
+    np.testing.assert_allclose(judge(x), judge_whole(repeated), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "base"), [((256, 440, 1), (4, 8)), ((256, 256, 1), (4, 8)), ((96, 64, 1), (4, 4))])
 def test_shapes_that_do_not_fit_are_refused(shape, base):
     for network in (Generator, Discriminator):
         with pytest.raises(BadInput, match=f"{base[0]}x{base[1]} doubled equally often.*128x"):

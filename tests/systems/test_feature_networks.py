@@ -81,7 +81,7 @@ def test_a_network_of_the_same_mels_hears_what_its_own_front_end_makes_of_the_so
 def test_musicnn_hears_a_bar_in_its_own_bands_and_whole_chunks() -> None:
     section = {"tagger": {"kind": "musicnn", "weights": "random", "input": "converted", "network": {"timbral": 2}}}
     (network,) = build_feature_networks(described(section), representation(num_frames=96))
-    assert network.convert(np.zeros((1, 32, 96, 1), np.float32)).shape == (1, 96, 128, 1)
+    assert network.convert(np.zeros((1, 32, 96, 1), np.float32)).shape == (1, 96, 120, 1)
     assert Discriminator((32, 96, 1), (network,), chunks=2).chunks == 2
     (plain,) = build_feature_networks(
         {"tagger": section["tagger"] | {"input": "normalized"}}, representation(num_frames=96)
