@@ -3,10 +3,10 @@
     drumgan prepare --config=pca_gan --audio=ONE_SHOTS --data_dir=data
     drumgan train --config=pca_gan --config.data.dir=data/pca_gan --workdir=runs/pca_gan
     drumgan evaluate --run=runs/pca_gan
-    drumgan pack --run=runs/pca_gan --precision=bytes --out=drums.npz
+    drumgan pack --run=runs/pca_gan --step=last --precision=bytes --out=drums.npz
 
 Training begins at principal components: synthesis and encoder are linear maps plus networks that add nothing at first
-(networks/frame_generator.py), and w are near those of recordings, which stays so. They learn together, from
+(networks/frame_generator.py). The mapping is not trained: w stay near those of recordings. The rest learns together, from
 reconstructions and from discriminators over frames, the first of them and bands (networks/frame_discriminator.py), with
 the relativistic pairing loss, R1 and R2. All values are ours; docs/quality.md has the ablations.
 """
