@@ -42,8 +42,9 @@ def full() -> ConfigDict:
         "min_tempo": 120.0,  # P; BPM
         "max_tempo": 145.0,  # P
         "tempo": 130.0,  # P
-        # P; but counted from the first downbeat (O), not from the first beat that is found. Two bars are 8 beats, so
-        # from any beat all clips of a minute would begin on that beat of the bar, from the downbeat all on the first.
+        # P; but counted from the first downbeat (O), not from the first beat that is found: 8 beats are two bars, so
+        # all clips of a minute begin on one beat of the bar, which should be the first. Where the downbeat is not found
+        # right (benchmarks/RESULTS.md), clips begin on another beat, as the paper's do.
         "stride_beats": 8,
     }
     config.preparation.normalization = "none"  # O; mixes are already mastered
