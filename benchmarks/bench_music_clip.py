@@ -29,23 +29,23 @@ PAPER_SECONDS = 1.01
 SIDE = 4096
 
 
-def median_time(run: Callable[..., Any], arguments: tuple[Any, ...], rounds: int) -> float:
-    """Median time of a compiled function in seconds, after one run that is not counted."""
+def best_time(run: Callable[..., Any], arguments: tuple[Any, ...], rounds: int) -> float:
+    """Least time of a compiled function in seconds, after one run that is not counted."""
     jax.block_until_ready(run(*arguments))
     taken = []
     for _ in range(rounds):
         start = time.perf_counter()
         jax.block_until_ready(run(*arguments))
         taken.append(time.perf_counter() - start)
-    return float(np.median(taken))
+    return min(taken)
 
 
 def measure(function: Callable[..., Any], arguments: tuple[Any, ...], rounds: int) -> dict[str, float]:
-    """Median seconds, and XLA's count of operations and of bytes that are read and written."""
+    """Seconds, best of several, and XLA's count of operations and of bytes that are read and written."""
     compiled = jax.jit(function).lower(*arguments).compile()
     cost = compiled.cost_analysis() or {}
     operations, traffic = float(cost.get("flops", np.nan)), float(cost.get("bytes accessed", np.nan))
-    return {"seconds": median_time(compiled, arguments, rounds), "operations": operations, "bytes": traffic}
+    return {"seconds": best_time(compiled, arguments, rounds), "operations": operations, "bytes": traffic}
 
 
 def clip_parts(batch: int, dtype: str, rounds: int) -> tuple[dict[str, dict[str, float]], float]:
