@@ -27,10 +27,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.configs import electrogan, splice_loops
+from drumgan_jax.core.keys import Purpose, sound_keys
 from drumgan_jax.core.mesh import make_mesh
-from drumgan_jax.evaluation.collecting import WINDOWS_PER_DEVICE, Sound, Stream
+from drumgan_jax.evaluation.collecting import EMBEDDINGS, WINDOWS_PER_DEVICE, Sound, Stream
 from drumgan_jax.evaluation.embedder import Embedder
-from drumgan_jax.evaluation.embedders import EMBEDDERS, build_embedder
+from drumgan_jax.evaluation.embedders import EMBEDDERS, OF_EXAMPLES, build_embedder
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.systems.gan import build_gan
 from drumgan_jax.training.tasks import build_task
@@ -42,6 +43,7 @@ TARGET = 0.05
 PUBLISHED = {
     "inception": (1, 299, 299, 3),
     "musicnn": (1, 96, 187, 1),
+    "picture": (1, 299, 299, 3),
     "short_chunk": (1, 128, 231, 1),
     "vggish": (1, 96, 64, 1),
 }
@@ -65,16 +67,17 @@ def noises(count: int, samples: int) -> np.ndarray:
     return (0.3 * rng.standard_normal((count, samples)) * decay).astype(np.float32)
 
 
-def embedder_of(name: str) -> Embedder:
+def embedder_of(name: str, representation: Any = None) -> Embedder:
     """An embedder, with random weights where the published ones are not here."""
+    given = {"representation": representation} if name in OF_EXAMPLES else {}
     try:
-        return build_embedder(name)
+        return build_embedder(name, **given)
     except ValueError:
         with mock.patch.object(store, "load", return_value=({}, "random")):
-            return random_embedder(name)
+            return random_embedder(name, **given)
 
 
-def random_embedder(name: str) -> Embedder:
+def random_embedder(name: str, **given: Any) -> Embedder:
     """An embedder of published weights, with others of the same shapes."""
     module = importlib.import_module(f"drumgan_jax.evaluation.embedders.{EMBEDDERS[name]}")
 
@@ -83,7 +86,7 @@ def random_embedder(name: str) -> Embedder:
         return jax.tree.map(lambda leaf: np.full(leaf.shape, 1e-3, leaf.dtype), shapes)
 
     with mock.patch.object(module, "from_tensorflow" if name == "musicnn" else "from_torch", drawn):
-        return module.build()
+        return module.build(**given)
 
 
 def throughput(name: str, rounds: int) -> dict[str, float | None]:
@@ -128,12 +131,14 @@ def training_share(name: str, config: Any, rounds: int) -> dict[str, float]:
     forward = jax.jit(lambda variables, z: gan.generator.apply(variables, z, None, jax.random.key(2)))
     forward_flops = float(forward.lower(variables, z).cost_analysis()["flops"])
     generating = best_of(rounds, lambda: forward(variables, z)) / batch
-    decode = jax.jit(gan.representation.decode)
+    decode = jax.jit(gan.decoder.decode)
     x = forward(variables, z)
-    decoding = best_of(rounds, lambda: decode(x, jax.random.key(3))) / batch
+    keys = sound_keys(jnp.arange(batch, dtype=jnp.uint32), Purpose.PHASE)
+    decoding = best_of(rounds, lambda: decode(x, keys)) / batch
 
     settings = values["evaluation"]
-    suite = Suite.of(settings["metrics"])
+    names = [name.split(":") for name in settings["metrics"]]
+    suite = Suite(tuple((metric, embedder_of(embedder, gan.representation)) for metric, embedder in names), None)
     few = 64
     waveforms = noises(few, gan.representation.num_samples)
     rate = gan.representation.sample_rate
@@ -146,8 +151,9 @@ def training_share(name: str, config: Any, rounds: int) -> dict[str, float]:
     scale = settings["num_samples"] / few
     start = time.perf_counter()
     suite.compare(rows, rows)
-    # The neighbours' part grows with the square of the number of sounds.
-    figures = (time.perf_counter() - start) * scale**2
+    # The neighbours' part grows with the square of the number of sounds, what is made of moments does not grow.
+    by_pairs = any(EMBEDDINGS in parts for parts in suite.needs.values())
+    figures = (time.perf_counter() - start) * (scale**2 if by_pairs else 1.0)
     evaluation = settings["num_samples"] * (generating + decoding + embedding) + figures
     step = step_flops / (forward_flops / (batch * generating))
     return {
@@ -181,7 +187,7 @@ def main() -> None:
     print("| embedder | windows a second | of s | share of evaluation |")
     print("|---|---|---|---|")
     embedders = {}
-    for name in ("drums", "log_mel", "vgg16", *PUBLISHED):
+    for name in ("drums", "log_mel", "vgg16", *(one for one in PUBLISHED if one not in OF_EXAMPLES)):
         result = embedders[name] = throughput(name, arguments.rounds)
         length = embedder_of(name).window / embedder_of(name).sample_rate
         share = "" if result["embedding_share"] is None else f"{result['embedding_share']:.0%}"

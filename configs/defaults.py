@@ -100,7 +100,11 @@ def gan() -> ConfigDict:
             "data": {"dir": "", "prefetch": 2},
             "mesh": {"data": -1, "fsdp": 1},  # -1: all remaining devices
             "logging": {"every": 50, "samples_every": 2_000, "num_samples": 16},  # steps, steps, sounds
-            "checkpoint": {"every": 1_000, "keep": 3},  # steps, checkpoints
+            "checkpoint": {
+                "every": 1_000,  # steps
+                "keep": 3,  # checkpoints: the last so many, besides the best
+                "milestones": (),  # images seen, such as 800_000, at which a checkpoint is kept too: --step=800kimg
+            },
             "evaluation": {
                 "every": 5_000,  # steps; 0 is off
                 "num_samples": 1_024,  # sounds on each side

@@ -4,8 +4,12 @@
     drumgan train --config=electrogan --config.data.dir=data --workdir=runs/electrogan
 
 (P) marks the paper's values, (O) ours if it gives none; `configs/stylegan2.py` has the rest. The paper reports FID 3.21
-at learning rate 0.001 and R1 gamma 10 after 2,200 thousand images; `configs/electrogan_grid.py` lists its grid. No
-variant has been trained here yet.
+at learning rate 0.001 and R1 gamma 10 after 2,200 thousand images; `configs/electrogan_grid.py` lists its grid, and
+docs/papers.md everything that it says beside ours. No variant has been trained here yet.
+
+`full` is scored as in the paper, by Inception on 50,000 pictures: `drumgan weights get inception` first, or leave that
+out with --config.evaluation.metrics="('fid:log_mel',)" --config.evaluation.metric=fid/log_mel. The snapshots of its
+Table 2 are `--step=800kimg`, `1600kimg` and `2200kimg` of `drumgan evaluate`, `compare`, `generate` and `pack`.
 """
 
 from ml_collections import ConfigDict
@@ -28,22 +32,34 @@ def full() -> ConfigDict:
         "n_fft": 2048,  # P
         "hop_length": 1025,  # P
         "num_frames": 1024,  # P
-        "floor": 1e-5,  # O; with a higher floor, the 3-sigma clip cuts loud bins
+        # O; the paper does not say how log(0) is avoided. With a higher floor, the 3-sigma clip cuts loud bins.
+        "floor": 1e-5,
     }
-    config.decoder = {"kind": "griffin_lim", "iterations": 10, "momentum": 0.0}  # P; plain Griffin-Lim
+    config.decoder = {"kind": "griffin_lim", "iterations": 10, "momentum": 0.0}  # P; its Algorithm 1, random phases
     config.slicing = {
         "kind": "mix",
         "block": 60.0,  # P; seconds
         "min_tempo": 120.0,  # P; BPM
         "max_tempo": 145.0,  # P
         "tempo": 130.0,  # P
-        "stride_beats": 8,  # P
+        # P; but counted from the first downbeat (O), not from the first beat that is found: 8 beats are two bars, so
+        # all clips of a minute begin on one beat of the bar, which should be the first. Where the downbeat is not found
+        # right (benchmarks/RESULTS.md), clips begin on another beat, as the paper's do.
+        "stride_beats": 8,
     }
     config.preparation.normalization = "none"  # O; mixes are already mastered
     for player in (config.optimizer.generator, config.optimizer.discriminator):
         player.learning_rate = 0.001  # P; the better of {0.001, 0.002}
     config.objective.r1_gamma = 10.0  # P; the best of {1, 5, 10}
-    config.train.total_images = 2_200_000  # P; at its best FID
+    config.train.total_images = 8_000_000  # O; the most in the grid, whose longest cell is at its best at 7,200,000
+    config.checkpoint.milestones = (800_000, 1_600_000, 2_200_000)  # P; of Table 2
+    config.evaluation.update(
+        every=5_000,  # O; 160 kimg, so that every milestone but the last is scored
+        num_samples=50_000,  # P
+        metrics=("fid:picture", "fid:log_mel"),  # P, O
+        metric="fid/picture",  # P
+        patience=4,  # O; the paper trains until FID degrades, which it saw 550 kimg after the best; these are 640
+    )
     config.logging.num_samples = 4
     return config
 
@@ -56,7 +72,9 @@ def small() -> ConfigDict:
     config.generator.update(z_dim=256, w_dim=256)
     config.objective.r1_gamma = 1.0  # R1 scales with the number of bins and frames; the paper's would hold D back
     config.train.total_images = 1_000_000
-    config.evaluation.every = 2_000
+    config.checkpoint.milestones = ()
+    # As in the other systems: without published weights, and to the end.
+    config.evaluation.update(defaults.gan().evaluation, every=2_000)
     return config
 
 

@@ -104,8 +104,8 @@ def python(code: str) -> None:
 
 
 def toy_training(data_dir: str, run_dir: str, images: int) -> None:
-    """A toy run with a checkpoint every second step."""
+    """A toy run with a checkpoint every second step, and one to be kept at step 17."""
     assert tasks.TASKS["toy"] is build_toy_task
-    config = tiny_config(data_dir, train={"total_images": images}, checkpoint={"every": 2})
+    config = tiny_config(data_dir, train={"total_images": images}, checkpoint={"every": 2, "milestones": (136,)})
     config.task = {"kind": "toy", "gain": 0.3}
     train(config, run_dir)

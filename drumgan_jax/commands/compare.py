@@ -1,14 +1,16 @@
 """drumgan compare RUN RUN ... [--figures=fid/drums,coverage/drums] [--at_kimg=20,40] [--at_hours=0.1,0.2]
-[--plot=compare.png] [--csv=compare.csv]
+[--step=800kimg,best] [--plot=compare.png] [--csv=compare.csv]
 
 Compares runs. A table gives the best value of each figure and the thousands of images at which it was reached; a plot
 shows each figure against images seen and hours of training. Runs that differ only in their seeds share one line, with
 the mean and, in brackets, the lowest and highest values, and one curve with a band. --at_kimg and --at_hours add a
-table of each figure at equal images and at equal time, from the last evaluation up to that point, with its thousands of
-images. Hours are those spent on training steps, without evaluations and the compilation of the first step; for older
-runs, which did not record this, they are all hours. If both training and `drumgan evaluate` measured a figure, on
-different sounds, the latter is listed separately as "FIGURE (evaluate)". If `drumgan evaluate` made tables of quality,
-one table shows the baselines and all runs that were measured alike.
+table of each figure at equal images and at equal time, from the last evaluation up to that point, with its thousands
+of images. --step adds a table of each figure at checkpoints of every run (last, best, a step, or images such as the
+milestone 800kimg), as measured at them in training or by `drumgan evaluate --step`. Hours are those spent on training
+steps, without evaluations and the compilation of the first step; for older runs, which did not record this, they are
+all hours. If both training and `drumgan evaluate` measured a figure, on different sounds, the latter is listed
+separately as "FIGURE (evaluate)". If `drumgan evaluate` made tables of quality, one table shows the baselines and all
+runs that were measured alike.
 """
 
 import csv
@@ -32,6 +34,7 @@ from drumgan_jax.commands.curves import (
     curve_of,
     groups_of,
     point_at,
+    point_of_step,
     range_over_seeds,
     read_runs,
 )
@@ -45,6 +48,7 @@ from drumgan_jax.evaluation.report import number, table
 FIGURES = flags.DEFINE_list("figures", [], "the figures to show, such as fid/drums; all if not given.")
 AT_KIMG = flags.DEFINE_list("at_kimg", [], "thousands of images at which to compare runs, such as 20,40.")
 AT_HOURS = flags.DEFINE_list("at_hours", [], "hours of training at which to compare runs, such as 0.1,0.2.")
+STEP = flags.DEFINE_list("step", [], "checkpoints at which to compare runs, such as 800kimg,best.")
 PLOT = define_path("plot", "compare.png", "file for the plot; empty for none.")
 CSV = define_path("csv", "", "file for all points of all curves; empty for none.")
 
@@ -63,6 +67,9 @@ def main(argv: Sequence[str]) -> None:
     if moments:
         print(f"\n{comparison_at(runs, figures, moments)}")
         notes += notes_at(runs, figures, moments)
+    if STEP.value:
+        print(f"\n{comparison_of_steps(runs, figures, STEP.value)}")
+        notes += notes_of_steps(runs, figures, STEP.value)
     quality, remarks = quality_of_runs(folders)
     if quality:
         print(f"\n{quality}")
@@ -125,6 +132,20 @@ def comparison_at(runs: Sequence[Run], figures: Sequence[str], moments: Sequence
     return table(["figure: run", *(f"by {moment}" for moment in moments)], rows)
 
 
+def comparison_of_steps(runs: Sequence[Run], figures: Sequence[str], steps: Sequence[str]) -> str:
+    """A table of each figure at checkpoints (see `runs.config.find_step`), with the thousands of images of each.
+
+    Raises:
+        BadInput: a run has no such checkpoint.
+    """
+    rows = [
+        [f"{name}: {group.label}", *(_cell([point_of_step(run, name, step) for run in group.runs]) for step in steps)]
+        for name in figures
+        for group in groups_of(runs)
+    ]
+    return table(["figure: run", *(f"of {step}" for step in steps)], rows)
+
+
 def notes_on(runs: Sequence[Run], figures: Sequence[str]) -> list[str]:
     """A sentence for each figure whose points were measured under different conditions and are not comparable."""
     notes = []
@@ -153,6 +174,16 @@ def notes_at(runs: Sequence[Run], figures: Sequence[str], moments: Sequence[Mome
             if missing:
                 notes.append(f"{run.name} had no evaluation by {moment} of {', '.join(missing)}.")
     return notes
+
+
+def notes_of_steps(runs: Sequence[Run], figures: Sequence[str], steps: Sequence[str]) -> list[str]:
+    """A sentence for each checkpoint of a run that was not measured."""
+    return [
+        f"{run.name} was not measured at {step}; run drumgan evaluate --run={run.folder} --step={step}."
+        for step in steps
+        for run in runs
+        if not any(point_of_step(run, name, step) for name in figures)
+    ]
 
 
 def save_plot(path: str | Path, runs: Sequence[Run], figures: Sequence[str]) -> None:

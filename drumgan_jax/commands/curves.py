@@ -15,7 +15,7 @@ from flax.traverse_util import flatten_dict
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import read_reports
-from drumgan_jax.runs.config import read_config
+from drumgan_jax.runs.config import CHECKPOINTS, complete_steps, find_step, read_config
 from drumgan_jax.runs.metrics import read_metrics, training_clock
 from drumgan_jax.training.run import FREE
 
@@ -47,6 +47,7 @@ class Run:
         seed: seed of its config.
         identity: its config without the seed and the values that may change on resume (training.run.FREE), as text.
         whole: its config without the seed, as text.
+        folder: its directory.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Run:
     seed: int | None
     identity: str
     whole: str
+    folder: Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +156,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         seed=config.get("seed"),
         identity=_without(config, "seed", *FREE),
         whole=_without(config, "seed"),
+        folder=Path(folder),
     )
 
 
@@ -181,6 +184,17 @@ def best_point(run: Run, figure: str) -> Point | None:
 def point_at(run: Run, figure: str, moment: Moment) -> Point | None:
     """The last evaluation of a figure up to a moment; None if there is none or the run ended before the moment."""
     return None if moment.is_after(run) else moment.last(run.curves.get(figure, ()))
+
+
+def point_of_step(run: Run, figure: str, step: str) -> Point | None:
+    """The evaluation of a figure at a checkpoint, named as `runs.config.find_step` takes it; None if there is none.
+
+    Raises:
+        BadInput: the run has no such checkpoint.
+    """
+    found = find_step(run.folder, step)
+    at = max(complete_steps(run.folder / CHECKPOINTS), default=None) if found is None else found
+    return next((point for point in run.curves.get(figure, ()) if point.step == at), None)
 
 
 def range_over_seeds(points: Sequence[Point]) -> SeedRange:

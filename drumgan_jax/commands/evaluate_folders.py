@@ -160,11 +160,11 @@ def reference_statistics(reference: str, suite: Any) -> Any:
     return read_statistics(find(reference), suite)
 
 
-def suite_of(metrics: Sequence[str], sharding: Any, weigh: str = "sounds") -> Any:
+def suite_of(metrics: Sequence[str], sharding: Any, weigh: str = "sounds", representation: Any = None) -> Any:
     """The suite of the metrics named by a flag, whose classifier files may begin with ~."""
     from drumgan_jax.evaluation.suite import Suite
 
-    return Suite.of([expand(name) for name in metrics], sharding, weigh)
+    return Suite.of([expand(name) for name in metrics], sharding, weigh, representation)
 
 
 def print_figures(figures: dict[str, dict[str, Any]], notes: Sequence[str]) -> None:

@@ -126,7 +126,7 @@ def _figures(request: RunRequest, instrument: Any, dataset: Any, sharding: Any) 
     from drumgan_jax.play.labeller import labeller_notes
     from drumgan_jax.play.measure import embed_generated, reference_labels
 
-    suite = suite_of(request.metrics, sharding, request.weigh)
+    suite = suite_of(request.metrics, sharding, request.weigh, dataset.representation)
     notes = [*suite.notes, *labeller_notes(instrument.config, suite, dataset.directory)]
     playable = fit_classes(instrument, dataset.label_names, {})
     labels = reference_labels(dataset, playable.label_names, instrument.config, request.split, request.samples)
@@ -171,7 +171,8 @@ def _quality(
     from drumgan_jax.play.labeller import labeller_notes
     from drumgan_jax.play.quality import dataset_yardstick, packaged_yardstick, quality
 
-    suite = suite_of(request.table_metrics, sharding, request.weigh)
+    representation = None if dataset is None else dataset.representation
+    suite = suite_of(request.table_metrics, sharding, request.weigh, representation)
     try:
         if dataset is None:
             yardstick = packaged_yardstick(suite, judge, request.sounds)

@@ -24,7 +24,7 @@ from drumgan_jax.core.errors import BadInput
 
 RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 OUT = define_path("out", None, "folder for the sounds, grid.png and latents.json; created if absent.", required=True)
-STEP = flags.DEFINE_string("step", "last", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(
     "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
 )

@@ -18,7 +18,7 @@ DATA_DIR = define_path("data_dir", None, "the data set to label.", required=True
 CLASSIFIER = define_path(
     "classifier", None, "drums, a file written by drumgan pack, or a classifier's run directory.", required=True
 )
-STEP = flags.DEFINE_string("step", "best", "a run's checkpoint: a step's number, last, or best by evaluation.metric.")
+STEP = flags.DEFINE_string("step", "best", "a run's checkpoint: last, best, a step, or images such as 800kimg.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the soft labels of another classifier.")
 
 

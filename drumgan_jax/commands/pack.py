@@ -21,7 +21,7 @@ from drumgan_jax.core.errors import BadInput
 
 RUN = define_path("run", None, "the run directory of a classifier, a vocoder or a GAN.", required=True)
 OUT = define_path("out", None, "the file to write, ending in .npz.", required=True)
-STEP = flags.DEFINE_string("step", "best", "the checkpoint: a step's number, last, or best by evaluation.metric.")
+STEP = flags.DEFINE_string("step", "best", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(
     "vocoder", None, "for a GAN: a vocoder's run or file, instead of the one in its config; empty for none."
 )

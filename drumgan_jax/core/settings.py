@@ -94,6 +94,16 @@ def texts(default: Any = dataclasses.MISSING) -> Any:
     return checked(check, default)
 
 
+def wholes(least: int, default: Any = dataclasses.MISSING) -> Any:
+    """A field for a tuple of different whole numbers of at least `least`."""
+
+    def check(value: Any) -> str | None:
+        fit = isinstance(value, tuple) and all(is_whole(one, least) for one in value) and len(set(value)) == len(value)
+        return None if fit else f"a tuple of different whole numbers of at least {least}"
+
+    return checked(check, default)
+
+
 def flag(default: Any = dataclasses.MISSING) -> Any:
     """A field for True or False."""
     return checked(lambda value: None if isinstance(value, bool) else "True or False", default)

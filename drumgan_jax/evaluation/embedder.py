@@ -2,6 +2,8 @@
 
 import abc
 import dataclasses
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import jax
 import numpy as np
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import is_whole
 
 __all__ = ["DeviceEmbedder", "Embedder", "EmbedderOutput", "HostEmbedder"]
@@ -100,10 +103,29 @@ class DeviceEmbedder(Embedder):
         variables: the weights.
         function: pure function from variables and windows [batch, window] within [-1, 1] to an EmbedderOutput of
             batch * rows_per_window rows.
+        representation: whose examples it embeds, if it embeds examples; None for any other.
+        of_examples: likewise `function` after the encoding, from variables and examples [batch, freq, time, channels].
     """
 
     variables: Any
     function: Callable[[Any, Array], EmbedderOutput]
+    representation: Representation | None = None
+    of_examples: Callable[[Any, Array], EmbedderOutput] | None = None
+
+    # Made once, since what is compiled belongs to it.
+    @functools.cached_property
+    def on_examples(self) -> "DeviceEmbedder":
+        """The same embedder of examples, whose windows are examples laid out flat [batch, freq * time * channels]."""
+        assert self.representation is not None
+        assert self.of_examples is not None
+        shape, embed = self.representation.shape, self.of_examples
+        size = math.prod(shape)
+        return dataclasses.replace(
+            self,
+            window=size,
+            hop=size,
+            function=lambda variables, windows: embed(variables, windows.reshape(-1, *shape)),
+        )
 
     def embed(self, variables: Any, windows: Array) -> EmbedderOutput:
         """`function` in full float32 precision on every machine.

@@ -9,11 +9,12 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Representation
 from drumgan_jax.evaluation import collecting
 from drumgan_jax.evaluation.arithmetic import HOST, Arithmetic, arithmetic_of
 from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Embeddings, Stream
 from drumgan_jax.evaluation.embedder import Embedder
-from drumgan_jax.evaluation.embedders import build_embedder
+from drumgan_jax.evaluation.embedders import OF_EXAMPLES, build_embedder
 from drumgan_jax.evaluation.frechet import frechet_figure, frechet_infinity
 from drumgan_jax.evaluation.inception_score import inception_score
 from drumgan_jax.evaluation.intervals import Figure
@@ -227,8 +228,20 @@ class Suite:
     arithmetic: Arithmetic = HOST
 
     @classmethod
-    def of(cls, names: Sequence[str], sharding: NamedSharding | None = None, weigh: str = SOUNDS) -> "Suite":
+    def of(
+        cls,
+        names: Sequence[str],
+        sharding: NamedSharding | None = None,
+        weigh: str = SOUNDS,
+        representation: Representation | None = None,
+    ) -> "Suite":
         """Build a suite from names such as "fid", or "fid:drums" with an embedder's name or a classifier file.
+
+        Args:
+            names: of the metrics.
+            sharding: see Suite.
+            weigh: see Suite.
+            representation: of the data set that is measured against, for embedders of its examples; None without one.
 
         Raises:
             BadInput: a name is unknown, the weights of a requested embedder are not installed, or `weigh` is neither
@@ -241,7 +254,7 @@ class Suite:
             metric, _, choice = name.partition(":")
             if metric not in METRICS:
                 raise BadInput(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
-            embedder, note = (build_embedder(choice), None) if choice else _preferred(metric)
+            embedder, note = (_chosen(choice, representation), None) if choice else _preferred(metric)
             if LOGITS in METRICS[metric].needs and not embedder.num_classes:
                 raise BadInput(f"{name} needs an embedder with class logits; {embedder.name} has none, use drums.")
             requests.append((metric, embedder))
@@ -270,12 +283,19 @@ class Suite:
         *,
         also: Collection[str] = (),
         keep_silent_sounds: bool = False,
+        embedders: Sequence[Embedder] | None = None,
     ) -> dict[str, Embeddings]:
-        """Embed a stream by `collecting.embed` for what the metrics need and the parts in `also`."""
+        """Embed a stream by `collecting.embed` for what the metrics need and the parts in `also`.
+
+        Args:
+            stream: the sounds, or examples laid out flat for embedders of those (`DeviceEmbedder.on_examples`).
+            progress, keep_silent_sounds: see `collecting.embed`.
+            also: parts to keep besides.
+            embedders: forms of some of the suite's embedders; None for all as they are.
+        """
         needs = {name: parts.union(also) for name, parts in self.needs.items()}
-        return collecting.embed(
-            stream, self.embedders, needs, self.sharding, progress, keep_silent_sounds=keep_silent_sounds
-        )
+        chosen = self.embedders if embedders is None else embedders
+        return collecting.embed(stream, chosen, needs, self.sharding, progress, keep_silent_sounds=keep_silent_sounds)
 
     def compare(self, real: Mapping[str, Embeddings], fake: Mapping[str, Embeddings]) -> Results:
         """Compute every metric from both sides' embeddings by embedder.
@@ -323,6 +343,11 @@ def _silence(embedder: Embedder, reference: Embeddings, measured: Embeddings) ->
                 f"{' and '.join(silent)} are silent (peak below -80 dB of full scale); {embedder.name} leaves them out."
             )
     return sentences
+
+
+def _chosen(name: str, representation: Any) -> Embedder:
+    """The embedder of a name; for the others than those of examples, the same whatever the representation."""
+    return build_embedder(name, representation) if name in OF_EXAMPLES else build_embedder(name)
 
 
 def _preferred(metric: str) -> tuple[Embedder, str | None]:

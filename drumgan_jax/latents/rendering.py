@@ -81,7 +81,21 @@ def render(
     numbers: Array,
     noises: tuple[Array, ...] | None,
 ) -> Array:
-    """Render ws as waveforms [batch, samples].
+    """Render ws as waveforms [batch, samples]; see `examples`."""
+    x = examples(gan, variables, gains, ws, numbers, noises)
+    return gan.decoder.decode(x, sound_keys(numbers, Purpose.PHASE))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def examples(
+    gan: Gan,
+    variables: Mapping[str, Any],
+    gains: np.ndarray | None,
+    ws: Array,
+    numbers: Array,
+    noises: tuple[Array, ...] | None,
+) -> Array:
+    """Examples [batch, freq, time, channels] of ws, which `render` decodes.
 
     Args:
         gan: the parts.
@@ -95,7 +109,7 @@ def render(
     if gains is not None:
         drawn = seeds.noise_of(numbers, gan.generator.noise_sizes) if noises is None else noises
         noise = [gain * layer for gain, layer in zip(gains, drawn, strict=True)]
-    return gan.decoder.decode(gan.synthesize(variables, ws, noise), sound_keys(numbers, Purpose.PHASE))
+    return gan.synthesize(variables, ws, noise)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Representation
 from drumgan_jax.latents import inversion, movement, rendering
 from drumgan_jax.latents.components import NUM_SAMPLES, Components, components_of, kept_components
 from drumgan_jax.latents.labels import Labels, class_weights
@@ -25,6 +26,8 @@ from drumgan_jax.systems.encoder import Encoding, OwnEncoder
 from drumgan_jax.systems.gan import Gan
 
 __all__ = ["BATCH", "Instrument", "Latents", "Sounds"]
+
+Array = jax.Array
 
 # Folder of a run with the run of its encoder.
 ENCODER = "encoder"
@@ -71,6 +74,11 @@ class Instrument:
     def num_samples(self) -> int:
         """Length of every sound."""
         return self.gan.representation.num_samples
+
+    @property
+    def representation(self) -> Representation:
+        """Of its examples."""
+        return self.gan.representation
 
     @property
     def latent_shape(self) -> tuple[int, int]:
@@ -157,15 +165,14 @@ class Instrument:
         Raises:
             BadInput: the latents are of another run or step, or there are more or fewer gains than layers with noise.
         """
-        self._check(latents)
-        gains = rendering.noise_gains(noise, len(self.noise_sizes))
-        noises = None if gains is None else latents.noises
-        waveforms = self._in_groups(
-            lambda *rows: rendering.render(self.gan, self.variables, gains, *rows), latents.ws, latents.seeds, noises
-        )
+        waveforms = self._made(rendering.render, latents, noise)
         return Sounds(
             finish(waveforms, self.sample_rate, self.config) if finished else waveforms, self.sample_rate, latents
         )
+
+    def examples(self, latents: Latents, noise: bool | float | Sequence[float] = True) -> np.ndarray:
+        """The examples [batch, freq, time, channels] of which `render` makes the sounds; raises as it does."""
+        return self._made(rendering.examples, latents, noise)
 
     def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
         """Waveforms [batch, samples] of recordings in the form of the training data; see `recordings.as_trained`."""
@@ -373,6 +380,15 @@ class Instrument:
         if not self.gan.generator.learns_w:
             z, labels = map(np.asarray, self.gan.generator.unmap(ws))
         return Latents(seeds, ws, z, labels, noises, self.model)
+
+    def _made(self, make: Callable[..., Array], latents: Latents, noise: bool | float | Sequence[float]) -> np.ndarray:
+        """What `rendering.render` or `rendering.examples` makes of latents."""
+        self._check(latents)
+        gains = rendering.noise_gains(noise, len(self.noise_sizes))
+        noises = None if gains is None else latents.noises
+        return self._in_groups(
+            lambda *rows: make(self.gan, self.variables, gains, *rows), latents.ws, latents.seeds, noises
+        )
 
     def _check(self, *all_latents: Latents) -> None:
         if any(latents.model != self.model for latents in all_latents):

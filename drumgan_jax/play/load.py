@@ -62,7 +62,7 @@ class Kind:
     """How a kind of playable is opened.
 
     Attributes:
-        open_run: from run directory, step ("last", "best" or a number) and vocoder (see `load`).
+        open_run: from run directory, step ("last", "best", images or a number) and vocoder (see `load`).
         unpack: from a file and a vocoder.
     """
 
@@ -114,7 +114,8 @@ def load(run: str | Path | None = None, step: int | str | None = None, vocoder: 
     Args:
         run: a run directory, of which `config.json` and one checkpoint's EMA item are read; a file that `drumgan pack`
             wrote; or a name in PACKAGED; None for the model that comes with this package.
-        step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`.
+        step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`,
+            "800kimg" the one at 800,000 images, such as a milestone.
         vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
             names or its file holds, empty for none.
 

@@ -1,15 +1,17 @@
 """The sounds of a playable as one side of an evaluation: the same in training as in `drumgan evaluate`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.collecting import Embeddings, sampled
+from drumgan_jax.evaluation.embedder import DeviceEmbedder, Embedder
 from drumgan_jax.evaluation.suite import Suite
-from drumgan_jax.play.playable import Playable
+from drumgan_jax.latents.latents import Latents
+from drumgan_jax.play.playable import MakesExamples, Playable
 
 # Sounds that are asked for at once.
 _SOUNDS = 256
@@ -28,6 +30,8 @@ def embed_generated(
 ) -> dict[str, Embeddings]:
     """Embeddings of the sounds of consecutive seeds, by embedder.
 
+    An embedder of examples takes those of the playable itself, if they are of its representation, not of its sounds.
+
     Args:
         playable: makes the sounds.
         suite: the metrics.
@@ -39,13 +43,35 @@ def embed_generated(
         keep_silent_sounds: as in `collecting.embed`.
     """
 
-    def sample(start: int, size: int) -> np.ndarray:
+    def drawn(start: int, size: int) -> Latents:
         rows = labels[(start + np.arange(size)) % len(labels)]
-        latents = playable.draw(range(seed + start, seed + start + size), rows, truncation)
-        return playable.render(latents).waveforms
+        return playable.draw(range(seed + start, seed + start + size), rows, truncation)
 
-    stream = sampled(sample, count, playable.sample_rate, _SOUNDS, seed)
-    return suite.embed(stream, progress, keep_silent_sounds=keep_silent_sounds)
+    def sounds(start: int, size: int) -> np.ndarray:
+        return playable.render(drawn(start, size)).waveforms
+
+    def examples(start: int, size: int) -> np.ndarray:
+        assert isinstance(playable, MakesExamples)
+        return playable.examples(drawn(start, size)).reshape(size, -1)
+
+    seen = {one.name: one.on_examples for one in suite.embedders if _takes_examples(one, playable)}
+    heard = [one for one in suite.embedders if one.name not in seen]
+    embeddings: dict[str, Embeddings] = {}
+    for sample, embedders in ((sounds, heard), (examples, list(seen.values()))):
+        if embedders:
+            stream = sampled(sample, count, playable.sample_rate, _SOUNDS, seed)
+            embeddings |= suite.embed(stream, progress, keep_silent_sounds=keep_silent_sounds, embedders=embedders)
+    return embeddings
+
+
+def _takes_examples(embedder: Embedder, playable: Playable) -> TypeGuard[DeviceEmbedder]:
+    """Whether an embedder takes a playable's examples rather than its sounds."""
+    return (
+        isinstance(embedder, DeviceEmbedder)
+        and embedder.of_examples is not None
+        and isinstance(playable, MakesExamples)
+        and playable.representation == embedder.representation
+    )
 
 
 def reference_labels(

@@ -11,12 +11,13 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from jax.sharding import NamedSharding
 
+from drumgan_jax.core.parts import Representation
 from drumgan_jax.latents.components import Components
 from drumgan_jax.latents.labels import Labels
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings
 
-__all__ = ["CanEdit", "CanEncode", "CanInvert", "Playable"]
+__all__ = ["CanEdit", "CanEncode", "CanInvert", "MakesExamples", "Playable"]
 
 Noise = bool | float | Sequence[float]
 
@@ -89,6 +90,18 @@ class CanEncode(Protocol):
 
     def preprocess(self, audio: Recordings, sample_rate: int) -> np.ndarray:
         """See Instrument.preprocess."""
+
+
+@runtime_checkable
+class MakesExamples(Protocol):
+    """Makes examples of a representation before it decodes them as sounds."""
+
+    @property
+    def representation(self) -> Representation:
+        """Of the examples."""
+
+    def examples(self, latents: Latents, noise: Noise = True) -> np.ndarray:
+        """See Instrument.examples."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: saved in the background; the last few and the best are kept; the EMA loads alone.
+"""Checkpoints of a run: saved in the background; the last few, the best and milestones are kept; the EMA loads alone.
 
 A checkpoint has three items: `train` (the task's state without the EMA), `ema` (the weights that an instrument needs)
 and `data` (the step, which determines the position in the data). It is written under another name and renamed when
@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import textwrap
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,21 @@ class Checkpoints:
         run_dir: the run directory.
         keep: number of latest checkpoints to keep.
         metric: name of the figure that chooses the best checkpoint, which is kept too.
+        milestones: steps whose checkpoints are kept too.
     """
 
-    def __init__(self, run_dir: str | os.PathLike[str], keep: int, metric: str):
+    def __init__(self, run_dir: str | os.PathLike[str], keep: int, metric: str, milestones: Collection[int] = ()):
         self.directory = Path(run_dir).absolute() / CHECKPOINTS
         self._metric = metric
         self._sign = -1.0 if is_higher_better(metric) else 1.0
         self._response: Any = None
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=self._badness, n=1, reverse=True, keep_checkpoints_without_metrics=False)
+        kept = [policies.LatestN(keep), best, policies.CustomSteps(tuple(milestones))]
         self._checkpointer = ocp.training.Checkpointer(
             self.directory,
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), best]),
+            preservation_policy=policies.AnyPreservationPolicy(kept),
             cleanup_tmp_directories=True,
         )
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs.metrics import read_metrics
-from drumgan_jax.runs.settings import EvaluationSettings
+from drumgan_jax.runs.settings import CheckpointSettings, EvaluationSettings, TrainSettings
 from drumgan_jax.systems.decoders import located
 from drumgan_jax.systems.formats import CONFIG_FORMAT, current_config
 
 CONFIG_NAME = "config.json"
 CHECKPOINTS = "checkpoints"
 _COMPLETE = "_CHECKPOINT_METADATA"
+_IMAGES = re.compile(r"(\d+(?:\.\d+)?)kimg")
 
 
 def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -58,19 +60,22 @@ def _stored_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
-    """The step of the checkpoint that "last", "best" or a number stands for; None for the last.
+    """The step of the checkpoint that "last", "best", a number or "800kimg" stands for; None for the last.
 
-    "best" is the checkpoint whose evaluation in training had the best `evaluation.metric`.
+    "best" is the checkpoint whose evaluation in training had the best `evaluation.metric`; "800kimg" is that of the
+    first step by which 800,000 images had been seen, such as a milestone (`checkpoint.milestones`).
 
     Raises:
-        BadInput: the text is none of these, or no remaining checkpoint was evaluated.
+        BadInput: the text is none of these, no remaining checkpoint was evaluated, or there is none at so many images.
     """
     if step.isdecimal():
         return int(step)
     if step == "last":
         return None
+    if images := _IMAGES.fullmatch(step):
+        return _step_at(run_dir, round(1000 * float(images[1])))
     if step != "best":
-        raise BadInput(f"the step {step!r} is neither a number nor last or best.")
+        raise BadInput(f"the step {step!r} is neither a number nor last, best or images such as 800kimg.")
     metric = read_section(read_config(run_dir), "evaluation", EvaluationSettings).metric
     name, sign = f"evaluation/{metric}", -1.0 if is_higher_better(metric) else 1.0
     kept = complete_steps(Path(run_dir).absolute() / CHECKPOINTS)
@@ -79,6 +84,22 @@ def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
     if not scored:
         raise BadInput(f"{run_dir} has no checkpoint with an evaluation of {metric}; give a step's number, or last.")
     return min(scored)[1]
+
+
+def _step_at(run_dir: str | os.PathLike[str], images: int) -> int:
+    """The step of the checkpoint at so many images; BadInput names the milestones that there are."""
+    config = read_config(run_dir)
+    settings = read_section(config, "train", TrainSettings)
+    kept = complete_steps(Path(run_dir).absolute() / CHECKPOINTS)
+    if (step := settings.steps_of(images)) in kept:
+        return step
+    milestones = read_section(config, "checkpoint", CheckpointSettings).milestones
+    names = [f"{one / 1000:g}kimg" for one in sorted(milestones) if settings.steps_of(one) in kept]
+    raise BadInput(
+        f"{run_dir} has no checkpoint of {images / 1000:g}kimg (step {step}); it has"
+        f" {'the milestones ' + ', '.join(names) if names else 'no milestones'} and the steps"
+        f" {', '.join(map(str, kept)) or 'none'}."
+    )
 
 
 def complete_steps(directory: Path) -> list[int]:

@@ -60,7 +60,7 @@ def load_gan(
 
     Args:
         run: the run directory.
-        step: "last", "best" or a number.
+        step: "last", "best", images such as "800kimg", or a number.
         vocoder: see `with_vocoder`.
 
     Raises:

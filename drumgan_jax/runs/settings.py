@@ -4,7 +4,7 @@ import dataclasses
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.schedules import Scheduled
-from drumgan_jax.core.settings import real, text, texts, whole
+from drumgan_jax.core.settings import real, text, texts, whole, wholes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,11 @@ class TrainSettings:
     @property
     def total_steps(self) -> int:
         """Steps until `total_images` examples have been seen."""
-        return -(-self.total_images // self.batch_size)
+        return self.steps_of(self.total_images)
+
+    def steps_of(self, images: int) -> int:
+        """Steps until so many examples have been seen."""
+        return -(-images // self.batch_size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,10 +90,17 @@ class LoggingSettings:
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointSettings:
-    """Section `checkpoint`: steps between checkpoints, and how many are kept besides the best."""
+    """Section `checkpoint`.
+
+    Attributes:
+        every: steps between checkpoints.
+        keep: how many of the last are kept, besides the best.
+        milestones: images seen at which a checkpoint is made that is kept too.
+    """
 
     every: int = whole(1, 1000)
     keep: int = whole(1, 3)
+    milestones: tuple[int, ...] = wholes(1, ())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -102,7 +102,8 @@ def train(
 
     with contextlib.ExitStack() as open_things:
         # State: resume, else initialise
-        checkpoints = Checkpoints(run_dir, saving.keep, evaluation.metric)
+        milestones = frozenset(map(settings.steps_of, saving.milestones))
+        checkpoints = Checkpoints(run_dir, saving.keep, evaluation.metric, milestones)
         open_things.callback(checkpoints.close)
         state, start = checkpoints.restore(task.shapes) or (task.begin(dataset), 0)
         if profile is not None:
@@ -149,7 +150,7 @@ def train(
             # Actions due
             last = done == settings.total_steps
             stopped = "preempted" if stop.reached(done) and not last else stopped
-            save = last or stopped == "preempted" or done % saving.every == 0
+            save = last or stopped == "preempted" or done % saving.every == 0 or done in milestones
             show = logging.samples_every > 0 and (last or done % logging.samples_every == 0)
             score = evaluate is not None and (last or done % evaluation.every == 0)
             if not (save or show or score or profiled.ends(done) or done % logging.every == 0):

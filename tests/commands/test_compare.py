@@ -197,3 +197,26 @@ def test_nothing_to_compare(runs: list[curves.Run], tmp_path: Path) -> None:
         curves.read_runs([tmp_path])
     with pytest.raises(BadInput, match="no run has the figure 'fid/x'; there are coverage/drums, fid/log_mel,"):
         compare.figures_of(runs, ["fid/x"])
+
+
+def complete(run: Path, *steps: int) -> None:
+    """Checkpoints of these steps, complete and empty."""
+    for step in steps:
+        (run / "checkpoints" / str(step)).mkdir(parents=True)
+        (run / "checkpoints" / str(step) / "_CHECKPOINT_METADATA").write_text("{}")
+
+
+def test_milestones_of_a_run_stand_beside_each_other(tmp_path: Path) -> None:
+    sections = {"train": {"batch_size": 16, "total_images": 640}, "checkpoint": {"milestones": [160, 470, 800]}}
+    folder = write_run(tmp_path / "run", {10: 20.0, 20: 7.0, 30: 3.0, 40: 9.0}, **sections)
+    complete(folder, 10, 30, 35, 40)
+    runs = curves.read_runs([folder])
+    text = compare.comparison_of_steps(runs, ["fid/log_mel"], ["0.16kimg", "0.47kimg", "35", "last"])
+    heading, _, row = (" ".join(line.split()) for line in text.splitlines())
+    assert heading == "figure: run of 0.16kimg of 0.47kimg of 35 of last"
+    assert row == "fid/log_mel: run 20 @ 0.16 3 @ 0.48 9 @ 0.64"
+    (note,) = compare.notes_of_steps(runs, ["fid/log_mel"], ["0.47kimg", "35"])
+    assert note == f"run was not measured at 35; run drumgan evaluate --run={folder} --step=35."
+    kept = r"has the milestones 0\.16kimg, 0\.47kimg and the steps 10, 30, 35, 40\."
+    with pytest.raises(BadInput, match=rf"no checkpoint of 0\.8kimg \(step 50\); it {kept}"):
+        compare.comparison_of_steps(runs, ["fid/log_mel"], ["0.8kimg"])

@@ -117,6 +117,24 @@ def test_the_papers_grid_is_six_overrides_that_the_config_knows(repository: Path
     assert config.objective.r1_gamma == 10.0
 
 
+def test_the_papers_grid_reaches_the_papers_lengths_and_table_2(repository: Path) -> None:
+    module = load(repository, "electrogan")
+    config = module.get_config()
+    # Table 1's longest cell is at its best after 7,200 thousand images, and patience must pass before it ends.
+    window = config.evaluation.patience * config.evaluation.every * config.train.batch_size
+    assert window > 0
+    assert config.train.total_images >= 7_200_000 + window
+    assert all("train.total_images" not in overrides for overrides in load(repository, "electrogan_grid").RUNS.values())
+    assert config.checkpoint.milestones == (800_000, 1_600_000, 2_200_000)
+    assert (config.evaluation.metric, config.evaluation.num_samples) == ("fid/picture", 50_000)
+    # Without published weights, and as long as they say.
+    for variant in ("small", "tiny"):
+        smaller = module.get_config(variant)
+        assert "fid:picture" not in smaller.evaluation.metrics
+        assert (smaller.evaluation.metric, smaller.evaluation.patience) == ("fid/log_mel", 0)
+        assert smaller.checkpoint.milestones == ()
+
+
 def test_an_unknown_variant_names_the_known_ones(repository: Path) -> None:
     with pytest.raises(ValueError, match="full, small, tiny"):
         load(repository, "splice_loops").get_config("huge")

@@ -110,7 +110,9 @@ def test_every_sound_that_is_heard_is_finished_and_no_round_trip_is(monkeypatch:
     class Listening:
         """In a suite's place: takes the sounds of a stream."""
 
-        def embed(self, stream: Any, progress: Any, *, keep_silent_sounds: bool) -> dict[str, Any]:
+        embedders = Suite.of(["fid:log_mel"]).embedders
+
+        def embed(self, stream: Any, progress: Any, *, keep_silent_sounds: bool, embedders: Any) -> dict[str, Any]:
             heard.extend(sound.waveform for sound in stream.sounds)
             return {}
 

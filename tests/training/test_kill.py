@@ -67,6 +67,7 @@ def test_killed_runs_equal_an_uninterrupted_one(tmp_path, steps, kills, seed):
     assert run_with_kills(data_dir, killed, steps, kills, seed) >= kills // 2
     assert timeless(read_metrics(killed)) == timeless(read_metrics(whole))
     assert len(read_metrics(killed)) == steps
+    assert complete_steps(killed / "checkpoints")[0] == complete_steps(whole / "checkpoints")[0] == 17
     one, other = load_ema(killed), load_ema(whole)
     assert one[1] == other[1] == steps
     np.testing.assert_array_equal(one[0]["params"]["a"], other[0]["params"]["a"])

@@ -21,7 +21,7 @@ from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.report import read_reports, write_report
 from drumgan_jax.runs import config as run_config
 from drumgan_jax.runs.checkpoints import load_ema
-from drumgan_jax.runs.config import complete_steps, read_config
+from drumgan_jax.runs.config import complete_steps, find_step, read_config
 from drumgan_jax.runs.metrics import read_metrics
 from drumgan_jax.training import run
 from drumgan_jax.training.loop import train
@@ -175,6 +175,36 @@ def test_best_is_kept_and_training_stops_early(data_dir, tmp_path, monkeypatch):
     assert read_reports(tmp_path)[4]["figures"] == {"fid/log_mel": 1.0}
     again = train(toy_config(data_dir, train={"total_images": 800}, **sections), tmp_path)
     assert (again.step, again.stopped, again.history) == (8, "early", [])
+
+
+def test_milestones_are_kept_beside_the_last_and_the_best(data_dir, tmp_path):
+    # 17 images are seen by step 3 of 8 images each; 200 never.
+    sections = {"checkpoint": {"every": 100, "keep": 1, "milestones": (17, 40, 200)}}
+    whole = train(toy_config(data_dir, train={"total_images": 64}, **sections), tmp_path / "whole")
+    assert complete_steps(tmp_path / "whole" / "checkpoints") == [3, 5, 8]
+    assert find_step(tmp_path / "whole", "0.017kimg") == 3
+    milestone, _ = load_ema(tmp_path / "whole", find_step(tmp_path / "whole", "0.04kimg"))
+
+    # Stopped between two milestones, and resumed from another step than either.
+    train(toy_config(data_dir, train={"total_images": 32}, **sections), tmp_path / "resumed")
+    assert complete_steps(tmp_path / "resumed" / "checkpoints") == [3, 4]
+    with pytest.raises(
+        BadInput, match=r"no checkpoint of 0\.04kimg \(step 5\); it has the milestones 0\.017kimg and the"
+    ):
+        find_step(tmp_path / "resumed", "0.04kimg")
+    resumed = train(toy_config(data_dir, train={"total_images": 64}, **sections), tmp_path / "resumed")
+    assert complete_steps(tmp_path / "resumed" / "checkpoints") == [3, 5, 8]
+    same = load_ema(tmp_path / "resumed", 5)[0]
+    for one, other in zip(jax.tree.leaves(milestone), jax.tree.leaves(same), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert resumed.step == whole.step == 8
+
+
+@pytest.mark.parametrize("milestones", [(0,), (8, 8), (8.5,), ("8kimg",), 8])
+def test_milestones_that_are_no_numbers_of_images(data_dir, tmp_path, milestones):
+    config = {**toy_config(data_dir).to_dict(), "checkpoint": {"milestones": milestones}}
+    with pytest.raises(BadInput, match=r"config\.checkpoint\.milestones is .* different whole numbers of at least 1"):
+        train(config, tmp_path)
 
 
 def test_evaluation_of_the_suite_runs_in_the_loop(data_dir, tmp_path):

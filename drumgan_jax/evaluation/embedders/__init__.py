@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.parts import Representation
 from drumgan_jax.evaluation.embedder import Embedder
 
 # Modules with a `build()`, imported on use so that a run pays only for its own embedders.
@@ -29,17 +30,21 @@ EMBEDDERS = {
     "encodec": "encodec",
     "mert": "mert",
     "panns": "panns",
+    "picture": "picture",
 }
+# Those of the examples of a representation, which their `build` takes.
+OF_EXAMPLES = frozenset({"picture"})
 GROUP = "drumgan_jax.embedders"
 
 
 @functools.lru_cache(maxsize=8)
-def build_embedder(name: str) -> Embedder:
+def build_embedder(name: str, representation: Representation | None = None) -> Embedder:
     """Build an embedder by its name in EMBEDDERS or in another package, or from a file written by `drumgan pack`.
 
     Args:
         name: the name or the file. After a name, "=" and a model's folder or file choose other weights than the
-            published, for embedders that say so: "clap=FOLDER".
+            published, for embedders that say so: "clap=FOLDER"; or the run of whose examples "picture=RUN" is.
+        representation: of the data set that is measured against, for those in OF_EXAMPLES; None without one.
 
     Raises:
         BadInput: there is no such name or file, the weights or the package are not installed, or another package
@@ -53,7 +58,8 @@ def build_embedder(name: str) -> Embedder:
     if name in EMBEDDERS:
         _check_no_namesake(name)
         build = importlib.import_module(f"{__name__}.{EMBEDDERS[name]}").build
-        return _built(build, name, model)
+        given = {"representation": representation} if name in OF_EXAMPLES else {}
+        return _built(functools.partial(build, **given), name, model)
     points = _points(name)
     if not points:
         known = ", ".join([*EMBEDDERS, *sorted(point.name for point in entry_points(group=GROUP))])

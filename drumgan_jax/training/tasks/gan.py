@@ -212,7 +212,7 @@ class GanTask(TaskSkeleton):
         from drumgan_jax.play.measure import embed_generated, reference_labels
 
         settings = self.context.evaluation
-        suite = Suite.of(settings.metrics, batch_sharding(self.context.mesh))
+        suite = Suite.of(settings.metrics, batch_sharding(self.context.mesh), representation=dataset.representation)
         # Never the split "test", whose figures are reported: the best checkpoint would be chosen by them.
         split = "validation" if "validation" in dataset.splits else "train"
         real = dataset_side(suite, dataset, settings.num_samples, split)
