@@ -6,9 +6,10 @@
     drumgan pack --run=runs/pca_gan --step=last --precision=bytes --out=drums.npz
 
 Training begins at principal components: synthesis and encoder are linear maps plus networks that add nothing at first
-(networks/frame_generator.py). The mapping is not trained: w stay near those of recordings. The rest learns together, from
-reconstructions and from discriminators over frames, the first of them and bands (networks/frame_discriminator.py), with
-the relativistic pairing loss, R1 and R2. All values are ours; docs/quality.md has the ablations.
+(networks/frame_generator.py). The mapping is not trained: w stay near those of recordings. The rest learns together,
+from reconstructions and from discriminators over frames, the first of them and bands
+(networks/frame_discriminator.py), with the relativistic pairing loss, R1 and R2. All values are ours; docs/quality.md
+has the ablations.
 """
 
 from typing import Any
