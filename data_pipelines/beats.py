@@ -14,7 +14,7 @@ ANALYSIS_RATE = 22050
 _HOP = 128
 _BANDS = 40
 _LOW_BANDS = 2  # Up to about 130 Hz.
-_FINE_RATE = 1050  # ANALYSIS_RATE / 21: about one value per millisecond.
+FINE_RATE = 1050  # ANALYSIS_RATE / 21: about one value per millisecond.
 _REACH = 0.04  # Seconds that the fine fit searches on either side of the coarse one.
 
 
@@ -74,9 +74,9 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
     tolerance = 0.01 if known else 0.05
     combined = envelope / envelope.mean() + low / max(float(low.mean()), 1e-9)
     period, phase = _fit(combined, rate, _periods(tempo, tolerance, len(samples) / sample_rate), None)
-    fine = _fine_envelope(audio)
+    fine = rise_of_level(audio)
     step = 2 * period * tolerance / 60
-    period, phase = _fit(fine, _FINE_RATE, np.linspace(period - step, period + step, 61), phase)
+    period, phase = _fit(fine, FINE_RATE, np.linspace(period - step, period + step, 61), phase)
     phase %= period
     beats = phase + period * np.arange(int((len(samples) / sample_rate - phase) / period) + 1)
     downbeat = _downbeat(_at(low, rate, beats), _at(envelope, rate, beats), meter)
@@ -127,9 +127,9 @@ def _onset_envelopes(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (_LOW_BANDS * low + (_BANDS - _LOW_BANDS) * high) / _BANDS, low
 
 
-def _fine_envelope(audio: np.ndarray) -> np.ndarray:
+def rise_of_level(audio: np.ndarray) -> np.ndarray:
     """Rise of the level within the loudest 40 dB [frames], with about one frame per millisecond."""
-    block = ANALYSIS_RATE // _FINE_RATE
+    block = ANALYSIS_RATE // FINE_RATE
     power = np.square(audio[: len(audio) // block * block].reshape(-1, block)).mean(1)
     power = np.convolve(power, np.ones(3) / 3, mode="same")
     level = np.log(power + 1e-4 * power.max())

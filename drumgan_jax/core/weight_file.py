@@ -214,9 +214,14 @@ def fitted(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dic
 
 
 def variables_digest(variables: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, of the names, shapes, dtypes and values of "params"; identifies a trained network."""
+    """SHA-256, in hex, of the names, shapes, dtypes and values of a trained network, which it identifies.
+
+    Of "params" and, where components are in them, "statistics"; not of the running mean of w alone.
+    """
     digest = hashlib.sha256()
-    for name, leaf in sorted(flatten_dict(dict(variables["params"]), sep="/").items()):
+    statistics = {name: value for name, value in variables.get("statistics", {}).items() if name != "w_average"}
+    leaves = {**flatten_dict(dict(variables["params"]), sep="/"), **flatten_dict({"statistics": statistics}, sep="/")}
+    for name, leaf in sorted(leaves.items()):
         array = np.ascontiguousarray(leaf)
         digest.update(f"{name}{array.shape}{array.dtype}".encode())
         digest.update(array.data)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drumgan_jax.core.weight_file import in_bytes, out_of_bytes
+from drumgan_jax.core.weight_file import in_bytes, out_of_bytes, variables_digest
 
 
 def test_large_arrays_come_back_within_half_a_step_of_each_last_index() -> None:
@@ -30,3 +30,11 @@ def test_large_arrays_come_back_within_half_a_step_of_each_last_index() -> None:
     for name in ("params/small", "params/vector", "counts"):
         np.testing.assert_array_equal(whole[name], arrays[name])
         assert whole[name].dtype == arrays[name].dtype
+
+
+def test_components_are_part_of_what_a_model_is_known_by_and_the_average_is_not() -> None:
+    params, statistics = {"a": np.ones(2, np.float32)}, {"directions": np.ones(3), "w_average": np.zeros(2)}
+    known = variables_digest({"params": params, "statistics": statistics})
+    assert known != variables_digest({"params": params})
+    assert known != variables_digest({"params": params, "statistics": {**statistics, "directions": np.zeros(3)}})
+    assert known == variables_digest({"params": params, "statistics": {**statistics, "w_average": np.ones(2)}})
