@@ -205,7 +205,9 @@ class Generator(StyleGenerator):
             for name, shape in zip(COMPONENTS[:3], ((size,), (self.w_dim, size), (self.w_dim,)), strict=True):
                 self.variable("statistics", name, jnp.zeros, shape)
             self.variable("statistics", COMPONENTS[3], jnp.full, (), -1e4)
-        self.mapping = AnchoredMapping(self.w_dim, self.num_labels, self.anchors, self.spread)
+        self.mapping = AnchoredMapping(
+            self.w_dim, self.num_labels - self.num_attributes, self.anchors, self.spread, self.num_attributes
+        )
         self.synthesis = FrameSynthesis(self.shape, self.features, self.hidden, self.overlap, self.compute_dtype)
         self.encoder = FrameEncoder(self.w_dim, self.features, self.hidden, self.compute_dtype)
 
@@ -243,13 +245,16 @@ class Generator(StyleGenerator):
         Args:
             variables: "params" and "statistics".
             components: the arrays of a `systems.pca_gaussian.PcaGaussian`, `lowest`, and `anchors` [n, w_dim] of the
-                classes `anchor_classes` [n, classes], which are repeated if they are fewer than the mapping's.
+                classes `anchor_classes` [n, classes], which are repeated if they are fewer than the mapping's. With
+                attributes also `anchor_attributes` [n, attributes], and what `attribute_regression` gives.
         """
         mapping = {**variables["statistics"]["mapping"]}
         mapping |= {name: components[name] for name in ("class_means", "class_factors")}
+        mapping |= {name: components[name] for name in ("attribute_means", "attribute_slopes") if name in mapping}
         if "anchors" in mapping:
             turns = np.arange(len(mapping["anchors"])) % len(components["anchors"])
-            mapping |= {name: components[name][turns] for name in ("anchors", "anchor_classes")}
+            of_anchors = [name for name in ("anchors", "anchor_classes", "anchor_attributes") if name in mapping]
+            mapping |= {name: components[name][turns] for name in of_anchors}
         linear = {name: components[name] for name in COMPONENTS}
         average = components["class_means"].mean(axis=0)
         statistics = {**variables["statistics"], **linear, "mapping": mapping, "w_average": average}
