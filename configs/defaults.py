@@ -139,7 +139,12 @@ def classifier() -> ConfigDict:
             "optimizer": {
                 "classifier": {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
             },
-            "task": {"kind": "classifier", "balanced": True},
+            "task": {
+                "kind": "classifier",
+                "balanced": True,
+                "attributes": (),  # of the data set's, that are predicted beside the classes
+                "attribute_weight": 1.0,
+            },
             "train": {
                 "batch_size": 128,  # O
                 "total_images": 5_000_000,

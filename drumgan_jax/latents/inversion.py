@@ -63,8 +63,8 @@ def invert(
 
     Adam starts from the closest few of 64 random w, with noise from seed 0. After each step, w is projected into the
     ball around the mean w that holds 1,024 random w, and noise to a root mean square of at most 1. If w is z joined
-    with labels, z is projected into such a ball around zero, class weights onto the simplex, and attributes to 0..1. The
-    best step of all starts is kept.
+    with labels, z is projected into such a ball around zero, class weights onto the simplex, and attributes to 0..1.
+    The best step of all starts is kept.
 
     Args:
         gan: the parts.
