@@ -171,6 +171,10 @@ class AttributeScale:
             self, names=tuple(names), quantiles=self.quantiles[columns], typical=self.typical[..., columns]
         )
 
+    def of_all_classes(self) -> Self:
+        """The same scale, with the recordings of all classes in one."""
+        return dataclasses.replace(self, typical=self.typical.reshape(1, -1, len(self.names)))
+
     def columns(self, names: Sequence[str]) -> list[int]:
         """Columns of some of its attributes."""
         return [self.names.index(name) for name in names]

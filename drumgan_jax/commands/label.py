@@ -38,13 +38,15 @@ def main(argv: Sequence[str]) -> None:
     from drumgan_jax.data.soft_labels import write_soft_labels
     from drumgan_jax.runs.load import open_classifier
 
-    if (CLASSIFIER.value is None) == (TRAIN.value is None) or (TRAIN.value is None) != (WORKDIR.value is None):
+    ready, config, run = CLASSIFIER.value, TRAIN.value, WORKDIR.value
+    labeller = ready if config is None else run
+    if labeller is None or (config is None) == (ready is None) or (config is None) != (run is None):
         raise BadInput("give --classifier=CLASSIFIER, or --train=CONFIG with --workdir=RUN.")
     enable_compilation_cache()
     dataset = open_dataset(DATA_DIR.value)
-    if TRAIN.value is not None:
-        train_classifier(TRAIN.value, dataset, WORKDIR.value)
-    classifier = open_classifier(CLASSIFIER.value or WORKDIR.value, STEP.value)
+    if config is not None:
+        train_classifier(config, dataset, labeller)
+    classifier = open_classifier(labeller, STEP.value)
     check_replaceable(dataset, classifier, OVERWRITE.value)
     with progress("label", sum(map(dataset.num_examples, dataset.splits))) as on_progress:
         labels = label_dataset(dataset, classifier, batch_sharding(make_mesh()), on_progress)

@@ -42,6 +42,8 @@ class Conditions:
         if names := task.get("attributes", ()):
             attributes = AttributeScale.of_json(config["attributes"]) if "attributes" in config else attributes
             attributes = attributes.only(names)
+            # The data set may have classes that the generator is not conditioned on.
+            attributes = attributes if classes else attributes.of_all_classes()
         return cls(tuple(classes), attributes, bool(task.get("independent_classes", False)))
 
     @property

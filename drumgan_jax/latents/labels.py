@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from drumgan_jax.audio.attributes import ATTRIBUTES
 from drumgan_jax.core.errors import BadInput
 
 One = str | Mapping[str, float]
@@ -58,7 +59,8 @@ def _row(one: Any, names: Sequence[str], others: Sequence[str]) -> np.ndarray:
     unknown = sorted(set(weights) - set(names))
     if unknown:
         known = ", ".join(names) if names else "none, it is trained without labels"
-        and_others = f"; its attributes: {', '.join(others)}" if others else ""
+        meant = others or set(unknown) & set(ATTRIBUTES)
+        and_others = f"; its attributes: {', '.join(others) or 'none'}" if meant else ""
         raise BadInput(f"this run knows no class {', '.join(unknown)}; its classes: {known}{and_others}.")
     return _numbers([weights.get(name, 0.0) for name in names])
 

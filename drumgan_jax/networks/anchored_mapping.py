@@ -10,11 +10,14 @@ from flax import linen as nn
 from drumgan_jax.core.parts import Array
 from drumgan_jax.networks.mapping import check_labels
 
+ATTRIBUTE_STATISTICS = ("attribute_means", "attribute_deviations", "attribute_slopes")
 EXACT = jax.lax.Precision.HIGHEST
 # Of the choice of anchors: the best product of hundreds is some 0.3 ahead of the next.
 TEMPERATURE = 0.1
 # Mean squared difference of attributes, in deviates, that weighs as much as a product of 1.
 NEARNESS = 0.1
+# Deviations of a class beyond which its w no longer move: the sounds of straight lines turn back there.
+REACH = 5.0
 # Rank of a normal deviate of -2.
 ENDS = 0.02275
 
@@ -75,8 +78,14 @@ class AnchoredMapping(nn.Module):
         if not self.num_attributes:
             return jnp.zeros_like
         centres = self._fixed("attribute_means", (classes, self.num_attributes))
+        reach = REACH * self._fixed("attribute_deviations", (classes, self.num_attributes))
         slopes = self._fixed("attribute_slopes", (classes, self.num_attributes, self.w_dim))
-        return lambda attributes: jnp.einsum("bca,cai->bci", attributes - centres, slopes, precision=EXACT)
+
+        def moved(attributes: Array) -> Array:
+            away = jnp.clip(attributes - centres, -reach, reach)
+            return jnp.einsum("bca,cai->bci", away, slopes, precision=EXACT)
+
+        return moved
 
     def _chosen(self, z: Array, means: Array, asked: Array, moved: Callable[[Array], Array]) -> Array:
         """What makes an anchor of each class, or a few, differ from its mean [batch, classes, w_dim]."""

@@ -21,7 +21,7 @@ from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array
-from drumgan_jax.networks.anchored_mapping import EXACT, AnchoredMapping
+from drumgan_jax.networks.anchored_mapping import ATTRIBUTE_STATISTICS, EXACT, AnchoredMapping
 from drumgan_jax.networks.frames import LEVELS, UNIT, ZERO, FrameBlock, FrameTrunk, activate, check_frames
 from drumgan_jax.networks.mapping import StyleGenerator
 from drumgan_jax.networks.noise import resolve_noise
@@ -250,7 +250,7 @@ class Generator(StyleGenerator):
         """
         mapping = {**variables["statistics"]["mapping"]}
         mapping |= {name: components[name] for name in ("class_means", "class_factors")}
-        mapping |= {name: components[name] for name in ("attribute_means", "attribute_slopes") if name in mapping}
+        mapping |= {name: components[name] for name in ATTRIBUTE_STATISTICS if name in mapping}
         if "anchors" in mapping:
             turns = np.arange(len(mapping["anchors"])) % len(components["anchors"])
             of_anchors = [name for name in ("anchors", "anchor_classes", "anchor_attributes") if name in mapping]

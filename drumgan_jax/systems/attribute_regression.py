@@ -15,11 +15,12 @@ def attribute_regression(
         ridge: added to the variances of w and of attributes within a class.
 
     Returns:
-        `attribute_means` [classes, attributes]; `attribute_slopes` [classes, attributes, components], by which w moves
-        with an attribute; `class_factors` [classes, components, components], Cholesky factors of w's covariance given
-        the attributes.
+        `attribute_means` and `attribute_deviations` [classes, attributes]; `attribute_slopes` [classes, attributes,
+        components], by which w moves with an attribute; `class_factors` [classes, components, components], Cholesky
+        factors of w's covariance given the attributes.
     """
-    found: dict[str, list[np.ndarray]] = {"attribute_means": [], "attribute_slopes": [], "class_factors": []}
+    names = ("attribute_means", "attribute_deviations", "attribute_slopes", "class_factors")
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     components, count = scores.shape[1], attributes.shape[1]
     joint = np.concatenate([scores, attributes], axis=1).astype(np.float64)
     for weight in weights.T.astype(np.float64):
@@ -32,6 +33,7 @@ def attribute_regression(
         slopes = np.linalg.solve(within, across)
         left = covariance[:components, :components] - across.T @ slopes + ridge * np.eye(components)
         found["attribute_means"].append(mean[components:])
+        found["attribute_deviations"].append(np.sqrt(np.diagonal(covariance[components:, components:])))
         found["attribute_slopes"].append(slopes)
         found["class_factors"].append(np.linalg.cholesky(left))
     return {name: np.stack(arrays).astype(np.float32) for name, arrays in found.items()}

@@ -29,6 +29,8 @@ def test_without_attributes_rows_are_class_weights() -> None:
     np.testing.assert_allclose(plain.rows({"kick": 3, "snare": 1}, SEEDS[:1]), [[0.75, 0.25]])
     np.testing.assert_array_equal(plain.neutral, [0.5, 0.5])
     assert plain.typical is None
+    with pytest.raises(BadInput, match="knows no class brightness; its classes: kick, snare; its attributes: none"):
+        plain.rows({"brightness": 0.5}, SEEDS)
 
 
 def test_what_is_not_given_is_drawn_from_the_seed(conditions: Conditions) -> None:
@@ -54,8 +56,11 @@ def test_names_lists_and_arrays_mean_the_same(conditions: Conditions) -> None:
 
 
 def test_attributes_alone_are_conditions(scale: AttributeScale) -> None:
-    alone = Conditions((), AttributeScale(scale.names, scale.quantiles, scale.typical[:1]))
-    rows = alone.rows({"decay": 0.5}, SEEDS)
+    config = {"task": {"attributes": ["decay", "brightness"]}, "attributes": scale.to_json()}
+    alone = Conditions.of(config, ())
+    assert alone.names == ("decay", "brightness")
+    assert Conditions.of(config, CLASSES).names == (*CLASSES, "decay", "brightness")
+    rows = alone.rows({"brightness": 0.5}, SEEDS)
     assert rows.shape == (6, 2)
     np.testing.assert_allclose(rows[:, 1], 0.5)
     assert alone.one_of_each().shape == (1, 2)

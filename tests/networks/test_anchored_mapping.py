@@ -52,6 +52,14 @@ def test_w_moves_with_the_attribute_and_what_it_explains_no_longer_varies(record
         assert w[classes == one].std(axis=0).max() > 0.6
 
 
+def test_w_stay_where_they_are_far_from_all_recordings_of_a_class(recordings):
+    ranks, w, classes, slopes = recordings
+    near = np.abs(ranks[:, 0] - 0.5) < 0.02
+    few = ranks[near], w[near], classes[near], slopes
+    np.testing.assert_array_equal(drawn(few, False, 0.95), drawn(few, False, 1.0))
+    assert np.abs(drawn(few, False, 0.49) - drawn(few, False, 0.51)).max() > 0.01
+
+
 def test_the_regression_is_the_conditional_gaussian(recordings):
     """Of the joint covariance, in float64 (Bishop 2006, eq. 2.81 and 2.82)."""
     ranks, w, classes, _ = recordings
@@ -61,6 +69,7 @@ def test_the_regression_is_the_conditional_gaussian(recordings):
         joint = np.cov(np.concatenate([w, attributes], axis=1)[classes == one].T, bias=True)
         ww, wa, aa = joint[:COMPONENTS, :COMPONENTS], joint[:COMPONENTS, COMPONENTS:], joint[COMPONENTS:, COMPONENTS:]
         np.testing.assert_allclose(found["attribute_means"][one], attributes[classes == one].mean(axis=0), rtol=1e-5)
+        np.testing.assert_allclose(found["attribute_deviations"][one], np.sqrt(np.diag(aa)), rtol=1e-5)
         np.testing.assert_allclose(found["attribute_slopes"][one], (wa @ np.linalg.inv(aa)).T, rtol=1e-3, atol=1e-4)
         left = found["class_factors"][one] @ found["class_factors"][one].T
         np.testing.assert_allclose(left, ww - wa @ np.linalg.inv(aa) @ wa.T, atol=1e-4)

@@ -19,6 +19,7 @@ from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.play.control import attribute_figures
 from drumgan_jax.play.load import load, save_instrument
 from drumgan_jax.play.measure import reference_labels
+from drumgan_jax.play.quality import attributes_text
 from drumgan_jax.systems.gan import build_gan
 from drumgan_jax.training import run
 from drumgan_jax.training.tasks import build_task
@@ -69,6 +70,9 @@ def test_an_instrument_plays_and_is_packed_with_its_attributes(instrument, tmp_p
     assert followed.attribute == "brightness"
     assert followed.within > 0.5
     assert followed.heard[-1] > followed.heard[0]
+    header, _, line = attributes_text([followed]).splitlines()
+    assert header.split("  ")[0] == "attribute"
+    assert line.split()[1:3] == [f"{followed.correlation:+.2f}", f"{followed.within:+.2f}"]
 
 
 def test_both_networks_see_the_attributes_of_the_batch(config, task):
