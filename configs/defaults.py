@@ -66,6 +66,7 @@ PREPARATION = {
     "hats": False,  # divides cymbals into closed_hat, open_hat and cymbal
     "labels": (),  # classes to keep; empty keeps all
     "label_pattern": "",  # regular expression on the path
+    "attributes": (),  # measured of each slice: brightness, depth, boominess, hardness, noisiness, decay, pitch
 }
 
 
@@ -83,6 +84,8 @@ def gan() -> ConfigDict:
                 "kind": "gan",
                 "conditional": False,  # on the data set's labels
                 "soft_labels": False,  # on the probabilities from `drumgan label`, rather than on the classes
+                "independent_classes": False,  # classes are sliders from 0 to 1, rather than shares
+                "attributes": (),  # of the data set's, that the networks are conditioned on too
                 "critic_steps": 1,  # discriminator steps per generator step
                 "label_weight": 1.0,  # share of the labels in what both networks see; or a schedule
                 "start_from": "",  # run whose networks this one begins with
@@ -140,7 +143,12 @@ def classifier() -> ConfigDict:
             "optimizer": {
                 "classifier": {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
             },
-            "task": {"kind": "classifier", "balanced": True},
+            "task": {
+                "kind": "classifier",
+                "balanced": True,
+                "attributes": (),  # of the data set's, that are predicted beside the classes
+                "attribute_weight": 1.0,
+            },
             "train": {
                 "batch_size": 128,  # O
                 "total_images": 5_000_000,

@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import example_serializer
 
 from drumgan_jax.audio import representations
+from drumgan_jax.audio.attributes import measure_attributes
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.data.records import frame_record
@@ -60,13 +61,17 @@ class Chunk:
     items: tuple[Item, ...]
 
 
-def features_of(representation: Representation, label_names: tuple[str, ...]) -> tfds.features.FeaturesDict:
+def features_of(
+    representation: Representation, label_names: tuple[str, ...], attributes: tuple[str, ...] = ()
+) -> tfds.features.FeaturesDict:
     """TFDS features of a stored example.
 
     x: features before normalisation [freq, time, channels]. audio: the sliced waveform [samples], 16 bits. label,
-    path, source: those of the recording. start: start of the slice in the recording, in seconds.
+    path, source: those of the recording. start: start of the slice in the recording, in seconds. attributes: as they
+    are measured [attributes], if there are any.
     """
     bytes_encoding = tfds.features.Encoding.BYTES
+    measured = tfds.features.Tensor(shape=(len(attributes),), dtype=np.float32)
     return tfds.features.FeaturesDict(
         {
             "x": tfds.features.Tensor(shape=representation.shape, dtype=np.float32, encoding=bytes_encoding),
@@ -75,6 +80,7 @@ def features_of(representation: Representation, label_names: tuple[str, ...]) ->
             "path": tfds.features.Text(),
             "source": tfds.features.Text(),
             "start": np.float32,
+            **({"attributes": measured} if attributes else {}),
         }
     )
 
@@ -89,15 +95,18 @@ def process_chunk(job: Job, chunk: Chunk) -> None:
     """
     directory = Path(job.directory)
     total = Moments.none(job.representation.normalization_shape)
-    rows = []
+    rows, measured = [], []
     try:
         with _PartWriter(directory, chunk.index) as writer:
             for item in chunk.items:
-                row, moments = _process_item(job, chunk.split, item, writer)
+                row, moments, attributes = _process_item(job, chunk.split, item, writer)
                 rows.append(row)
+                measured += [[job.label_names.index(item.label), *one.tolist()] for one in attributes]
                 total = total.merge(moments)
                 _count_one(directory)
         summary = {"split": chunk.split, "parts": writer.parts, "moments": total.to_json(), "files": rows}
+        if job.preparation.attributes:
+            summary["attributes"] = measured
         temporary = directory / f"{chunk.index:06d}.json.partial"
         temporary.write_text(json.dumps(summary))
         temporary.replace(directory / f"{chunk.index:06d}.json")
@@ -107,8 +116,11 @@ def process_chunk(job: Job, chunk: Chunk) -> None:
         ) from error
 
 
-def _process_item(job: Job, split: str, item: Item, writer: "_PartWriter") -> tuple[dict[str, Any], Moments]:
-    """Write the examples of one recording; return its row of the report and the moments of its features."""
+def _process_item(
+    job: Job, split: str, item: Item, writer: "_PartWriter"
+) -> tuple[dict[str, Any], Moments, list[np.ndarray]]:
+    """Write the examples of one recording; return its row of the report, its features' moments, and its attributes."""
+    names, measured = job.preparation.attributes, []
     row: dict[str, Any] = {"path": item.path, "source": item.source, "label": item.label, "split": split, "kept": 0}
     total = Moments.none(job.representation.normalization_shape)
     for piece in _pieces(job, split, item):
@@ -125,11 +137,14 @@ def _process_item(job: Job, split: str, item: Item, writer: "_PartWriter") -> tu
             "source": item.source,
             "start": piece.start,
         }
-        writer.write(_serialize(job.representation, job.label_names, example))
+        if names:
+            measured.append(measure_attributes(piece.waveform[None], job.representation.sample_rate, names)[0])
+            example["attributes"] = measured[-1]
+        writer.write(_serialize(job.representation, job.label_names, names, example))
         # By which copies of a recording are counted.
         row.setdefault("digest", hashlib.blake2b(example["audio"].tobytes(), digest_size=8).hexdigest())
         row["kept"] += 1
-    return row, total
+    return row, total, measured
 
 
 def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip]:
@@ -165,14 +180,16 @@ def _features(representation: Representation, waveform: np.ndarray) -> np.ndarra
 
 @functools.lru_cache(maxsize=2)
 def _serializer(
-    representation: Representation, label_names: tuple[str, ...]
+    representation: Representation, label_names: tuple[str, ...], attributes: tuple[str, ...]
 ) -> tuple[tfds.features.FeaturesDict, example_serializer.ExampleSerializer]:
-    features = features_of(representation, label_names)
+    features = features_of(representation, label_names, attributes)
     return features, example_serializer.ExampleSerializer(features.get_serialized_info())
 
 
-def _serialize(representation: Any, label_names: tuple[str, ...], example: dict[str, Any]) -> bytes:
-    features, serializer = _serializer(representation, label_names)
+def _serialize(
+    representation: Any, label_names: tuple[str, ...], attributes: tuple[str, ...], example: dict[str, Any]
+) -> bytes:
+    features, serializer = _serializer(representation, label_names, attributes)
     # Without `deterministic` the order of the features differs between processes.
     return serializer.get_tf_example(features.encode_example(example)).SerializeToString(deterministic=True)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.files import Audio, resample
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import build_section, check_fields, checked, flag, real, text, texts
@@ -55,6 +56,7 @@ class Preparation:
         labels: classes to keep, in this order; empty keeps all, sorted.
         label_pattern: regular expression searched in a file's path; its first group is the label if no manifest gives
             one. Without a match, or by default, the label is the folder's name.
+        attributes: names of audio.attributes.ATTRIBUTES that are measured of each slice and stored with it.
     """
 
     channel: str = checked(_check_channel, "mix")
@@ -70,9 +72,16 @@ class Preparation:
     hats: bool = flag(False)
     labels: tuple[str, ...] = texts(())
     label_pattern: str = text("")
+    attributes: tuple[str, ...] = texts(())
 
     def __post_init__(self) -> None:
         check_fields(self, "preparation")
+        check_attributes(self.attributes, "config.preparation.attributes")
+        if both := sorted(set(self.attributes) & set(self.labels)):
+            raise BadInput(
+                f"config.preparation has {both[0]!r} in labels and in attributes; rename the class, or leave out the "
+                "attribute."
+            )
         if self.validation_sources and not self.test_sources:
             raise BadInput(
                 "config.preparation.validation_sources is given and test_sources is not; name the sources of both."

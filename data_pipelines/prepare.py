@@ -152,6 +152,11 @@ def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[
     names = job.preparation.labels or tuple(sorted({item.label for item in items}))
     kept = [item for item in items if item.label in names]
     labels = {item.label for item in items}
+    if both := sorted(set(names) & set(job.preparation.attributes)):
+        raise BadInput(
+            f"{both[0]!r} is a class of the recordings and in config.preparation.attributes; rename the class, or "
+            "leave out the attribute."
+        )
     if absent := [name for name in names if name not in labels]:
         found = ", ".join(sorted(labels))
         raise BadInput(f"no file has the label {absent[0]!r} of config.preparation.labels; there are {found}.")
@@ -176,7 +181,7 @@ def _chunks(items: list[Any], job: Any) -> list[Any]:
 def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[dict[str, Any]]) -> tuple[Any, Any]:
     """Fit the statistics and write what lies beside TFDS's files."""
     from drumgan_jax.audio.representations import settings_of
-    from drumgan_jax.data.dataset import DATASET_FORMAT
+    from drumgan_jax.data.dataset import ATTRIBUTES_NAME, DATASET_FORMAT
     from drumgan_jax.data.records import write_index
     from drumgan_jax.data_pipelines import report
 
@@ -185,6 +190,9 @@ def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[di
     representation = job.representation.with_normalization(moments.mean, moments.std)
     fitted = settings_of(representation)
     (directory / "representation.json").write_text(json.dumps({"format": DATASET_FORMAT, **fitted}, indent=1))
+    if names := job.preparation.attributes:
+        scale = report.fitted_scale(parts, names, len(job.label_names))
+        (directory / ATTRIBUTES_NAME).write_text(json.dumps(scale.to_json()))
     counts = report.write(directory / report.REPORT_NAME, parts, {**settings, "representation": fitted}, others)
     write_index(directory)
     return counts, representation

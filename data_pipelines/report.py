@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from drumgan_jax.audio.attributes import AttributeScale
 from drumgan_jax.data_pipelines.moments import Moments, merge_all
 from drumgan_jax.data_pipelines.sources import Item
 
@@ -62,6 +65,13 @@ def fitted_moments(directory: Path, shape: tuple[int, ...]) -> Moments:
     """Moments of the features in the split "train"."""
     trained = (summary for summary in _summaries(directory) if summary["split"] == "train")
     return merge_all((Moments.from_json(summary["moments"]) for summary in trained), shape)
+
+
+def fitted_scale(directory: Path, names: Sequence[str], num_classes: int) -> AttributeScale:
+    """The scale of attributes of the recordings in the split "train"."""
+    trained = (summary for summary in _summaries(directory) if summary["split"] == "train")
+    rows = np.asarray([row for summary in trained for row in summary["attributes"]], np.float64)
+    return AttributeScale.fit(names, rows[:, 1:], rows[:, 0], num_classes)
 
 
 def nothing_kept(directory: Path) -> str:

@@ -18,8 +18,10 @@ from jax.sharding import AxisType, Mesh
 from ml_collections import ConfigDict
 from quick_compilation import quick_flags
 
+from drumgan_jax.audio.attributes import AttributeScale, measure_attributes
 from drumgan_jax.audio.representations import build_representation, settings_of
 from drumgan_jax.core.mesh import AXES
+from drumgan_jax.data.dataset import ATTRIBUTES_NAME
 from drumgan_jax.data.records import frame_record, write_index
 
 HERE = Path(__file__).resolve().parent
@@ -39,7 +41,11 @@ def mesh_of(data: int, fsdp: int = 1) -> Mesh:
 
 
 def write_dataset(
-    folder: Path, count: int = 24, shards: int = 2, representation: Mapping[str, Any] = REPRESENTATION
+    folder: Path,
+    count: int = 24,
+    shards: int = 2,
+    representation: Mapping[str, Any] = REPRESENTATION,
+    attributes: tuple[str, ...] = (),
 ) -> Path:
     """Decaying noises and tones in the standard TFDS layout, written without TFDS's builder; its version folder."""
     directory = folder / "toy" / "1.0.0"
@@ -57,6 +63,11 @@ def write_dataset(
     fitted = raw.with_normalization(float(x.mean()), float(x.std()))
     (directory / "representation.json").write_text(json.dumps(settings_of(fitted)))
 
+    measured = measure_attributes(waveforms, raw.sample_rate, attributes) if attributes else np.zeros((count, 0))
+    if attributes:
+        scale = AttributeScale.fit(attributes, measured, label, len(LABELS))
+        (directory / ATTRIBUTES_NAME).write_text(json.dumps(scale.to_json()))
+    of_attributes = {"attributes": tfds.features.Tensor(shape=(len(attributes),), dtype=np.float32)}
     features = tfds.features.FeaturesDict(
         {
             "x": tfds.features.Tensor(shape=raw.shape, dtype=np.float32, encoding="bytes"),
@@ -65,6 +76,7 @@ def write_dataset(
             "path": tfds.features.Text(),
             "source": tfds.features.Text(),
             "start": np.float32,
+            **(of_attributes if attributes else {}),
         }
     )
     features.save_config(os.fspath(directory))
@@ -77,6 +89,7 @@ def write_dataset(
                 "path": f"{i}.wav",
                 "source": "toy",
                 "start": np.float32(i),
+                **({"attributes": measured[i]} if attributes else {}),
             }
         )
         for i in range(count)

@@ -1,6 +1,11 @@
-"""Perceptual descriptors of a sound: brightness, level, decay, pitch, noisiness; pure jnp in float32."""
+"""Perceptual descriptors of a sound: brightness, depth, boominess, hardness, decay, ...; pure jnp in float32.
+
+Depth, boominess and hardness are ours, after what the AudioCommons timbral models measure (Pearce, Brookes and Mason
+2017, deliverable D5.2): the models themselves are regressions on listening tests of other sounds than drums.
+"""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +20,14 @@ UNITS = {"brightness": "Hz", "level": "dB", "decay": "s", "pitch": "Hz", "confid
 # Long enough to resolve the low tones of a kick from 0 Hz.
 _WINDOW_SECONDS = 0.08
 _PITCH_RANGE = (30.0, 1000.0)
+# Hz; where a sound is deep, and below which nothing is heard.
+_DEEP = (30.0, 200.0)
+# Hz: half octaves from 28 Hz on; those from 40 to 160 Hz boom.
+_LOWEST_BAND, _BOOMING = 28.3, (40.0, 160.0)
+# Loudness of a band grows with its power to this (Stevens 1957).
+_LOUDNESS = 0.3
+# Seconds of an envelope's frame, and of the attack that hardness looks at.
+_ENVELOPE_FRAME, _ATTACK = 0.001, 0.025
 # Half width of the main lobe of a Hann window, in bins.
 _LOBE = 2
 _FLOOR_DB = -120.0
@@ -48,6 +61,58 @@ def brightness(power: Array, sample_rate: int) -> Array:
     """Centroid of a power spectrum [batch, bins] in Hz [batch]; 0 for silence."""
     moment = jnp.matmul(power, _frequencies(power, sample_rate), precision=jax.lax.Precision.HIGHEST)
     return _ratio(moment, jnp.sum(power, axis=1))
+
+
+def depth(power: Array, sample_rate: int) -> Array:
+    """Share [batch] of a power spectrum [batch, bins] from 30 to 200 Hz in what is above 30 Hz; 0 for silence.
+
+    The AudioCommons model of depth has this share, beside a centroid, as its strongest term.
+    """
+    hertz = _frequencies(power, sample_rate)
+    heard = jnp.where(hertz >= _DEEP[0], power, 0.0)
+    return _ratio(jnp.sum(jnp.where(hertz <= _DEEP[1], heard, 0.0), axis=1), jnp.sum(heard, axis=1))
+
+
+def boominess(power: Array, sample_rate: int) -> Array:
+    """Share [batch] of the loudness of a power spectrum [batch, bins] from 40 to 160 Hz; 0 for silence.
+
+    Loudness is power^0.3 in half octaves, summed. After the booming index (Hatano and Hashimoto 2000), which weighs
+    third octaves of a full loudness model.
+    """
+    hertz = _frequencies(power, sample_rate)
+    count = int(2.0 * math.log2(sample_rate / 2.0 / _LOWEST_BAND))
+    edges = _LOWEST_BAND * 2.0 ** (jnp.arange(count + 1, dtype=jnp.float32) / 2.0)
+    inside = (hertz[:, None] >= edges[:-1]) & (hertz[:, None] < edges[1:])
+    bands = jnp.matmul(power, inside.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+    # Relative to all power, so that the level does not matter to float32.
+    loudness = _ratio(bands, jnp.sum(bands, axis=1, keepdims=True)) ** _LOUDNESS
+    centres = jnp.sqrt(edges[:-1] * edges[1:])
+    booming = jnp.where((centres >= _BOOMING[0]) & (centres <= _BOOMING[1]), loudness, 0.0)
+    return _ratio(jnp.sum(booming, axis=1), jnp.sum(loudness, axis=1))
+
+
+def hardness(waveform: Array, sample_rate: int) -> Array:
+    """Octaves [batch] from 1 Hz to the attack's centroid, less those from 1 ms to its length, of [batch, samples].
+
+    The attack's length is the time in which the envelope (RMS of 1 ms) goes from 10 to 90 % of its peak; its centroid
+    is that of the power in the 25 ms from its beginning. The AudioCommons model of hardness has both of them. 0 for
+    silence.
+    """
+    frame = max(1, round(_ENVELOPE_FRAME * sample_rate))
+    padded = jnp.pad(waveform, ((0, 0), (0, -waveform.shape[1] % frame)))
+    envelope = jnp.sqrt(jnp.mean(jnp.square(padded.reshape(len(waveform), -1, frame)), axis=2))
+    peak = jnp.max(envelope, axis=1, keepdims=True)
+    begin, end = (jnp.argmax(envelope >= share * peak, axis=1) for share in (0.1, 0.9))
+    milliseconds = jnp.maximum(end - begin, 1).astype(jnp.float32) * (1000.0 * frame / sample_rate)
+    samples = round(_ATTACK * sample_rate)
+    places = begin[:, None] * frame + jnp.arange(samples)
+    attack = jnp.take_along_axis(jnp.pad(waveform, ((0, 0), (0, samples))), places, axis=1)
+    # Half a Hann window: the attack begins at its top.
+    window = 0.5 + 0.5 * jnp.cos(jnp.pi * jnp.arange(samples, dtype=jnp.float32) / samples)
+    spectrum = jnp.fft.rfft(attack * window, n=2 * (samples // 2), axis=1)
+    power = jnp.square(jnp.real(spectrum)) + jnp.square(jnp.imag(spectrum))
+    centroid = jnp.maximum(brightness(power, sample_rate), 1.0)
+    return jnp.where(peak[:, 0] > 0.0, jnp.log2(centroid) - jnp.log2(milliseconds), 0.0)
 
 
 def level(waveform: Array) -> Array:

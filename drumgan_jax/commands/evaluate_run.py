@@ -202,10 +202,11 @@ def _quality(
 def print_quality(found: Any, name: str) -> None:
     """Print all tables of a Quality, and its notes."""
     from drumgan_jax.evaluation.quality.table import quality_text, sound_text
-    from drumgan_jax.play.quality import components_text, encoder_text, sliders_text
+    from drumgan_jax.play.quality import attributes_text, components_text, encoder_text, sliders_text
 
     tables = [quality_text(found.table, name), sound_text(found.table, name)]
     tables += [sliders_text(found.sliders)] if found.sliders else []
+    tables += [attributes_text(found.attributes)] if found.attributes else []
     tables += [components_text(found.components)] if found.components else []
     tables += [encoder_text(found.encoder)] if found.encoder else []
     print("\n" + "\n\n".join(tables))

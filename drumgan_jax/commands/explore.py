@@ -29,6 +29,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.correlation import spearman
 from drumgan_jax.evaluation.report import save_json, table
 from drumgan_jax.latents.latents import Latents
+from drumgan_jax.play.playable import condition_names
 
 RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")
@@ -72,7 +73,9 @@ def main(argv: Sequence[str]) -> None:
         rows.append({"component": component, "share": share, "files": files, "correlations": correlations})
     save_picture(folder / "grid.png", np.stack(pictures), shares, amounts)
     labels = (
-        None if latents.labels is None else dict(zip(instrument.label_names, latents.labels[0].tolist(), strict=True))
+        None
+        if latents.labels is None
+        else dict(zip(condition_names(instrument), latents.labels[0].tolist(), strict=True))
     )
     about = {"model": latents.model, "step": instrument.step, "seed": SEED.value, "labels": labels, "layers": layers}
     save_json(folder / "index.json", {**about, "num_seeds": NUM_SEEDS.value, "amounts": amounts, "components": rows})

@@ -1,4 +1,5 @@
-"""drumgan generate --out=FOLDER [--run=RUN] [--count=16] [--seed=0] [--truncation=0.8] [--label=kick=0.7,snare=0.3] ...
+"""drumgan generate --out=FOLDER [--run=RUN] [--count=16] [--seed=0] [--truncation=0.8] [--label=kick=0.7,snare=0.3]
+                 [--attributes=brightness=0.8] ...
 
 Makes sounds with a trained run, or with the model that comes with the package. It writes one WAV or FLAC file per
 sound, a spectrogram grid, and the latents of all sounds as JSON.
@@ -15,7 +16,7 @@ from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.sounds import (
     Noise,
     open_instrument,
-    parse_label,
+    parse_labels,
     parse_numbers,
     read_latents,
     write_sounds,
@@ -34,6 +35,9 @@ TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 for full variety; values t
 LABEL = flags.DEFINE_string(
     "label", None, "a class, or weights as kick=0.7,snare=0.3; drawn from the seed if not given."
 )
+ATTRIBUTES = flags.DEFINE_string(
+    "attributes", None, "values from 0 to 1, as brightness=0.8,decay=0.2; others are drawn from the seed."
+)
 NOISE = flags.DEFINE_bool("noise", True, "draw the layers' noise from the seed, or leave it out.")
 NOISE_GAIN = flags.DEFINE_list("noise_gain", [], "gain of the noise: one number, or one per layer; 1 is unchanged.")
 FORMAT = flags.DEFINE_enum("format", "wav", ["wav", "flac"], "the format of the files.")
@@ -44,7 +48,9 @@ def main(argv: Sequence[str]) -> None:
     """Generate; see the module's docstring."""
     del argv
     noise = _noise(NOISE.value, parse_numbers(NOISE_GAIN.value, "noise_gain"))
-    drawn = [f"--{name}" for name in ("label", "truncation", "seed", "count") if flags.FLAGS[name].present]
+    drawn = [
+        f"--{name}" for name in ("label", "attributes", "truncation", "seed", "count") if flags.FLAGS[name].present
+    ]
     if LATENTS.value and drawn:
         raise BadInput(f"--latents already determines the sounds; leave out {', '.join(drawn)}.")
     instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
@@ -54,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
             how["noise"] = noise
     else:
         seeds = range(SEED.value, SEED.value + COUNT.value)
-        latents = instrument.draw(seeds, parse_label(LABEL.value), TRUNCATION.value)
+        latents = instrument.draw(seeds, parse_labels(LABEL.value, ATTRIBUTES.value), TRUNCATION.value)
         how = {"truncation": TRUNCATION.value, "noise": noise}
     sounds = instrument.render(latents, how["noise"])
     write_sounds(Path(OUT.value), sounds, instrument, how, FORMAT.value)

@@ -24,7 +24,7 @@ from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import CutWarning
 from drumgan_jax.play.load import load
-from drumgan_jax.play.playable import CanEdit, CanEncode, CanInvert, Playable
+from drumgan_jax.play.playable import CanEdit, CanEncode, CanInvert, Playable, condition_names
 
 LATENTS_NAME = "latents.json"
 # Written as `format`; files without it are of format 1.
@@ -118,7 +118,7 @@ def write_latents(
     folder: Path, latents: Latents, instrument: Playable, how: Mapping[str, Any], files: Sequence[str]
 ) -> None:
     """Write `latents.json`, and `noises.npz` if noise is stored rather than drawn from seeds; see `write_sounds`."""
-    rows = []
+    rows, names = [], condition_names(instrument)
     for item, file in enumerate(files):
         ws = latents.ws[item]
         labels = None if latents.labels is None else latents.labels[item].tolist()
@@ -126,7 +126,7 @@ def write_latents(
             {
                 "file": file,
                 "seed": int(latents.seeds[item]),
-                "labels": None if labels is None else dict(zip(instrument.label_names, labels, strict=True)),
+                "labels": None if labels is None else dict(zip(names, labels, strict=True)),
                 "z": None if latents.z is None else latents.z[item].tolist(),
                 # If all layers are equal, one row stands for them.
                 "ws": (ws[:1] if np.array_equal(ws, np.broadcast_to(ws[:1], ws.shape)) else ws).tolist(),
@@ -198,6 +198,24 @@ def cuts() -> Iterator[list[str]]:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
+def parse_labels(label: str | None, attributes: str | None) -> str | dict[str, float] | None:
+    """Parse --label and --attributes: the labels of `Instrument.draw`.
+
+    Raises:
+        BadInput: a value is not a number, a name is given twice, or an attribute has no value.
+    """
+    if attributes is None:
+        return parse_label(label)
+    values = parse_label(attributes)
+    if not isinstance(values, dict):
+        raise BadInput(f"--attributes={attributes} gives no value; write it as brightness=0.8,decay=0.2.")
+    classes = parse_label(label)
+    classes = {} if classes is None else {classes: 1.0} if isinstance(classes, str) else classes
+    if both := sorted(set(classes) & set(values)):
+        raise BadInput(f"{both[0]!r} is in --label and in --attributes; give it once.")
+    return {**classes, **values}
+
+
 def parse_label(text: str | None) -> str | dict[str, float] | None:
     """Parse a class name, as "kick", or class weights, as "kick=0.7,snare=0.3".
 
@@ -251,7 +269,7 @@ def parse_numbers(texts: Sequence[str], flag: str) -> list[float]:
 
 
 def _latents(saved: Mapping[str, Any], folder: Path, instrument: Playable) -> Latents:
-    rows, names = saved["sounds"], instrument.label_names
+    rows, names = saved["sounds"], condition_names(instrument)
     noises = None
     if saved["noises"] is not None:
         with np.load(io.BytesIO((folder / saved["noises"]).read_bytes()), allow_pickle=False) as file:

@@ -17,6 +17,7 @@ class Purpose(enum.IntEnum):
     PHASE = 3
     DIRECTION = 4
     COMPONENT_SAMPLES = 5
+    ATTRIBUTES = 6
     # Of a run's seed.
     GENERATOR_INIT = 16
     DISCRIMINATOR_INIT = 17

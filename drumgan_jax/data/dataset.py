@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
 from drumgan_jax.audio.representations import build_representation, current_settings
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
@@ -22,11 +23,13 @@ __all__ = ["Dataset", "open_dataset"]
 
 Batch = dict[str, np.ndarray]
 # Stored features by the name of their part in a batch.
-STORED = {"x": "x", "labels": "label", "waveforms": "audio"}
+STORED = {"x": "x", "labels": "label", "waveforms": "audio", "attributes": "attributes"}
 SPLITS = ("train", "validation", "test")
 SOFT_LABELS = "soft_labels"
 # Written into representation.json as `format`. 1 (without the key) had the decoder's settings there.
 DATASET_FORMAT = 2
+# The scale of attributes, beside it; only where they were measured.
+ATTRIBUTES_NAME = "attributes.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +42,14 @@ class Dataset:
         label_names: names of the classes, in the order of their numbers; the soft labels' classes if the examples have
             no classes of their own.
         features: TFDS features of an example.
+        attributes: the scale of the attributes that were measured of every example.
     """
 
     directory: Path
     representation: Representation
     label_names: tuple[str, ...]
     features: tfds.features.FeaturesDict
+    attributes: AttributeScale = NO_ATTRIBUTES
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -75,16 +80,18 @@ class Dataset:
         Args:
             record: a record from `source`.
             keys: any of x (features before normalisation [freq, time, channels] float32), labels (one-hot [labels]
-                float32) and waveforms ([samples] float32 in [-1, 1]).
+                float32), waveforms ([samples] float32 in [-1, 1]) and attributes (ranks [attributes] float32).
 
         Raises:
-            BadInput: labels are requested from a data set whose examples have no classes.
+            BadInput: labels or attributes are requested from a data set whose examples have none.
         """
         if "labels" in keys and not self.has_labels:
             raise BadInput(
                 f"the examples of {self.directory} have no classes of their own; prepare it from a folder for each "
                 "class, or train with config.task.soft_labels."
             )
+        if "attributes" in keys and not self.attributes.names:
+            raise BadInput(f"{self.directory} has no attributes; prepare it with config.preparation.attributes.")
         stored = _subset(self.features, tuple(STORED[key] for key in keys)).deserialize_example_np(record)
         return {key: self._convert(key, stored[STORED[key]]) for key in keys}
 
@@ -125,6 +132,12 @@ class Dataset:
         """Classes of the waveforms of `waveforms` [sounds, labels]: one-hot, or probabilities with "soft_labels"."""
         return np.stack([self.example(split, int(item), (key,))[key] for item in self._drawn(split, count)])
 
+    def measured(self, split: str, count: int) -> np.ndarray:
+        """Attributes of the waveforms of `waveforms` [sounds, attributes], as they were measured."""
+        features, source = _subset(self.features, ("attributes",)), self.source(split)
+        stored = (features.deserialize_example_np(source[int(item)]) for item in self._drawn(split, count))
+        return np.stack([np.asarray(one["attributes"], np.float32) for one in stored])
+
     def class_weights(self, split: str, count: int) -> np.ndarray:
         """`labels` of the waveforms of `waveforms`: classes if there are any, else soft labels, else of width 0."""
         if not self.label_names:
@@ -157,6 +170,8 @@ class Dataset:
             return np.eye(len(self.label_names), dtype=np.float32)[int(value)]
         if key == "waveforms":
             return np.asarray(value, np.float32) / 32767.0
+        if key == "attributes":
+            return self.attributes.ranks(np.asarray(value))
         return np.asarray(value, np.float32)
 
 
@@ -194,7 +209,20 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
         raise BadInput(f"{directory / 'features.json'} is damaged; prepare the data set again.") from error
     if label_names is None:
         label_names = read_soft_labels(directory).names if has_soft_labels(directory) else ()
-    return Dataset(directory, representation, label_names, features)
+    return Dataset(directory, representation, label_names, features, _attributes(directory, features))
+
+
+def _attributes(directory: Path, features: tfds.features.FeaturesDict) -> AttributeScale:
+    """The scale of a data set's attributes, if it has any."""
+    if STORED["attributes"] not in features:
+        return NO_ATTRIBUTES
+    path = directory / ATTRIBUTES_NAME
+    try:
+        return AttributeScale.of_json(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{path} is missing or damaged ({error}); prepare the data set again.") from error
 
 
 def _representation(settings: dict[str, Any]) -> Representation:

@@ -154,6 +154,7 @@ def components_of(
     num_samples: int,
     count: int | None = None,
     *,
+    typical: np.ndarray | None = None,
     randomised: bool = False,
 ) -> Components:
     """Components of w that a generator's `map` makes from random z and uniformly drawn labels.
@@ -164,12 +165,13 @@ def components_of(
         num_labels: number of classes; 0 for none.
         num_samples: number of w.
         count: as in `principal_components`.
+        typical: see `seeds.sample_of`.
         randomised: as in `principal_components`.
 
     Raises:
         BadInput: as `principal_components`.
     """
-    chunks = _sampled(generator, variables, num_labels, num_samples)
+    chunks = _sampled(generator, variables, num_labels, num_samples, typical)
     metric = None if generator.learns_w else generator.first_layer_map(variables["params"])
     return principal_components(chunks, metric, count, randomised=randomised)
 
@@ -209,9 +211,11 @@ def kept_components(path: Path | None, model: str, find: Callable[[], Components
     return found
 
 
-def _sampled(generator: Any, variables: Mapping[str, Any], num_labels: int, num_samples: int) -> Iterator[Array]:
+def _sampled(
+    generator: Any, variables: Mapping[str, Any], num_labels: int, num_samples: int, typical: np.ndarray | None
+) -> Iterator[Array]:
     for start in range(0, num_samples, _CHUNK):
-        drawn = sample_of(np.uint32(start // _CHUNK), _CHUNK, generator.z_dim, num_labels)
+        drawn = sample_of(np.uint32(start // _CHUNK), _CHUNK, generator.z_dim, num_labels, typical)
         yield _first_w(generator, variables, *drawn)[: num_samples - start]
 
 

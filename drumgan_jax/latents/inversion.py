@@ -57,13 +57,14 @@ def invert(
     starts: int,
     per_layer: bool,
     noise: bool,
+    typical: np.ndarray | None = None,
 ) -> Inversion:
     """Find latents whose sounds are close to waveforms, by projected gradient descent.
 
     Adam starts from the closest few of 64 random w, with noise from seed 0. After each step, w is projected into the
     ball around the mean w that holds 1,024 random w, and noise to a root mean square of at most 1. If w is z joined
-    with labels, z is projected into such a ball around zero and the labels onto the simplex. The best step of all
-    starts is kept.
+    with labels, z is projected into such a ball around zero, class weights onto the simplex, and attributes to 0..1.
+    The best step of all starts is kept.
 
     Args:
         gan: the parts.
@@ -74,6 +75,7 @@ def invert(
         starts: number of starts, up to 64.
         per_layer: whether each layer has its own w, rather than one w for all.
         noise: whether noise is optimised too.
+        typical: see `seeds.sample_of`; None for a generator without attributes.
 
     Raises:
         BadInput: there are no steps, no starts or too many starts.
@@ -83,7 +85,8 @@ def invert(
     target = waveforms if gan.decoder.differentiable else gan.representation.encode(jnp.asarray(waveforms))
     found = []
     for index in range(len(waveforms)):
-        one = _invert(gan, num_labels, steps, starts, per_layer, noise, variables, target[index : index + 1])
+        of_one = target[index : index + 1]
+        one = _invert(gan, num_labels, steps, starts, per_layer, noise, variables, of_one, typical)
         found.append(jax.device_get(one))
     ws, noises, distances = zip(*found, strict=True)
     return Inversion(np.stack(ws), tuple(map(np.stack, zip(*noises, strict=True))), np.stack(distances))
@@ -112,12 +115,13 @@ def _invert(
     noise: bool,
     variables: Any,
     target: Array,
+    typical: Array | None,
 ) -> tuple[Array, tuple[Array, ...], Array]:
     """ws [layers, w_dim], noises [freq, time, 1] and distances [steps] for a target [1, ...]."""
     generator = gan.generator
     map_to_ws = functools.partial(gan.map, variables)
     noises = noise_of(jnp.zeros(1, jnp.uint32), generator.noise_sizes)
-    ball, candidates = _measure(generator, map_to_ws, num_labels)
+    ball, candidates = _measure(generator, map_to_ws, num_labels, typical)
 
     def distances(ws: Array, noises: tuple[Array, ...]) -> Array:
         ws = jnp.broadcast_to(ws, (len(ws), generator.num_ws, generator.w_dim))
@@ -130,7 +134,9 @@ def _invert(
     begin = (ws, tuple(jnp.repeat(one, starts, axis=0) for one in noises))
 
     def project(point: Any) -> Any:
-        return _projected(generator, map_to_ws, ball, point[0]), tuple(map(_quiet, point[1])) if noise else point[1]
+        return _projected(generator, map_to_ws, ball, num_labels, point[0]), tuple(
+            map(_quiet, point[1])
+        ) if noise else point[1]
 
     rates = (LEARNING_RATE * ball.deviation, LEARNING_RATE if noise else 0.0)
     best, least, path = _descend(lambda point: distances(*point), project, begin, rates, steps)
@@ -176,10 +182,12 @@ def _descend(
     return best, least, path
 
 
-def _measure(generator: Any, map_to_ws: Callable[..., Any], num_labels: int) -> tuple[_Ball, Array]:
+def _measure(
+    generator: Any, map_to_ws: Callable[..., Any], num_labels: int, typical: Array | None
+) -> tuple[_Ball, Array]:
     """The ball of random latents, and candidate ws [candidates, 1, w_dim]."""
-    z, labels = sample_of(jnp.uint32(0), SAMPLES, generator.z_dim, num_labels)
-    ws = map_to_ws(z, labels if num_labels else None)[:, :1]
+    z, labels = sample_of(jnp.uint32(0), SAMPLES, generator.z_dim, num_labels, typical)
+    ws = map_to_ws(z, labels if labels.shape[1] else None)[:, :1]
     points = ws[:, 0] if generator.learns_w else generator.unmap(ws)[0]
     # The mean of z is known to be zero.
     centre = points.mean(axis=0) if generator.learns_w else jnp.zeros(points.shape[1])
@@ -188,12 +196,15 @@ def _measure(generator: Any, map_to_ws: Callable[..., Any], num_labels: int) -> 
     return _Ball(centre, radius, deviation), ws[:CANDIDATES]
 
 
-def _projected(generator: Any, map_to_ws: Callable[..., Any], ball: _Ball, ws: Array) -> Array:
+def _projected(generator: Any, map_to_ws: Callable[..., Any], ball: _Ball, num_labels: int, ws: Array) -> Array:
     if generator.learns_w:
         return _into(ball, ws)
     z, labels = generator.unmap(ws)
-    ws = map_to_ws(_into(ball, z), onto_simplex(labels) if labels.shape[1] else None)
-    return jnp.asarray(ws)
+    if not labels.shape[1]:
+        return jnp.asarray(map_to_ws(_into(ball, z), None))
+    classes = onto_simplex(labels[:, :num_labels]) if num_labels else labels[:, :0]
+    attributes = jnp.clip(labels[:, num_labels:], 0.0, 1.0)
+    return jnp.asarray(map_to_ws(_into(ball, z), jnp.concatenate([classes, attributes], axis=1)))
 
 
 def _into(ball: _Ball, points: Array) -> Array:

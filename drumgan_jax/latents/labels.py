@@ -6,29 +6,34 @@ from typing import Any
 import jax
 import numpy as np
 
+from drumgan_jax.audio.attributes import ATTRIBUTES
 from drumgan_jax.core.errors import BadInput
 
 One = str | Mapping[str, float]
 Labels = One | Sequence[One] | Sequence[Sequence[float]] | np.ndarray | jax.Array
 
 
-def class_weights(labels: Labels, names: Sequence[str], count: int) -> np.ndarray:
-    """Weights [count, classes] float32 that sum to 1.
+def class_weights(
+    labels: Labels, names: Sequence[str], count: int, *, independent: bool = False, others: Sequence[str] = ()
+) -> np.ndarray:
+    """Weights [count, classes] float32 that sum to 1, or as they are given.
 
     Args:
         labels: a class name or weights by class name, for all sounds; a list with one of these per sound; or weights
-            [count, classes], as an array or lists of lists. Only ratios of weights matter.
+            [count, classes], as an array or lists of lists. Only ratios of weights matter, unless they are independent.
         names: the classes, in order.
         count: number of sounds.
+        independent: whether weights are sliders from 0 to 1 that do not depend on each other; all may be zero.
+        others: names that are no classes and could have been meant, for messages.
 
     Raises:
-        BadInput: a class is unknown, a weight is not a number, negative or not finite, all weights of a sound are
-            zero, or the number of labels does not fit.
+        BadInput: a class is unknown, a weight is not a number, negative or not finite, or, if independent, above 1; all
+            weights of a sound are zero and not independent, or the number of labels does not fit.
     """
     if isinstance(labels, (str, Mapping)):
-        weights = np.tile(_row(labels, names), (count, 1))
+        weights = np.tile(_row(labels, names, others), (count, 1))
     elif isinstance(labels, Sequence) and all(isinstance(one, (str, Mapping)) for one in labels):
-        rows = [_row(one, names) for one in labels]
+        rows = [_row(one, names, others) for one in labels]
         weights = np.stack(rows) if rows else np.zeros((0, len(names)))
     else:
         weights = _numbers(labels)
@@ -39,18 +44,24 @@ def class_weights(labels: Labels, names: Sequence[str], count: int) -> np.ndarra
         )
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise BadInput("a label's weight is negative or not a number; give weights of 0 or more.")
+    if independent:
+        if (weights > 1).any():
+            raise BadInput("a class slider is above 1; this run's classes are independent, each from 0 to 1.")
+        return weights.astype(np.float32)
     total = weights.sum(axis=1, keepdims=True)
     if names and not total.all():
         raise BadInput(f"all label weights of a sound are zero; give at least one of {', '.join(names)} a weight.")
     return (weights / np.where(total, total, 1.0)).astype(np.float32)
 
 
-def _row(one: Any, names: Sequence[str]) -> np.ndarray:
+def _row(one: Any, names: Sequence[str], others: Sequence[str]) -> np.ndarray:
     weights = {one: 1.0} if isinstance(one, str) else dict(one)
     unknown = sorted(set(weights) - set(names))
     if unknown:
         known = ", ".join(names) if names else "none, it is trained without labels"
-        raise BadInput(f"this run knows no class {', '.join(unknown)}; its classes: {known}.")
+        meant = others or set(unknown) & set(ATTRIBUTES)
+        and_others = f"; its attributes: {', '.join(others) or 'none'}" if meant else ""
+        raise BadInput(f"this run knows no class {', '.join(unknown)}; its classes: {known}{and_others}.")
     return _numbers([weights.get(name, 0.0) for name in names])
 
 

@@ -38,6 +38,12 @@ def labels_of(seeds: Array, count: int) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=1)
+def items_of(seeds: Array, count: int) -> Array:
+    """Draw the recordings [batch], from 0 to count - 1, whose attributes sounds have, from seeds [batch] uint32."""
+    return jax.vmap(lambda key: jax.random.randint(key, (), 0, count))(sound_keys(seeds, Purpose.ATTRIBUTES))
+
+
+@functools.partial(jax.jit, static_argnums=1)
 def noise_of(seeds: Array, sizes: Sequence[tuple[int, int]]) -> tuple[Array, ...]:
     """Draw normal noise [batch, freq, time, 1] per layer from seeds [batch] uint32; `sizes` has (freq, time) each."""
     return tuple(draw_noise(sound_keys(seeds, Purpose.NOISE), sizes)) if sizes else ()
@@ -50,10 +56,17 @@ def direction_of(seed: Array, z_dim: int) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def sample_of(chunk: Array, rows: int, z_dim: int, count: int) -> tuple[Array, Array]:
-    """Chunk number `chunk` [] of an infinite sample: normal z [rows, z_dim] and one-hot labels [rows, count]."""
+def sample_of(chunk: Array, rows: int, z_dim: int, count: int, typical: Array | None = None) -> tuple[Array, Array]:
+    """Chunk number `chunk` [] of an infinite sample: normal z [rows, z_dim] and one-hot labels [rows, count].
+
+    With typical attributes [classes, recordings, attributes], the labels are followed by those of a recording of the
+    class [rows, count + attributes].
+    """
     normal, uniform = jax.random.split(jax.random.fold_in(sound_key(0, Purpose.COMPONENT_SAMPLES), chunk))
     z = jax.random.normal(normal, (rows, z_dim))
-    if not count:
-        return z, jnp.zeros((rows, 0))
-    return z, jax.nn.one_hot(jax.random.randint(uniform, (rows,), 0, count), count)
+    classes = jax.random.randint(uniform, (rows,), 0, max(count, 1))
+    labels = jax.nn.one_hot(classes, count) if count else jnp.zeros((rows, 0))
+    if typical is None:
+        return z, labels
+    items = jax.random.randint(jax.random.fold_in(uniform, 1), (rows,), 0, typical.shape[1])
+    return z, jnp.concatenate([labels, typical[classes, items]], axis=1)

@@ -18,13 +18,15 @@ class ConvolutionEncoder(nn.Module):
 
     Attributes:
         w_dim: size of w.
-        num_labels: number of class probabilities at the end of w; 0 for none.
+        num_labels: number of labels at the end of w, class probabilities and then attributes; 0 for none.
+        num_attributes: how many of them are attributes.
         channels: channels of the 3 x 3 convolutions; each halves freq, and every other one, from the first, time too.
         dense: sizes of the hidden dense layers.
     """
 
     w_dim: int
     num_labels: int = 0
+    num_attributes: int = 0
     channels: tuple[int, ...] = (32, 64, 128, 128, 64, 32)
     dense: tuple[int, ...] = (3072, 1024, 512)
 
@@ -54,7 +56,7 @@ class ConvolutionEncoder(nn.Module):
             x = nn.Dense(features, use_bias=False, name=f"dense_{number}")(x)
             x = jax.nn.leaky_relu(self._normalized(x, train), LEAK)
         x = nn.Dense(self.w_dim, use_bias=False, name="output")(x)
-        return softmax_labels(self._normalized(x, train), self.num_labels)
+        return bounded_labels(self._normalized(x, train), self.num_labels, self.num_attributes)
 
     def _normalized(self, x: Array, train: bool) -> Array:
         return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
@@ -67,13 +69,15 @@ class WaveformEncoder(nn.Module):
 
     Attributes:
         w_dim: size of w.
-        num_labels: number of class probabilities at the end of w; 0 for none.
+        num_labels: number of labels at the end of w, class probabilities and then attributes; 0 for none.
+        num_attributes: how many of them are attributes.
         base: length of the last feature map in samples.
         channel_base: a level has channel_base / 2^level channels, within `channel_min` and `channel_max`.
     """
 
     w_dim: int
     num_labels: int = 0
+    num_attributes: int = 0
     base: int = 16
     channel_base: int = 1024
     channel_min: int = 4
@@ -92,11 +96,19 @@ class WaveformEncoder(nn.Module):
         )
         x = Trunk(tuple(widths), name="trunk")(view)
         x = nn.Dense(self.w_dim, precision=jax.lax.Precision.HIGHEST, name="output")(x)
-        return softmax_labels(x, self.num_labels)
+        return bounded_labels(x, self.num_labels, self.num_attributes)
 
 
-def softmax_labels(w: Array, num_labels: int) -> Array:
-    """Apply a softmax to the last `num_labels` dimensions of w [batch, w_dim]; the others are unchanged."""
+def bounded_labels(w: Array, num_labels: int, num_attributes: int) -> Array:
+    """Apply a softmax to the classes and a sigmoid to the attributes at the end of w [batch, w_dim].
+
+    Args:
+        w: the last `num_labels` dimensions are labels; the others are unchanged.
+        num_labels: number of classes and attributes.
+        num_attributes: how many of these, the last ones, are attributes.
+    """
     if not num_labels:
         return w
-    return jnp.concatenate([w[:, :-num_labels], jax.nn.softmax(w[:, -num_labels:], axis=-1)], axis=-1)
+    z, classes, attributes = jnp.split(w, [w.shape[1] - num_labels, w.shape[1] - num_attributes], axis=1)
+    classes = jax.nn.softmax(classes, axis=-1) if num_labels > num_attributes else classes
+    return jnp.concatenate([z, classes, jax.nn.sigmoid(attributes)], axis=1)

@@ -21,7 +21,7 @@ from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array
-from drumgan_jax.networks.anchored_mapping import EXACT, AnchoredMapping
+from drumgan_jax.networks.anchored_mapping import ATTRIBUTE_STATISTICS, EXACT, AnchoredMapping
 from drumgan_jax.networks.frames import LEVELS, UNIT, ZERO, FrameBlock, FrameTrunk, activate, check_frames
 from drumgan_jax.networks.mapping import StyleGenerator, truncate
 from drumgan_jax.networks.noise import resolve_noise
@@ -229,7 +229,9 @@ class Generator(StyleGenerator):
             for name, shape in zip(COMPONENTS[:3], ((size,), (self.w_dim, size), (self.w_dim,)), strict=True):
                 self.variable("statistics", name, jnp.zeros, shape)
             self.variable("statistics", COMPONENTS[3], jnp.full, (), -1e4)
-        self.mapping = AnchoredMapping(self.w_dim, self.num_labels, self.anchors, self.spread)
+        self.mapping = AnchoredMapping(
+            self.w_dim, self.num_labels - self.num_attributes, self.anchors, self.spread, self.num_attributes
+        )
         self.synthesis = FrameSynthesis(self.shape, self.features, self.hidden, self.overlap, self.compute_dtype)
         self.encoder = FrameEncoder(self.w_dim, self.features, self.hidden, self.compute_dtype)
 
@@ -273,16 +275,19 @@ class Generator(StyleGenerator):
         Args:
             variables: "params" and "statistics".
             components: the arrays of a `systems.pca_gaussian.PcaGaussian`, `lowest`, and `anchors` [n, w_dim] of the
-                classes `anchor_classes` [n, classes], which are repeated if they are fewer than the mapping's.
+                classes `anchor_classes` [n, classes], which are repeated if they are fewer than the mapping's. With
+                attributes also `anchor_attributes` [n, attributes], and what `attribute_regression` gives.
 
         Raises:
             BadInput: the mapping has fewer anchors than classes.
         """
         mapping = {**variables["statistics"]["mapping"]}
         mapping |= {name: components[name] for name in ("class_means", "class_factors")}
+        mapping |= {name: components[name] for name in ATTRIBUTE_STATISTICS if name in mapping}
         if "anchors" in mapping:
             turns = anchor_order(components["anchor_classes"], len(mapping["anchors"]))
-            mapping |= {name: components[name][turns] for name in ("anchors", "anchor_classes")}
+            of_anchors = [name for name in ("anchors", "anchor_classes", "anchor_attributes") if name in mapping]
+            mapping |= {name: components[name][turns] for name in of_anchors}
         linear = {name: components[name] for name in COMPONENTS}
         average = components["class_means"].mean(axis=0)
         statistics = {**variables["statistics"], **linear, "mapping": mapping, "w_average": average}

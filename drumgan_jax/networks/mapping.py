@@ -129,7 +129,8 @@ class StyleGenerator(nn.Module):
 
     Attributes:
         shape: (freq, time, channels) of an example.
-        num_labels: number of classes that condition the mapping; 0 for none.
+        num_labels: number of labels that condition the mapping, classes and then attributes; 0 for none.
+        num_attributes: how many of them are attributes.
         z_dim: size of z.
         w_dim: size of w.
         mapping_layers: number of dense layers in the mapping.
@@ -139,6 +140,7 @@ class StyleGenerator(nn.Module):
 
     shape: tuple[int, int, int]
     num_labels: int = 0
+    num_attributes: int = 0
     z_dim: int = 512
     w_dim: int = 512
     mapping_layers: int = 8

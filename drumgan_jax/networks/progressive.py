@@ -164,7 +164,8 @@ class Generator(_Stages, nn.Module):
 
     Attributes:
         shape: (freq, time, channels) of a full-size example.
-        num_labels: number of classes concatenated with z; 0 for none.
+        num_labels: number of labels concatenated with z, classes and then attributes; 0 for none.
+        num_attributes: how many of them are attributes.
         z_dim: size of z.
         base: (freq, time) at stage 0.
         channels: number of channels at each stage.
@@ -174,6 +175,7 @@ class Generator(_Stages, nn.Module):
 
     shape: tuple[int, int, int]
     num_labels: int = 0
+    num_attributes: int = 0
     z_dim: int = 128
     base: tuple[int, int] = (32, 3)
     channels: tuple[int, ...] = (256, 256, 128, 128, 128, 64)

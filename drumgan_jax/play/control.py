@@ -1,21 +1,24 @@
-"""Whether an instrument's controls do what they say: class sliders and components, judged from outside."""
+"""Whether an instrument's controls do what they say: class sliders, attributes and components, judged from outside."""
 
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from drumgan_jax.audio.attributes import heard_attributes
 from drumgan_jax.audio.descriptors import describe
 from drumgan_jax.evaluation.correlation import spearman
 from drumgan_jax.evaluation.intervals import Figure, bootstrap
 from drumgan_jax.evaluation.quality.judge import Judge, judge_waveforms
 from drumgan_jax.latents.latents import Latents
-from drumgan_jax.play.playable import Playable
+from drumgan_jax.play.playable import HasAttributes, Playable
 
 # Positions of a class slider, and amounts of a component in standard deviations.
 STEPS = 9
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+# Values that attributes are asked for.
+ASKED = (0.0, 0.25, 0.5, 0.75, 1.0)
 # What a component may move; a pitch is known of few sounds.
 MOVED = ("brightness", "level", "decay", "confidence", "noisiness")
 _SHUFFLES = 200
@@ -38,6 +41,23 @@ class Slider:
     second: str
     carried: Figure
     correlation: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Followed:
+    """How sounds follow an attribute.
+
+    Attributes:
+        attribute: its name.
+        correlation: Spearman's correlation of asked and heard over all sounds, whatever their classes.
+        within: mean over sounds of that of one sound whose attribute alone changes.
+        heard: mean rank that is heard for each of ASKED; None if nothing is.
+    """
+
+    attribute: str
+    correlation: float
+    within: float
+    heard: tuple[float | None, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +102,28 @@ def slider_figures(playable: Playable, judge: Judge, sounds: int = 100) -> list[
         # A sound that the slider does not change at all has no order: it does not follow.
         rho = np.nan_to_num(spearman(np.linspace(0.0, 1.0, STEPS), heard))
         figures.append(Slider(first, second, bootstrap(carried.astype(float)), float(rho.mean())))
+    return figures
+
+
+def attribute_figures(playable: HasAttributes, sounds: int = 100) -> list[Followed]:
+    """Every attribute of a playable: how the sounds of the first seeds follow it, all else being drawn from the seed.
+
+    A sound that is silent for any value is left out.
+    """
+    scale, player = playable.attributes, cast(Playable, playable)
+    figures = []
+    for column, name in enumerate(scale.names):
+        made = [player.render(player.draw(range(sounds), {name: value})).waveforms for value in ASKED]
+        measured = [heard_attributes(one, player.sample_rate, scale.names) for one in made]
+        heard = np.stack([scale.ranks(one)[:, column] for one in measured], axis=1)
+        heard = heard[np.isfinite(heard).all(axis=1)]
+        if not len(heard):
+            figures.append(Followed(name, 0.0, 0.0, (None,) * len(ASKED)))
+            continue
+        asked = np.broadcast_to(np.asarray(ASKED), heard.shape)
+        over_all = float(np.nan_to_num(spearman(asked.ravel(), heard.ravel())))
+        means = tuple(float(one) for one in heard.mean(axis=0))
+        figures.append(Followed(name, over_all, _follows(heard, np.asarray(ASKED)), means))
     return figures
 
 

@@ -10,15 +10,17 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.latents import inversion, movement, rendering
 from drumgan_jax.latents.components import NUM_SAMPLES, Components, components_of, kept_components
-from drumgan_jax.latents.labels import Labels, class_weights
+from drumgan_jax.latents.conditions import Conditions
+from drumgan_jax.latents.labels import Labels
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings, as_trained
 from drumgan_jax.latents.rendering import BATCH
-from drumgan_jax.latents.seeds import check_seeds, direction_of, labels_of, z_of
+from drumgan_jax.latents.seeds import check_seeds, direction_of, z_of
 from drumgan_jax.play.finish import finish
 from drumgan_jax.play.packed_gan import pack_gan
 from drumgan_jax.runs.config import CONFIG_NAME
@@ -49,6 +51,7 @@ class Instrument:
         kept: principal components that are at hand, by the model and their number of samples.
         sharding: of batches over several devices; None for one.
         group: sounds that are made at once a device.
+        attributes: that condition it beside the classes, and what their values mean.
     """
 
     gan: Gan
@@ -62,6 +65,7 @@ class Instrument:
     kept: dict[tuple[str, int], Components] = dataclasses.field(default_factory=dict)
     sharding: NamedSharding | None = None
     group: int = BATCH
+    attributes: AttributeScale = NO_ATTRIBUTES
 
     kind: ClassVar[str] = "gan"
 
@@ -95,6 +99,13 @@ class Instrument:
     def decoder_digest(self) -> str | None:
         """Digest of the decoder's weights; None if it has none."""
         return self.gan.decoder.digest
+
+    @functools.cached_property
+    def conditions(self) -> Conditions:
+        """Classes and attributes: the columns of the labels of its latents."""
+        return Conditions(
+            self.label_names, self.attributes, bool(self.config["task"].get("independent_classes", False))
+        )
 
     @functools.cached_property
     def encoding(self) -> Encoding | None:
@@ -132,24 +143,23 @@ class Instrument:
 
         Args:
             seeds: whole numbers from 0 to 2^32 - 1.
-            labels: a class name, weights by class name, a list with one of these for each sound, or weights
-                [seeds, labels]; weights are relative. None draws a class from the seed.
+            labels: a class name; weights of classes and values of attributes by name, such as {"kick": 1.0,
+                "brightness": 0.8}; a list with one of these for each sound; or an array [seeds, labels]. Weights are
+                relative, unless the run's classes are independent; attributes are ranks among the training recordings.
+                What is not given is drawn from the seed.
             truncation: 1 for the whole variety, towards 0 for the average sound (Karras et al. 2019, sec. B), of the
                 class where the generator knows it.
 
         Raises:
-            BadInput: a seed is out of range, a class is unknown, weights are negative or all zero, truncation is not
-                finite, or the generator has no average w to truncate to.
+            BadInput: a seed is out of range, a class is unknown, weights are negative or all zero, an attribute is not
+                from 0 to 1, truncation is not finite, or the generator has no average w to truncate to.
         """
         array = check_seeds(seeds)
         if truncation != 1.0 and not self.gan.generator.truncates:
             raise BadInput("this generator has no average sound to be pulled towards; leave truncation at 1.")
         if not np.isfinite(truncation):
             raise BadInput(f"truncation is {truncation}; it must be a finite number, usually from 0 to 1.")
-        if labels is None:
-            weights = np.asarray(labels_of(array, len(self.label_names)))
-        else:
-            weights = class_weights(labels, self.label_names, len(array))
+        weights = self.conditions.rows(labels, array)
         z = np.asarray(z_of(array, self.gan.generator.z_dim))
         ws = self._map(z, weights, truncation)
         return self._latents(array, ws, z if truncation == 1.0 else None, weights)
@@ -241,7 +251,15 @@ class Instrument:
         """`invert` for waveforms [batch, samples] in the form of the training data, which are not preprocessed."""
         rendering.check_waveforms(self.gan, waveforms)
         found = inversion.invert(
-            self.gan, self.variables, len(self.label_names), waveforms, steps, starts, per_layer, noise
+            self.gan,
+            self.variables,
+            len(self.label_names),
+            waveforms,
+            steps,
+            starts,
+            per_layer,
+            noise,
+            self.conditions.typical,
         )
         noises = found.noises if noise and found.noises else None
         return self._latents(np.zeros(len(waveforms), np.uint32), found.ws, None, None, noises)
@@ -263,7 +281,7 @@ class Instrument:
             raise BadInput(f"direction is {direction}; it is a seed, a whole number from 0 to 4294967295.")
         labels = latents.labels
         if labels is None:
-            labels = np.full((len(latents), len(self.label_names)), 1 / max(len(self.label_names), 1), np.float32)
+            labels = np.tile(self.conditions.neutral, (len(latents), 1))
         pair = direction_of(np.uint32(direction), self.gan.generator.z_dim)
         first, second = (self._map(np.tile(np.asarray(z), (len(labels), 1)), labels) for z in pair)
         ws = movement.vary(latents.ws, amount, first, second)
@@ -333,7 +351,14 @@ class Instrument:
         Raises:
             BadInput: there are not as many, or fewer than two samples.
         """
-        find = functools.partial(components_of, self.gan.generator, self.variables, len(self.label_names), num_samples)
+        find = functools.partial(
+            components_of,
+            self.gan.generator,
+            self.variables,
+            len(self.label_names),
+            num_samples,
+            typical=self.conditions.typical,
+        )
         if randomised:
             return find(count, randomised=True)
         key = self.model, num_samples
@@ -406,4 +431,4 @@ class Instrument:
     def _average(self) -> np.ndarray:
         """The average of w [layers, w_dim], of a generator with a mapping."""
         z = np.zeros((1, self.gan.generator.z_dim), np.float32)
-        return self._map(z, np.zeros((1, len(self.label_names)), np.float32), 0.0)[0]
+        return self._map(z, np.zeros((1, len(self.conditions.names)), np.float32), 0.0)[0]

@@ -20,6 +20,7 @@ from drumgan_jax.core.weight_file import (
     variables_digest,
     write_weights,
 )
+from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.packed_gan import unpack_gan
 from drumgan_jax.play.pca_gaussian import PcaInstrument, open_pca_run, unpack_pca
@@ -78,12 +79,14 @@ def open_gan_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
     trained = load_gan(run, step, vocoder)
     model = variables_digest(trained.variables)
     variables = jax.device_put(trained.variables)
-    return Instrument(trained.gan, variables, trained.label_names, trained.step, trained.config, model, run=run)
+    of_run = (trained.gan, variables, trained.label_names, trained.step, trained.config, model)
+    return Instrument(*of_run, run=run, attributes=trained.conditions.attributes)
 
 
 def unpack_gan_file(file: PackedFile, vocoder: str | os.PathLike[str] | None) -> Instrument:
     """The instrument of a GAN's file."""
-    unpacked = unpack_gan(file.header, file.arrays, file.config, len(file.label_names), file.step, file.path)
+    conditions = Conditions.of(file.config, file.label_names)
+    unpacked = unpack_gan(file.header, file.arrays, file.config, conditions, file.step, file.path)
     gan = unpacked.gan
     if vocoder is not None:
         from drumgan_jax.runs.load import with_vocoder
@@ -93,7 +96,7 @@ def unpack_gan_file(file: PackedFile, vocoder: str | os.PathLike[str] | None) ->
     of_run = (gan, jax.device_put(unpacked.variables), file.label_names, file.step, file.config, model)
     components = unpacked.components
     kept = {(model, components.num_samples): components}
-    return Instrument(*of_run, own_encoding=unpacked.encoding, kept=kept)
+    return Instrument(*of_run, own_encoding=unpacked.encoding, kept=kept, attributes=conditions.attributes)
 
 
 def unpack_pca_file(file: PackedFile, vocoder: str | os.PathLike[str] | None) -> PcaInstrument:

@@ -10,6 +10,7 @@ from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.collecting import Embeddings, sampled
 from drumgan_jax.evaluation.embedder import DeviceEmbedder, Embedder
 from drumgan_jax.evaluation.suite import Suite
+from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.latents.latents import Latents
 from drumgan_jax.play.playable import MakesExamples, Playable
 
@@ -79,6 +80,8 @@ def reference_labels(
 ) -> np.ndarray:
     """Labels [sounds, labels] of the reference's sounds, for the generated ones; of width 0 without any.
 
+    Attributes of the reference's sounds join them if it has those of the run, else they are drawn from seeds.
+
     Both sides must have the same mix of classes: else a perfect generator of an unbalanced set would be scored down.
 
     Args:
@@ -91,14 +94,22 @@ def reference_labels(
     Raises:
         BadInput: the data set has other classes.
     """
+    conditions = Conditions.of(config, label_names)
+    wanted, ranks = conditions.attributes.names, np.zeros((1, 0), np.float32)
+    # A playable with fewer classes than its run draws its own attributes.
+    whole = not label_names or len(label_names) == len(config["labels"])
+    if wanted and whole and set(wanted) <= set(dataset.attributes.names):
+        measured = dataset.measured(split, count)[:, dataset.attributes.columns(wanted)]
+        ranks = conditions.attributes.ranks(measured)
     if not label_names:
-        return np.zeros((1, 0), np.float32)
+        return ranks
     if tuple(label_names) != dataset.label_names:
         raise BadInput(
             f"{dataset.directory} has the classes {', '.join(dataset.label_names) or 'none'} and the run"
             f" {', '.join(label_names)}; give a data set with the run's classes."
         )
-    return dataset.labels(split, count, label_key(config))
+    labels = dataset.labels(split, count, label_key(config))
+    return np.concatenate([labels, ranks], axis=1) if ranks.size else labels
 
 
 def label_key(config: Mapping[str, Any]) -> str:

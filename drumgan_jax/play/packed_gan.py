@@ -10,6 +10,7 @@ import numpy as np
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import fitted, flat, halved, restored
 from drumgan_jax.latents.components import Components
+from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.systems.decoders import unpack_decoder
 from drumgan_jax.systems.encoder import Encoder, Encoding, build_encoder
 from drumgan_jax.systems.gan import Gan, gan_at
@@ -49,7 +50,9 @@ def pack_gan(instrument: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         name: tree if name in used else jax.tree.map(np.zeros_like, tree) for name, tree in generator["params"].items()
     }
     arrays = _prefixed("generator", halved(flat({**generator, "params": params})))
-    fitted(_prefixed("generator", flat(generator)), {"generator": _generator_shapes(gan, len(instrument.label_names))})
+    fitted(
+        _prefixed("generator", flat(generator)), {"generator": _generator_shapes(gan, len(instrument.conditions.names))}
+    )
     if encoding is not None and isinstance(encoding.encoder, Encoder):
         fitted(_prefixed("encoder", flat(encoding.variables)), {"encoder": _encoder_shapes(encoding.encoder)})
         arrays |= _prefixed("encoder", halved(flat(encoding.variables)))
@@ -66,7 +69,7 @@ def unpack_gan(
     header: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
     config: Mapping[str, Any],
-    num_labels: int,
+    conditions: Conditions,
     step: int,
     path: str,
 ) -> UnpackedGan:
@@ -76,7 +79,7 @@ def unpack_gan(
         header: from `pack_gan`, also of a file of format 1.
         arrays: likewise.
         config: of the run, in the present form.
-        num_labels: classes that condition the generator.
+        conditions: of the generator.
         step: of training.
         path: of the file, for messages.
 
@@ -87,8 +90,9 @@ def unpack_gan(
         components = Components.of_arrays(_part("components", arrays))
     except (KeyError, ValueError) as problem:
         raise BadInput(f"its principal components are damaged ({problem}); write it with `drumgan pack`.") from problem
+    num_labels = len(conditions.classes)
     gan, growth = gan_at(config, num_labels, step)
-    variables = restored(_part("generator", arrays), _generator_shapes(gan, num_labels))
+    variables = restored(_part("generator", arrays), _generator_shapes(gan, len(conditions.names)))
     encoding = None
     if header["encoder"] is not None:
         encoder = build_encoder({"encoder": header["encoder"]}, gan, num_labels)

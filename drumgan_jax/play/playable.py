@@ -11,13 +11,15 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from jax.sharding import NamedSharding
 
+from drumgan_jax.audio.attributes import AttributeScale
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.latents.components import Components
+from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.latents.labels import Labels
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings
 
-__all__ = ["CanEdit", "CanEncode", "CanInvert", "MakesExamples", "Playable"]
+__all__ = ["CanEdit", "CanEncode", "CanInvert", "HasAttributes", "MakesExamples", "Playable"]
 
 Noise = bool | float | Sequence[float]
 
@@ -76,6 +78,25 @@ class Playable(Protocol):
 
     def packed(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """A header for JSON and arrays by path, of which its kind's `unpack` makes it again."""
+
+
+@runtime_checkable
+class HasAttributes(Protocol):
+    """Its labels may have attributes beside classes."""
+
+    @property
+    def attributes(self) -> AttributeScale:
+        """Those that condition it, and what their values mean; without names if there are none."""
+
+    @property
+    def conditions(self) -> Conditions:
+        """Classes and attributes: the columns of the labels of its latents."""
+
+
+def condition_names(playable: Any) -> tuple[str, ...]:
+    """Names of the columns of the labels of a playable's latents: classes, and attributes if it has any."""
+    names: tuple[str, ...] = playable.conditions.names if isinstance(playable, HasAttributes) else playable.label_names
+    return names
 
 
 @runtime_checkable

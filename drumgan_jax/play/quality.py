@@ -32,10 +32,18 @@ from drumgan_jax.play.baselines import (
     recorded,
 )
 from drumgan_jax.play.coarser import fit_classes
-from drumgan_jax.play.control import Moved, Slider, component_figures, slider_figures
+from drumgan_jax.play.control import (
+    ASKED,
+    Followed,
+    Moved,
+    Slider,
+    attribute_figures,
+    component_figures,
+    slider_figures,
+)
 from drumgan_jax.play.load import PACKAGED, load
 from drumgan_jax.play.pca_gaussian import PcaInstrument
-from drumgan_jax.play.playable import CanEdit, CanEncode, Playable
+from drumgan_jax.play.playable import CanEdit, CanEncode, HasAttributes, Playable
 
 # Recordings of the reference, and of the training that are looked at, at most.
 _MOST, _MOST_TRAINING = 1_000, 5_000
@@ -95,6 +103,7 @@ class Quality:
         components: what each moves; empty for a playable that cannot be edited.
         encoder: round trips by row, its own first; empty without encoder or recordings.
         notes: sentences on what is missing.
+        attributes: how sounds follow each; empty for a playable without any.
     """
 
     table: QualityTable
@@ -102,6 +111,7 @@ class Quality:
     components: Sequence[Moved]
     encoder: Mapping[str, RoundTrip]
     notes: Sequence[str]
+    attributes: Sequence[Followed] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For JSON."""
@@ -210,6 +220,7 @@ def quality(playable: Playable, yardstick: Yardstick, name: str, seed: int = 0, 
         component_figures(playable) if can_edit(playable) else (),
         encoder,
         notes,
+        attribute_figures(inner) if isinstance(inner := getattr(playable, "playable", playable), HasAttributes) else (),
     )
 
 
@@ -284,6 +295,20 @@ def sliders_text(sliders: Sequence[Slider]) -> str:
         for one in sliders
     ]
     return table(["class slider", "carried over 0.5", "95 % interval", "Spearman"], rows)
+
+
+def attributes_text(attributes: Sequence[Followed]) -> str:
+    """Attributes as a table for a terminal."""
+    rows = [
+        [
+            one.attribute,
+            f"{one.correlation:+.2f}",
+            f"{one.within:+.2f}",
+            *("" if heard is None else f"{heard:.2f}" for heard in one.heard),
+        ]
+        for one in attributes
+    ]
+    return table(["attribute", "Spearman", "within a sound", *(f"heard at {value:g}" for value in ASKED)], rows)
 
 
 def components_text(components: Sequence[Moved]) -> str:

@@ -14,6 +14,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import variables_digest
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
+from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.runs.checkpoints import load_ema
 from drumgan_jax.runs.config import CONFIG_NAME, find_step, read_config
 from drumgan_jax.systems.classifier import build_classifier
@@ -37,6 +38,7 @@ class TrainedGan:
         label_names: classes that condition the generator.
         label_key: the part of a batch that conditions it, "labels" or "soft_labels"; None without labels.
         step: training steps done.
+        conditions: the classes that condition it, and attributes.
     """
 
     run: str
@@ -46,6 +48,7 @@ class TrainedGan:
     label_names: tuple[str, ...]
     label_key: str | None
     step: int
+    conditions: Conditions
 
     @property
     def digest(self) -> np.ndarray:
@@ -84,6 +87,7 @@ def load_gan(
         label_names=label_names,
         label_key=("soft_labels" if config["task"].get("soft_labels") else "labels") if conditional else None,
         step=at,
+        conditions=Conditions.of(config, label_names),
     )
 
 

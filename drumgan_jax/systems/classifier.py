@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 from flax import linen as nn
@@ -33,11 +33,13 @@ class Classifier:
         front_end: computes the network's input from waveforms.
         network: see CLASSIFIERS.
         label_names: the classes, in the order of the logits.
+        attributes: names of the attributes that it predicts too, after the logits.
     """
 
     front_end: FrontEnd
     network: nn.Module
     label_names: tuple[str, ...]
+    attributes: tuple[str, ...] = ()
 
     def init(self, key: Array) -> dict[str, Any]:
         """Fresh variables: `params`, and `batch_stats` if the network has any."""
@@ -47,9 +49,15 @@ class Classifier:
         """Logits [batch, labels] and embeddings [batch, d] of waveforms [batch, samples] in [-1, 1]."""
         # Accelerators would otherwise multiply at lower precision, and figures would differ between machines.
         with jax.default_matmul_precision("highest"):
-            # Any, because Linen's return type allows for updated collections; none are mutable here.
-            result: Any = self.network.apply(variables, self.front_end(waveform))
-        return result
+            # A cast, because Linen's return type allows for updated collections; none are mutable here.
+            outputs, embedding = cast(Any, self.network.apply(variables, self.front_end(waveform)))
+        return outputs[:, : len(self.label_names)], embedding
+
+    def predict_attributes(self, variables: Mapping[str, Any], waveform: Array) -> Array:
+        """Ranks of attributes [batch, attributes], from 0 to 1, of waveforms [batch, samples] in [-1, 1]."""
+        with jax.default_matmul_precision("highest"):
+            outputs, _ = cast(Any, self.network.apply(variables, self.front_end(waveform)))
+        return jax.nn.sigmoid(outputs[:, len(self.label_names) :])
 
 
 class ClassifierFile(NamedTuple):
@@ -73,7 +81,7 @@ def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> C
 
     Args:
         config: has sections `representation`, for the rate and length of sounds, `front_end`, of kind "mel" by default,
-            and `network`.
+            and `network`; section `task` may name attributes.
         label_names: classes of the data set.
 
     Raises:
@@ -81,7 +89,8 @@ def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> C
     """
     sounds = build_representation(config["representation"])
     front_end = {"sample_rate": sounds.sample_rate, "num_samples": sounds.num_samples, **config["front_end"]}
-    return _build(front_end, config["network"], label_names)
+    attributes = config.get("task", {}).get("attributes", ())
+    return _build(front_end, config["network"], label_names, attributes)
 
 
 def save_classifier(
@@ -99,6 +108,7 @@ def save_classifier(
         "front_end": settings_of(classifier.front_end),
         "network": {"kind": kind, **_settings(classifier.network)},
         "labels": list(classifier.label_names),
+        **({"attributes": list(classifier.attributes)} if classifier.attributes else {}),
         "card": dict(card),
     }
     weights = flat(variables)
@@ -120,20 +130,23 @@ def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
     except (KeyError, ValueError) as error:
         raise not_one(path, _OWNER, error) from error
     try:
-        classifier = _build(front_end, network, labels)
+        classifier = _build(front_end, network, labels, header.get("attributes", ()))
         variables = fitted(arrays, _shapes(classifier))
     except (BadInput, TypeError, AttributeError) as problem:
         raise BadInput(f"{path} does not fit this version: {problem}") from problem
     return ClassifierFile(classifier, variables, card, sha256)
 
 
-def _build(front_end: Mapping[str, Any], network: Mapping[str, Any], label_names: Sequence[str]) -> Classifier:
+def _build(
+    front_end: Mapping[str, Any], network: Mapping[str, Any], label_names: Sequence[str], attributes: Sequence[str]
+) -> Classifier:
     if len(label_names) < 2:
         raise BadInput(f"a classifier needs two labels or more, not {len(label_names)}; prepare a data set with them.")
     classifier = Classifier(
         front_end=build_part(FRONT_ENDS, {"kind": "mel", **front_end}, "front_end"),
-        network=build_part(CLASSIFIERS, network, "network", num_labels=len(label_names)),
+        network=build_part(CLASSIFIERS, network, "network", num_labels=len(label_names) + len(attributes)),
         label_names=tuple(label_names),
+        attributes=tuple(attributes),
     )
     dropout = getattr(classifier.network, "dropout", 0.0)
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout < 1.0:

@@ -16,7 +16,7 @@ from drumgan_jax.systems.gan import Gan
 
 Array = jax.Array
 
-# Modules from (view of examples, train) to w [batch, w_dim], whose last num_labels entries are probabilities.
+# Modules from (view of examples, train) to w [batch, w_dim], whose last num_labels entries are labels.
 ENCODERS: dict[str, type[nn.Module]] = {"convolution": ConvolutionEncoder, "waveform": WaveformEncoder}
 
 
@@ -101,7 +101,9 @@ def build_encoder(config: Mapping[str, Any], gan: Gan, num_labels: int) -> Encod
         raise BadInput("the config has no section encoder; add it (`drumgan configs` lists examples).")
     network = {name: value for name, value in config["encoder"].items() if name != "view"}
     generator = gan.generator
-    given = {"w_dim": generator.w_dim, "num_labels": 0 if generator.learns_w else num_labels}
+    attributes = 0 if generator.learns_w else generator.num_attributes
+    classes = 0 if generator.learns_w else num_labels
+    given = {"w_dim": generator.w_dim, "num_labels": classes + attributes, "num_attributes": attributes}
     encoder = Encoder(
         view=build_part(VIEWS, config["encoder"].get("view", {}), "encoder.view"),
         network=build_part(ENCODERS, network, "encoder", **given),

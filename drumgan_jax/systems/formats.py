@@ -10,10 +10,13 @@ from drumgan_jax.systems import decoders
 # Written into config.json as `format`. 1 (without the key) had the decoder's settings in section `representation`, and
 # `features` for `feature_networks`.
 CONFIG_FORMAT = 2
-# Settings that runs begun before them do not name, by section; those of `task` are a GAN's.
+# Settings that runs begun before them do not name, by section; those of `task` by its kind.
 _ADDED_TO_TRAIN = {"class_balance": 0.0, "source_balance": 0.0}
-_ADDED_TO_PREPARATION = {"validation_sources": [], "hats": False}
-_ADDED_TO_GAN = {"label_weight": 1.0, "start_from": ""}
+_ADDED_TO_PREPARATION = {"validation_sources": [], "hats": False, "attributes": []}
+_ADDED_TO_TASK: dict[Any, dict[str, Any]] = {
+    "gan": {"label_weight": 1.0, "start_from": "", "independent_classes": False, "attributes": []},
+    "classifier": {"attributes": [], "attribute_weight": 1.0},
+}
 
 
 def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,8 +37,8 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
             current.setdefault("decoder", _decoder_of(current["representation"]))
             current["representation"] = current_settings(current["representation"])
     added: dict[str, dict[str, Any]] = {"train": _ADDED_TO_TRAIN, "preparation": _ADDED_TO_PREPARATION}
-    if isinstance(current.get("task"), Mapping) and current["task"].get("kind") == "gan":
-        added["task"] = _ADDED_TO_GAN
+    if isinstance(current.get("task"), Mapping):
+        added["task"] = _ADDED_TO_TASK.get(current["task"].get("kind"), {})
     for section, settings in added.items():
         if isinstance(current.get(section), Mapping):
             current[section] = {**settings, **current[section]}

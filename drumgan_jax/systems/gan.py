@@ -179,15 +179,16 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
         config: sections `representation`, `generator`, `discriminator`, `objective` and `train`; optional sections
             `decoder`, `augmentation`, `data_augmentation` and `growth`, and, for a projected discriminator,
             `feature_networks`.
-        num_labels: classes that condition both networks; 0 for none.
+        num_labels: classes that condition both networks; 0 for none. The attributes of section `task` join them.
 
     Raises:
         BadInput: a section names an unknown part or setting, or a value is out of range.
     """
     representation = build_representation(config["representation"])
+    num_attributes = len(config.get("task", {}).get("attributes", ()))
     given = {
         "shape": representation.shape,
-        "num_labels": num_labels,
+        "num_labels": num_labels + num_attributes,
         "compute_dtype": resolve_compute_dtype(config["train"]["compute_dtype"]),
     }
     networks = build_feature_networks(config.get("feature_networks", {}), representation)
@@ -195,7 +196,14 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
     gan = Gan(
         representation=representation,
         decoder=build_decoder(config.get("decoder", {}), representation),
-        generator=build_part(GENERATORS, config["generator"], "generator", **given, **_framing(config, representation)),
+        generator=build_part(
+            GENERATORS,
+            config["generator"],
+            "generator",
+            **given,
+            **_framing(config, representation),
+            num_attributes=num_attributes,
+        ),
         discriminator=build_part(DISCRIMINATORS, config["discriminator"], "discriminator", **given, **projected_on),
         objective=build_part(OBJECTIVES, config["objective"], "objective"),
         augmentation=build_part(AUGMENTATIONS, config.get("augmentation", {"kind": "none"}), "augmentation"),

@@ -33,8 +33,9 @@ FREE = (
 def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = None) -> dict[str, Any]:
     """Complete a config for storage in the run directory.
 
-    The representation gets the data set's mean and std, `labels` the data set's classes in order, and
-    `feature_networks` the layouts and hashes of the frozen networks.
+    The representation gets the data set's mean and std, `labels` the data set's classes in order,
+    `attributes` the scale of its attributes if it has any, and `feature_networks` the layouts and hashes of the frozen
+    networks.
 
     Args:
         config: all sections.
@@ -57,6 +58,8 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     statistics = {name: stored[name] for name in ("mean", "std") if name in stored}
     frozen["representation"] = settings_of(representation) | statistics
     frozen["labels"] = list(dataset.label_names)
+    if dataset.attributes.names:
+        frozen["attributes"] = dataset.attributes.to_json()
     if "feature_networks" in frozen:
         begun = run_dir is not None and bool(complete_steps(run_dir / CHECKPOINTS))
         before = read_config(run_dir).get("feature_networks") if run_dir is not None and begun else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 from verbs import drumgan, write_run
 
@@ -66,8 +67,36 @@ def test_a_run_of_a_classifier_labels_given_that_it_is_one_of_the_classes(data: 
     assert labels.names == open_dataset(data).label_names
 
 
+def test_one_command_trains_a_classifier_on_the_data_and_labels_with_it(tmp_path: Path) -> None:
+    config = splice_loops.get_config("tiny")
+    config.preparation.update(labels=("kick", "snare", "cymbal"), test_fraction=0.3)
+    prepare(config, ["synthetic:drums?count=60"], tmp_path / "data")
+    path = tmp_path / "small.py"
+    path.write_text(
+        "from drumgan_jax.configs import drum_classifier\n"
+        "def get_config():\n"
+        "    config = drum_classifier.get_config('tiny')\n"
+        "    config.train.update(batch_size=8, total_images=16)\n"
+        "    config.checkpoint.every = config.evaluation.every = 2\n"
+        "    config.network = {'kind': 'short_chunk', 'channels': 2, 'blocks': (1,)}\n"
+        "    return config\n"
+    )
+    run = tmp_path / "classes"
+    said = drumgan("label", f"--data_dir={tmp_path / 'data'}", f"--train={path}", f"--workdir={run}")
+    assert "Labelled by classes@" in said
+    dataset = open_dataset(tmp_path / "data")
+    rows = dataset.soft_labels("train")
+    np.testing.assert_allclose(rows.sum(axis=1), 1.0, atol=1e-5)
+    assert rows.shape == (dataset.num_examples("train"), 3)
+
+
 def test_wrong_calls_are_one_sentence(data: Path, run: Path, tmp_path: Path) -> None:
     place = f"--data_dir={data}"
     assert "give a classifier's .npz" in drumgan("label", place, f"--classifier={tmp_path}", status=2)
     assert "give one of task 'classifier'" in drumgan("label", place, f"--classifier={run}", status=2)
+    both = ("--classifier=drums", "--train=drum_classifier:tiny", f"--workdir={tmp_path}")
+    wrong = "give --classifier=CLASSIFIER, or --train=CONFIG with --workdir=RUN"
+    for flags in ((), both, both[1:2], (both[0], both[2])):
+        assert wrong in drumgan("label", place, *flags, status=2)
+    assert "is no classifier's config" in drumgan("label", place, "--train=splice_loops:tiny", both[2], status=2)
     assert "--data_dir must have a value" in drumgan("label", "--classifier=drums", status=2)

@@ -13,6 +13,7 @@ from drumgan_jax.commands.sounds import (
     cuts,
     open_instrument,
     parse_label,
+    parse_labels,
     parse_layers,
     parse_numbers,
     read_latents,
@@ -123,6 +124,17 @@ def test_latents_of_others_are_one_sentence(instrument: Instrument, tmp_path: Pa
             read_latents(str(path), instrument)
     with pytest.raises(BadInput, match=r"is not a latents\.json"):
         read_latents(str(tmp_path / "none.json"), instrument)
+
+
+def test_classes_and_attributes_are_joined_by_name() -> None:
+    assert parse_labels("kick", None) == "kick"
+    assert parse_labels(None, "brightness=0.8, decay=0") == {"brightness": 0.8, "decay": 0.0}
+    assert parse_labels("kick", "decay=0.1") == {"kick": 1.0, "decay": 0.1}
+    assert parse_labels("kick=2,snare=1", "decay=0.1") == {"kick": 2.0, "snare": 1.0, "decay": 0.1}
+    with pytest.raises(BadInput, match="--attributes=decay gives no value; write it as brightness="):
+        parse_labels(None, "decay")
+    with pytest.raises(BadInput, match="'decay' is in --label and in --attributes; give it once"):
+        parse_labels("decay=1", "decay=0.1")
 
 
 def test_words() -> None:

@@ -47,7 +47,8 @@ def test_several_keys_are_those_of_each() -> None:
 def test_the_purposes_of_a_sound_keep_their_numbers() -> None:
     """They decide how the seeds of packed instruments sound."""
     numbers = {purpose.name: purpose.value for purpose in Purpose if purpose < Purpose.GENERATOR_INIT}
-    assert numbers == {"Z": 0, "LABEL": 1, "NOISE": 2, "PHASE": 3, "DIRECTION": 4, "COMPONENT_SAMPLES": 5}
+    shared = {"Z": 0, "LABEL": 1, "NOISE": 2, "PHASE": 3, "DIRECTION": 4, "COMPONENT_SAMPLES": 5, "ATTRIBUTES": 6}
+    assert numbers == shared
     assert len(set(Purpose)) == len(list(itertools.chain(Purpose)))
     folded = jax.random.fold_in(jax.random.key(5), 2)
     assert jnp.array_equal(jax.random.key_data(sound_key(5, Purpose.NOISE)), jax.random.key_data(folded))

@@ -16,7 +16,9 @@ import pytest
 import soundfile
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
+from scipy.stats import rankdata
 
+from drumgan_jax.audio.descriptors import describe
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import open_dataset
@@ -51,6 +53,31 @@ def examples(directory, split="train"):
 
 def report(result):
     return json.loads((result.directory / "report.json").read_text())
+
+
+def test_attributes_are_measured_stored_and_ranked(tmp_path):
+    names = ("decay", "brightness")
+    result = prepare(config(test_fraction=0.25, attributes=names), ["synthetic:drums?count=40"], tmp_path)
+    dataset = open_dataset(result.directory)
+    assert dataset.attributes.names == names
+    stored = examples(result.directory)
+    waveforms = np.stack([one["audio"] for one in stored]).astype(np.float32) / 32767
+    described = describe(waveforms, 8000)
+    measured = np.stack([one["attributes"] for one in stored])
+    for column, name in enumerate(names):
+        np.testing.assert_allclose(measured[:, column], described[name], rtol=0.01, atol=0.005)
+    # Ranks among the training recordings, as SciPy has them.
+    ranks = np.stack([dataset.example("train", item, ("attributes",))["attributes"] for item in range(len(stored))])
+    wanted = (rankdata(measured, axis=0) - 1) / (len(stored) - 1)
+    np.testing.assert_allclose(ranks, wanted, atol=0.03)
+    order = np.random.default_rng(0).permutation(len(stored))[:5]
+    np.testing.assert_array_equal(dataset.measured("train", 5), measured[order])
+    assert dataset.example("test", 0, ("attributes",))["attributes"].shape == (2,)
+    with pytest.raises(BadInput, match=r"config\.preparation\.attributes has 'loudness', which is no attribute; there"):
+        prepare(config(attributes=("loudness",)), ["synthetic:drums?count=4"], tmp_path / "other")
+    plain = open_dataset(prepare(config(), ["synthetic:drums?count=8"], tmp_path / "plain").directory)
+    with pytest.raises(BadInput, match=r"has no attributes; prepare it with config\.preparation\.attributes"):
+        plain.example("train", 0, ("attributes",))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.networks.encoders import ConvolutionEncoder, WaveformEncoder, softmax_labels
+from drumgan_jax.networks.encoders import ConvolutionEncoder, WaveformEncoder, bounded_labels
 from drumgan_jax.networks.style_waveform import Discriminator, Trunk
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -91,9 +91,9 @@ def test_in_use_a_sound_is_encoded_alike_in_any_batch(small) -> None:
 
 def test_labels_alone_are_made_probabilities() -> None:
     w = jnp.asarray([[3.0, -2.0, 0.0, 0.0], [1.0, 1.0, 100.0, 0.0]])
-    found = softmax_labels(w, 2)
+    found = bounded_labels(w, 2, 0)
     np.testing.assert_allclose(found, [[3.0, -2.0, 0.5, 0.5], [1.0, 1.0, 1.0, 0.0]], atol=1e-6)
-    assert softmax_labels(w, 0) is w
+    assert bounded_labels(w, 0, 0) is w
 
 
 def test_the_waveform_encoder_is_the_discriminators_trunk_and_a_dense_layer() -> None:

@@ -39,8 +39,11 @@ def test_settings_that_came_later_have_the_values_of_before() -> None:
     old = {"train": {"batch_size": 8}, "preparation": {"level": -1.0}, "task": {"kind": "gan", "critic_steps": 2}}
     current = current_config(old)
     assert current["train"] == {"batch_size": 8, "class_balance": 0.0, "source_balance": 0.0}
-    assert current["preparation"] == {"level": -1.0, "validation_sources": [], "hats": False}
-    assert current["task"] == {"kind": "gan", "critic_steps": 2, "label_weight": 1.0, "start_from": ""}
+    assert current["preparation"] == {"level": -1.0, "validation_sources": [], "hats": False, "attributes": []}
+    added = {"label_weight": 1.0, "start_from": "", "independent_classes": False, "attributes": []}
+    assert current["task"] == {"kind": "gan", "critic_steps": 2, **added}
+    classifier = current_config({"task": {"kind": "classifier", "balanced": True}})
+    assert classifier["task"] == {"kind": "classifier", "balanced": True, "attributes": [], "attribute_weight": 1.0}
     assert current_config({"task": {"kind": "vocoder"}})["task"] == {"kind": "vocoder"}
     new = {"train": {"class_balance": 1.0}, "task": {"kind": "gan", "label_weight": 0.5}}
     assert current_config(new)["train"]["class_balance"] == 1.0

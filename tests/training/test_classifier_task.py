@@ -20,8 +20,9 @@ from drumgan_jax.data.records import INDEX_NAME, write_index
 from drumgan_jax.evaluation.embedders.classifier import from_file
 from drumgan_jax.runs.checkpoints import load_ema
 from drumgan_jax.runs.config import find_step
-from drumgan_jax.systems.classifier import build_classifier, load_classifier
+from drumgan_jax.systems.classifier import build_classifier, load_classifier, save_classifier
 from drumgan_jax.training.loop import train
+from drumgan_jax.training.run import freeze
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.classifier import weighted_cross_entropy, whole_split
 
@@ -64,6 +65,40 @@ def toy_config(data_dir: Path, **sections: dict[str, Any]) -> Any:
     )
     config.update(sections)
     return config
+
+
+@pytest.mark.usefixtures("unoptimized")
+def test_attributes_are_predicted_of_sounds_as_they_are(tmp_path: Path) -> None:
+    """Their error is added by its weight; the file keeps their names, and class logits stay apart from them."""
+    names = ("decay", "brightness", "noisiness")
+    directory = write_dataset(tmp_path, 30, 2, REPRESENTATION, names)
+    (directory / "toy-train.tfrecord-00001-of-00002").rename(directory / "toy-test.tfrecord-00000-of-00001")
+    (directory / "toy-train.tfrecord-00000-of-00002").rename(directory / "toy-train.tfrecord-00000-of-00001")
+    (directory / INDEX_NAME).unlink()
+    write_index(directory)
+    dataset, losses = open_dataset(directory), []
+    for weight in (0.0, 3.0):
+        task_settings = {"attributes": ("brightness", "decay"), "attribute_weight": weight}
+        config = freeze(toy_config(directory, task=task_settings), dataset)
+        task = build_task(config, make_mesh())
+        state = task.initial_state()
+        batch = next(whole_split(dataset, "train", BATCH, np.arange(BATCH), task.keys))
+        state, metrics = jax.jit(task._stepped)(state, {name: batch[name] for name in task.keys})
+        losses.append(float(metrics["loss/classifier"]))
+    # Three times a mean squared error of ranks.
+    assert 0.0 < losses[1] - losses[0] < 3.0
+    scores = task.evaluator(dataset)(state).scores
+    assert {"accuracy", "spearman/brightness", "spearman/decay"} <= scores.keys()
+    save_classifier(tmp_path / "one.npz", task.classifier, jax.device_get(state.ema), {})
+    kept = load_classifier(tmp_path / "one.npz")
+    assert kept.classifier.attributes == ("brightness", "decay")
+    logits, _ = kept.classifier.predict(kept.variables, batch["waveforms"])
+    assert logits.shape == (BATCH, len(LABELS))
+    ranks = np.asarray(kept.classifier.predict_attributes(kept.variables, batch["waveforms"]))
+    assert ranks.shape == (BATCH, 2)
+    assert ((ranks > 0) & (ranks < 1)).all()
+    with pytest.raises(BadInput, match="the data set has no attribute 'pitch'; it has decay, brightness, noisiness"):
+        build_task(freeze(toy_config(directory, task={"attributes": ("pitch",)}), dataset), make_mesh())
 
 
 def frozen(data_dir: Path, **sections: dict[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def test_a_run_is_played_encoded_and_packed_with_its_own_encoder(trained: Path) 
     assert header["encoder"] is None
     # The components are half of the file, and are in half precision too.
     assert arrays["generator/statistics/directions"].dtype == np.float16
-    unpacked = unpack_gan(header, arrays, instrument.config, 3, instrument.step, "a file")
+    unpacked = unpack_gan(header, arrays, instrument.config, instrument.conditions, instrument.step, "a file")
     np.testing.assert_allclose(
         unpacked.variables["statistics"]["directions"], instrument.variables["statistics"]["directions"], atol=1e-3
     )

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.struct
 import jax
@@ -12,13 +12,16 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.augmentation import Augmentation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, run_key, run_keys
 from drumgan_jax.core.mesh import batch_sharding, local_rows, replicated
-from drumgan_jax.core.settings import build_section, flag
+from drumgan_jax.core.settings import build_section, flag, real, texts
 from drumgan_jax.data.dataset import Batch, Dataset
 from drumgan_jax.evaluation.classification import classification_report, confusion_picture, tally
+from drumgan_jax.evaluation.correlation import spearman
+from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.systems.classifier import Classifier, build_classifier
 from drumgan_jax.training.optimization import Player, moving_average
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics
@@ -56,19 +59,28 @@ class ClassifierTaskSettings:
 
     Attributes:
         balanced: whether all classes of a batch have the same weight in its loss, however many examples they have.
+        attributes: of the data set's, by name, whose ranks are predicted too.
+        attribute_weight: weight of their mean squared error.
     """
 
     balanced: bool = flag(True)
+    attributes: tuple[str, ...] = texts(())
+    attribute_weight: float = real(0.0, 1e6, 1.0)
+
+    def __post_init__(self) -> None:
+        check_attributes(self.attributes, "config.task.attributes")
 
 
 def build_classifier_task(config: Mapping[str, Any], mesh: Mesh) -> "ClassifierTask":
     """The task of a frozen config (drumgan_jax.training.run).
 
     Raises:
-        BadInput: a section is unfit, or the data set has no labels.
+        BadInput: a section is unfit, or the data set has no labels, or lacks an attribute.
     """
     context = TaskContext.of(config, mesh)
     context.require_whole_float32_batches("a classifier")
+    # Refuses an attribute that the data set lacks.
+    Conditions.of(config, ())
     return ClassifierTask(
         context=context,
         classifier=build_classifier(config, config["labels"]),
@@ -81,6 +93,8 @@ def build_classifier_task(config: Mapping[str, Any], mesh: Mesh) -> "ClassifierT
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassifierTask(TaskSkeleton):
     """Cross-entropy by Adam on augmented sounds; the split "test" measures the moving average.
+
+    Attributes are predicted of the same sounds as they are: augmentation would change them.
 
     Attributes:
         context: see TaskContext.
@@ -95,7 +109,10 @@ class ClassifierTask(TaskSkeleton):
     task: ClassifierTaskSettings
     player: Player
 
-    keys: ClassVar[tuple[str, ...]] = KEYS
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The parts of a batch that a step reads."""
+        return (*KEYS, "attributes") if self.task.attributes else KEYS
 
     @functools.cached_property
     def compiled_steps(self) -> dict[str, Any]:
@@ -129,7 +146,8 @@ class ClassifierTask(TaskSkeleton):
 
         def evaluate(state: ClassifierState) -> Evaluation:
             confusion, loss = np.zeros((len(names), len(names)), np.int64), 0.0
-            for batch in whole_split(dataset, SPLIT, size, rows):
+            heard: list[np.ndarray] = []
+            for batch in whole_split(dataset, SPLIT, size, rows, self.keys):
                 placed = {
                     key: jax.make_array_from_process_local_data(where, value, (size, *value.shape[1:]))
                     for key, value in batch.items()
@@ -137,8 +155,15 @@ class ClassifierTask(TaskSkeleton):
                 counts, nats = self._tally(state.ema, placed)
                 confusion += np.asarray(counts)
                 loss += float(nats)
+                if self.task.attributes:
+                    pair = np.stack([np.asarray(one) for one in self._hear(state.ema, placed)])
+                    heard.append(pair[:, np.asarray(placed["valid"]) > 0])
             report = classification_report(confusion, loss / confusion.sum(), names)
             scores = {"accuracy": report["accuracy"], "error": 1.0 - report["accuracy"], "loss": report["loss"]}
+            if heard:
+                rho = spearman(*np.swapaxes(np.concatenate(heard, axis=1), 1, 2))
+                scores |= {f"spearman/{name}": float(one) for name, one in zip(self.task.attributes, rho, strict=True)}
+                report["attributes"] = dict(zip(self.task.attributes, rho.tolist(), strict=True))
             return Evaluation(scores, {"split": SPLIT, **report}, {"confusion": confusion_picture(confusion, names)})
 
         return evaluate
@@ -165,19 +190,44 @@ class ClassifierTask(TaskSkeleton):
             out_shardings=replicated(self.context.mesh),
         )
 
+    @functools.cached_property
+    def _hear(self) -> Any:
+        classifier, columns = self.classifier, self._attribute_columns
+        return jax.jit(
+            lambda ema, batch: (
+                classifier.predict_attributes(ema, batch["waveforms"]),
+                batch["attributes"][:, jnp.asarray(columns)],
+            ),
+            in_shardings=(self.layout.shardings.ema, batch_sharding(self.context.mesh)),
+            out_shardings=replicated(self.context.mesh),
+        )
+
+    @property
+    def _attribute_columns(self) -> tuple[int, ...]:
+        """Columns of a batch's attributes that are predicted."""
+        return tuple(self.context.config["attributes"]["names"].index(name) for name in self.task.attributes)
+
     def _stepped(self, state: ClassifierState, batch: dict[str, Array]) -> tuple[ClassifierState, Metrics]:
         augmentation_keys = run_keys(state.seed, Purpose.AUGMENTATION, state.step, jnp.arange(len(batch["waveforms"])))
         bands = self.augmentation(batch["waveforms"], self.classifier.front_end, augmentation_keys)
+        count, classes = len(bands), len(self.classifier.label_names)
+        if self.task.attributes:
+            bands = jnp.concatenate([bands, self.classifier.front_end(batch["waveforms"])])
 
         def loss(params: Any) -> tuple[Array, tuple[Array, Any]]:
-            (logits, _), changed = self.classifier.network.apply(
+            (outputs, _), changed = self.classifier.network.apply(
                 {"params": params, "batch_stats": state.batch_stats},
                 bands,
                 train=True,
                 mutable=["batch_stats"],
                 rngs={"dropout": run_key(state.seed, Purpose.DROPOUT, state.step)},
             )
+            logits = outputs[:count, :classes]
             value = weighted_cross_entropy(logits, batch["labels"], self.task.balanced)
+            if self.task.attributes:
+                wanted = batch["attributes"][:, jnp.asarray(self._attribute_columns)]
+                found = jax.nn.sigmoid(outputs[count:, classes:])
+                value = value + self.task.attribute_weight * jnp.mean(jnp.square(found - wanted))
             return value, (logits, changed.get("batch_stats", {}))
 
         (value, (logits, batch_stats)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
@@ -201,15 +251,18 @@ def weighted_cross_entropy(logits: Array, labels: Array, balanced: bool) -> Arra
     return jnp.sum(weights * losses)
 
 
-def whole_split(dataset: Dataset, split: str, size: int, rows: np.ndarray) -> Iterator[Batch]:
+def whole_split(
+    dataset: Dataset, split: str, size: int, rows: np.ndarray, keys: tuple[str, ...] = KEYS
+) -> Iterator[Batch]:
     """Rows `rows` of batches of `size` that hold each example of a split once, in order.
 
-    Besides KEYS a batch has `valid` [rows]: 0 for the rows that fill up the last batch, which repeat its first example.
+    Besides `keys` a batch has `valid` [rows]: 0 for the rows that fill up the last batch, which repeat its first
+    example.
     """
     source = dataset.source(split)
     for start in range(0, len(source), size):
         items = start + rows
         inside = items < len(source)
         records = [source[int(item)] for item in np.where(inside, items, start)]
-        parsed = [dataset.parse(record, KEYS) for record in records]
-        yield {key: np.stack([one[key] for one in parsed]) for key in KEYS} | {"valid": inside.astype(np.float32)}
+        parsed = [dataset.parse(record, keys) for record in records]
+        yield {key: np.stack([one[key] for one in parsed]) for key in keys} | {"valid": inside.astype(np.float32)}

@@ -19,6 +19,7 @@ from drumgan_jax.core.settings import real, text, whole
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.encoding import FIGURES, latent_scores, sound_figures
 from drumgan_jax.latents.seeds import noise_of, z_of
+from drumgan_jax.play.measure import reference_labels
 from drumgan_jax.runs.load import TrainedGan, load_gan
 from drumgan_jax.systems.encoder import Encoder, build_encoder
 from drumgan_jax.systems.gan import Gan
@@ -103,6 +104,10 @@ def build_encoder_task(config: Mapping[str, Any], mesh: Mesh) -> "EncoderTask":
             f"{task.run} knows the classes {', '.join(trained.label_names)}, and the data set has "
             f"{', '.join(config['labels']) or 'none'}; give a data set of the generator's classes."
         )
+    if trained.conditions.attributes.names and config.get("attributes") != trained.config["attributes"]:
+        raise BadInput(
+            f"{task.run} was trained with attributes of another data set; train its encoder on the generator's own."
+        )
     encoder = build_encoder(config, trained.gan, len(trained.label_names))
     return EncoderTask(context, trained, encoder, task, context.player("encoder"))
 
@@ -136,7 +141,8 @@ class EncoderTask(TaskSkeleton):
     @property
     def keys(self) -> tuple[str, ...]:
         """The parts of a batch that a step reads: the labels; without labels the examples, which it ignores."""
-        return (self.trained.label_key or "x",)
+        of_classes = (self.trained.label_key,) if self.trained.label_key else ()
+        return (*of_classes, *(("attributes",) if self.trained.conditions.attributes.names else ())) or ("x",)
 
     @functools.cached_property
     def compiled_steps(self) -> dict[str, Any]:
@@ -161,7 +167,7 @@ class EncoderTask(TaskSkeleton):
     def summarize(self, state: EncoderState) -> Summary:
         """Sounds of the first seeds, labels taking turns, each followed by the sound of its encoding."""
         count = max(1, self.context.num_summary // 2)
-        labels = np.eye(max(len(self.trained.label_names), 1), len(self.trained.label_names), dtype=np.float32)
+        labels = self.trained.conditions.one_of_each()
         made = list(self._generated(state, labels, count))
         pairs = np.concatenate([np.stack([one["original"], one["decoded"]], axis=1) for one in made])[:count]
         return Summary(pairs.reshape(-1, pairs.shape[-1]), self.gan.representation.sample_rate)
@@ -173,8 +179,8 @@ class EncoderTask(TaskSkeleton):
         evaluation.encoding.FIGURES under "generated/..." and under the split's name.
         """
         split = dataset.held_out
-        count, key = self.context.evaluation.num_samples, self.trained.label_key
-        labels = dataset.labels(split, count, key) if key else np.zeros((1, 0), np.float32)
+        count = self.context.evaluation.num_samples
+        labels = reference_labels(dataset, self.trained.label_names, self.trained.config, split, count)
 
         def evaluate(state: EncoderState) -> Evaluation:
             wanted, found = [], []
@@ -223,7 +229,7 @@ class EncoderTask(TaskSkeleton):
             run_keys(state.seed, purpose, 0, items) for purpose in (Purpose.ENCODER_LATENTS, Purpose.ENCODER_NOISE)
         )
         z = jax.vmap(lambda key: jax.random.normal(key, (self.gan.generator.z_dim,)))(z_keys)
-        w = self._map(generator, z, batch.get(self.trained.label_key or ""))
+        w = self._map(generator, z, self._labels(batch))
         seen = self.encoder.view(self._synthesize(generator, w, noise))
 
         def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
@@ -259,7 +265,7 @@ class EncoderTask(TaskSkeleton):
         """
         generator, network = state.frozen["variables"], self.gan.generator
         noise = tuple(noise_of(seeds, network.noise_sizes))
-        w = self._map(generator, z_of(seeds, network.z_dim), labels if self.trained.label_key else None)
+        w = self._map(generator, z_of(seeds, network.z_dim), labels if self.trained.conditions.names else None)
         x = self._synthesize(generator, w, noise)
         predicted = self.encoder.predict(state.ema, x)
         phases = sound_keys(seeds, Purpose.PHASE)
@@ -283,6 +289,13 @@ class EncoderTask(TaskSkeleton):
     def _resynthesize(self) -> Any:
         return jax.jit(self._resynthesized, out_shardings=replicated(self.context.mesh))
 
+    def _labels(self, batch: Mapping[str, Array]) -> Array | None:
+        """What conditions the generator [batch, labels], of a batch; None without classes and attributes."""
+        parts = [batch[key] for key in self.keys if key != "x"]
+        if columns := self._attribute_columns:
+            parts[-1] = parts[-1][:, jnp.asarray(columns)]
+        return jnp.concatenate(parts, axis=1) if parts else None
+
     def _map(self, generator: Any, z: Array, labels: Array | None) -> Array:
         """w [batch, w_dim] of z [batch, z_dim] and labels [batch, labels]."""
         return self.gan.map(generator, shard_batch(z, self.context.mesh), labels)[:, 0]
@@ -294,6 +307,12 @@ class EncoderTask(TaskSkeleton):
         return shard_batch(self.gan.synthesize(generator, ws, noise), self.context.mesh)
 
     # On the host
+
+    @property
+    def _attribute_columns(self) -> tuple[int, ...]:
+        """Columns of the generator's attributes among those of a batch."""
+        names = self.trained.conditions.attributes.names
+        return tuple(self.trained.config["attributes"]["names"].index(name) for name in names)
 
     @property
     def _num_z(self) -> int:

@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.data_augmentation import NoDataAugmentation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, run_key
 from drumgan_jax.core.mesh import batch_sharding
 from drumgan_jax.core.schedules import Scheduled
-from drumgan_jax.core.settings import flag, real, text, whole
+from drumgan_jax.core.settings import flag, real, text, texts, whole
 from drumgan_jax.data.dataset import Dataset
+from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.systems.feature_networks import load_weights
 from drumgan_jax.systems.gan import Gan, build_gan
@@ -37,6 +39,9 @@ class GanTaskSettings:
     Attributes:
         conditional: whether the networks are conditioned on the data set's labels.
         soft_labels: whether the labels are class probabilities from `drumgan label` rather than classes.
+        independent_classes: whether class weights are sliders from 0 to 1 when the generator is played, which it takes
+            as they are, rather than shares of 1. Training is the same: its labels are classes or probabilities.
+        attributes: of the data set's, by name, that the networks are conditioned on beside or instead of classes.
         critic_steps: steps of the discriminator for one of the generator.
         label_weight: share of the labels in what both networks see, the rest being alike for all classes. A schedule
             from 0 to 1 conditions gradually, for few recordings, of which a conditional GAN otherwise makes one sound
@@ -46,6 +51,8 @@ class GanTaskSettings:
 
     conditional: bool = flag(False)
     soft_labels: bool = flag(False)
+    independent_classes: bool = flag(False)
+    attributes: tuple[str, ...] = texts(())
     critic_steps: int = whole(1, 1)
     label_weight: Scheduled = real(0.0, 1.0, 1.0, scheduled=True)
     start_from: str = text("")
@@ -53,23 +60,35 @@ class GanTaskSettings:
     def __post_init__(self) -> None:
         if self.soft_labels and not self.conditional:
             raise BadInput("config.task.soft_labels is true but config.task.conditional is false; set both or neither.")
+        if self.independent_classes and not self.conditional:
+            raise BadInput(
+                "config.task.independent_classes is true but config.task.conditional is false; set both or neither."
+            )
+        check_attributes(self.attributes, "config.task.attributes")
 
 
 def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
     """The task of a frozen config (drumgan_jax.training.run).
 
     Raises:
-        BadInput: a section is unfit, the networks are to be conditional and the data set has no labels, or the decoder
-            cannot be used.
+        BadInput: a section is unfit, the networks are to be conditional and the data set has no labels or attributes,
+            the data are changed so that their attributes are no longer theirs, or the decoder cannot be used.
     """
     context = TaskContext.of(config, mesh)
     task = context.task_settings(GanTaskSettings)
     label_names = tuple(config["labels"]) if task.conditional else ()
     if task.conditional and not label_names:
         raise BadInput("config.task.conditional is true but the data set has no labels; prepare it with labels.")
+    conditions = Conditions.of(config, label_names)
     gan = build_gan(config, len(label_names))
     gan.growth.check(context.settings.batch_size)
-    return GanTask(context, gan, label_names, task)
+    changed = not isinstance(gan.data_augmentation, NoDataAugmentation)
+    if task.attributes and changed and not gan.data_augmentation.reconstructions_only:
+        raise BadInput(
+            "config.data_augmentation changes the recordings, whose attributes were measured before; set its "
+            "reconstructions_only, its kind to none, or config.task.attributes to ()."
+        )
+    return GanTask(context, gan, label_names, task, conditions)
 
 
 class Stage(NamedTuple):
@@ -102,17 +121,20 @@ class GanTask(TaskSkeleton):
         gan: the parts.
         label_names: classes that the networks are conditioned on; empty for none.
         task: section `task`.
+        conditions: these classes, and attributes.
     """
 
     gan: Gan
     label_names: tuple[str, ...]
     task: GanTaskSettings
+    conditions: Conditions = dataclasses.field(default_factory=lambda: Conditions(()))
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The parts of a batch that a step reads."""
         examples = "x" if isinstance(self.gan.data_augmentation, NoDataAugmentation) else "waveforms"
-        return (examples, self._label_key) if self.label_names else (examples,)
+        of_classes = (self._label_key,) if self.label_names else ()
+        return (examples, *of_classes, *(("attributes",) if self.task.attributes else ()))
 
     @functools.cached_property
     def players(self) -> dict[str, Player]:
@@ -150,7 +172,9 @@ class GanTask(TaskSkeleton):
         if start_from is None:
             return state
         context, soft = self.context, self.task.soft_labels
-        components = components_of(self.gan, dataset, self.label_names, soft, context.settings, context.seed)
+        components = components_of(
+            self.gan, dataset, self.label_names, soft, context.settings, context.seed, self._attribute_columns
+        )
         begun = start_from({"params": state.generator, "statistics": state.statistics}, components)
         where = self.layout.shardings
         return dataclasses.replace(
@@ -192,6 +216,7 @@ class GanTask(TaskSkeleton):
             step=int(state.step),
             config=self.context.config,
             model="",
+            attributes=self.conditions.attributes,
             sharding=batch_sharding(self.context.mesh),
             # No more at once than in a step: the training state is on the devices too.
             group=max(1, settings.batch_size // settings.accumulation // self.context.mesh.size),
@@ -199,8 +224,8 @@ class GanTask(TaskSkeleton):
 
     def summarize(self, state: GanState) -> Summary:
         """Sounds of the first seeds by the moving average, their labels taking turns."""
-        count, classes = self.context.num_summary, len(self.label_names)
-        labels = np.eye(max(classes, 1), classes)[np.arange(count) % max(classes, 1)]
+        count, rows = self.context.num_summary, self.conditions.one_of_each()
+        labels = rows[np.arange(count) % len(rows)]
         sounds = self.instrument(state).sample(range(count), labels=labels)
         return Summary(sounds.waveforms, sounds.sample_rate)
 
@@ -232,7 +257,8 @@ class GanTask(TaskSkeleton):
         # One row fits any minibatch group and any number of devices; no parameter depends on it.
         z = jnp.zeros((1, generator.z_dim))
         x = jnp.zeros((1, *self.gan.representation.shape))
-        labels = jnp.zeros((1, len(self.label_names))) if self.label_names else None
+        width = len(self.conditions.names)
+        labels = jnp.zeros((1, width)) if width else None
         noise = run_key(seed, Purpose.NOISE_INIT)
         made = generator.init(run_key(seed, Purpose.GENERATOR_INIT), z, labels, noise)
         params, statistics = made["params"], made.get("statistics", {})
@@ -255,6 +281,12 @@ class GanTask(TaskSkeleton):
     def _label_key(self) -> str:
         return "soft_labels" if self.task.soft_labels else "labels"
 
+    @property
+    def _attribute_columns(self) -> tuple[int, ...]:
+        """Columns of the data set's attributes that the networks are conditioned on."""
+        names = self.task.attributes
+        return tuple(self.context.config["attributes"]["names"].index(name) for name in names)
+
     def _named(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The batch with its labels, hard or soft, under the name "labels"."""
         return {"labels" if key == self._label_key else key: value for key, value in batch.items()}
@@ -270,7 +302,15 @@ class GanTask(TaskSkeleton):
             context = self.context
             gan, task = self.gan.at(number), self.task
             steps = Steps(
-                gan, number, context.settings, self.players, task.critic_steps, task.label_weight, context.mesh
+                gan=gan,
+                stage=number,
+                settings=context.settings,
+                players=self.players,
+                critic_steps=task.critic_steps,
+                label_weight=task.label_weight,
+                mesh=context.mesh,
+                attributes=self._attribute_columns,
+                neutral=tuple(self.conditions.neutral.tolist()),
             )
             where = self.layout.shardings
             phases = [(name, interval, self.layout.compile_step(step)) for name, interval, step in steps.phases()]

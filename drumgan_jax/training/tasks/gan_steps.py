@@ -71,6 +71,8 @@ class Steps:
         critic_steps: discriminator steps for one of the generator.
         label_weight: share of the labels in what both networks see.
         mesh: the devices.
+        attributes: columns of a batch's attributes that join its labels.
+        neutral: labels [labels] of which nothing is known.
     """
 
     gan: Gan
@@ -80,6 +82,8 @@ class Steps:
     critic_steps: int
     label_weight: Scheduled
     mesh: Mesh
+    attributes: tuple[int, ...] = ()
+    neutral: tuple[float, ...] = ()
 
     def phases(self) -> list[tuple[str, int, Callable[[GanState, Batch], tuple[GanState, Metrics]]]]:
         """Names, intervals in steps, and functions, in the order in which they run."""
@@ -252,12 +256,15 @@ class Steps:
         return (representation.encode(micro["waveforms"]), changed) if change.reconstructions_only else (changed, None)
 
     def _labels(self, micro: Batch, state: GanState) -> Array | None:
-        """The labels [batch, labels] that both networks see, all classes alike where labels have no weight yet."""
+        """The labels [batch, labels] that both networks see, neutral where labels have no weight yet."""
         labels = micro.get("labels")
+        if self.attributes:
+            attributes = micro["attributes"][:, jnp.asarray(self.attributes)]
+            labels = attributes if labels is None else jnp.concatenate([labels, attributes], axis=1)
         if labels is None or self.label_weight == 1.0:
             return labels
         weight = traced_value(self.label_weight, self._images(state))
-        return weight * labels + (1.0 - weight) / labels.shape[1]
+        return weight * labels + (1.0 - weight) * jnp.asarray(self.neutral)
 
     def _generator(self, state: GanState, params: Any) -> dict[str, Any]:
         """The generator's variables, with given parameters."""
