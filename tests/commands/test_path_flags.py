@@ -12,7 +12,7 @@ from drumgan_jax.core.paths import expand
 # Every flag that is a path, or may be one.
 PATHS = {
     "prepare": {"audio", "data_dir"},
-    "label": {"data_dir", "classifier"},
+    "label": {"data_dir", "classifier", "workdir"},
     "train": {"workdir"},
     "generate": {"run", "out", "vocoder", "latents"},
     "encode": {"run", "out", "vocoder", "audio"},
