@@ -160,7 +160,8 @@ def build_section(part: Callable[..., Part], settings: Mapping[str, Any], sectio
     """As `build_part`, of a section without a kind."""
     known = {f.name: f for f in dataclasses.fields(part) if f.init}  # type: ignore[arg-type]
     if unknown := sorted(set(settings) - set(known)):
-        raise BadInput(f"config.{section} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+        has = ", ".join(sorted(known)) or "none"
+        raise BadInput(f"config.{section} has no setting {', '.join(unknown)}; it has {has}.")
     if useless := sorted(set(given) - set(known)):
         raise BadInput(
             f"config has {', '.join(useless)}, which this kind of config.{section} has no use for; take it out."

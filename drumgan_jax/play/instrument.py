@@ -135,7 +135,11 @@ class Instrument:
         labels: Labels | None = None,
         noise: bool | float | Sequence[float] = True,
     ) -> Sounds:
-        """Make one sound for each seed; the same seed gives the same sound in any batch. See `draw` and `render`."""
+        """Make one sound for each seed. See `draw` and `render`.
+
+        The same seed gives the same sound in any batch of two or more; alone, the same up to rounding, which the search
+        for phases raises to some -80 dB (in the worst of 24 seeds -42 dB).
+        """
         return self.render(self.draw(seeds, labels, truncation), noise)
 
     def draw(self, seeds: Sequence[int], labels: Labels | None = None, truncation: float = 1.0) -> Latents:

@@ -31,8 +31,9 @@ __all__ = ["KINDS", "SHIPPED", "Kind", "PackedFile", "load", "save_instrument"]
 
 _MODELS = Path(__file__).parent.parent / "models"
 SHIPPED = _MODELS / "one_shots.npz"
+_LOOPS = _MODELS / "loops.npz"
 # By the name that `load` and --run take.
-PACKAGED = {"packaged": SHIPPED, "pca_gaussian": _MODELS / "pca_gaussian.npz"}
+PACKAGED = {"packaged": SHIPPED, "loops": _LOOPS, "pca_gaussian": _MODELS / "pca_gaussian.npz"}
 FORMAT = FileFormat("drumgan instrument", 3)
 _OWNER = "an instrument"
 
@@ -111,7 +112,13 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def load(run: str | Path | None = None, step: int | str | None = None, vocoder: str | Path | None = None) -> Any:
+def load(
+    run: str | Path | None = None,
+    step: int | str | None = None,
+    vocoder: str | Path | None = None,
+    *,
+    packaged: str | None = None,
+) -> Any:
     """Load an instrument, ready to play.
 
     Args:
@@ -121,14 +128,21 @@ def load(run: str | Path | None = None, step: int | str | None = None, vocoder: 
             "800kimg" the one at 800,000 images, such as a milestone.
         vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
             names or its file holds, empty for none.
+        packaged: in place of a run: "packaged" for the one-shots that come with this package, "loops" for its loops of
+            a bar, or another name in PACKAGED.
 
     Returns:
         A play.playable.Playable: of a GAN's run, a play.instrument.Instrument.
 
     Raises:
         BadInput: it is neither, has no such checkpoint, or is of a task without a generator; or the vocoder cannot be
-            read, or is of another mel scale.
+            read, or is of another mel scale; or both a run and a packaged model are named.
     """
+    if packaged is not None:
+        if run is not None or packaged not in PACKAGED:
+            names = ", ".join(PACKAGED)
+            raise BadInput(f"packaged is {packaged!r}; it is one of {names}, and no run is given with it.")
+        return _load_file(PACKAGED[packaged], step, vocoder)
     if run is None and not SHIPPED.is_file():
         raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
     path = SHIPPED if run is None else path_of(run)

@@ -102,6 +102,21 @@ def test_griffin_lim_starts_each_sound_from_its_own_key() -> None:
     assert not np.allclose(decode(decoder, x[1:], KEYS[:1])[0], both[1], atol=1e-3)
 
 
+def test_a_decoded_loop_repeats_without_a_seam(trained: TrainedVocoder) -> None:
+    """It has no place where it begins: examples that are turned give the turned sound."""
+    steady = np.sin(2 * np.pi * 40 * np.arange(256) / 256).astype(np.float32)[None].repeat(2, axis=0)
+    magnitude = build_representation({**MAGNITUDE, "circular": True}).with_normalization(-2.0, 1.0)
+    assert magnitude.num_samples == 256
+    sound = np.asarray(decode(GriffinLim(magnitude, iterations=32), magnitude.encode(steady)))
+    within = np.abs(np.diff(sound, axis=1)).max(axis=1)
+    assert (np.abs(sound[:, 0] - sound[:, -1]) < 1.1 * within).all()
+    assert (np.abs(sound).max(axis=1) > 0.8).all()
+    vocoder = vocoded({**REPRESENTATION, "circular": True}, trained)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 16, 1)).astype(np.float32))
+    straight, turned = decode(vocoder, x), decode(vocoder, jnp.roll(x, 5, axis=2))
+    np.testing.assert_allclose(turned, np.roll(straight, 5 * 16, axis=1), atol=1e-5)
+
+
 @pytest.mark.smoke
 def test_a_vocoder_hears_bands_in_its_own_normalization(trained: TrainedVocoder) -> None:
     other = build_representation({**REPRESENTATION, "mean": -1.5, "std": 2.0})
