@@ -2,11 +2,13 @@
 
 import dataclasses
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from drumgan_jax.audio.files import read_audio
 from drumgan_jax.audio.onsets import find_onsets
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.patterns import SAMPLE_RATE, at_peak, mix, strokes
@@ -110,6 +112,14 @@ def test_all_hits_vary_alike(packaged: Any) -> None:
         np.testing.assert_allclose(step, np.broadcast_to(step[:1], step.shape), atol=1e-4)
         assert np.linalg.norm(step[0]) > 0
     assert np.linalg.norm(steps[0][0] - steps[1][0]) > 0.1 * np.linalg.norm(steps[0][0])
+
+
+def test_a_recorded_breakbeat_is_played_in_time(packaged: Any, recordings: Path) -> None:
+    audio = read_audio(recordings / "drums" / "loops" / "sonic-pi" / "loop_breakbeat.flac")
+    near = [agreement(made.hits, made.loop) for made in (transform(packaged, *audio, vary) for vary in (0.0, 0.3))]
+    assert near[0].hits > 4
+    assert min(one.in_time for one in near) >= 0.9
+    assert min(one.level_correlation or 0.0 for one in near) > 0.9
 
 
 def test_five_hundred_hits_are_no_trouble() -> None:
