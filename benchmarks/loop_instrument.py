@@ -12,23 +12,20 @@ genre; training bars; the run. Beside Fréchet distances:
 - gap: the longest stretch below -60 dB of the peak across the seam of a bar played four times, beyond the longest one
   within the bar, in ms (median and largest).
 
-Onsets are the peaks of the rise of the level (data_pipelines.beats), of a bar that is repeated.
+Onsets are those of `audio.onsets`, of a bar that is repeated.
 """
 
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import soxr
-from scipy.signal import find_peaks
 
+from drumgan_jax.audio.onsets import find_onsets
 from drumgan_jax.commands.evaluate_folders import suite_of
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset
-from drumgan_jax.data_pipelines.beats import ANALYSIS_RATE, FINE_RATE, rise_of_level
 from drumgan_jax.evaluation.quality.sets import SoundSet, measure
 from drumgan_jax.evaluation.quality.table import compare_sets
 from drumgan_jax.evaluation.report import number, table
@@ -38,8 +35,7 @@ from drumgan_jax.play.quality import dataset_yardstick, generated_set
 
 STEPS = 16
 _NEAR = 0.010  # s
-_APART = 0.04  # s between onsets
-_AUDIBLE = 0.1  # of the strongest rise
+_EARLY = 0.01  # s before a bar's start that belong to it
 
 
 def main() -> None:
@@ -86,7 +82,8 @@ def loop_figures(bars: SoundSet, limit: float) -> dict[str, float]:
     """Seam, grid and gap of bars; `limit` is the seam of the held-out bars that few exceed."""
     steps = seams(bars.waveforms)
     step = bars.waveforms.shape[1] / bars.sample_rate / STEPS
-    late = [np.abs((times + step / 2) % step - step / 2) for times in map(onsets_of(bars), bars.waveforms)]
+    found_at = [onsets(bar, bars.sample_rate) for bar in bars.waveforms]
+    late = [np.abs((times + step / 2) % step - step / 2) for times in found_at]
     found = [one for one in late if len(one)]
     longest = np.asarray([gap(bar, bars.sample_rate) for bar in bars.waveforms])
     return {
@@ -106,19 +103,11 @@ def seams(waveforms: np.ndarray) -> np.ndarray:
     return np.abs(waveforms[:, 0] - waveforms[:, -1]) / np.maximum(within, 1e-9)
 
 
-def onsets_of(bars: SoundSet) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from a bar [samples] to the times of its onsets in seconds."""
-
-    def onsets(bar: np.ndarray) -> np.ndarray:
-        # Repeated, so that an onset at the start rises from the end.
-        audio = soxr.resample(np.tile(bar, 3), bars.sample_rate, ANALYSIS_RATE).astype(np.float32)
-        rise = rise_of_level(audio)
-        peaks, _ = find_peaks(rise, height=_AUDIBLE * max(float(rise.max()), 1e-9), distance=round(_APART * FINE_RATE))
-        length = len(bar) / bars.sample_rate
-        times = peaks / FINE_RATE - length
-        return times[(times >= -_APART / 2) & (times < length - _APART / 2)]
-
-    return onsets
+def onsets(bar: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Times of a bar's onsets in seconds; those at its start rise from its end."""
+    length = len(bar) / sample_rate
+    times = find_onsets(np.tile(bar, 3), sample_rate) - length
+    return times[(times >= -_EARLY) & (times < length - _EARLY)]
 
 
 def gap(bar: np.ndarray, sample_rate: int) -> float:

@@ -5,11 +5,18 @@
     drumgan train --config=style_drumsynth_encoder --config.task.run=runs/style \
         --config.data.dir=data/style_drumsynth --workdir=runs/style/encoder
 
+In a variant such as `full-loudness`, sounds keep the level of their recordings, so that loudness is a feature that is
+learned and controlled like the others, as in the paper; without it, peaks are normalised. The data set, the run and its
+encoder are of one variant.
+
 (P) marks the paper's values, (R) those of the authors' release, (O) ours if both give none. The paper's learning rate
 is 0.002, the release's 0.0002 with beta1 0.5; the variants here use the release's, and config.optimizer can set either.
 The paper of drumgan_vst measured IS 1.64, KID 0.085 and FAD 1.72. `full` and `small` are not yet trained; data,
 commands, time and figures of `packaged` are in docs/one_shots.md.
 """
+
+import functools
+from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
@@ -17,7 +24,7 @@ from drumgan_jax.configs import defaults
 
 
 def get_config(variant: str = "full") -> ConfigDict:
-    """The config of a variant: full, small, packaged or tiny."""
+    """The config of a variant: full, small, packaged or tiny, with -loudness behind it or not."""
     return defaults.pick(VARIANTS, variant)
 
 
@@ -98,6 +105,13 @@ def tiny() -> ConfigDict:
     return config
 
 
+def loudness(size: Callable[[], ConfigDict]) -> ConfigDict:
+    """Sounds at the level of their recordings: loudness is a feature that is learned."""
+    config = size()
+    config.preparation.normalization = "none"
+    return config
+
+
 def narrow(config: ConfigDict, base: int, channel_base: int, channel_min: int, channel_max: int) -> None:
     """Set the width of both networks, in place: channels are halved at each doubling, within bounds."""
     for network in (config.generator, config.discriminator):
@@ -111,4 +125,8 @@ VARIANTS = {
         packaged, "a CPU core, an hour", "fid/drums 22.7, IS 1.82 after 71,360 images (docs/one_shots.md)"
     ),
     "tiny": defaults.Variant(tiny, "CPU"),
+}
+VARIANTS |= {
+    f"{name}-loudness": defaults.Variant(functools.partial(loudness, variant.make), variant.hardware)
+    for name, variant in VARIANTS.items()
 }

@@ -9,13 +9,15 @@ figures; for reconstructed real training sounds of this system, Nistal et al. 20
 and SNR -3.60 dB. `full` and `small` are not yet trained; `packaged` is for the packaged generator.
 """
 
+import functools
+
 from ml_collections import ConfigDict
 
 from drumgan_jax.configs import defaults, encoders, style_drumsynth
 
 
 def get_config(variant: str = "full") -> ConfigDict:
-    """The config of a variant: full, small, packaged or tiny."""
+    """The config of a variant: full, small, packaged or tiny, with -loudness behind it or not."""
     return defaults.pick(VARIANTS, variant)
 
 
@@ -69,4 +71,8 @@ VARIANTS = {
         packaged, "a CPU core, minutes", "held-out sounds decoded: ODG -3.87, LSD 2.43 (docs/one_shots.md)"
     ),
     "tiny": defaults.Variant(tiny, "CPU"),
+}
+VARIANTS |= {
+    f"{name}-loudness": defaults.Variant(functools.partial(style_drumsynth.loudness, variant.make), variant.hardware)
+    for name, variant in VARIANTS.items()
 }

@@ -1,10 +1,15 @@
-"""drumgan encode --audio=FILE_OR_FOLDER --out=FOLDER [--run=RUN] [--invert] [--vary=0.5 --count=8 --direction=0]
+"""drumgan encode --audio=FILE_OR_FOLDER --out=FOLDER [--run=RUN] [--invert] [--hits] [--vary=0.5 --count=8]
 
 Finds the latents of recordings and reconstructs the recordings from them. FOLDER/original has the preprocessed
 recordings, FOLDER/decoded the reconstructions and latents.json; grid.png shows each recording beside its
 reconstruction, and reconstruction.json measures how close they are. With --invert, latents are found by optimisation
 instead of the run's encoder: this works with any run, but takes longer. With --vary, FOLDER/variations has --count
-variations of each recording.
+variations of each recording, the first in --direction=0.
+
+With --hits, each recording is a loop of several hits, such as a breakbeat or a beatbox: it is cut at its onsets, each
+hit is encoded, and its sound put back at the hit's time and level. FOLDER/RECORDING has the recording and the loop
+made of it, the hits in `original` and `decoded`, and hits.json with their times and levels; with --vary, `variations`
+has the loop in --count variations, each of one direction for all hits.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +21,7 @@ from absl import flags
 
 from drumgan_jax.audio.files import read_audio, write_audio
 from drumgan_jax.audio.pictures import save_grid
+from drumgan_jax.commands import encode_hits
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.progress import progress
 from drumgan_jax.commands.sounds import (
@@ -42,6 +48,7 @@ VOCODER = define_path(
 AUDIO = define_path("audio", None, "an audio file, or a folder of them.", required=True)
 OUT = define_path("out", None, "output folder; created if absent.", required=True)
 INVERT = flags.DEFINE_bool("invert", False, "find the latents by optimisation.")
+HITS = flags.DEFINE_bool("hits", False, "cut each recording at its onsets and put each hit's sound back.")
 VARY = flags.DEFINE_float("vary", None, "the amount of variation; 1 is as far as any other sound.", lower_bound=0.0)
 COUNT = flags.DEFINE_integer("count", 8, "number of variations of each recording.", lower_bound=1)
 DIRECTION = flags.DEFINE_integer(
@@ -56,11 +63,16 @@ _GRID_PAIRS = 32
 def main(argv: Sequence[str]) -> None:
     """Encode; see the module's docstring."""
     del argv
+    if HITS.value and INVERT.value:
+        raise BadInput("--hits needs an encoder, and --invert is for systems without one; leave one of them out.")
     files = audio_files(AUDIO.value)
     instrument = open_instrument(RUN.value, STEP.value, VOCODER.value)
     (check_invertible if INVERT.value else check_encoder)(instrument)
     if VARY.value is not None:
         check_editable(instrument, "leave --vary out")
+    if HITS.value:
+        encode_hits.main(instrument, files, Path(OUT.value), VARY.value, directions())
+        return
     with progress("invert" if INVERT.value else "encode", len(files)) as on_progress:
         names, originals, latents, notes = encode_files(instrument, files, INVERT.value, on_progress)
     sounds = instrument.render(latents)
@@ -148,11 +160,15 @@ def encode_files(
 
 def write_variations(folder: Path, instrument: Any, latents: Latents, names: Sequence[str], amount: float) -> None:
     """Write COUNT variations of each recording; all recordings share the directions."""
-    directions = range(DIRECTION.value, DIRECTION.value + COUNT.value)
-    varied = Latents.join([instrument.vary(latents, amount, direction) for direction in directions])
-    stems = [f"{name}_{direction:04d}" for direction in directions for name in names]
+    varied = Latents.join([instrument.vary(latents, amount, direction) for direction in directions()])
+    stems = [f"{name}_{direction:04d}" for direction in directions() for name in names]
     how = {"noise": True, "vary": amount, "direction": DIRECTION.value}
     write_sounds(folder, instrument.render(varied), instrument, how, names=stems, columns=len(names))
+
+
+def directions() -> range:
+    """The directions of the variations."""
+    return range(DIRECTION.value, DIRECTION.value + COUNT.value)
 
 
 def files_table(result: PairsResult) -> str:

@@ -36,8 +36,8 @@ def as_trained(
 
     Channels are averaged and the audio is resampled. If the training data are one-shots, the sound is cut at its onset
     and faded as they were; otherwise the start is kept. A long recording is cut, with a CutWarning; a short one is
-    padded with zeros. The peak is scaled to `preparation.level` if the training data were normalised to a peak, else to
-    -1 dBFS.
+    padded with zeros. The peak is scaled to `preparation.level` if the training data were normalised to a peak, only
+    kept within full scale if `preparation.normalization` is "none", and else scaled to -1 dBFS.
 
     Args:
         audio: [samples] or [samples, channels], or a list of such recordings; full scale 1.
@@ -50,18 +50,17 @@ def as_trained(
         BadInput: a recording is silent, not finite, empty, shorter than 5 ms or of another shape, or the rate is not
             one; of several recordings, the message gives the number, from 0.
     """
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, (int, np.integer)) or sample_rate not in _RATES:
-        raise BadInput(f"a sample rate of {sample_rate!r} Hz is not valid; give a whole number from 1,000 to 768,000.")
     recordings = [audio] if isinstance(audio, np.ndarray) else list(audio)
     if not recordings:
         raise BadInput("there is no recording; give at least one.")
     slicing, preparation = config.get("slicing", {}), config.get("preparation", {})
     rule = build_part({"one_shot": OneShot}, slicing, "slicing") if slicing.get("kind") == "one_shot" else None
-    level = preparation.get("level", _LEVEL_DB) if preparation.get("normalization") == "peak" else _LEVEL_DB
+    normalization = preparation.get("normalization")
+    level = preparation.get("level", _LEVEL_DB) if normalization == "peak" else _LEVEL_DB
     waveforms = []
     for number, recording in enumerate(recordings):
         name = "the recording" if len(recordings) == 1 else f"recording {number}"
-        mono = _mono(np.asarray(recording), int(sample_rate), name)
+        mono = checked_mono(np.asarray(recording), sample_rate, name)
         sound, seconds = _placed(mono, int(sample_rate), to_rate, num_samples, rule)
         if round(seconds * to_rate) > num_samples:
             warnings.warn(
@@ -73,13 +72,20 @@ def as_trained(
         peak = float(np.abs(sound).max())
         if peak < 10 ** (SILENCE_DB / 20):
             raise BadInput(f"{name} is silent; give one that starts with a sound.")
-        sound = sound * np.float32(10 ** (level / 20) / peak)
+        gain = 1.0 if normalization == "none" else 10 ** (level / 20) / peak
+        sound = np.clip(sound * np.float32(gain), -1.0, 1.0)
         waveforms.append(np.pad(sound, (0, num_samples - len(sound))))
     return np.stack(waveforms)
 
 
-def _mono(recording: np.ndarray, rate: int, name: str) -> np.ndarray:
-    """Check a recording and average its channels: [samples] float32."""
+def checked_mono(recording: np.ndarray, rate: int, name: str = "the recording") -> np.ndarray:
+    """Check a recording, [samples] or [samples, channels] at `rate` in Hz, and average its channels: [samples] float32.
+
+    Raises:
+        BadInput: as `as_trained` does, except for silence; the message calls the recording `name`.
+    """
+    if isinstance(rate, bool) or not isinstance(rate, (int, np.integer)) or rate not in _RATES:
+        raise BadInput(f"a sample rate of {rate!r} Hz is not valid; give a whole number from 1,000 to 768,000.")
     if recording.ndim not in (1, 2) or (recording.ndim == 2 and not 1 <= recording.shape[1] <= _MOST_CHANNELS):
         raise BadInput(f"{name} is {recording.shape}; give [samples], or [samples, channels].")
     if not np.issubdtype(recording.dtype, np.floating):

@@ -35,6 +35,7 @@ SHAPES = {
     ("style_drumsynth", "small"): (1, 16384, 1),
     ("style_drumsynth", "packaged"): (1, 8192, 1),
     ("style_drumsynth", "tiny"): (1, 2048, 1),
+    ("style_drumsynth", "full-loudness"): (1, 16384, 1),
     ("pjloopgan", "full"): (64, 200, 1),
     ("pjloopgan", "small"): (64, 200, 1),
     ("pjloopgan", "tiny"): (32, 100, 1),

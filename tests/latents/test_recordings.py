@@ -38,6 +38,9 @@ def test_a_recording_gets_length_level_rate_and_channel() -> None:
 def test_the_level_is_the_trainings_and_the_start_is_kept() -> None:
     for config in ({}, {"preparation": {"normalization": "loudness", "level": -20.0}}):
         assert np.abs(heard(drum(), config=config)).max() == pytest.approx(10 ** (-1 / 20), rel=1e-5)
+    unchanged = {"preparation": {"normalization": "none"}}
+    np.testing.assert_allclose(heard(0.1 * drum(), config=unchanged)[0, :400], 0.1 * drum(), rtol=1e-5)
+    assert np.abs(heard(10 * drum(), config=unchanged)).max() == 1.0
     late = np.concatenate([np.zeros(200, np.float32), drum()])
     np.testing.assert_array_equal(heard(late)[0, :200], 0.0)
 
