@@ -31,9 +31,8 @@ __all__ = ["KINDS", "SHIPPED", "Kind", "PackedFile", "load", "save_instrument"]
 
 _MODELS = Path(__file__).parent.parent / "models"
 SHIPPED = _MODELS / "one_shots.npz"
-_LOOPS = _MODELS / "loops.npz"
 # By the name that `load` and --run take.
-PACKAGED = {"packaged": SHIPPED, "loops": _LOOPS, "pca_gaussian": _MODELS / "pca_gaussian.npz"}
+PACKAGED = {"packaged": SHIPPED, "pca_gaussian": _MODELS / "pca_gaussian.npz"}
 FORMAT = FileFormat("drumgan instrument", 3)
 _OWNER = "an instrument"
 
@@ -128,8 +127,7 @@ def load(
             "800kimg" the one at 800,000 images, such as a milestone.
         vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
             names or its file holds, empty for none.
-        packaged: in place of a run: "packaged" for the one-shots that come with this package, "loops" for its loops of
-            a bar, or another name in PACKAGED.
+        packaged: in place of a run, a name in PACKAGED.
 
     Returns:
         A play.playable.Playable: of a GAN's run, a play.instrument.Instrument.
