@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from drumgan_jax.audio import loop_descriptors
 from drumgan_jax.audio.descriptors import describe
 from drumgan_jax.evaluation.correlation import spearman
 from drumgan_jax.evaluation.intervals import Figure, bootstrap
@@ -16,8 +17,9 @@ from drumgan_jax.play.playable import Playable
 # Positions of a class slider, and amounts of a component in standard deviations.
 STEPS = 9
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
-# What a component may move; a pitch is known of few sounds.
+# What a component may move in a one-shot, of which few have a pitch; in a loop, all of loop_descriptors.
 MOVED = ("brightness", "level", "decay", "confidence", "noisiness")
+_LOOPS = ("bar", "loop", "mix")  # Kinds of slicing.
 _SHUFFLES = 200
 # Quantile of what shuffled amounts give above which a component does something.
 _CHANCE = 0.99
@@ -86,7 +88,10 @@ def slider_figures(playable: Playable, judge: Judge, sounds: int = 100) -> list[
 
 
 def component_figures(playable: Any, sounds: int = 16, count: int = 8) -> list[Moved]:
-    """The strongest components of a playable that CanEdit: what each moves in the sounds of the first seeds."""
+    """The strongest components of a playable that CanEdit: what each moves in the sounds of the first seeds.
+
+    Loops have descriptors of their own, so that a component is named by what it does to a loop.
+    """
     latents = playable.draw(range(sounds))
     components = playable.components()
     shares = np.asarray(components.explained_variance_ratio)[:count].tolist()
@@ -94,8 +99,8 @@ def component_figures(playable: Any, sounds: int = 16, count: int = 8) -> list[M
     figures = []
     for component, share in enumerate(shares):
         edited = Latents.join([playable.edit(latents, component, amount) for amount in AMOUNTS])
-        described = describe(playable.render(edited).waveforms, playable.sample_rate)
-        values = {name: np.asarray(described[name]).reshape(len(AMOUNTS), sounds).T for name in MOVED}
+        described = _described(playable, playable.render(edited).waveforms)
+        values = {name: one.reshape(len(AMOUNTS), sounds).T for name, one in described.items()}
         correlations = {name: _follows(one, np.asarray(AMOUNTS)) for name, one in values.items()}
         shuffled = [
             max(abs(_follows(rng.permuted(one, axis=1), np.asarray(AMOUNTS))) for one in values.values())
@@ -103,6 +108,16 @@ def component_figures(playable: Any, sounds: int = 16, count: int = 8) -> list[M
         ]
         figures.append(Moved(component, share, correlations, float(np.quantile(shuffled, _CHANCE))))
     return figures
+
+
+def _described(playable: Playable, waveforms: np.ndarray) -> dict[str, np.ndarray]:
+    """What a component may move, by name [sounds], in waveforms [sounds, samples]."""
+    slicing = playable.config.get("slicing", {})
+    if slicing.get("kind") in _LOOPS:
+        bar = slicing["beats"] * 60 / slicing["tempo"] if slicing["kind"] == "bar" else None
+        return loop_descriptors.describe_loops(waveforms, playable.sample_rate, bar)
+    described = describe(waveforms, playable.sample_rate)
+    return {name: np.asarray(described[name]) for name in MOVED}
 
 
 def _probability(playable: Playable, judge: Judge, sounds: int, labels: dict[str, float], name: str) -> np.ndarray:
