@@ -22,7 +22,7 @@ from drumgan_jax.training.tasks import build_task
 
 SHAPES = {
     ("splice_loops", "full"): (256, 512, 1),
-    ("splice_loops", "small"): (256, 128, 1),
+    ("splice_loops", "small"): (256, 256, 1),
     ("splice_loops", "tiny"): (64, 64, 1),
     ("electrogan", "full"): (1024, 1024, 1),
     ("electrogan", "small"): (256, 256, 1),
