@@ -60,18 +60,21 @@ class Chunk:
     items: tuple[Item, ...]
 
 
-def features_of(representation: Representation, label_names: tuple[str, ...]) -> tfds.features.FeaturesDict:
+def features_of(
+    representation: Representation, label_names: tuple[str, ...], tagged: bool
+) -> tfds.features.FeaturesDict:
     """TFDS features of a stored example.
 
-    x: features before normalisation [freq, time, channels]. audio: the sliced waveform [samples], 16 bits. label,
-    path, source: those of the recording. start: start of the slice in the recording, in seconds.
+    x: features before normalisation [freq, time, channels]. audio: the sliced waveform [samples], 16 bits. label (or
+    tags, if tagged), path, source: those of the recording. start: start of the slice in the recording, in seconds.
     """
     bytes_encoding = tfds.features.Encoding.BYTES
+    label = tfds.features.ClassLabel(names=list(label_names))
     return tfds.features.FeaturesDict(
         {
             "x": tfds.features.Tensor(shape=representation.shape, dtype=np.float32, encoding=bytes_encoding),
             "audio": tfds.features.Tensor(shape=(representation.num_samples,), dtype=np.int16, encoding=bytes_encoding),
-            "label": tfds.features.ClassLabel(names=list(label_names)),
+            **({"tags": tfds.features.Sequence(label)} if tagged else {"label": label}),
             "path": tfds.features.Text(),
             "source": tfds.features.Text(),
             "start": np.float32,
@@ -120,12 +123,12 @@ def _process_item(job: Job, split: str, item: Item, writer: "_PartWriter") -> tu
         example = {
             "x": x,
             "audio": np.round(np.clip(piece.waveform, -1, 1) * 32767).astype(np.int16),
-            "label": item.label,
+            **({"tags": list(item.tags)} if job.preparation.tags else {"label": item.label}),
             "path": item.path,
             "source": item.source,
             "start": piece.start,
         }
-        writer.write(_serialize(job.representation, job.label_names, example))
+        writer.write(_serialize(job, example))
         # By which copies of a recording are counted.
         row.setdefault("digest", hashlib.blake2b(example["audio"].tobytes(), digest_size=8).hexdigest())
         row["kept"] += 1
@@ -165,14 +168,15 @@ def _features(representation: Representation, waveform: np.ndarray) -> np.ndarra
 
 @functools.lru_cache(maxsize=2)
 def _serializer(
-    representation: Representation, label_names: tuple[str, ...]
+    representation: Representation, label_names: tuple[str, ...], tagged: bool
 ) -> tuple[tfds.features.FeaturesDict, example_serializer.ExampleSerializer]:
-    features = features_of(representation, label_names)
+    features = features_of(representation, label_names, tagged)
     return features, example_serializer.ExampleSerializer(features.get_serialized_info())
 
 
-def _serialize(representation: Any, label_names: tuple[str, ...], example: dict[str, Any]) -> bytes:
-    features, serializer = _serializer(representation, label_names)
+def _serialize(job: Job, example: dict[str, Any]) -> bytes:
+    representation: Any = job.representation  # hashable, as its dataclass is frozen
+    features, serializer = _serializer(representation, job.label_names, bool(job.preparation.tags))
     # Without `deterministic` the order of the features differs between processes.
     return serializer.get_tf_example(features.encode_example(example)).SerializeToString(deterministic=True)
 

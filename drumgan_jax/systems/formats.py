@@ -12,7 +12,7 @@ from drumgan_jax.systems import decoders
 CONFIG_FORMAT = 2
 # Settings that runs begun before them do not name, by section; those of `task` are a GAN's.
 _ADDED_TO_TRAIN = {"class_balance": 0.0, "source_balance": 0.0}
-_ADDED_TO_PREPARATION = {"validation_sources": [], "hats": False}
+_ADDED_TO_PREPARATION = {"validation_fraction": 0.0, "validation_sources": [], "hats": False, "tags": 0}
 _ADDED_TO_GAN = {"label_weight": 1.0, "start_from": ""}
 
 

@@ -39,7 +39,13 @@ def test_settings_that_came_later_have_the_values_of_before() -> None:
     old = {"train": {"batch_size": 8}, "preparation": {"level": -1.0}, "task": {"kind": "gan", "critic_steps": 2}}
     current = current_config(old)
     assert current["train"] == {"batch_size": 8, "class_balance": 0.0, "source_balance": 0.0}
-    assert current["preparation"] == {"level": -1.0, "validation_sources": [], "hats": False}
+    assert current["preparation"] == {
+        "level": -1.0,
+        "validation_fraction": 0.0,
+        "validation_sources": [],
+        "hats": False,
+        "tags": 0,
+    }
     assert current["task"] == {"kind": "gan", "critic_steps": 2, "label_weight": 1.0, "start_from": ""}
     assert current_config({"task": {"kind": "vocoder"}})["task"] == {"kind": "vocoder"}
     new = {"train": {"class_balance": 1.0}, "task": {"kind": "gan", "label_weight": 0.5}}

@@ -153,7 +153,7 @@ def test_every_example_of_the_split_counts_once(data_dir: Path) -> None:
 def test_a_data_set_without_test_split_is_told(tmp_path: Path) -> None:
     directory = write_dataset(tmp_path, 8, 1, REPRESENTATION)
     task = build_task(frozen(directory), make_mesh())
-    with pytest.raises(BadInput, match="has no split 'test' to evaluate on; prepare it with"):
+    with pytest.raises(BadInput, match="has no split 'validation' or 'test' to evaluate on; prepare it with"):
         task.evaluator(open_dataset(directory))
 
 
