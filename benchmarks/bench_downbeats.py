@@ -6,6 +6,9 @@ where the halves of a bar are alike, as in house or dembow, nothing can be right
 to be others than those that data_pipelines/downbeats.py was tuned on.
 
     python -m benchmarks.bench_downbeats --audio=MANIFEST --libraries=smpldsnds,uzu-drumkit --seed=1000
+
+With --libraries left out, the manifest's own loops of whole bars are rotated by 0 to 3 beats: they are assumed to
+start on a downbeat.
 """
 
 import argparse
@@ -14,10 +17,11 @@ from collections import defaultdict
 
 import numpy as np
 
+from drumgan_jax.audio.files import resample
 from drumgan_jax.data import patterns
 from drumgan_jax.data_pipelines import kits
-from drumgan_jax.data_pipelines.beats import find_beats
-from drumgan_jax.data_pipelines.sources import list_items
+from drumgan_jax.data_pipelines.beats import find_beats, loop_grid
+from drumgan_jax.data_pipelines.sources import list_items, read_item
 
 _BEATS = 4
 _PER_BEAT = patterns.STEPS // _BEATS
@@ -25,6 +29,9 @@ _PER_BEAT = patterns.STEPS // _BEATS
 
 def main() -> None:
     flags = _flags()
+    if not flags.libraries:
+        _recordings(flags.audio)
+        return
     libraries = list(_libraries(flags.audio, flags.libraries.split(",")).values())
     right: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for index in range(flags.count):
@@ -58,6 +65,24 @@ def _measure(genre: str, library: kits.Library, seed: list[int], bars: int) -> l
         ("its beats", _right(trimmed, bpm, first, 1)),
         ("its half bars", _right(trimmed, bpm, first, 2)),
     ]
+
+
+def _recordings(manifest: str) -> None:
+    """Print the shares of the manifest's loops of whole bars, by class."""
+    right: dict[str, list[list[float]]] = defaultdict(list)
+    for item in list_items([manifest], ["label=loop"]):
+        if not item.bpm:
+            continue
+        audio = read_item(item)
+        samples = resample(np.ascontiguousarray(audio.samples.mean(1)), audio.sample_rate, patterns.SAMPLE_RATE)
+        grid = loop_grid(len(samples) / patterns.SAMPLE_RATE, item.bpm, _BEATS)
+        for turned in range(_BEATS if grid else 0):
+            assert grid is not None
+            rotated = np.roll(samples, -round(turned * grid.period * patterns.SAMPLE_RATE))
+            right[item.subclass].append([_right(rotated, grid.tempo, turned, beats) for beats in (_BEATS, 2, 1)])
+    print("| recordings | loops x 4 | ours | up to half a bar | its beats |")
+    for subclass, rows in sorted(right.items()):
+        print(f"| {subclass} | {len(rows)} | " + " | ".join(f"{100 * value:.0f}" for value in np.mean(rows, 0)) + " |")
 
 
 def _right(samples: np.ndarray, bpm: float, skipped: float, beats: int = _BEATS) -> float:
@@ -103,7 +128,7 @@ def _libraries(manifest: str, names: list[str]) -> dict[str, kits.Library]:
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audio", required=True, help="manifest of one-shots")
-    parser.add_argument("--libraries", required=True, help="sources of kits, with commas")
+    parser.add_argument("--libraries", default="", help="sources of kits, with commas")
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--count", type=int, default=20, help="loops per genre")
     parser.add_argument("--bars", type=int, default=4)
