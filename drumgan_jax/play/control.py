@@ -19,7 +19,6 @@ STEPS = 9
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 # What a component may move in a one-shot, of which few have a pitch; in a loop, all of loop_descriptors.
 MOVED = ("brightness", "level", "decay", "confidence", "noisiness")
-_LOOPS = ("bar", "loop", "mix")  # Kinds of slicing.
 _SHUFFLES = 200
 # Quantile of what shuffled amounts give above which a component does something.
 _CHANCE = 0.99
@@ -112,9 +111,11 @@ def component_figures(playable: Any, sounds: int = 16, count: int = 8) -> list[M
 
 def _described(playable: Playable, waveforms: np.ndarray) -> dict[str, np.ndarray]:
     """What a component may move, by name [sounds], in waveforms [sounds, samples]."""
-    slicing = playable.config.get("slicing", {})
-    if slicing.get("kind") in _LOOPS:
-        bar = slicing["beats"] * 60 / slicing["tempo"] if slicing["kind"] == "bar" else None
+    from drumgan_jax.data_pipelines.slicing import Bar, OneShot, build_slicing
+
+    slicing = build_slicing(playable.config.get("slicing", {"kind": "one_shot"}))
+    if not isinstance(slicing, OneShot):
+        bar = slicing.beats * 60 / slicing.tempo if isinstance(slicing, Bar) else None
         return loop_descriptors.describe_loops(waveforms, playable.sample_rate, bar)
     described = describe(waveforms, playable.sample_rate)
     return {name: np.asarray(described[name]) for name in MOVED}
