@@ -60,10 +60,12 @@ PREPARATION = {
     "min_activity": 0.0,  # fraction of a slice
     "activity_db": -50.0,  # relative to the slice's peak
     "test_fraction": 0.0,
-    "split_by": "hash",  # or "source"
+    "validation_fraction": 0.0,  # chooses the best checkpoint
+    "split_by": "hash",  # or "source", "manifest"
     "test_sources": (),  # used instead of a fraction
-    "validation_sources": (),  # choose the best checkpoint
+    "validation_sources": (),  # likewise
     "hats": False,  # divides cymbals into closed_hat, open_hat and cymbal
+    "tags": 0,  # how many of the manifest's tags replace the class
     "labels": (),  # classes to keep; empty keeps all
     "label_pattern": "",  # regular expression on the path
     "attributes": (),  # measured of each slice: brightness, depth, boominess, hardness, noisiness, decay, pitch
@@ -161,6 +163,6 @@ def classifier() -> ConfigDict:
             "mesh": {"data": -1, "fsdp": 1},
             "logging": {"every": 50, "samples_every": 0, "num_samples": 1},
             "checkpoint": {"every": 1_000, "keep": 2},
-            "evaluation": {"every": 500, "patience": 10, "metric": "loss"},  # on the whole "test" split
+            "evaluation": {"every": 500, "patience": 10, "metric": "loss"},  # "validation", else "test"
         }
     )

@@ -15,12 +15,16 @@ one GPU; tiny: a CPU), optionally followed by a dash and a row of the paper's Ta
     vggish_scnn_loops    row H; the default for a size alone
     musicnn              (O) as row D, with another tagger; it hears a whole bar at once
     musicnn_scnn_loops   (O) as row H, with this tagger
-    z512                 row D with the latent size that failed in its section 4
+    z512                 row D with the length of z that failed in its section 4; w stays at 64
 
 Rows B and C have the generator of the others, so that only the discriminator differs; in the paper, they have the
 generator of its predecessor, with z of 512. The release differs from this code in three ways: its optimisers keep the
 factors of regularisers that it does not have (0.8 and 16/17 of the learning rates), its discriminator steps before the
 generator, and it adds the scores of two feature networks, while the paper and we judge them separately.
+
+The inception score of loop genres, a metric of the paper, joins the others with a classifier's file (docs/loops.md):
+
+    --config.evaluation.metrics="('is:genres.npz','fid:vggish','prdc:vgg16','fid:log_mel')"
 
 `drumgan weights get NAME` downloads the published weights. `small` and `tiny` use random weights instead, and
 --config.feature_networks.scnn_loops.weights=FILE takes a classifier trained here (configs/loop_classifier.py). For
@@ -58,7 +62,6 @@ TINY_SCORES = {
         ("vggish", 5.7, 4.5),
         ("scnn_loops", 4.6, 3.3),
         ("vggish_scnn_loops", 4.4, 2.5),
-        ("z512", 5.7, 2.8),
         ("musicnn", 39.8, 11.5),
     )
 }
@@ -89,6 +92,8 @@ def full() -> ConfigDict:
         "momentum": 0.99,  # O
     }
     config.slicing = {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0}  # P
+    # P splits so for its classifier and trains on all; O: a part chooses the checkpoint, and a part is for the figures.
+    config.preparation.update(test_fraction=0.1, validation_fraction=0.1)
     config.generator.update(
         base=(4, 13),  # O; R has (4, 12) for 192 frames. Of 208 frames, the middle 200 are used
         z_dim=32,  # P
@@ -195,9 +200,9 @@ def _stop_early(config: ConfigDict, r1_gamma: float) -> None:
 
 
 def _enlarge_latent(config: ConfigDict) -> None:
-    """Row D with the latent size that collapses in the paper's section 4; in place."""
+    """Row D with the length of z that collapses in the paper's section 4, which says nothing of w there; in place."""
     _judge_features(config, ROWS["vggish"])
-    config.generator.update(z_dim=512, w_dim=512)
+    config.generator.z_dim = 512
 
 
 def _variants() -> dict[str, defaults.Variant]:

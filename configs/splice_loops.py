@@ -4,7 +4,7 @@
     drumgan train --config=splice_loops --config.data.dir=data --workdir=runs/splice_loops
 
 (P) marks the paper's values, (O) ours if it gives none; `configs/stylegan2.py` has the rest.
-`full` (3 s loops) and `small` (one GPU, one-shots) are not yet trained.
+`full` (loops of 3 s) and `small` (one GPU, the same loops) are not yet trained.
 `tiny` (CPU, one-shots) is the worked example of the README, which has its figures.
 """
 
@@ -37,19 +37,12 @@ def full() -> ConfigDict:
 
 
 def small() -> ConfigDict:
-    """One GPU, tens of minutes: one-shots of 0.74 s as 256 bins x 128 frames, a quarter of the width."""
+    """One GPU, an hour: the loops of `full` with half the frames, 256 bins x 256 frames, a quarter of the width."""
     config = full()
-    config.representation.num_frames = 128
-    config.slicing = {
-        "kind": "one_shot",
-        "onset_db": -40.0,
-        "pre_roll": 0.002,
-        "fade_in": 0.0005,
-        "fade_out": 0.01,
-    }
-    stylegan2.narrow(config, base=(4, 2), channel_base=8192, channel_max=256)
+    config.representation.update(hop_length=256, num_frames=256)
+    stylegan2.narrow(config, base=(4, 4), channel_base=8192, channel_max=256)
     config.generator.update(z_dim=256, w_dim=256)
-    config.objective.r1_gamma = 1.0  # R1 scales with the number of bins and frames; the paper's would hold D back
+    config.objective.r1_gamma = 2.0  # R1 scales with the number of bins and frames; the paper's would hold D back
     config.train.total_images = 1_000_000
     config.evaluation.every = 2_000
     return config
@@ -59,6 +52,14 @@ def tiny() -> ConfigDict:
     """CPU, CI: one-shots of 0.5 s at 8 kHz as 64 bins x 64 frames; the same code, minutes to drum-like shapes."""
     config = small()
     config.representation.update(sample_rate=8000, n_fft=128, hop_length=64, num_frames=64)
+    # One-shots, because a few frames hold no loop.
+    config.slicing = {
+        "kind": "one_shot",
+        "onset_db": -40.0,
+        "pre_roll": 0.002,
+        "fade_in": 0.0005,
+        "fade_out": 0.01,
+    }
     config.decoder.iterations = 32
     stylegan2.narrow(config, base=(4, 4), channel_base=1024, channel_max=64)
     config.objective.r1_gamma = 0.1

@@ -10,12 +10,17 @@ import dataclasses
 import numpy as np
 import soxr
 
+from drumgan_jax.data.patterns import STEPS
+from drumgan_jax.data_pipelines.downbeats import bar_starts
+
 ANALYSIS_RATE = 22050
 _HOP = 128
 _BANDS = 40
 _LOW_BANDS = 2  # Up to about 130 Hz.
 FINE_RATE = 1050  # ANALYSIS_RATE / 21: about one value per millisecond.
 _REACH = 0.04  # Seconds that the fine fit searches on either side of the coarse one.
+_PATTERN_METER = 4  # Beats per bar of the patterns that downbeats.py knows.
+_ON_BEAT = 5.0  # Logarithmic odds that the comb's teeth are beats: a bass line or chords fit no pattern of drums.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +84,12 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
     period, phase = _fit(fine, FINE_RATE, np.linspace(period - step, period + step, 61), phase)
     phase %= period
     beats = phase + period * np.arange(int((len(samples) / sample_rate - phase) / period) + 1)
-    downbeat = _downbeat(_at(low, rate, beats), _at(envelope, rate, beats), meter)
     contrast = float(_at(combined, rate, beats).mean() / combined.mean()) - 1
+    if meter == _PATTERN_METER:
+        downbeat, off_beat = _in_pattern(audio, float(phase), float(period), known)
+        phase = (phase + off_beat) % period
+    else:
+        downbeat = _downbeat(_at(low, rate, beats), _at(envelope, rate, beats), meter)
     return Grid(60 / period, float(phase), downbeat, contrast * len(beats) ** 0.5)
 
 
@@ -98,6 +107,24 @@ def loop_grid(duration: float, tempo: float, meter: int, tolerance: float = 0.02
     if whole == 0 or abs(bars - whole) > tolerance * whole:
         return None
     return Grid(60 * whole * meter / duration, 0.0, 0, np.inf)
+
+
+def _in_pattern(audio: np.ndarray, phase: float, period: float, known: bool) -> tuple[int, float]:
+    """Number of the beat that starts the bars, and seconds from the comb's beats to the beats.
+
+    The two differ where most strokes are off the beat, as in dembow; only a known tempo tells, because at a wrong one
+    no pattern fits.
+    """
+    per_beat = STEPS // _PATTERN_METER
+    likelihood = bar_starts(audio, ANALYSIS_RATE, phase, period / per_beat)
+    if known:
+        likelihood[::per_beat] += _ON_BEAT
+        start = int(np.argmax(likelihood))
+    else:
+        start = per_beat * int(np.argmax(likelihood[::per_beat]))
+    off_beat = start % per_beat * period / per_beat
+    # The first beat is less than one period from the start of the file, so that an offset may skip one.
+    return (start // per_beat + int((phase + off_beat) // period)) % _PATTERN_METER, off_beat
 
 
 def _downbeat(low: np.ndarray, everything: np.ndarray, meter: int) -> int:

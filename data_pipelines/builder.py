@@ -47,7 +47,7 @@ class AudioBuilder(dataset_builder.FileReaderBuilder):
         return tfds.core.DatasetInfo(
             builder=self,
             description="Recordings sliced and written as the features of one representation, by drumgan_jax.",
-            features=features_of(self._job.representation, self._job.label_names, self._job.preparation.attributes),
+            features=features_of(self._job.representation, self._job.label_names, self._job.preparation),
         )
 
     def write(self) -> Path:

@@ -62,21 +62,23 @@ class Chunk:
 
 
 def features_of(
-    representation: Representation, label_names: tuple[str, ...], attributes: tuple[str, ...] = ()
+    representation: Representation, label_names: tuple[str, ...], preparation: Preparation
 ) -> tfds.features.FeaturesDict:
     """TFDS features of a stored example.
 
-    x: features before normalisation [freq, time, channels]. audio: the sliced waveform [samples], 16 bits. label,
-    path, source: those of the recording. start: start of the slice in the recording, in seconds. attributes: as they
-    are measured [attributes], if there are any.
+    x: features before normalisation [freq, time, channels]. audio: the sliced waveform [samples], 16 bits. label (or
+    tags), path, source: those of the recording. start: start of the slice in the recording, in seconds. attributes: as
+    they are measured [attributes], if there are any.
     """
     bytes_encoding = tfds.features.Encoding.BYTES
+    label = tfds.features.ClassLabel(names=list(label_names))
+    attributes = preparation.attributes
     measured = tfds.features.Tensor(shape=(len(attributes),), dtype=np.float32)
     return tfds.features.FeaturesDict(
         {
             "x": tfds.features.Tensor(shape=representation.shape, dtype=np.float32, encoding=bytes_encoding),
             "audio": tfds.features.Tensor(shape=(representation.num_samples,), dtype=np.int16, encoding=bytes_encoding),
-            "label": tfds.features.ClassLabel(names=list(label_names)),
+            **({"tags": tfds.features.Sequence(label)} if preparation.tags else {"label": label}),
             "path": tfds.features.Text(),
             "source": tfds.features.Text(),
             "start": np.float32,
@@ -132,7 +134,7 @@ def _process_item(
         example = {
             "x": x,
             "audio": np.round(np.clip(piece.waveform, -1, 1) * 32767).astype(np.int16),
-            "label": item.label,
+            **({"tags": list(item.tags)} if job.preparation.tags else {"label": item.label}),
             "path": item.path,
             "source": item.source,
             "start": piece.start,
@@ -140,7 +142,7 @@ def _process_item(
         if names:
             measured.append(measure_attributes(piece.waveform[None], job.representation.sample_rate, names)[0])
             example["attributes"] = measured[-1]
-        writer.write(_serialize(job.representation, job.label_names, names, example))
+        writer.write(_serialize(job, example))
         # By which copies of a recording are counted.
         row.setdefault("digest", hashlib.blake2b(example["audio"].tobytes(), digest_size=8).hexdigest())
         row["kept"] += 1
@@ -180,16 +182,15 @@ def _features(representation: Representation, waveform: np.ndarray) -> np.ndarra
 
 @functools.lru_cache(maxsize=2)
 def _serializer(
-    representation: Representation, label_names: tuple[str, ...], attributes: tuple[str, ...]
+    representation: Representation, label_names: tuple[str, ...], preparation: Preparation
 ) -> tuple[tfds.features.FeaturesDict, example_serializer.ExampleSerializer]:
-    features = features_of(representation, label_names, attributes)
+    features = features_of(representation, label_names, preparation)
     return features, example_serializer.ExampleSerializer(features.get_serialized_info())
 
 
-def _serialize(
-    representation: Any, label_names: tuple[str, ...], attributes: tuple[str, ...], example: dict[str, Any]
-) -> bytes:
-    features, serializer = _serializer(representation, label_names, attributes)
+def _serialize(job: Job, example: dict[str, Any]) -> bytes:
+    representation: Any = job.representation  # hashable, as its dataclass is frozen
+    features, serializer = _serializer(representation, job.label_names, job.preparation)
     # Without `deterministic` the order of the features differs between processes.
     return serializer.get_tf_example(features.encode_example(example)).SerializeToString(deterministic=True)
 

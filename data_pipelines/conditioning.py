@@ -11,7 +11,7 @@ import numpy as np
 from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.files import Audio, resample
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_section, check_fields, checked, flag, real, text, texts
+from drumgan_jax.core.settings import build_section, check_fields, checked, flag, real, text, texts, whole
 from drumgan_jax.data_pipelines import stretch
 
 # Slices with a peak below this level count as silent, because normalisation would amplify their noise floor.
@@ -46,14 +46,16 @@ class Preparation:
         min_activity: smallest fraction of 10 ms frames above `activity_db`; slices with less are skipped.
         activity_db: level (RMS) of an active frame in dB relative to the slice's peak.
         test_fraction: approximate fraction of the recordings in the split "test"; 0 for no such split.
+        validation_fraction: likewise of the split "validation", by which a run chooses its best checkpoint.
         split_by: unit that is never divided between splits: "source" (manifest column, or folder), or "hash" for a
-            group of near duplicates (data_pipelines.splits.group_of).
+            group of near duplicates (data_pipelines.splits.group_of); "manifest" for its column split, whatever the
+            fractions are.
         test_sources: sources (manifest column, or folder) that make up the split "test", instead of a fraction.
-        validation_sources: likewise of the split "validation", by which a run chooses its best checkpoint; needs
-            `test_sources`.
+        validation_sources: likewise of the split "validation"; needs `test_sources`.
         hats: whether the class "cymbal" (or "hat") is divided into closed_hat, open_hat and cymbal, by the manifest's
             finer class or the file's name.
-        labels: classes to keep, in this order; empty keeps all, sorted.
+        tags: number of the manifest's most frequent tags that are stored instead of a class; 0 for classes.
+        labels: classes, or tags, to keep, in this order; empty keeps all, sorted, or the most frequent tags.
         label_pattern: regular expression searched in a file's path; its first group is the label if no manifest gives
             one. Without a match, or by default, the label is the folder's name.
         attributes: names of audio.attributes.ATTRIBUTES that are measured of each slice and stored with it.
@@ -66,10 +68,12 @@ class Preparation:
     min_activity: float = real(0.0, 1.0, 0.0)
     activity_db: float = real(-math.inf, 0.0, -50.0, below=True)
     test_fraction: float = real(0.0, 1.0, 0.0, below=True)
-    split_by: str = text("hash", choices=("source", "hash"))
+    validation_fraction: float = real(0.0, 1.0, 0.0, below=True)
+    split_by: str = text("hash", choices=("source", "hash", "manifest"))
     test_sources: tuple[str, ...] = texts(())
     validation_sources: tuple[str, ...] = texts(())
     hats: bool = flag(False)
+    tags: int = whole(0, 0)
     labels: tuple[str, ...] = texts(())
     label_pattern: str = text("")
     attributes: tuple[str, ...] = texts(())
@@ -81,6 +85,11 @@ class Preparation:
             raise BadInput(
                 f"config.preparation has {both[0]!r} in labels and in attributes; rename the class, or leave out the "
                 "attribute."
+            )
+        if self.test_fraction + self.validation_fraction >= 1:
+            raise BadInput(
+                f"config.preparation.test_fraction and validation_fraction are {self.test_fraction:g} and"
+                f" {self.validation_fraction:g}, which leaves nothing to train on; make their sum less than 1."
             )
         if self.validation_sources and not self.test_sources:
             raise BadInput(

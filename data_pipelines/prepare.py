@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,8 @@ def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[
     """The job with its classes, the items of those classes, and report rows of the others."""
     from drumgan_jax.data_pipelines.report import left_out
 
+    if job.preparation.tags:
+        return _with_tags(job, items)
     names = job.preparation.labels or tuple(sorted({item.label for item in items}))
     kept = [item for item in items if item.label in names]
     labels = {item.label for item in items}
@@ -162,6 +165,25 @@ def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[
         raise BadInput(f"no file has the label {absent[0]!r} of config.preparation.labels; there are {found}.")
     others = list(left_out([item for item in items if item.label not in names], "label not wanted"))
     return dataclasses.replace(job, label_names=names), kept, others
+
+
+def _with_tags(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[str, Any]]]:
+    """Likewise with the tags that are kept; a recording without any of them is left out."""
+    from drumgan_jax.data_pipelines.report import left_out
+
+    counts = Counter(tag for item in items for tag in item.tags)
+    # By count, then by name, so that the choice does not depend on the order of the files.
+    frequent = sorted(counts, key=lambda tag: (-counts[tag], tag))
+    names = job.preparation.labels or tuple(sorted(frequent[: job.preparation.tags]))
+    if len(names) != job.preparation.tags or (absent := [name for name in names if name not in counts]):
+        why = f"{absent[0]!r} is not among them" if len(names) == job.preparation.tags else f"{len(names)} are named"
+        raise BadInput(
+            f"config.preparation.tags is {job.preparation.tags}, and the manifest's column tags (with | between tags)"
+            f" has {len(counts)} tags, of which {why}; correct the column, tags or labels."
+        )
+    kept = [dataclasses.replace(item, tags=tuple(tag for tag in item.tags if tag in names)) for item in items]
+    others = list(left_out([item for item in kept if not item.tags], "no tag that is kept"))
+    return dataclasses.replace(job, label_names=names), [item for item in kept if item.tags], others
 
 
 def _chunks(items: list[Any], job: Any) -> list[Any]:

@@ -40,6 +40,8 @@ class Item:
         bpm: tempo from the manifest or the file's name, if any.
         group: identifier shared by near duplicates; if the source gives none, data_pipelines.splits derives it.
         subclass: finer class, from the manifest.
+        tags: tags, from the manifest.
+        split: split, from the manifest.
     """
 
     uri: str
@@ -49,6 +51,8 @@ class Item:
     bpm: float | None = None
     group: str = ""
     subclass: str = ""
+    tags: tuple[str, ...] = ()
+    split: str = ""
 
 
 def list_items(sources: Sequence[str], where: Sequence[str] = (), label_pattern: str = "") -> list[Item]:
@@ -142,7 +146,7 @@ def _list_manifest(
     manifest: Path, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None
 ) -> Iterator[Item]:
     """List the rows of a CSV with the column `path`, relative to the CSV, and optionally label, source, bpm, group,
-    subclass, and any columns to filter by.
+    subclass, tags (with | between them), split, and any columns to filter by.
     """
     try:
         with open(manifest, newline="", encoding="utf-8-sig") as file:
@@ -171,6 +175,8 @@ def _list_manifest(
             bpm=_number(row.get("bpm"), manifest, number) or _bpm(Path(path).name),
             group=row.get("group") or "",
             subclass=row.get("subclass") or "",
+            tags=tuple(tag for tag in (row.get("tags") or "").split("|") if tag),
+            split=row.get("split") or "",
         )
 
 

@@ -37,45 +37,70 @@ def assign_splits(items: Sequence[Item], preparation: Preparation) -> dict[str, 
     """Items of "train" and, if requested, "validation" and "test", in their original order.
 
     Whole groups go to "test" in the order of their hashes until the fraction is reached, and never beyond 1.5 times the
-    fraction, so the split depends neither on the order of the files nor on chance. A group with more than half of the
-    recordings of a class stays in "train", and so does the last group of a class. If the preparation names
-    `test_sources`, they alone are the split "test", and its `validation_sources` the split "validation".
+    fraction, so the split depends neither on the order of the files nor on chance; then the following ones likewise to
+    "validation". A group with more than half of the recordings of a class stays in "train", and so does the last group
+    of a class. If the preparation names `test_sources`, they alone are the split "test", and its `validation_sources`
+    the split "validation".
 
     Raises:
-        BadInput: there are too few groups to hold any out, or a named source has no recordings.
+        BadInput: there are too few groups to hold any out, a named source has no recordings, or the manifest has no
+            split of a recording.
     """
     if preparation.test_sources:
         return _by_name(items, preparation)
-    fraction = preparation.test_fraction
-    if not fraction:
-        return {"train": list(items)}
+    if preparation.split_by == "manifest":
+        return _as_given(items)
+    fractions = {"test": preparation.test_fraction, "validation": preparation.validation_fraction}
     keys = [item.source if preparation.split_by == "source" else group_of(item) for item in items]
     sizes = Counter(keys)
     classes = Counter(item.label for item in items)
     of_class = Counter((key, item.label) for key, item in zip(keys, items, strict=True))
     kept = {key for (key, label), count in of_class.items() if count > classes[label] / 2}
-    held_out: set[str] = set()
-    taken = 0
-    for key in sorted(set(sizes) - kept, key=_hash):
-        labels = {label: of_class[key, label] for label in classes if of_class[key, label]}
-        some_stay = all(classes[label] > count for label, count in labels.items())
-        if some_stay and taken < fraction * len(items) and taken + sizes[key] <= max(1.5 * fraction * len(items), 1):
-            held_out.add(key)
-            taken += sizes[key]
-            classes.subtract(labels)
-    if not held_out:
-        units, why = "sources", ""
-        if preparation.split_by != "source":
-            units = "groups of names"
-            why = " (names that differ in digits only, such as kick_01 and kick_02, may be takes of one sound)"
-        raise BadInput(
-            f"no test split of {fraction:g} can be made from {len(sizes)} {units} without dividing one{why}; give the "
-            "recordings names of their own, or set config.preparation.split_by, or test_fraction=0 for no test split."
-        )
+    split_of: dict[str, str] = {}
+    for split, fraction in fractions.items():
+        if not fraction:
+            continue
+        taken, most = 0, max(1.5 * fraction * len(items), 1)
+        for key in sorted(set(sizes) - kept - set(split_of), key=_hash):
+            labels = {label: of_class[key, label] for label in classes if of_class[key, label]}
+            some_stay = all(classes[label] > count for label, count in labels.items())
+            if some_stay and taken < fraction * len(items) and taken + sizes[key] <= most:
+                split_of[key] = split
+                taken += sizes[key]
+                classes.subtract(labels)
+        if not taken:
+            raise BadInput(_no_split(split, fraction, len(sizes), preparation))
+    held_out = [split for split in ("validation", "test") if fractions[split]]
     return {
-        "train": [item for item, key in zip(items, keys, strict=True) if key not in held_out],
-        "test": [item for item, key in zip(items, keys, strict=True) if key in held_out],
+        split: [item for item, key in zip(items, keys, strict=True) if split_of.get(key, "train") == split]
+        for split in ("train", *held_out)
     }
+
+
+def _no_split(split: str, fraction: float, groups: int, preparation: Preparation) -> str:
+    """Why no group could be held out, and what to do."""
+    units, why = "sources", ""
+    if preparation.split_by != "source":
+        units = "groups of names"
+        why = " (names that differ in digits only, such as kick_01 and kick_02, may be takes of one sound)"
+    return (
+        f"no {split} split of {fraction:g} can be made from {groups} {units} without dividing one{why}; give "
+        f"the recordings names of their own, or set config.preparation.split_by, or {split}_fraction=0 for no {split}"
+        " split."
+    )
+
+
+def _as_given(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """The splits of the manifest's column."""
+    splits: dict[str, list[Item]] = {"train": [], "validation": [], "test": []}
+    for item in items:
+        if item.split not in splits:
+            raise BadInput(
+                f"{item.path} has the split {item.split!r}; config.preparation.split_by=manifest needs a column split"
+                f" with one of {', '.join(splits)} in each row."
+            )
+        splits[item.split].append(item)
+    return {split: members for split, members in splits.items() if members or split == "train"}
 
 
 def _by_name(items: Sequence[Item], preparation: Preparation) -> dict[str, list[Item]]:

@@ -1,10 +1,10 @@
 """drumgan pack --run=RUN --out=FILE.npz [--step=best] [--precision=half] [--held_out=DATA_SET] [--vocoder=VOCODER]
 
-Writes the EMA weights of a run to one file. `drumgan evaluate` takes a packed classifier as an embedder, and
-`drumgan label` labels with it; a GAN's config takes a packed vocoder. A packed GAN includes its principal components
-and, if it has them, its encoder (RUN/encoder) and vocoder; all verbs that play take it as --run. By default, the best
-evaluated checkpoint is packed. With --held_out, a classifier is measured on all of a data set that was not used in
-training, and the figures are stored in the file's card.
+Writes the EMA weights of a run to one file. `drumgan evaluate` takes a packed classifier or tagger as an embedder, and
+`drumgan label` labels with a classifier; a GAN's config takes a packed vocoder. A packed GAN includes its principal
+components and, if it has them, its encoder (RUN/encoder) and vocoder; all verbs that play take it as --run. By default,
+the best evaluated checkpoint is packed. With --held_out, a classifier is measured on all of a data set that was not
+used in training, and the figures are stored in the file's card.
 """
 
 import functools
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"{path}: {path.stat().st_size:,} bytes, of step {card['step']}, {labels}.")
     for name in ("stopping", "held_out"):
         if name in card:
-            print(f"\n{name}:\n{describe(card[name])}")
+            print(f"\n{name}:\n{DESCRIPTIONS[card['config']['task']['kind']](card[name])}")
 
 
 def pack(
@@ -56,9 +56,9 @@ def pack(
 
     Returns:
         The path, and the card. Every card has labels, step, images and config. A classifier's has the reports
-        (drumgan_jax.evaluation.classification) `stopping`, on the split that chose the step, and `held_out`; the others
-        have the `figures` of the step's evaluation; a GAN's tells whether it has an `encoder` and a `vocoder`, and the
-        number of training recordings of each of their `sources` if the data set is at hand.
+        (drumgan_jax.evaluation.classification; a tagger's: tagging) `stopping`, on the split that chose the step, and
+        `held_out`; the others have the `figures` of the step's evaluation; a GAN's tells whether it has an `encoder`
+        and a `vocoder`, and the number of training recordings of each of their `sources` if the data set is at hand.
 
     Raises:
         BadInput: the run is of another task or has no such checkpoint, a flag belongs to another task, the data set
@@ -70,18 +70,18 @@ def pack(
     weight_path(out)
     config = read_config(run_dir)
     kind = config.get("task", {}).get("kind")
-    if held_out and kind in ("gan", "vocoder"):
+    if held_out and kind in ("gan", "vocoder", "tagger"):
         raise BadInput(f"--held_out is for classifiers, and {run_dir} is of task {kind!r}; leave it out.")
-    if vocoder is not None and kind in ("classifier", "vocoder"):
+    if vocoder is not None and kind in ("classifier", "tagger", "vocoder"):
         raise BadInput(f"--vocoder is for GANs, and {run_dir} is of task {kind!r}; leave it out.")
     if kind == "vocoder":
         return Path(out), _pack_vocoder(run_dir, out, step, config)
-    if kind == "classifier":
+    if kind in ("classifier", "tagger"):
         return Path(out), _pack_classifier(run_dir, out, step, held_out, config)
     from drumgan_jax.play.load import KINDS
 
     if kind not in KINDS:
-        known = ", ".join(("classifier", "vocoder", *KINDS))
+        known = ", ".join(("classifier", "tagger", "vocoder", *KINDS))
         raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task {known}.")
     return Path(out), _pack_instrument(run_dir, out, step, config, vocoder, precision)
 
@@ -203,6 +203,26 @@ def describe(report: Mapping[str, Any]) -> str:
         recall = f"{report['recall'][name]['value']:.3f}" if name in report["recall"] else ""
         lines.append(" ".join(cell.rjust(width) for cell in (name, *map(str, row), recall)))
     return "\n".join(lines)
+
+
+def describe_tags(report: Mapping[str, Any]) -> str:
+    """A tagger's report as lines for a terminal: the means, and the areas of each tag."""
+    first = (
+        f"ROC-AUC {report['roc_auc']:.3f}, PR-AUC {report['pr_auc']:.3f} (means over {report['tags']} tags), loss"
+        f" {report['loss']:.3f}, on {report['count']} sounds"
+    )
+    width = max((len(name) for name in report["by_tag"]), default=0)
+    return "\n".join(
+        [first]
+        + [
+            f"{name.rjust(width)} {one['roc_auc']:.3f} {one['pr_auc']:.3f} {one['count']}"
+            for name, one in report["by_tag"].items()
+        ]
+    )
+
+
+# By the task's kind.
+DESCRIPTIONS = {"classifier": describe, "tagger": describe_tags}
 
 
 def _everything(dataset: Any) -> Iterator[dict[str, np.ndarray]]:

@@ -23,7 +23,7 @@ __all__ = ["Dataset", "open_dataset"]
 
 Batch = dict[str, np.ndarray]
 # Stored features by the name of their part in a batch.
-STORED = {"x": "x", "labels": "label", "waveforms": "audio", "attributes": "attributes"}
+STORED = {"x": "x", "labels": "label", "waveforms": "audio", "attributes": "attributes", "tags": "tags"}
 SPLITS = ("train", "validation", "test")
 SOFT_LABELS = "soft_labels"
 # Written into representation.json as `format`. 1 (without the key) had the decoder's settings there.
@@ -41,6 +41,7 @@ class Dataset:
         representation: representation of the stored examples, with fitted statistics.
         label_names: names of the classes, in the order of their numbers; the soft labels' classes if the examples have
             no classes of their own.
+        tag_names: names of the tags, if the examples have tags instead of classes.
         features: TFDS features of an example.
         attributes: the scale of the attributes that were measured of every example.
     """
@@ -50,6 +51,7 @@ class Dataset:
     label_names: tuple[str, ...]
     features: tfds.features.FeaturesDict
     attributes: AttributeScale = NO_ATTRIBUTES
+    tag_names: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -80,11 +82,17 @@ class Dataset:
         Args:
             record: a record from `source`.
             keys: any of x (features before normalisation [freq, time, channels] float32), labels (one-hot [labels]
-                float32), waveforms ([samples] float32 in [-1, 1]) and attributes (ranks [attributes] float32).
+                float32), tags (ones and zeros [tags] float32), waveforms ([samples] float32 in [-1, 1]) and attributes
+                (ranks [attributes] float32).
 
         Raises:
-            BadInput: labels or attributes are requested from a data set whose examples have none.
+            BadInput: labels, tags or attributes are requested from a data set whose examples have none.
         """
+        if "tags" in keys and not self.tag_names:
+            raise BadInput(
+                f"the examples of {self.directory} have no tags; prepare it with config.preparation.tags from a"
+                " manifest with a column tags."
+            )
         if "labels" in keys and not self.has_labels:
             raise BadInput(
                 f"the examples of {self.directory} have no classes of their own; prepare it from a folder for each "
@@ -168,6 +176,8 @@ class Dataset:
     def _convert(self, key: str, value: Any) -> np.ndarray:
         if key == "labels":
             return np.eye(len(self.label_names), dtype=np.float32)[int(value)]
+        if key == "tags":
+            return np.isin(np.arange(len(self.tag_names)), value).astype(np.float32)
         if key == "waveforms":
             return np.asarray(value, np.float32) / 32767.0
         if key == "attributes":
@@ -205,11 +215,12 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     try:
         features = tfds.features.FeaturesDict.from_config(os.fspath(directory))
         label_names = tuple(features["label"].names) if "label" in features else None
+        tag_names = tuple(features["tags"].feature.names) if "tags" in features else ()
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"{directory / 'features.json'} is damaged; prepare the data set again.") from error
     if label_names is None:
         label_names = read_soft_labels(directory).names if has_soft_labels(directory) else ()
-    return Dataset(directory, representation, label_names, features, _attributes(directory, features))
+    return Dataset(directory, representation, label_names, features, _attributes(directory, features), tag_names)
 
 
 def _attributes(directory: Path, features: tfds.features.FeaturesDict) -> AttributeScale:

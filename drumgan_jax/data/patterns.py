@@ -7,6 +7,7 @@ strokes, velocity, swing, and loose timing. Everything is a function of a random
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class Genre:
     """Patterns and timing of a genre.
 
     Attributes:
-        lines: alternative lines of 16 steps by voice, in the marks of `_MARKS`; a loop uses one of them; "" is silence.
+        lines: alternative lines of 16 steps by voice, in the marks of `MARKS`; a loop uses one of them; "" is silence.
         swing: range of the delay of odd steps, as a fraction of a step; a third gives triplets.
         loose: largest random delay of a stroke, in seconds.
         laid_back: range of the delay of snare and clap, in seconds.
@@ -81,15 +82,24 @@ class Stroke:
     velocity: float
 
 
-# For each mark, the probability of a stroke and the range of its velocity.
-_MARKS = {
-    ".": (0.0, 0.0, 0.0),
-    "X": (1.0, 0.9, 1.0),
-    "x": (0.95, 0.7, 0.9),
-    "o": (0.5, 0.65, 0.9),
-    "r": (0.15, 0.65, 0.9),
-    "g": (0.7, 0.3, 0.5),
-}
+class Mark(NamedTuple):
+    """A mark of a line: the probability of a stroke, and the range of its velocity."""
+
+    probability: float
+    softest: float
+    hardest: float
+
+
+MARKS: Mapping[str, Mark] = MappingProxyType(
+    {
+        ".": Mark(0.0, 0.0, 0.0),
+        "X": Mark(1.0, 0.9, 1.0),
+        "x": Mark(0.95, 0.7, 0.9),
+        "o": Mark(0.5, 0.65, 0.9),
+        "r": Mark(0.15, 0.65, 0.9),
+        "g": Mark(0.7, 0.3, 0.5),
+    }
+)
 
 GENRES: Mapping[str, Genre] = MappingProxyType(
     {
@@ -226,7 +236,7 @@ def strokes(genre: str, rng: np.random.Generator, bars: int, bpm: float) -> list
         for voice, line in lines.items():
             delay = laid_back if voice in ("snare", "clap") else 0.0
             for position, mark in enumerate(line):
-                probability, softest, hardest = _MARKS[mark]
+                probability, softest, hardest = MARKS[mark]
                 chance, force, lateness = rng.uniform(size=3)
                 if chance < probability:
                     # Never early, because a stroke before the downbeat would sound at the loop's end.

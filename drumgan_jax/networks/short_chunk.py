@@ -2,6 +2,12 @@
 
 Won, Ferraro, Bogdanov and Serra 2020, "Evaluation of CNN-based automatic music tagging models". Modules have the names
 of the published PyTorch weights.
+
+Their plain short-chunk CNN halves its maps by max pooling of 2 x 2 after each convolution of 3 x 3. This is their other
+one, "Short-chunk CNN + Res", in whose release each block halves them by strides of 2, in the first of its two
+convolutions and in the one beside them; max pooling is only at the end, over all that is left. Yeh, Chen and
+Yang 2022 write of "a 2 x 2 max-pooling layer" in each block, and of "the residual module"; the weights that they
+published have the blocks with strides, as have the tagger's. So this network has them: pooling could not take those.
 """
 
 from collections.abc import Mapping

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from drumgan_jax.audio import loop_descriptors
 from drumgan_jax.audio.attributes import heard_attributes
 from drumgan_jax.audio.descriptors import describe
 from drumgan_jax.evaluation.correlation import spearman
@@ -19,7 +20,7 @@ STEPS = 9
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 # Values that attributes are asked for.
 ASKED = (0.0, 0.25, 0.5, 0.75, 1.0)
-# What a component may move; a pitch is known of few sounds.
+# What a component may move in a one-shot, of which few have a pitch; in a loop, all of loop_descriptors.
 MOVED = ("brightness", "level", "decay", "confidence", "noisiness")
 _SHUFFLES = 200
 # Quantile of what shuffled amounts give above which a component does something.
@@ -128,7 +129,10 @@ def attribute_figures(playable: HasAttributes, sounds: int = 100) -> list[Follow
 
 
 def component_figures(playable: Any, sounds: int = 16, count: int = 8) -> list[Moved]:
-    """The strongest components of a playable that CanEdit: what each moves in the sounds of the first seeds."""
+    """The strongest components of a playable that CanEdit: what each moves in the sounds of the first seeds.
+
+    Loops have descriptors of their own, so that a component is named by what it does to a loop.
+    """
     latents = playable.draw(range(sounds))
     components = playable.components()
     shares = np.asarray(components.explained_variance_ratio)[:count].tolist()
@@ -136,8 +140,8 @@ def component_figures(playable: Any, sounds: int = 16, count: int = 8) -> list[M
     figures = []
     for component, share in enumerate(shares):
         edited = Latents.join([playable.edit(latents, component, amount) for amount in AMOUNTS])
-        described = describe(playable.render(edited).waveforms, playable.sample_rate)
-        values = {name: np.asarray(described[name]).reshape(len(AMOUNTS), sounds).T for name in MOVED}
+        described = _described(playable, playable.render(edited).waveforms)
+        values = {name: one.reshape(len(AMOUNTS), sounds).T for name, one in described.items()}
         correlations = {name: _follows(one, np.asarray(AMOUNTS)) for name, one in values.items()}
         shuffled = [
             max(abs(_follows(rng.permuted(one, axis=1), np.asarray(AMOUNTS))) for one in values.values())
@@ -145,6 +149,18 @@ def component_figures(playable: Any, sounds: int = 16, count: int = 8) -> list[M
         ]
         figures.append(Moved(component, share, correlations, float(np.quantile(shuffled, _CHANCE))))
     return figures
+
+
+def _described(playable: Playable, waveforms: np.ndarray) -> dict[str, np.ndarray]:
+    """What a component may move, by name [sounds], in waveforms [sounds, samples]."""
+    from drumgan_jax.data_pipelines.slicing import Bar, OneShot, build_slicing
+
+    slicing = build_slicing(playable.config.get("slicing", {"kind": "one_shot"}))
+    if not isinstance(slicing, OneShot):
+        bar = slicing.beats * 60 / slicing.tempo if isinstance(slicing, Bar) else None
+        return loop_descriptors.describe_loops(waveforms, playable.sample_rate, bar)
+    described = describe(waveforms, playable.sample_rate)
+    return {name: np.asarray(described[name]) for name in MOVED}
 
 
 def _probability(playable: Playable, judge: Judge, sounds: int, labels: dict[str, float], name: str) -> np.ndarray:

@@ -12,7 +12,13 @@ from drumgan_jax.systems import decoders
 CONFIG_FORMAT = 2
 # Settings that runs begun before them do not name, by section; those of `task` by its kind.
 _ADDED_TO_TRAIN = {"class_balance": 0.0, "source_balance": 0.0}
-_ADDED_TO_PREPARATION = {"validation_sources": [], "hats": False, "attributes": []}
+_ADDED_TO_PREPARATION = {
+    "validation_fraction": 0.0,
+    "validation_sources": [],
+    "hats": False,
+    "tags": 0,
+    "attributes": [],
+}
 _ADDED_TO_TASK: dict[Any, dict[str, Any]] = {
     "gan": {"label_weight": 1.0, "start_from": "", "independent_classes": False, "attributes": []},
     "classifier": {"attributes": [], "attribute_weight": 1.0},

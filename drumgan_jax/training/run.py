@@ -33,7 +33,7 @@ FREE = (
 def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = None) -> dict[str, Any]:
     """Complete a config for storage in the run directory.
 
-    The representation gets the data set's mean and std, `labels` the data set's classes in order,
+    The representation gets the data set's mean and std, `labels` the data set's classes, or tags, in order,
     `attributes` the scale of its attributes if it has any, and `feature_networks` the layouts and hashes of the frozen
     networks.
 
@@ -57,7 +57,7 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
         )
     statistics = {name: stored[name] for name in ("mean", "std") if name in stored}
     frozen["representation"] = settings_of(representation) | statistics
-    frozen["labels"] = list(dataset.label_names)
+    frozen["labels"] = list(dataset.label_names or dataset.tag_names)
     if dataset.attributes.names:
         frozen["attributes"] = dataset.attributes.to_json()
     if "feature_networks" in frozen:

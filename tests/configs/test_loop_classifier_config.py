@@ -20,6 +20,7 @@ from drumgan_jax.data_pipelines.prepare import prepare
 from drumgan_jax.data_pipelines.slicing import Bar, build_slicing
 from drumgan_jax.runs.settings import CheckpointSettings, EvaluationSettings, LoggingSettings
 from drumgan_jax.systems.classifier import load_classifier
+from drumgan_jax.systems.feature_networks import PUBLISHED
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.tasks import build_task
 
@@ -44,6 +45,20 @@ def test_every_section_becomes_its_part(variant: str) -> None:
     written = pjloopgan.get_config(variant).representation.to_dict()
     assert config.representation.to_dict().items() <= written.items()
     assert not differences(front_end.representation, build_representation(config.representation))
+
+
+def test_the_tagger_fits_the_row_of_the_paper_that_takes_it() -> None:
+    config = loop_classifier.get_config("tags")
+    values: dict[str, Any] = {**config.to_dict(), "labels": [f"tag {number}" for number in range(50)]}
+    task: Any = build_task(values, make_mesh())
+    assert task.classifier.front_end.shape == (64, 200, 1)
+    assert task.keys == ("waveforms", "tags")
+    preparation = build_preparation(config.preparation)
+    assert (preparation.tags, preparation.split_by) == (50, "manifest")
+    network = task.classifier.network
+    published = PUBLISHED["short_chunk_tags"].network
+    assert (network.channels, network.blocks, network.num_labels) == (128, published.blocks, published.num_labels)
+    assert config.representation.num_mels == pjloopgan.get_config("full").representation.num_mels
 
 
 def test_unknown_variants_are_told() -> None:

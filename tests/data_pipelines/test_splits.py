@@ -62,3 +62,22 @@ def test_named_sources_that_have_all_of_a_class_are_told() -> None:
     items = [*ITEMS, Item("r.wav", "r.wav", "source 1", "rare")]
     with pytest.raises(BadInput, match="test_sources leaves no rare to train on"):
         assign_splits(items, Preparation(test_sources=("source 1",), labels=("kick", "rare")))
+
+
+def test_a_validation_split_follows_the_test_split() -> None:
+    items = [Item(f"{i}.wav", f"{i}.wav", f"source {i % 50}", "kick") for i in range(500)]
+    splits = assign_splits(items, Preparation(test_fraction=0.1, validation_fraction=0.1, split_by="source"))
+    assert {split: len(members) for split, members in splits.items()} == {"train": 400, "validation": 50, "test": 50}
+    sources = [{item.source for item in members} for members in splits.values()]
+    assert not sources[0] & sources[1] | sources[0] & sources[2] | sources[1] & sources[2]
+    alone = assign_splits(items, Preparation(test_fraction=0.1, split_by="source"))
+    assert alone["test"] == splits["test"], "a validation split leaves the figures of the test split comparable"
+    again = assign_splits(items[::-1], Preparation(test_fraction=0.1, validation_fraction=0.1, split_by="source"))
+    assert again["validation"] == splits["validation"][::-1]
+
+
+def test_bad_validation_fractions_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"are 0\.5 and 0\.5, which leaves nothing to train on"):
+        Preparation(test_fraction=0.5, validation_fraction=0.5)
+    with pytest.raises(BadInput, match=r"no validation split of 0\.1 can be made from 3 sources"):
+        assign_splits(ITEMS[:6], Preparation(validation_fraction=0.1, split_by="source"))

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from training_cases import write_dataset
 from verbs import drumgan
 
+from drumgan_jax.audio import loop_descriptors
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.class_mix import classes_at_mix
 from drumgan_jax.evaluation.quality import METRICS
@@ -129,6 +130,7 @@ class Dial:
 
     label_names = ("low", "high")
     sample_rate = 22_050
+    config: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, heeds: bool):
         self.heeds = heeds
@@ -181,6 +183,27 @@ def test_components_that_do_nothing_are_told() -> None:
     first, second = component_figures(Dial(heeds=True), 8)
     assert (first.strongest, first.does_nothing) == ("level", False)
     assert first.correlations["level"] > 0.95
+    assert second.does_nothing
+
+
+class LoopDial(Dial):
+    """Bars of five clicks and a hum; component 0 delays the clicks at odd steps, 1 is nothing."""
+
+    config: ClassVar[dict[str, Any]] = {"slicing": {"kind": "bar", "beats": 4, "tempo": 120.0}}
+
+    def render(self, latents):
+        waveforms = 1e-4 * np.random.default_rng(0).standard_normal((len(latents), 2 * self.sample_rate))
+        for waveform, late in zip(waveforms, latents.ws[:, 0, 0], strict=True):
+            for step in (0, 4, 5 + 0.1 * late, 8, 11 + 0.1 * late):
+                start = round(step / 8 * self.sample_rate)
+                waveform[start : start + 500] += np.random.default_rng(1).standard_normal(500)
+        return Sounds(waveforms.astype(np.float32), self.sample_rate, latents)
+
+
+def test_a_component_of_loops_is_named_by_what_it_does_to_a_loop() -> None:
+    first, second = component_figures(LoopDial(heeds=True), 2)
+    assert (first.strongest, first.does_nothing) == ("swing", False)
+    assert set(first.correlations) == set(loop_descriptors.UNITS)
     assert second.does_nothing
 
 

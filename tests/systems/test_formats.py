@@ -39,7 +39,14 @@ def test_settings_that_came_later_have_the_values_of_before() -> None:
     old = {"train": {"batch_size": 8}, "preparation": {"level": -1.0}, "task": {"kind": "gan", "critic_steps": 2}}
     current = current_config(old)
     assert current["train"] == {"batch_size": 8, "class_balance": 0.0, "source_balance": 0.0}
-    assert current["preparation"] == {"level": -1.0, "validation_sources": [], "hats": False, "attributes": []}
+    assert current["preparation"] == {
+        "level": -1.0,
+        "validation_fraction": 0.0,
+        "validation_sources": [],
+        "hats": False,
+        "tags": 0,
+        "attributes": [],
+    }
     added = {"label_weight": 1.0, "start_from": "", "independent_classes": False, "attributes": []}
     assert current["task"] == {"kind": "gan", "critic_steps": 2, **added}
     classifier = current_config({"task": {"kind": "classifier", "balanced": True}})

@@ -67,7 +67,6 @@ def toy_config(data_dir: Path, **sections: dict[str, Any]) -> Any:
     return config
 
 
-@pytest.mark.usefixtures("unoptimized")
 def test_attributes_are_predicted_of_sounds_as_they_are(tmp_path: Path) -> None:
     """Their error is added by its weight; the file keeps their names, and class logits stay apart from them."""
     names = ("decay", "brightness", "noisiness")
@@ -188,7 +187,7 @@ def test_every_example_of_the_split_counts_once(data_dir: Path) -> None:
 def test_a_data_set_without_test_split_is_told(tmp_path: Path) -> None:
     directory = write_dataset(tmp_path, 8, 1, REPRESENTATION)
     task = build_task(frozen(directory), make_mesh())
-    with pytest.raises(BadInput, match="has no split 'test' to evaluate on; prepare it with"):
+    with pytest.raises(BadInput, match="has no split 'validation' or 'test' to evaluate on; prepare it with"):
         task.evaluator(open_dataset(directory))
 
 

@@ -29,17 +29,25 @@ def from_file(path: str | os.PathLike[str]) -> DeviceEmbedder:
     Raises:
         BadInput: the file cannot be read, is damaged or of another kind.
     """
-    classifier, variables, _, sha256 = load_classifier(path)
-    return from_classifier(classifier, variables, Path(path).stem, sha256)
+    classifier, variables, card, sha256 = load_classifier(path)
+    # Tags do not exclude each other, so that a tagger's logits are no distribution of classes.
+    exclusive = card.get("config", {}).get("task", {}).get("kind") != "tagger"
+    return from_classifier(classifier, variables, Path(path).stem, sha256, exclusive)
 
 
-def from_classifier(classifier: Classifier, variables: Any, name: str, weights_hash: str) -> DeviceEmbedder:
-    """A classifier as an embedder, as in `from_file`; the start of the weights' hash is appended to its name."""
+def from_classifier(
+    classifier: Classifier, variables: Any, name: str, weights_hash: str, exclusive: bool = True
+) -> DeviceEmbedder:
+    """A classifier as an embedder, as in `from_file`; the start of the weights' hash is appended to its name.
+
+    Without `exclusive` labels it has an embedding only, and no classes.
+    """
 
     def function(variables: Any, windows: Array) -> EmbedderOutput:
         logits, embedding = classifier.predict(variables, windows)
-        return EmbedderOutput(embedding, logits)
+        return EmbedderOutput(embedding, logits if exclusive else None)
 
+    names = classifier.label_names if exclusive else ()
     samples = classifier.front_end.num_samples
     windows = jax.ShapeDtypeStruct((1, samples), "float32")
     return DeviceEmbedder(
@@ -51,6 +59,6 @@ def from_classifier(classifier: Classifier, variables: Any, name: str, weights_h
         weights_hash=weights_hash,
         variables=variables,
         function=function,
-        num_classes=len(classifier.label_names),
-        classes=classifier.label_names,
+        num_classes=len(names),
+        classes=names,
     )

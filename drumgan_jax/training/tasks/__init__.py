@@ -10,11 +10,13 @@ from drumgan_jax.training.task import Task
 from drumgan_jax.training.tasks.classifier import build_classifier_task
 from drumgan_jax.training.tasks.encoder import build_encoder_task
 from drumgan_jax.training.tasks.gan import build_gan_task
+from drumgan_jax.training.tasks.tagger import build_tagger_task
 from drumgan_jax.training.tasks.vocoder import build_vocoder_task
 
 TASKS: dict[str, Callable[[Mapping[str, Any], Mesh], Task]] = {
     "gan": build_gan_task,
     "classifier": build_classifier_task,
+    "tagger": build_tagger_task,
     "encoder": build_encoder_task,
     "vocoder": build_vocoder_task,
 }

@@ -29,7 +29,6 @@ from drumgan_jax.training.tasks.skeleton import TaskContext, TaskSkeleton
 
 Array = jax.Array
 KEYS = ("waveforms", "labels")
-SPLIT = "test"
 
 
 @flax.struct.dataclass
@@ -92,7 +91,7 @@ def build_classifier_task(config: Mapping[str, Any], mesh: Mesh) -> "ClassifierT
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassifierTask(TaskSkeleton):
-    """Cross-entropy by Adam on augmented sounds; the split "test" measures the moving average.
+    """Cross-entropy by Adam on augmented sounds; the split "validation", else "test", measures the moving average.
 
     Attributes are predicted of the same sounds as they are: augmentation would change them.
 
@@ -128,30 +127,18 @@ class ClassifierTask(TaskSkeleton):
         """Nothing: a classifier makes no sounds."""
 
     def evaluator(self, dataset: Dataset) -> Evaluator:
-        """Scores accuracy, error and loss of the moving average on the whole split "test".
+        """Scores accuracy, error and loss of the moving average on the whole split that chooses the checkpoint.
 
         Raises:
             BadInput: the data set has no such split.
         """
-        try:
-            dataset.source(SPLIT)
-        except BadInput as problem:
-            raise BadInput(
-                f"{dataset.directory} has no split {SPLIT!r} to evaluate on; prepare it with"
-                " config.preparation.test_fraction or test_sources, or set config.evaluation.every to 0."
-            ) from problem
-        size, where = self.context.settings.batch_size, batch_sharding(self.context.mesh)
-        rows = local_rows(self.context.mesh, size)
+        split = choosing_split(dataset)
         names = self.classifier.label_names
 
         def evaluate(state: ClassifierState) -> Evaluation:
             confusion, loss = np.zeros((len(names), len(names)), np.int64), 0.0
             heard: list[np.ndarray] = []
-            for batch in whole_split(dataset, SPLIT, size, rows, self.keys):
-                placed = {
-                    key: jax.make_array_from_process_local_data(where, value, (size, *value.shape[1:]))
-                    for key, value in batch.items()
-                }
+            for placed in self.placed(dataset, split):
                 counts, nats = self._tally(state.ema, placed)
                 confusion += np.asarray(counts)
                 loss += float(nats)
@@ -164,9 +151,27 @@ class ClassifierTask(TaskSkeleton):
                 rho = spearman(*np.swapaxes(np.concatenate(heard, axis=1), 1, 2))
                 scores |= {f"spearman/{name}": float(one) for name, one in zip(self.task.attributes, rho, strict=True)}
                 report["attributes"] = dict(zip(self.task.attributes, rho.tolist(), strict=True))
-            return Evaluation(scores, {"split": SPLIT, **report}, {"confusion": confusion_picture(confusion, names)})
+            return Evaluation(scores, {"split": split, **report}, {"confusion": confusion_picture(confusion, names)})
 
         return evaluate
+
+    def placed(self, dataset: Dataset, split: str) -> Iterator[dict[str, Array]]:
+        """The batches of `whole_split` on the devices."""
+        size, where = self.context.settings.batch_size, batch_sharding(self.context.mesh)
+        for batch in whole_split(dataset, split, size, local_rows(self.context.mesh, size), self.keys):
+            yield {
+                key: jax.make_array_from_process_local_data(where, value, (size, *value.shape[1:]))
+                for key, value in batch.items()
+            }
+
+    def loss(self, logits: Array, batch: Mapping[str, Array]) -> Array:
+        """Loss [] of logits [batch, labels]."""
+        return weighted_cross_entropy(logits, batch["labels"], self.task.balanced)
+
+    def training_metrics(self, logits: Array, batch: Mapping[str, Array]) -> Metrics:
+        """Figures of a step's own batch."""
+        right = jnp.argmax(logits, axis=-1) == jnp.argmax(batch["labels"], axis=-1)
+        return {"accuracy/train": jnp.mean(right.astype(jnp.float32))}
 
     def initial_state(self) -> ClassifierState:
         """See TaskSkeleton."""
@@ -223,7 +228,7 @@ class ClassifierTask(TaskSkeleton):
                 rngs={"dropout": run_key(state.seed, Purpose.DROPOUT, state.step)},
             )
             logits = outputs[:count, :classes]
-            value = weighted_cross_entropy(logits, batch["labels"], self.task.balanced)
+            value = self.loss(logits, batch)
             if self.task.attributes:
                 wanted = batch["attributes"][:, jnp.asarray(self._attribute_columns)]
                 found = jax.nn.sigmoid(outputs[count:, classes:])
@@ -236,8 +241,7 @@ class ClassifierTask(TaskSkeleton):
             state.params, state.optimizer, gradient, state.step * settings.batch_size
         )
         ema = moving_average(settings, state.step, state.ema, {"params": params, "batch_stats": batch_stats})
-        right = jnp.argmax(logits, axis=-1) == jnp.argmax(batch["labels"], axis=-1)
-        metrics = {"loss/classifier": value, "accuracy/train": jnp.mean(right.astype(jnp.float32)), **norms}
+        metrics = {"loss/classifier": value, **self.training_metrics(logits, batch), **norms}
         return ClassifierState(state.step + 1, state.seed, params, batch_stats, optimizer, ema), metrics
 
 
@@ -251,13 +255,26 @@ def weighted_cross_entropy(logits: Array, labels: Array, balanced: bool) -> Arra
     return jnp.sum(weights * losses)
 
 
+def choosing_split(dataset: Dataset) -> str:
+    """The split that chooses the best checkpoint: "validation", or "test" if there is none.
+
+    Raises:
+        BadInput: the data set has neither.
+    """
+    if found := [split for split in ("validation", "test") if split in dataset.splits]:
+        return found[0]
+    raise BadInput(
+        f"{dataset.directory} has no split 'validation' or 'test' to evaluate on; prepare it with"
+        " config.preparation.validation_fraction, test_fraction or test_sources, or set config.evaluation.every to 0."
+    )
+
+
 def whole_split(
     dataset: Dataset, split: str, size: int, rows: np.ndarray, keys: tuple[str, ...] = KEYS
 ) -> Iterator[Batch]:
     """Rows `rows` of batches of `size` that hold each example of a split once, in order.
 
-    Besides `keys` a batch has `valid` [rows]: 0 for the rows that fill up the last batch, which repeat its first
-    example.
+    Besides `keys` a batch has `valid` [rows]: 0 for the rows that fill up the last batch, which repeat its first one.
     """
     source = dataset.source(split)
     for start in range(0, len(source), size):
