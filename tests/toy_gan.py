@@ -54,7 +54,7 @@ class ToyGenerator(nn.Module):
             x = x + self.gain * added[:, 0, 0, 0]
         return jnp.broadcast_to(x[:, None, None, None], (len(ws), *self.shape))
 
-    def truncate(self, ws: Array, psi: float | Array) -> Array:
+    def truncate(self, ws: Array, psi: float | Array, labels: Array | None = None) -> Array:
         return ws
 
     def __call__(self, z: Array, labels: Array | None, noise: Array | None) -> Array:

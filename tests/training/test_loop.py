@@ -128,7 +128,10 @@ def test_another_representation_is_refused(data_dir, tmp_path):
         ({"mesh": {"data": 3}}, r"does not fit the 4 device"),
         ({"data": {"dir": "nowhere"}}, r"nowhere is not a folder"),
         ({"logging": {"every": 0}}, r"config\.logging\.every is 0"),
-        ({"task": {"kind": "opera"}}, r"task\.kind is 'opera'; it must be one of classifier, encoder, gan, toy"),
+        (
+            {"task": {"kind": "opera"}},
+            r"task\.kind is 'opera'; it must be one of classifier, encoder, gan, tagger, toy",
+        ),
     ],
 )
 def test_unfit_configs_end_with_a_sentence(data_dir, tmp_path, sections, match):
