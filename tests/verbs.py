@@ -86,8 +86,10 @@ def verb_alone(name: str) -> Iterator[ModuleType]:
     before = {part: _copied(value) for part, value in registry.items() if isinstance(value, dict)}
     module = sys.modules.pop(path, None)
     held = flags.FLAGS.flags_by_module_dict()
-    for flag in [flag.name for room in held if room.startswith(ROOM) for flag in held[room]]:
-        delattr(flags.FLAGS, flag)
+    # A flag may be listed by two modules, of which one was imported anew.
+    for flag in {flag.name for room in held if room.startswith(ROOM) for flag in held[room]}:
+        if flag in flags.FLAGS:
+            delattr(flags.FLAGS, flag)
     try:
         yield importlib.import_module(path)
     finally:

@@ -48,7 +48,8 @@ from drumgan_jax.evaluation.report import number, table
 FIGURES = flags.DEFINE_list("figures", [], "the figures to show, such as fid/drums; all if not given.")
 AT_KIMG = flags.DEFINE_list("at_kimg", [], "thousands of images at which to compare runs, such as 20,40.")
 AT_HOURS = flags.DEFINE_list("at_hours", [], "hours of training at which to compare runs, such as 0.1,0.2.")
-STEP = flags.DEFINE_list("step", [], "checkpoints at which to compare runs, such as 800kimg,best.")
+# launch.sweep imports this module beside others, of which some have a flag of this name.
+STEP = flags.DEFINE_list("step", [], "checkpoints at which to compare runs, such as 800kimg,best.", allow_override=True)
 PLOT = define_path("plot", "compare.png", "file for the plot; empty for none.")
 CSV = define_path("csv", "", "file for all points of all curves; empty for none.")
 

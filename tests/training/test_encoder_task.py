@@ -256,7 +256,7 @@ def test_unfit_runs_and_settings_are_told(
         ({"task": {"run": ""}}, "config.task.run is empty; give"),
         ({"task": {"run": str(tmp_path / "absent")}}, r"absent/config.json cannot be read"),
         ({"task": {"step": "77"}}, "has no checkpoint of step 77; it has 3, 5, 8"),
-        ({"task": {"step": "newest"}}, "neither a number nor last or best"),
+        ({"task": {"step": "newest"}}, "neither a number nor last, best or images"),
         ({"task": {"num_latents": -1}}, "config.task.num_latents is -1"),
         ({"task": {"latent_weight": -1.0}}, "config.task.latent_weight is -1.0"),
         ({"task": {"latent_weight": 0.0, "spectral_weight": 0.0}}, "are both 0"),
