@@ -66,6 +66,8 @@ class Conditions:
         """A row [classes, labels] for each class (one without classes), its attributes those of a recording of it."""
         count = len(self.classes)
         rows = np.eye(max(count, 1), count, dtype=np.float32)
+        if not self.attributes.names:
+            return rows
         return np.concatenate([rows, self.attributes.typical[: len(rows), 0].astype(np.float32)], axis=1)
 
     def rows(self, labels: Labels | None, seeds: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ def check(run_dir: Path, frozen: dict[str, Any]) -> None:
     """
     if (run_dir / CONFIG_NAME).exists() and complete_steps(run_dir / CHECKPOINTS):
         check_resumable(run_dir)
-        others = _differing(read_config(run_dir), frozen)
+        others = _differing(read_config(run_dir), current_config(frozen))
         if others:
             raise BadInput(
                 f"{run_dir} holds a run of another config, which differs in {', '.join(others)}; give "
