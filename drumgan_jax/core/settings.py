@@ -162,6 +162,8 @@ def build_section(part: Callable[..., Part], settings: Mapping[str, Any], sectio
     if unknown := sorted(set(settings) - set(known)):
         has = ", ".join(sorted(known)) or "none"
         raise BadInput(f"config.{section} has no setting {', '.join(unknown)}; it has {has}.")
+    if twice := sorted(set(given) & set(settings)):
+        raise BadInput(f"config.{section}.{twice[0]} follows from other sections; take it out.")
     if useless := sorted(set(given) - set(known)):
         raise BadInput(
             f"config has {', '.join(useless)}, which this kind of config.{section} has no use for; take it out."

@@ -74,6 +74,8 @@ def test_sections_with_and_without_a_kind_are_built_alike() -> None:
     ):
         with pytest.raises(BadInput, match=match):
             build_part({"toy": Toy}, section, "toy")
+    with pytest.raises(BadInput, match=r"config\.toy\.share follows from other sections; take it out"):
+        build_part({"toy": Toy}, {"kind": "toy", "share": 0.5}, "toy", share=0.25)
     with pytest.raises(BadInput, match=r"config has shape, which this kind of config\.toy has no use for"):
         build_part({"toy": Toy}, {"kind": "toy", "size": 2}, "toy", shape=(1,))
     with pytest.raises(BadInput, match=r"the config has no section a\.c; add it"):
