@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Test files side by side, on as many processes as there are cores, up to four: each takes some GB.
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# Test files side by side, on as many processes as there are cores, up to four: each takes some GB. A crash ends the run
+# as a failure; with a process in the place of the crashed one, the run sometimes waits for ever.
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-slow test-install test-parity smoke setup lint types bench bench-torch gpu clean
@@ -15,6 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt \
 		--editable '.[prepare,stretch,tensorboard,dev]'
+	$(BIN)/python -c 'import librosa.util.utils' # compiles: processes that fill numba's cache at once can crash
 	touch $@
 
 test: setup

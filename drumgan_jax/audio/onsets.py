@@ -1,8 +1,12 @@
-"""Onsets of a recording: librosa's spectral flux says how many there are, the rise of the level when each begins."""
+"""Onsets of a recording: spectral flux says how many there are, the rise of the level when each begins."""
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import find_peaks
 
 from drumgan_jax.audio.files import resample
+from drumgan_jax.audio.mel import mel_filterbank
+from drumgan_jax.audio.stft import Framing, hann_window
 
 # Onsets that are closer, in seconds, are one: flams, and the layers of one stroke. The flux hears two onsets in its
 # window of 46 ms apart only where their bands differ.
@@ -35,21 +39,16 @@ def find_onsets(samples: np.ndarray, sample_rate: int) -> np.ndarray:
         samples: mono waveform [samples].
         sample_rate: in Hz.
     """
-    import librosa
-
     if not np.any(samples):
         return np.zeros(0)
     # Silence in front, against which a recording that begins with a hit rises; none behind, where it would click.
     lead = round(_LEAD * _RATE) // _HOP * _HOP
     audio = np.pad(resample(samples.astype(np.float32), sample_rate, _RATE), (0, lead), mode="reflect")
     audio = np.pad(audio, (lead, 0))
-    mel = librosa.feature.melspectrogram(y=audio, sr=_RATE, n_fft=_N_FFT, hop_length=_HOP, n_mels=_BANDS, fmin=30.0)
-    level = librosa.power_to_db(mel, ref=np.max, top_db=_DYNAMICS_DB)
-    flux = librosa.onset.onset_strength(S=level, sr=_RATE, hop_length=_HOP, center=False)
+    flux = _flux(audio)
     gap, around = round(SHORTEST_GAP * _RATE / _HOP), round(_AROUND * _RATE / _HOP)
-    peaks = librosa.util.peak_pick(
-        flux, pre_max=gap, post_max=gap, pre_avg=around, post_avg=around, delta=_RISE, wait=gap
-    )
+    peaks, _ = find_peaks(flux, distance=gap)
+    peaks = peaks[flux[peaks] >= uniform_filter1d(flux, 2 * around + 1)[peaks] + _RISE]
     rise, seconds = _rises(audio), _BLOCK / _RATE
     last_one = len(samples) / sample_rate - SHORTEST_GAP
     found: list[float] = []
@@ -60,6 +59,15 @@ def find_onsets(samples: np.ndarray, sample_rate: int) -> np.ndarray:
         if time <= last_one and (not found or time - found[-1] >= SHORTEST_GAP):
             found.append(time)
     return np.asarray(found)
+
+
+def _flux(audio: np.ndarray) -> np.ndarray:
+    """Mean rise of the mel bands from frame to frame, in dB, frames centred [frames]; as librosa's onset_strength."""
+    padded = np.pad(audio, _N_FFT // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::_HOP] * hann_window(Framing(_N_FFT, _HOP))
+    power = np.square(np.abs(np.fft.rfft(frames))) @ mel_filterbank(_RATE, _N_FFT, _BANDS, 30.0, _RATE / 2).T
+    level = 10.0 * np.log10(np.maximum(power, 10 ** (-_DYNAMICS_DB / 10) * power.max()))
+    return np.maximum(np.diff(level, axis=0, prepend=level[:1]), 0.0).mean(axis=1)
 
 
 def _rises(audio: np.ndarray) -> np.ndarray:

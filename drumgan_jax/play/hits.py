@@ -8,7 +8,6 @@ import numpy as np
 from drumgan_jax.audio.files import resample
 from drumgan_jax.audio.onsets import SHORTEST_GAP, find_onsets
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.data_pipelines import missing
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import SILENCE_DB, checked_mono
 from drumgan_jax.play.finish import TRUE_PEAK_DB, true_peaks
@@ -107,7 +106,7 @@ def transform(
 
     Raises:
         BadInput: the instrument does not encode or vary, the recording is silent, has no onset, or is not finite or too
-            short, or librosa is not installed.
+            short.
     """
     hits = find_hits(instrument, audio, sample_rate)
     latents = encode_hits(instrument, hits)
@@ -121,7 +120,6 @@ def transform(
 
 def find_hits(instrument: Any, audio: np.ndarray, sample_rate: int) -> Hits:
     """Cut a recording at its onsets; see `transform`."""
-    missing.require("librosa", "finding the hits of a recording")
     recording = checked_mono(np.asarray(audio), sample_rate)
     if len(recording) < SHORTEST_GAP * sample_rate:
         raise BadInput(

@@ -12,7 +12,7 @@ from drumgan_jax.audio.files import read_audio
 from drumgan_jax.audio.onsets import find_onsets
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.patterns import SAMPLE_RATE, at_peak, mix, strokes
-from drumgan_jax.data_pipelines import missing, synthetic
+from drumgan_jax.data_pipelines import synthetic
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.play.hits import agreement, encode_hits, find_hits, put_back, transform
 from drumgan_jax.play.load import load
@@ -174,7 +174,7 @@ def test_a_recording_without_hits_is_told(audio: np.ndarray, rate: int, match: s
         transform(Echo(), audio, rate)
 
 
-def test_what_an_instrument_cannot_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_instrument_cannot_do_is_told() -> None:
     loop, _, _ = pattern(1)
     with pytest.raises(BadInput, match="'echo' cannot vary sounds; leave the amount at 0"):
         transform(Echo(), loop, RATE, vary=0.5)
@@ -184,6 +184,3 @@ def test_what_an_instrument_cannot_do_is_told(monkeypatch: pytest.MonkeyPatch) -
         put_back(hits, one)
     with pytest.raises(BadInput, match="'mute' does not encode"):
         encode_hits(types.SimpleNamespace(kind="mute"), hits)
-    monkeypatch.setattr(missing, "is_installed", lambda module: False)
-    with pytest.raises(BadInput, match="needs librosa, which is not installed"):
-        find_hits(Echo(), loop, RATE)
