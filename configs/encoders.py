@@ -22,6 +22,7 @@ def encoder(system: ConfigDict) -> ConfigDict:
                 "num_latents": 0,  # number of different z, used in turn; 0 never repeats one
                 "latent_weight": 1.0,  # of the error in w
                 "spectral_weight": 0.0,  # of the error in views of the sounds rendered from w; 0 renders none
+                "recording_weight": 0.0,  # P; of the same error of the data set's recordings
             },
             "train": {
                 "batch_size": 32,

@@ -136,6 +136,31 @@ def test_latents_of_a_fixed_set_come_again_and_a_growing_generator_is_taken_as_i
     check_losses(steps, trained[GROWING], {number: (BATCH * number + np.arange(BATCH)) % 5 for number in range(2)})
 
 
+def test_recordings_are_made_again_from_what_the_encoder_finds_in_them(data_dir: Path, grown: Path) -> None:
+    task: Any = build_task(frozen_config(data_dir, grown, task={"recording_weight": 2.0}), mesh_of(1))
+    assert task.keys == ("labels", "x")
+    gan, variables = task.gan, load_gan(grown).variables
+    waveforms = next(iter(open_dataset(data_dir).waveforms("train", BATCH, BATCH)))
+    batch = {"labels": jnp.asarray(labels_of(BATCH)), "x": gan.representation.transform(waveforms)}
+    state, before = task.init(), jax.device_get(task.init().params)
+    _, metrics = task.step(state, batch, 0)
+
+    @jax.jit
+    def remade(x: jax.Array) -> jax.Array:
+        keys = [run_key(5, Purpose.ENCODER_LATENTS, 0, item) for item in range(BATCH)]
+        w = jnp.concatenate([jnp.stack([jax.random.normal(key, (6,)) for key in keys]), labels_of(BATCH)], axis=1)
+        made = gan.synthesize(variables, w[:, None], None)
+        seen = jnp.concatenate([task.encoder.view(made), task.encoder.view(x)])
+        predicted, _ = task.encoder.network.apply({"params": before}, seen, train=True, mutable=["batch_stats"])
+        return gan.synthesize(variables, predicted[BATCH:, None], None)
+
+    x = gan.representation.encode(waveforms)
+    error = np.mean(np.square(view_in_numpy(remade(x)) - view_in_numpy(x)))
+    assert float(metrics["loss/recordings"]) == pytest.approx(error, rel=1e-3)
+    total = float(metrics["loss/latent"]) + 3 * float(metrics["loss/spectral"]) + 2 * error
+    assert float(metrics["loss/encoder"]) == pytest.approx(total, rel=1e-3)
+
+
 def test_one_device_and_four_take_the_same_steps(steps: Steps, data_dir: Path, grown: Path) -> None:
     four = run_steps(frozen_config(data_dir, grown), mesh_of(4), 2)
     for line, same in zip(steps.metrics[:2], four.metrics, strict=True):
@@ -259,7 +284,7 @@ def test_unfit_runs_and_settings_are_told(
         ({"task": {"step": "newest"}}, "neither a number nor last, best or images"),
         ({"task": {"num_latents": -1}}, "config.task.num_latents is -1"),
         ({"task": {"latent_weight": -1.0}}, "config.task.latent_weight is -1.0"),
-        ({"task": {"latent_weight": 0.0, "spectral_weight": 0.0}}, "are both 0"),
+        ({"task": {"latent_weight": 0.0, "spectral_weight": 0.0}}, "are all 0"),
         ({"task": {"run": str(styled[1])}}, "another representation than config.representation, which differs in kind"),
     ):
         config = frozen_config(data_dir, grown)

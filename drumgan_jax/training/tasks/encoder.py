@@ -1,4 +1,4 @@
-"""The task that trains an encoder into the latent space of a trained generator, on generated sounds only."""
+"""The task that trains an encoder into the latent space of a trained generator: on its sounds, and on recordings."""
 
 import dataclasses
 import functools
@@ -66,6 +66,8 @@ class EncoderTaskSettings:
         latent_weight: weight of the mean squared error of w.
         spectral_weight: weight of the mean squared error between the views of two examples, synthesised from the true
             and from the predicted w; 0 skips the second synthesis.
+        recording_weight: weight of the same error for the data set's recordings, whose true w nobody knows; 0 trains on
+            generated sounds only, as the papers do.
     """
 
     run: str = text()
@@ -73,12 +75,15 @@ class EncoderTaskSettings:
     num_latents: int = whole(0, 0)
     latent_weight: float = real(0.0, 1_000_000, 1.0)
     spectral_weight: float = real(0.0, 1_000_000, 0.0)
+    recording_weight: float = real(0.0, 1_000_000, 0.0)
 
     def __post_init__(self) -> None:
         if not self.run:
             raise BadInput("config.task.run is empty; give the run directory of a trained GAN.")
-        if not (self.latent_weight or self.spectral_weight):
-            raise BadInput("config.task.latent_weight and spectral_weight are both 0; give one of them.")
+        if not (self.latent_weight or self.spectral_weight or self.recording_weight):
+            raise BadInput(
+                "config.task.latent_weight, spectral_weight and recording_weight are all 0; give one of them."
+            )
 
 
 def build_encoder_task(config: Mapping[str, Any], mesh: Mesh) -> "EncoderTask":
@@ -140,9 +145,10 @@ class EncoderTask(TaskSkeleton):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The parts of a batch that a step reads: the labels; without labels the examples, which it ignores."""
+        """The parts of a batch that a step reads: what conditions, and the examples, if only for their number."""
         of_classes = (self.trained.label_key,) if self.trained.label_key else ()
-        return (*of_classes, *(("attributes",) if self.trained.conditions.attributes.names else ())) or ("x",)
+        named = (*of_classes, *(("attributes",) if self.trained.conditions.attributes.names else ()))
+        return (*named, "x") if self.task.recording_weight or not named else named
 
     @functools.cached_property
     def compiled_steps(self) -> dict[str, Any]:
@@ -230,19 +236,27 @@ class EncoderTask(TaskSkeleton):
         )
         z = jax.vmap(lambda key: jax.random.normal(key, (self.gan.generator.z_dim,)))(z_keys)
         w = self._map(generator, z, self._labels(batch))
-        seen = self.encoder.view(self._synthesize(generator, w, noise))
+        views = [self.encoder.view(self._synthesize(generator, w, noise))]
+        if task.recording_weight:
+            views.append(self.encoder.view(self.gan.representation.normalize(batch["x"])))
 
         def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
+            # Together, so that the running statistics of batch normalisation are those of both.
             predicted, changed = self.encoder.network.apply(
-                {"params": params, "batch_stats": state.batch_stats}, seen, train=True, mutable=["batch_stats"]
+                {"params": params, "batch_stats": state.batch_stats},
+                jnp.concatenate(views),
+                train=True,
+                mutable=["batch_stats"],
             )
-            latent = jnp.mean(jnp.square(predicted - w))
-            metrics = {"loss/encoder": task.latent_weight * latent, "loss/latent": latent}
-            if task.spectral_weight:
-                again = self.encoder.view(self._synthesize(generator, predicted, noise))
-                metrics["loss/spectral"] = jnp.mean(jnp.square(again - seen))
-                metrics["loss/encoder"] += task.spectral_weight * metrics["loss/spectral"]
-            return metrics["loss/encoder"], (metrics, changed.get("batch_stats", {}))
+            metrics = {"loss/latent": jnp.mean(jnp.square(predicted[:size] - w))}
+            total = task.latent_weight * metrics["loss/latent"]
+            weighted = (("spectral", task.spectral_weight), ("recordings", task.recording_weight))
+            for part, (name, weight) in enumerate(weighted):
+                if weight:
+                    again = self._synthesize(generator, predicted[part * size : (part + 1) * size], noise)
+                    metrics[f"loss/{name}"] = jnp.mean(jnp.square(self.encoder.view(again) - views[part]))
+                    total += weight * metrics[f"loss/{name}"]
+            return total, ({"loss/encoder": total, **metrics}, changed.get("batch_stats", {}))
 
         gradient, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(state.params)
         params, optimizer, norms = self.player.descend(state.params, state.optimizer, gradient, state.step * size)
