@@ -115,9 +115,10 @@ def packaged() -> ConfigDict:
 
 
 def loops() -> ConfigDict:
-    """A bar at 120 BPM, 2.0 s at 22.05 kHz as 512 bins x 175 frames that repeat; the labels are genres."""
+    """The packaged loops: a bar at 120 BPM, 2.0 s at 22.05 kHz as 256 bins x 350 frames that repeat, by genre."""
     config = small()
-    config.representation.update(sample_rate=22_050, n_fft=1024, hop_length=252, num_frames=175, circular=True)
+    # Short windows: with 1024 samples, onsets came out 4 ms early or more.
+    config.representation.update(sample_rate=22_050, n_fft=512, hop_length=126, num_frames=350, circular=True)
     config.generator.update(z_dim=96, w_dim=96)  # a bar has more to it than a hit
     config.decoder.silence = 0.0
     config.slicing = {"kind": "bar", "tempo": 120.0, "bars": 1, "beats": 4, "prior": 120.0, "max_stretch": 2.0}
@@ -167,6 +168,10 @@ VARIANTS = {
         "two CPU cores, twenty minutes",
         "fid/drums 3.8 where PCA has 6.2, class as asked .86 and .88 (docs/quality.md)",
     ),
-    "loops": defaults.Variant(loops, "two CPU cores, twenty minutes"),
+    "loops": defaults.Variant(
+        loops,
+        "two CPU cores, half an hour",
+        "fid/log_mel 7.8 where PCA has 9.3; 97 % of bars on the grid (docs/loops.md)",
+    ),
     "tiny": defaults.Variant(tiny, "CPU"),
 }

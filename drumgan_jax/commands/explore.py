@@ -31,7 +31,9 @@ from drumgan_jax.evaluation.report import save_json, table
 from drumgan_jax.latents.latents import Latents
 from drumgan_jax.play.playable import condition_names
 
-RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
+RUN = define_path(
+    "run", None, "the run directory or packed instrument to play, or loops; the packaged one-shots if not given."
+)
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(
     "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."

@@ -23,7 +23,9 @@ from drumgan_jax.commands.sounds import (
 )
 from drumgan_jax.core.errors import BadInput
 
-RUN = define_path("run", None, "the run directory or packed instrument to play; the packaged one if not given.")
+RUN = define_path(
+    "run", None, "the run directory or packed instrument to play, or loops; the packaged one-shots if not given."
+)
 OUT = define_path("out", None, "folder for the sounds, grid.png and latents.json; created if absent.", required=True)
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(

@@ -26,7 +26,10 @@ VOCODER = define_path(
     "vocoder", None, "for a GAN: a vocoder's run or file, instead of the one in its config; empty for none."
 )
 PRECISION = flags.DEFINE_enum(
-    "precision", "half", ["half", "bytes"], "for a GAN: of its weights; bytes make a file of about half the size."
+    "precision",
+    "half",
+    ["half", "bytes", "six_bits"],
+    "for a GAN: of its weights; bytes make a file of half the size, six_bits one of a third.",
 )
 HELD_OUT = define_path("held_out", None, "a data set to measure a classifier on, with its representation and labels.")
 

@@ -32,8 +32,10 @@ __all__ = ["KINDS", "SHIPPED", "Kind", "PackedFile", "load", "save_instrument"]
 _MODELS = Path(__file__).parent.parent / "models"
 SHIPPED = _MODELS / "one_shots.npz"
 # By the name that `load` and --run take.
-PACKAGED = {"packaged": SHIPPED, "pca_gaussian": _MODELS / "pca_gaussian.npz"}
+PACKAGED = {"packaged": SHIPPED, "loops": _MODELS / "loops.npz", "pca_gaussian": _MODELS / "pca_gaussian.npz"}
 FORMAT = FileFormat("drumgan instrument", 3)
+# Bits a weight; see weight_file.in_bytes.
+PRECISIONS = {"half": 16, "bytes": 8, "six_bits": 6}
 _OWNER = "an instrument"
 
 
@@ -169,7 +171,7 @@ def save_instrument(
         path: of the file.
         playable: the instrument.
         card: for JSON.
-        precision: "half", or "bytes" for a file of about half the size; see weight_file.in_bytes.
+        precision: of the weights, one of PRECISIONS.
 
     Raises:
         BadInput: the path does not end in .npz or cannot be written, or a weight is not finite.
@@ -183,7 +185,8 @@ def save_instrument(
         "card": dict(card),
         **own,
     }
-    arrays = in_bytes(arrays) if precision == "bytes" else arrays
+    bits = PRECISIONS[precision]
+    arrays = in_bytes(arrays, bits) if bits < 16 else arrays
     write_weights(path, FORMAT, json.loads(json.dumps(header)), arrays)
 
 

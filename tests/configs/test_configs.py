@@ -42,7 +42,7 @@ SHAPES = {
     ("pca_gan", "full"): (1024, 88, 1),
     ("pca_gan", "small"): (1024, 88, 1),
     ("pca_gan", "packaged"): (1024, 88, 1),
-    ("pca_gan", "loops"): (512, 175, 1),
+    ("pca_gan", "loops"): (256, 350, 1),
     ("pca_gan", "tiny"): (128, 32, 1),
 }
 PHASES = {

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from drumgan_jax.audio.files import resample
+from drumgan_jax.audio.onsets import find_onsets
 from drumgan_jax.configs import pca_gan
 from drumgan_jax.core.weight_file import read_weights
+from drumgan_jax.data.patterns import GENRES
 from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.load import FORMAT, PACKAGED, SHIPPED, load
@@ -64,6 +66,25 @@ def test_a_sound_is_encoded_and_played_again(instrument: Instrument) -> None:
     again = instrument.render(instrument.vary(instrument.encode(sounds.waveforms[0], instrument.sample_rate), 0.1, 3))
     assert again.waveforms.shape == sounds.waveforms.shape
     assert np.isfinite(again.waveforms).all()
+
+
+def test_the_packaged_loops_are_bars_of_two_seconds_that_repeat_on_the_grid() -> None:
+    assert PACKAGED["loops"].stat().st_size < 12_000_000
+    assert PACKAGED["loops"].with_suffix(".md").is_file()
+    loops = load(packaged="loops")
+    assert (loops.sample_rate, loops.num_samples) == (22_050, 44_100)
+    assert set(loops.label_names) == set(GENRES)
+    bars = loops.sample(range(14)).waveforms
+    assert np.isfinite(bars).all()
+    assert 0.1 < np.abs(bars).max(axis=1).min() <= np.abs(bars).max() <= 1.0
+    largest = np.abs(np.diff(bars, axis=1)).max(axis=1)
+    assert np.median(np.abs(bars[:, 0] - bars[:, -1]) / largest) < 0.1
+    sixteenth = 0.125
+    late = []
+    for bar in bars:
+        times = find_onsets(np.tile(bar, 3), loops.sample_rate)
+        late.append(np.median(np.abs((times + sixteenth / 2) % sixteenth - sixteenth / 2)))
+    assert np.mean(np.asarray(late) < 0.01) >= 0.8
 
 
 def test_what_the_readme_points_to_is_there(repository: Path) -> None:
