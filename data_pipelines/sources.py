@@ -18,7 +18,8 @@ from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
 import numpy as np
 
-from drumgan_jax.audio.files import AUDIO_SUFFIXES, Audio, read_audio
+from drumgan_jax.audio.files import Audio, read_audio
+from drumgan_jax.audio.listing import AUDIO_SUFFIXES
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.paths import expand
 from drumgan_jax.data import patterns as sequencing
