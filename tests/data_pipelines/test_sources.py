@@ -106,8 +106,9 @@ def test_empty_sources_are_told(tmp_path):
         list_items([str(tmp_path)])
     with pytest.raises(BadInput, match="--audio"):
         list_items([])
-    with pytest.raises(BadInput, match="neither a folder"):
-        list_items([str(write(tmp_path / "a.wav"))])
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(BadInput, match=r"a\.txt is neither a folder, a manifest \(\.csv\) nor a WAV, .* file"):
+        list_items([str(tmp_path / "a.txt")])
     with pytest.raises(BadInput, match="column=value"):
         list_items([str(tmp_path)], where=["CC0"])
 
