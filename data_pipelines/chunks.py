@@ -20,10 +20,13 @@ from tensorflow_datasets.core import example_serializer
 
 from drumgan_jax.audio import representations
 from drumgan_jax.audio.attributes import measure_attributes
+from drumgan_jax.audio.files import resample
+from drumgan_jax.audio.one_shot import sounding_seconds
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
+from drumgan_jax.core.printable import printable
 from drumgan_jax.data.records import frame_record
-from drumgan_jax.data_pipelines.conditioning import Preparation, condition, pitched, to_mono
+from drumgan_jax.data_pipelines.conditioning import Preparation, cancellation, condition, pitched, to_mono
 from drumgan_jax.data_pipelines.moments import Moments
 from drumgan_jax.data_pipelines.slicing import Skip, Slice, Slicing
 from drumgan_jax.data_pipelines.sources import Item, read_item
@@ -127,7 +130,10 @@ def _process_item(
     total = Moments.none(job.representation.normalization_shape)
     for piece in _pieces(job, split, item):
         if isinstance(piece, Skip):
-            row.setdefault("skipped", []).append({"start": round(piece.start, 3), "reason": piece.reason})
+            row.setdefault("skipped", []).append({"start": round(piece.start, 3), "reason": printable(piece.reason)})
+            continue
+        if isinstance(piece, Note):
+            row.setdefault("notes", []).append(piece.text)
             continue
         x = _features(job.representation, piece.waveform)
         total = total.merge(Moments.of(x, job.representation.normalization_shape))
@@ -149,15 +155,30 @@ def _process_item(
     return row, total, measured
 
 
-def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip]:
-    """Yield slices at their normalised level, and Skips; any problem with the file becomes a Skip."""
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """What is to be known of a recording that is taken."""
+
+    text: str
+
+
+def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip | Note]:
+    """Yield slices at their normalised level, Skips and Notes; any problem with the file becomes a Skip."""
     rate, length = job.representation.sample_rate, job.representation.num_samples
     shifts = job.preparation.pitch_shifts if split == "train" else (0.0,)
     try:
-        samples = to_mono(read_item(item), job.preparation.channel, rate)
-        if not np.any(samples):
-            yield Skip("silent")
+        audio = read_item(item)
+        own = to_mono(audio, job.preparation.channel, audio.sample_rate)
+        cancelled = cancellation(audio.samples, own, job.preparation.channel)
+        if not np.any(own):
+            yield Skip(f"silent: {cancelled}" if cancelled else "silent")
             return
+        if (shortest := job.slicing.min_seconds) and sounding_seconds(own, audio.sample_rate) < shortest:
+            yield Skip(f"the sound is shorter than {1000 * shortest:g} ms (config.slicing.min_seconds)")
+            return
+        if cancelled:
+            yield Note(cancelled)
+        samples = resample(own, audio.sample_rate, rate)
         for shift in shifts:
             for piece in job.slicing.slices(pitched(samples, rate, shift), rate, length, item.bpm):
                 if isinstance(piece, Slice):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.audio.attributes import check_attributes
+from drumgan_jax.audio.channels import CANCELLATION_DB, CHANNELS, is_channel, loss_db, mono
 from drumgan_jax.audio.files import Audio, resample
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import build_section, check_fields, checked, flag, real, text, texts, whole
@@ -23,7 +24,7 @@ NORMALIZATIONS = ("none", "peak", "loudness")
 
 
 def _check_channel(value: Any) -> str | None:
-    return None if value == "mix" or str(value).isdecimal() else '"mix", or the number of a channel from 0'
+    return None if is_channel(value) else f"{', '.join(CHANNELS)}, or the number of a channel from 0"
 
 
 def _check_pitch_shifts(value: Any) -> str | None:
@@ -38,7 +39,8 @@ class Preparation:
     """Settings of `prepare` other than slicing and representation.
 
     Attributes:
-        channel: "mix" for the mean of all channels, or the number of one channel, from 0.
+        channel: "mix" for the mean of all channels, or "left", "right", "mid" (half the sum of the two), "side" (half
+            their difference), "louder" (the channel with more power), or the number of one channel, from 0.
         normalization: normalisation of each slice: "none", "peak" or "loudness" (ITU-R BS.1770).
         level: level of a normalised slice: its peak in dBFS, or its loudness in LUFS.
         pitch_shifts: pitch shifts in semitones; each adds a shifted copy of the recording, and 0 is the recording
@@ -111,20 +113,28 @@ def build_preparation(settings: Mapping[str, Any]) -> Preparation:
 
 
 def to_mono(audio: Audio, channel: str, sample_rate: int) -> np.ndarray:
-    """Mono samples [samples] float32 at `sample_rate`, from one channel or the mean of all.
+    """Mono samples [samples] float32 at `sample_rate`, from one channel or a mix of them (Preparation.channel).
 
     Raises:
         BadInput: the recording has no such channel.
     """
-    channels = audio.samples.shape[1]
-    if channel == "mix":
-        # A matrix product, because NumPy's mean over such a short axis takes ten times as long.
-        mono = audio.samples @ np.full(channels, 1 / channels, np.float32)
-    elif int(channel) < channels:
-        mono = audio.samples[:, int(channel)]
-    else:
-        raise BadInput(f"no channel {channel}: the recording has {channels} channels; set config.preparation.channel.")
-    return resample(np.ascontiguousarray(mono), audio.sample_rate, sample_rate)
+    return resample(np.ascontiguousarray(mono(audio.samples, str(channel))), audio.sample_rate, sample_rate)
+
+
+def cancellation(samples: np.ndarray, mixed: np.ndarray, channel: str) -> str:
+    """What is said of channels that cancel in the mix or mid that is wanted; empty if they do not.
+
+    Args:
+        samples: the channels [frames, channels].
+        mixed: what is taken of them [frames].
+        channel: Preparation.channel.
+    """
+    if channel not in ("mix", "mid") or samples.shape[1] == 1 or loss_db(samples, mixed) <= CANCELLATION_DB:
+        return ""
+    return (
+        f"its channels cancel: their {channel} is more than {CANCELLATION_DB:g} dB below them; set"
+        " config.preparation.channel to another, such as louder"
+    )
 
 
 def pitched(samples: np.ndarray, sample_rate: int, semitones: float) -> np.ndarray:

@@ -63,6 +63,10 @@ class Slicing(Protocol):
     def period(self) -> float | None:
         """Seconds after which a slice can be repeated; None if slices are no loops."""
 
+    @property
+    def min_seconds(self) -> float:
+        """Length of the shortest sound that is sliced (audio.one_shot.sounding_seconds); 0 where the rule tells it."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneShot(one_shot.OneShot):
@@ -99,6 +103,7 @@ class Loop:
 
     stretches = False
     period = None
+    min_seconds = 0.0
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
@@ -138,6 +143,7 @@ class Bar:
     crossfade: float = real(0.0, 0.1, 0.005)
 
     stretches = True
+    min_seconds = 0.0
 
     @property
     def period(self) -> float:
@@ -235,6 +241,7 @@ class Mix:
 
     stretches = True
     period = None
+    min_seconds = 0.0
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None

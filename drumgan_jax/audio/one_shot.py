@@ -7,6 +7,9 @@ import numpy as np
 
 from drumgan_jax.core.settings import real
 
+# Levels relative to the peak at which a sound begins and has ended.
+_BEGIN_DB, _END_DB = -40.0, -60.0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneShot:
@@ -17,12 +20,15 @@ class OneShot:
         pre_roll: seconds kept before the onset.
         fade_in: length of the fade at the start, in seconds.
         fade_out: length of the fade before the end or the cut, in seconds.
+        min_seconds: shortest sound that is taken into a data set (sounding_seconds); shorter ones are clicks, or what
+            an edit left.
     """
 
     onset_db: float = real(-math.inf, 0.0, -40.0, below=True)
     pre_roll: float = real(0.0, math.inf, 0.002)
     fade_in: float = real(0.0, math.inf, 0.0005)
     fade_out: float = real(0.0, math.inf, 0.01)
+    min_seconds: float = real(0.0, math.inf, 0.005)
 
     def start(self, samples: np.ndarray, sample_rate: int) -> int | None:
         """Index at which the sound starts in a recording [samples], pre-roll included; None for silence."""
@@ -42,3 +48,17 @@ class OneShot:
         sound[:fade_in] *= np.arange(1, fade_in + 1, dtype=np.float32) / np.float32(fade_in + 1)
         sound[len(sound) - fade_out :] *= np.arange(fade_out, 0, -1, dtype=np.float32) / np.float32(fade_out + 1)
         return sound
+
+
+def sounding_seconds(samples: np.ndarray, sample_rate: int) -> float:
+    """Seconds from the first sample within 40 dB of the peak to the last within 60 dB; [samples], 0 for silence.
+
+    To be measured before resampling, whose filter rings for some milliseconds.
+    """
+    level = np.abs(samples)
+    peak = float(level.max(initial=0.0))
+    if peak == 0:
+        return 0.0
+    first = int(np.argmax(level >= peak * 10 ** (_BEGIN_DB / 20)))
+    last = len(level) - 1 - int(np.argmax(level[::-1] >= peak * 10 ** (_END_DB / 20)))
+    return (last + 1 - first) / sample_rate

@@ -52,7 +52,7 @@ def test_silence_and_too_little_activity_are_skipped():
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("channel", "left"),
+        ("channel", "centre"),
         ("normalization", "max"),
         ("level", 3.0),
         ("pitch_shifts", ()),
