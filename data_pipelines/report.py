@@ -136,7 +136,7 @@ def table(counts: Counts) -> str:
     lines += [f"note: of {number} files: {note}" for note, number in counts.notes.most_common(12)]
     if counts.no_audio:
         kinds = ", ".join(f"{number} {kind}" for kind, number in counts.no_audio.most_common(12))
-        lines.append(f"note: {sum(counts.no_audio.values())} other files in the folders are no audio ({kinds})")
+        lines.append(f"note: other files in the folders, which are no audio: {kinds}")
     lines.append("examples by label")
     lines += [f"  {label:<24} {sum(splits.values()):>8}" for label, splits in sorted(counts.labels.items())]
     if counts.skipped:

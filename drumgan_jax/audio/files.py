@@ -10,10 +10,10 @@ import numpy as np
 import soundfile
 import soxr
 
+from drumgan_jax.audio.contents import contents_of
 from drumgan_jax.audio.decoder_messages import kept_quiet
 from drumgan_jax.audio.integrity import TRUNCATED, fault
 from drumgan_jax.audio.mended import mended
-from drumgan_jax.audio.riff import contents_of
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.regular_files import open_regular

@@ -5,7 +5,9 @@ import os
 import struct
 from typing import BinaryIO
 
-from drumgan_jax.audio.riff import Chunk, Contents, Layout
+from drumgan_jax.audio.contents import Contents
+from drumgan_jax.audio.mpeg import Stream, information_frame
+from drumgan_jax.audio.riff import Chunk, Layout
 
 _WAVES = ("RIFF", "RIFX", "RF64", "W64")
 _UNKNOWN = 2**32 - 1
@@ -15,16 +17,18 @@ def mended(file: BinaryIO, contents: Contents) -> BinaryIO:
     """The file itself, or one of which a decoder reads all samples and nothing else where it would not of this one.
 
     That is so of files that were written to a pipe (WAV and its relatives, CAF, AU), and of WAVs with a chunk that
-    lacks its pad byte; W64 is read too far.
+    lacks its pad byte; W64 is read too far, and MP3 of varying bit rate not far enough.
 
     Args:
         file: seekable file opened for reading bytes; must stay open while the result is read.
-        contents: its chunks.
+        contents: what it is made of.
     """
     file.seek(0)
     start = file.read(16)
     if start[:4] in (b".snd", b"dns.") and len(start) == 16 and start[8:12] == bytes(4):
         return _behind(start[:8] + struct.pack("<I", _UNKNOWN), file, 12)
+    if contents.stream and contents.stream.promised < contents.stream.frames - 1:
+        return _counted(file, contents.stream)
     layout, chunks = contents.layout, {chunk.name: chunk for chunk in contents.chunks}
     if layout is None or layout.kind not in (*_WAVES, "CAF"):
         return file
@@ -39,6 +43,14 @@ def mended(file: BinaryIO, contents: Contents) -> BinaryIO:
     if form is None or not (data.streamed or unpadded or layout.kind == "W64"):
         return file
     return _behind(_wav_header(file, layout, form, data), file, data.offset, data.offset + data.size)
+
+
+def _counted(file: BinaryIO, stream: Stream) -> BinaryIO:
+    """The frames of layer III behind one that tells their number, which decoders else guess from the first bit rate."""
+    if stream.header[1] & 6 != 2:
+        return file
+    # One that tells another number, as where files were joined, stays: it is silent.
+    return _behind(information_frame(stream.header, stream.frames), file, stream.start)
 
 
 def _wav_header(file: BinaryIO, layout: Layout, form: Chunk, data: Chunk) -> bytes:

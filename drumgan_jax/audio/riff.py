@@ -71,19 +71,6 @@ _W64 = Layout("W64", 40, "<4s12xQ", 24, 8, b"data")
 _CAF = Layout("CAF", 8, ">4sQ", 0, 1, b"data")
 
 
-class Contents(NamedTuple):
-    """What a file is made of: its layout, None if it is not made of chunks, and its chunks in order."""
-
-    layout: Layout | None
-    chunks: tuple[Chunk, ...]
-
-
-def contents_of(file: BinaryIO) -> Contents:
-    """The layout and all chunks of a file; see `walk`."""
-    layout = layout_of(file)
-    return Contents(layout, tuple(walk(file)) if layout else ())
-
-
 def layout_of(file: BinaryIO) -> Layout | None:
     """The layout of a file, by its first bytes; None if it is not made of such chunks."""
     file.seek(0)

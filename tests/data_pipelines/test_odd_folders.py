@@ -95,7 +95,7 @@ def test_what_is_left_out_is_in_the_report_and_the_summary(odd):
         "only_m4a/other.m4a": ".m4a is not a format that is read here; convert it to WAV or FLAC",
     }
     assert result.counts.no_audio == {".txt": 1}
-    assert "1 other files in the folders are no audio (1 .txt)" in summary(result)
+    assert "note: other files in the folders, which are no audio: 1 .txt" in summary(result)
     for reason in reasons.values():
         assert reason in summary(result)
 
