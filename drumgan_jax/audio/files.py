@@ -136,10 +136,10 @@ class _Source:
 
 def _read_all(file: soundfile.SoundFile) -> np.ndarray:
     """All samples [frames, channels], read in blocks because a damaged header may promise more than fits in memory."""
-    blocks = []
-    while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-        blocks.append(block)
-    return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), np.float32)
+    blocks = [file.read(_BLOCK, dtype="float32", always_2d=True)]
+    while len(blocks[-1]) == _BLOCK:
+        blocks.append(file.read(_BLOCK, dtype="float32", always_2d=True))
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
