@@ -21,7 +21,7 @@ from tensorflow_datasets.core import example_serializer
 from drumgan_jax.audio import representations
 from drumgan_jax.audio.attributes import measure_attributes
 from drumgan_jax.audio.files import resample
-from drumgan_jax.audio.one_shot import sounding_seconds
+from drumgan_jax.audio.one_shot import is_shorter
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.printable import printable
@@ -173,7 +173,7 @@ def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip | Note]:
         if not np.any(own):
             yield Skip(f"silent: {cancelled}" if cancelled else "silent")
             return
-        if (shortest := job.slicing.min_seconds) and sounding_seconds(own, audio.sample_rate) < shortest:
+        if (shortest := job.slicing.min_seconds) and is_shorter(own, audio.sample_rate, shortest):
             yield Skip(f"the sound is shorter than {1000 * shortest:g} ms (config.slicing.min_seconds)")
             return
         if cancelled:

@@ -65,7 +65,7 @@ class Slicing(Protocol):
 
     @property
     def min_seconds(self) -> float:
-        """Length of the shortest sound that is sliced (audio.one_shot.sounding_seconds); 0 where the rule tells it."""
+        """Length of the shortest sound that is sliced (audio.one_shot.is_shorter); 0 where the rule tells it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,7 @@ def read_audio(path: str | os.PathLike[str]) -> Audio:
         raise BadInput(f"{path} holds no samples; export it again or leave it out.")
     if rate not in _RATES:
         raise BadInput(f"{path} has an impossible sample rate of {rate} Hz in its header; export it again.")
-    loudest = float(np.abs(samples).max())
+    loudest = max(float(samples.max()), -float(samples.min()))
     if not np.isfinite(loudest):
         raise BadInput(f"{path} holds NaN or infinite samples; export it again.")
     if loudest > _LOUDEST:

@@ -3,13 +3,13 @@
 import io
 import os
 import struct
+from collections.abc import Mapping
 from typing import BinaryIO
 
 from drumgan_jax.audio.contents import Contents
 from drumgan_jax.audio.mpeg import Stream, information_frame
 from drumgan_jax.audio.riff import Chunk, Layout
 
-_WAVES = ("RIFF", "RIFX", "RF64", "W64")
 _UNKNOWN = 2**32 - 1
 
 
@@ -23,15 +23,17 @@ def mended(file: BinaryIO, contents: Contents) -> BinaryIO:
         file: seekable file opened for reading bytes; must stay open while the result is read.
         contents: what it is made of.
     """
-    file.seek(0)
-    start = file.read(16)
-    if start[:4] in (b".snd", b"dns.") and len(start) == 16 and start[8:12] == bytes(4):
-        return _behind(start[:8] + struct.pack("<I", _UNKNOWN), file, 12)
-    if contents.stream and contents.stream.promised < contents.stream.frames - 1:
+    if contents.layout:
+        return _chunked(file, contents.layout, {chunk.name: chunk for chunk in reversed(contents.chunks)})
+    if contents.stream:
         return _counted(file, contents.stream)
-    layout, chunks = contents.layout, {chunk.name: chunk for chunk in contents.chunks}
-    if layout is None or layout.kind not in (*_WAVES, "CAF"):
-        return file
+    file.seek(0)
+    start = file.read(12)
+    streamed = start[:4] in (b".snd", b"dns.") and start[8:] == bytes(4)
+    return _behind(start[:8] + struct.pack("<I", _UNKNOWN), file, 12) if streamed else file
+
+
+def _chunked(file: BinaryIO, layout: Layout, chunks: Mapping[bytes, Chunk]) -> BinaryIO:
     data, form = chunks.get(layout.data), chunks.get(b"fmt ")
     if data is None:
         return file
@@ -47,7 +49,7 @@ def mended(file: BinaryIO, contents: Contents) -> BinaryIO:
 
 def _counted(file: BinaryIO, stream: Stream) -> BinaryIO:
     """The frames of layer III behind one that tells their number, which decoders else guess from the first bit rate."""
-    if stream.header[1] & 6 != 2:
+    if stream.promised >= stream.frames - 1 or stream.header[1] & 6 != 2:
         return file
     # One that tells another number, as where files were joined, stays: it is silent.
     return _behind(information_frame(stream.header, stream.frames), file, stream.start)

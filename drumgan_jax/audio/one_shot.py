@@ -20,7 +20,7 @@ class OneShot:
         pre_roll: seconds kept before the onset.
         fade_in: length of the fade at the start, in seconds.
         fade_out: length of the fade before the end or the cut, in seconds.
-        min_seconds: shortest sound that is taken into a data set (sounding_seconds); shorter ones are clicks, or what
+        min_seconds: shortest sound that is taken into a data set (is_shorter); shorter ones are clicks, or what
             an edit left.
     """
 
@@ -50,15 +50,22 @@ class OneShot:
         return sound
 
 
-def sounding_seconds(samples: np.ndarray, sample_rate: int) -> float:
-    """Seconds from the first sample within 40 dB of the peak to the last within 60 dB; [samples], 0 for silence.
+def is_shorter(samples: np.ndarray, sample_rate: int, seconds: float) -> bool:
+    """Whether it is less than some time from the first sample within 40 dB of the peak to the last within 60 dB.
 
-    To be measured before resampling, whose filter rings for some milliseconds.
+    To be asked before resampling, whose filter rings for some milliseconds.
+
+    Args:
+        samples: a recording [samples] that is not silent.
+        sample_rate: in Hz.
+        seconds: the time.
     """
+    wanted, peak = seconds * sample_rate, max(float(samples.max()), -float(samples.min()))
+    begun, ended = 10 ** (_BEGIN_DB / 20), 10 ** (_END_DB / 20)
+    # A sample has at most the peak's power, and at most this share of it before the sound begins or when it has ended.
+    if float(samples @ samples) > peak**2 * (wanted + begun**2 * len(samples)):
+        return False
     level = np.abs(samples)
-    peak = float(level.max(initial=0.0))
-    if peak == 0:
-        return 0.0
-    first = int(np.argmax(level >= peak * 10 ** (_BEGIN_DB / 20)))
-    last = len(level) - 1 - int(np.argmax(level[::-1] >= peak * 10 ** (_END_DB / 20)))
-    return (last + 1 - first) / sample_rate
+    first = int(np.argmax(level >= peak * begun))
+    last = len(level) - 1 - int(np.argmax(level[::-1] >= peak * ended))
+    return last + 1 - first < wanted
