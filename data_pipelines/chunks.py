@@ -20,16 +20,19 @@ from tensorflow_datasets.core import example_serializer
 
 from drumgan_jax.audio import representations
 from drumgan_jax.audio.attributes import measure_attributes
-from drumgan_jax.audio.files import resample
+from drumgan_jax.audio.files import Audio, resample
+from drumgan_jax.audio.loop_chunks import LoopChunk, read_loop_chunk
 from drumgan_jax.audio.one_shot import is_shorter
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.printable import printable
+from drumgan_jax.core.regular_files import open_regular
 from drumgan_jax.data.records import frame_record
 from drumgan_jax.data_pipelines.conditioning import Preparation, cancellation, condition, pitched, to_mono
 from drumgan_jax.data_pipelines.moments import Moments
 from drumgan_jax.data_pipelines.slicing import Skip, Slice, Slicing
-from drumgan_jax.data_pipelines.sources import Item, read_item
+from drumgan_jax.data_pipelines.sources import Item, is_file, read_item
+from drumgan_jax.data_pipelines.tempo import MEASURED, Tempo, tempo_row, told_tempi
 
 # Size at which a new part is started, so that one long mix does not make one huge shard.
 _MAX_PART_BYTES = 2**28
@@ -125,16 +128,19 @@ def _process_item(
     job: Job, split: str, item: Item, writer: "_PartWriter"
 ) -> tuple[dict[str, Any], Moments, list[np.ndarray]]:
     """Write the examples of one recording; return its row of the report, its features' moments, and its attributes."""
-    names, measured = job.preparation.attributes, []
+    names, measured, found = job.preparation.attributes, [], []
     row: dict[str, Any] = {"path": item.path, "source": item.source, "label": item.label, "split": split, "kept": 0}
     total = Moments.none(job.representation.normalization_shape)
-    for piece in _pieces(job, split, item):
+    tempi, pieces = _cut(job, split, item)
+    for piece in pieces:
         if isinstance(piece, Skip):
             row.setdefault("skipped", []).append({"start": round(piece.start, 3), "reason": printable(piece.reason)})
             continue
         if isinstance(piece, Note):
             row.setdefault("notes", []).append(piece.text)
             continue
+        if piece.tempo:
+            found.append(piece.tempo)
         x = _features(job.representation, piece.waveform)
         total = total.merge(Moments.of(x, job.representation.normalization_shape))
         example = {
@@ -152,6 +158,10 @@ def _process_item(
         # By which copies of a recording are counted.
         row.setdefault("digest", hashlib.blake2b(example["audio"].tobytes(), digest_size=8).hexdigest())
         row["kept"] += 1
+    if found and not tempi:
+        tempi = [Tempo(float(np.median(found)), MEASURED)]
+    if tempi:
+        row["tempo"] = tempo_row(tempi)
     return row, total, measured
 
 
@@ -162,12 +172,21 @@ class Note:
     text: str
 
 
-def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip | Note]:
-    """Yield slices at their normalised level, Skips and Notes; any problem with the file becomes a Skip."""
+def _cut(job: Job, split: str, item: Item) -> tuple[list[Tempo], Iterator[Slice | Skip | Note]]:
+    """What is told of the recording's tempo, and what it gives; any problem with the file becomes a Skip."""
+    try:
+        audio = read_item(item)
+        tempi = told_tempi(item, len(audio.samples) / audio.sample_rate, _loop_chunk(item), job.slicing.meter)
+    except Exception as problem:
+        return [], iter([_skip(problem, item)])
+    return tempi, _pieces(job, split, item, audio, tempi[0].bpm if tempi else None)
+
+
+def _pieces(job: Job, split: str, item: Item, audio: Audio, bpm: float | None) -> Iterator[Slice | Skip | Note]:
+    """Yield slices at their normalised level, Skips and Notes."""
     rate, length = job.representation.sample_rate, job.representation.num_samples
     shifts = job.preparation.pitch_shifts if split == "train" else (0.0,)
     try:
-        audio = read_item(item)
         own = to_mono(audio, job.preparation.channel, audio.sample_rate)
         cancelled = cancellation(audio.samples, own, job.preparation.channel)
         if not np.any(own):
@@ -180,20 +199,31 @@ def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip | Note]:
             yield Note(cancelled)
         samples = resample(own, audio.sample_rate, rate)
         for shift in shifts:
-            for piece in job.slicing.slices(pitched(samples, rate, shift), rate, length, item.bpm):
+            for piece in job.slicing.slices(pitched(samples, rate, shift), rate, length, bpm):
                 if isinstance(piece, Slice):
                     level = condition(piece.waveform, rate, job.preparation)
-                    piece = Skip(level, piece.start) if isinstance(level, str) else Slice(level, piece.start)
+                    if isinstance(level, str):
+                        piece = Skip(level, piece.start)
+                    else:
+                        piece = dataclasses.replace(piece, waveform=level)
                 yield piece
-    except BadInput as problem:
-        yield Skip(f"unusable: {_without_path(problem, item)}")
-    except Exception as error:  # One file that breaks a library must not stop a run over thousands of others.
-        yield Skip(f"failed: {type(error).__name__}: {error}")
+    except Exception as problem:
+        yield _skip(problem, item)
 
 
-def _without_path(problem: BadInput, item: Item) -> str:
-    # Files with the same problem are then counted together.
-    return str(problem).replace(f"{item.uri} ", "")
+def _skip(problem: Exception, item: Item) -> Skip:
+    """Why a file gave nothing: one that breaks a library must not stop a run over thousands of others."""
+    if isinstance(problem, BadInput):
+        # Without the path, files with the same problem are counted together.
+        return Skip(f"unusable: {str(problem).replace(f'{item.uri} ', '')}")
+    return Skip(f"failed: {type(problem).__name__}: {problem}")
+
+
+def _loop_chunk(item: Item) -> LoopChunk | None:
+    if not is_file(item):
+        return None
+    with open_regular(item.uri) as file:
+        return read_loop_chunk(file)
 
 
 def _features(representation: Representation, waveform: np.ndarray) -> np.ndarray:

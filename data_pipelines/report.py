@@ -14,6 +14,7 @@ from drumgan_jax.data_pipelines.moments import Moments, merge_all
 from drumgan_jax.data_pipelines.sources import Item
 
 REPORT_NAME = "report.json"
+_MOST_LINES = 12
 
 
 @dataclasses.dataclass
@@ -29,6 +30,8 @@ class Counts:
         notes: number of files by what is to be known of them.
         no_audio: number of files in the folders that are no audio, by ending.
         labels: number of examples by class and split.
+        tempi: number of recordings with a tempo, by where it comes from.
+        tempo_disagreements: recordings of which tempi more than 2 % apart are told, with these.
     """
 
     files: int = 0
@@ -39,6 +42,8 @@ class Counts:
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     no_audio: Counter[str] = dataclasses.field(default_factory=Counter)
     labels: dict[str, Counter[str]] = dataclasses.field(default_factory=lambda: defaultdict(Counter))
+    tempi: Counter[str] = dataclasses.field(default_factory=Counter)
+    tempo_disagreements: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add one file's row of the report."""
@@ -49,6 +54,11 @@ class Counts:
         if row["kept"]:
             self.examples[row["split"]] += row["kept"]
             self.labels[row["label"]][row["split"]] += row["kept"]
+        if tempo := row.get("tempo"):
+            self.tempi[tempo["from"]] += 1
+            if others := tempo.get("others"):
+                told = ", ".join(f"{one['from']} {one['bpm']:g}" for one in (tempo, *others))
+                self.tempo_disagreements.append(f"{row['path']}: {told}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +149,15 @@ def table(counts: Counts) -> str:
         lines.append(f"note: other files in the folders, which are no audio: {kinds}")
     lines.append("examples by label")
     lines += [f"  {label:<24} {sum(splits.values()):>8}" for label, splits in sorted(counts.labels.items())]
+    if counts.tempi:
+        lines.append("tempo from: " + ", ".join(f"{origin} {number}" for origin, number in counts.tempi.most_common()))
+    if apart := counts.tempo_disagreements:
+        lines.append(f"tempi more than 2 % apart are told of {len(apart)} files; the first is taken")
+        lines += [f"  {one}" for one in apart[:_MOST_LINES]]
+        lines += [f"  and {len(apart) - _MOST_LINES} others, in the report"] if len(apart) > _MOST_LINES else []
     if counts.skipped:
         lines.append("skipped, by reason")
-        lines += [f"  {number:>8}  {reason}" for reason, number in counts.skipped.most_common(12)]
+        lines += [f"  {number:>8}  {reason}" for reason, number in counts.skipped.most_common(_MOST_LINES)]
     return "\n".join(lines)
 
 

@@ -33,10 +33,17 @@ _NO_DOWNBEAT = (
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """A waveform [num_samples] and its start in the recording, in seconds."""
+    """One example's samples.
+
+    Attributes:
+        waveform: [num_samples].
+        start: where it starts in the recording, in seconds.
+        tempo: of the recording there, in BPM, if the rule cuts by it.
+    """
 
     waveform: np.ndarray
     start: float
+    tempo: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +74,10 @@ class Slicing(Protocol):
     def min_seconds(self) -> float:
         """Length of the shortest sound that is sliced (audio.one_shot.is_shorter); 0 where the rule tells it."""
 
+    @property
+    def meter(self) -> int:
+        """Beats per bar."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneShot(one_shot.OneShot):
@@ -74,6 +85,7 @@ class OneShot(one_shot.OneShot):
 
     stretches = False
     period = None
+    meter = 4
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
@@ -104,6 +116,7 @@ class Loop:
     stretches = False
     period = None
     min_seconds = 0.0
+    meter = 4
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
@@ -150,6 +163,11 @@ class Bar:
         """Seconds of a slice's bars."""
         return self.bars * self.beats * 60 / self.tempo
 
+    @property
+    def meter(self) -> int:
+        """Beats per bar."""
+        return self.beats
+
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
     ) -> Iterator[Slice | Skip]:
@@ -184,7 +202,7 @@ class Bar:
                 # A loop's end comes before its start.
                 end = first or round((starts[-1] + length) * sample_rate)
                 bar = self._without_seam(bar, stretched[:end], sample_rate)
-            yield Slice(_fit(bar, num_samples), first / sample_rate * speed)
+            yield Slice(_fit(bar, num_samples), first / sample_rate * speed, grid.tempo)
 
     def _without_seam(self, bar: np.ndarray, before: np.ndarray, sample_rate: int) -> np.ndarray:
         """The bar [samples], its end faded into the end of what was `before` it [samples]."""
@@ -242,6 +260,7 @@ class Mix:
     stretches = True
     period = None
     min_seconds = 0.0
+    meter = 4
 
     def slices(
         self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
@@ -273,7 +292,8 @@ class Mix:
             yield Skip("minute shorter than one clip", offset)
         for start in starts:
             first = max(0, round((start - _EARLY) * sample_rate))
-            yield Slice(stretched[first : first + num_samples], offset + first / sample_rate * speed)
+            waveform = stretched[first : first + num_samples]
+            yield Slice(waveform, offset + first / sample_rate * speed, grid.tempo)
 
 
 SLICINGS = {"one_shot": OneShot, "loop": Loop, "bar": Bar, "mix": Mix}

@@ -27,7 +27,7 @@ from drumgan_jax.data import patterns as sequencing
 from drumgan_jax.data_pipelines import kits, manifests, synthetic, tfds_records
 from drumgan_jax.data_pipelines.conditions import Condition, parse_conditions
 
-_BPM_IN_NAME = re.compile(r"(?<!\d)(\d{2,3}(?:\.\d+)?)[ _-]*bpm|bpm[ _-]*(\d{2,3}(?:\.\d+)?)(?!\d)", re.IGNORECASE)
+_NO_FILES = ("synthetic:", "sequenced:", "tfds:")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Item:
         path: name in the data set and the report, relative to the source, with forward slashes.
         source: library or folder of the recording.
         label: class of the recording.
-        bpm: tempo from the manifest or the file's name, if any.
+        bpm: tempo from the manifest, or of a procedural or sequenced bar; data_pipelines.tempo finds it elsewhere.
         group: identifier shared by near duplicates; if the source gives none, data_pipelines.splits derives it.
         subclass: finer class, from the manifest.
         tags: tags, from the manifest.
@@ -157,6 +157,11 @@ def class_of(item: Item) -> str:
     return kits.CYMBAL_CLASSES.get(voice or "", item.label)
 
 
+def is_file(item: Item) -> bool:
+    """Whether the recording is a file of its own, with a name that people gave it."""
+    return not item.uri.startswith(_NO_FILES)
+
+
 def read_item(item: Item) -> Audio:
     """Read the recording of an item.
 
@@ -219,7 +224,7 @@ def _list_found(root: Path, files: Iterable[Found], pattern: re.Pattern[str] | N
         *folders, name = found.parts or (root.name,)
         path = "/".join([*folders, name])
         source, label = "/".join(folders[:-1]) or root.name, folders[-1] if folders else root.name
-        item = Item(found.path, path, source, _match(pattern, path) or label, _bpm(name))
+        item = Item(found.path, path, source, _match(pattern, path) or label)
         yield LeftOut(item, found.left_out) if found.left_out else item
 
 
@@ -256,7 +261,7 @@ def _manifest_item(manifest: Path, row: manifests.Row, pattern: re.Pattern[str] 
         path=path.as_posix(),
         source=cells.get("source") or path.parent.parent.name or manifest.parent.name,
         label=cells.get("label") or _match(pattern, path.as_posix()) or path.parent.name or manifest.parent.name,
-        bpm=_number(cells.get("bpm"), manifest, row.line) or _bpm(path.name),
+        bpm=_number(cells.get("bpm"), manifest, row.line),
         group=cells.get("group", ""),
         subclass=cells.get("subclass", ""),
         tags=tuple(tag.strip() for tag in cells.get("tags", "").split("|") if tag.strip()),
@@ -397,12 +402,6 @@ def _compile(pattern: str) -> re.Pattern[str] | None:
 def _match(pattern: re.Pattern[str] | None, path: str) -> str | None:
     match = pattern.search(path) if pattern else None
     return match[1].lower() if match and match[1] else None
-
-
-def _bpm(name: str) -> float | None:
-    match = _BPM_IN_NAME.search(name)
-    bpm = float(match[1] or match[2]) if match else 0.0
-    return bpm if 30 <= bpm <= 300 else None
 
 
 def _number(text: str | None, manifest: Path, line: int) -> float | None:

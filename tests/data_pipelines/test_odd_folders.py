@@ -110,7 +110,7 @@ def test_a_folder_of_nothing_but_what_is_left_out_is_told_why(tmp_path):
 def test_an_audio_file_is_a_source(tmp_path):
     mix = put(tmp_path / "sets" / "long mix 128bpm.wav")
     (item,) = list_items([str(mix)])
-    assert (item.path, item.source, item.label, item.bpm) == ("long mix 128bpm.wav", "sets", "sets", 128.0)
+    assert (item.path, item.source, item.label) == ("long mix 128bpm.wav", "sets", "sets")
     (named,) = list_items([str(mix)], label_pattern="(mix)")
     assert named.label == "mix"
     assert read_item(item).samples.shape == (6000, 1)
