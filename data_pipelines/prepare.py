@@ -124,9 +124,6 @@ def _job(config: Mapping[str, Any]) -> Any:
     preparation = build_preparation(config["preparation"])
     if slicing.stretches or any(preparation.pitch_shifts):
         stretch.require()
-    # The kinds that stretch are those that find beats.
-    if slicing.stretches:
-        missing.require("librosa", f"config.slicing.kind={config['slicing']['kind']}")
     if preparation.normalization == "loudness":
         missing.require("pyloudnorm", "config.preparation.normalization=loudness")
     if getattr(representation, "circular", False):

@@ -436,7 +436,6 @@ def test_bad_configs_are_told_before_any_work(tmp_path, change, word):
     [
         ("apache_beam", {}, {"workers": 2}, "more than one worker"),
         ("apache_beam", {}, {"beam_runner": "FlinkRunner"}, "a named runner"),
-        ("librosa", {"slicing": {"kind": "bar"}}, {}, "config.slicing.kind=bar"),
         ("pyloudnorm", {"normalization": "loudness", "level": -16.0}, {}, "config.preparation.normalization=loudness"),
     ],
 )
