@@ -134,7 +134,7 @@ def _process_item(
     tempi, pieces = _cut(job, split, item)
     for piece in pieces:
         if isinstance(piece, Skip):
-            row.setdefault("skipped", []).append({"start": round(piece.start, 3), "reason": printable(piece.reason)})
+            _add_skip(row.setdefault("skipped", []), piece)
             continue
         if isinstance(piece, Note):
             row.setdefault("notes", []).append(piece.text)
@@ -217,6 +217,15 @@ def _skip(problem: Exception, item: Item) -> Skip:
         # Without the path, files with the same problem are counted together.
         return Skip(f"unusable: {str(problem).replace(f'{item.uri} ', '')}")
     return Skip(f"failed: {type(problem).__name__}: {problem}")
+
+
+def _add_skip(skipped: list[dict[str, Any]], skip: Skip) -> None:
+    """Add a skip to those of a file; one with the reason of the last one is counted with it, as a day has many."""
+    reason = printable(skip.reason)
+    if skipped and skipped[-1]["reason"] == reason:
+        skipped[-1]["times"] = skipped[-1].get("times", 1) + 1
+        return
+    skipped.append({"start": round(skip.start, 3), "reason": reason})
 
 
 def _loop_chunk(item: Item) -> LoopChunk | None:

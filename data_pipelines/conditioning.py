@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.channels import CANCELLATION_DB, CHANNELS, is_channel, loss_db, mono
 from drumgan_jax.audio.files import Audio, resample
+from drumgan_jax.audio.signal import Samples, Signal
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import build_section, check_fields, checked, flag, real, text, texts, whole
 from drumgan_jax.data_pipelines import stretch
@@ -18,6 +19,8 @@ from drumgan_jax.data_pipelines import stretch
 # Slices with a peak below this level count as silent, because normalisation would amplify their noise floor.
 SILENCE_DB = -60.0
 _ACTIVITY_FRAME = 0.01  # Seconds.
+# Seconds of the parts in which long recordings are shifted in pitch, of what is heard around them, and of their fades.
+_SHIFTED_PART, _AROUND, _FADE = 60.0, 0.5, 0.01
 
 
 NORMALIZATIONS = ("none", "peak", "loudness")
@@ -137,9 +140,26 @@ def cancellation(samples: np.ndarray, mixed: np.ndarray, channel: str) -> str:
     )
 
 
-def pitched(samples: np.ndarray, sample_rate: int, semitones: float) -> np.ndarray:
-    """Shift samples [samples] in pitch by `semitones`."""
-    return stretch.pitch_shift(samples, sample_rate, semitones)
+def pitched(samples: Samples, sample_rate: int, semitones: float) -> Samples:
+    """Shift samples [samples] in pitch by `semitones`; those of more than two minutes in parts that fade over."""
+    if semitones == 0:
+        return samples
+    if len(samples) <= 2 * _SHIFTED_PART * sample_rate:
+        return stretch.pitch_shift(samples[:], sample_rate, semitones)
+    return Signal(len(samples), lambda: _pitched_parts(samples, sample_rate, semitones))
+
+
+def _pitched_parts(samples: Samples, sample_rate: int, semitones: float) -> Iterator[np.ndarray]:
+    part, around, fade = (round(seconds * sample_rate) for seconds in (_SHIFTED_PART, _AROUND, _FADE))
+    ramp = np.linspace(0, 1, fade + 2, dtype=np.float32)[1:-1]
+    before = np.zeros(0, np.float32)
+    for start in range(0, len(samples), part):
+        end, first = min(start + part, len(samples)), max(0, start - around)
+        shifted = stretch.pitch_shift(samples[first : end + around], sample_rate, semitones)[start - first :]
+        faded = min(len(before), len(shifted))
+        shifted[:faded] = before[:faded] * (1 - ramp[:faded]) + shifted[:faded] * ramp[:faded]
+        before = shifted[end - start : end - start + fade]
+        yield shifted[: end - start]
 
 
 def condition(waveform: np.ndarray, sample_rate: int, preparation: Preparation) -> np.ndarray | str:

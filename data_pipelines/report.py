@@ -49,7 +49,8 @@ class Counts:
         """Add one file's row of the report."""
         self.files += 1
         self.used += bool(row["kept"])
-        self.skipped.update(skip["reason"] for skip in row.get("skipped", ()))
+        for skip in row.get("skipped", ()):
+            self.skipped[skip["reason"]] += skip.get("times", 1)
         self.notes.update(row.get("notes", ()))
         if row["kept"]:
             self.examples[row["split"]] += row["kept"]

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from drumgan_jax.audio.signal import Samples, first_at, peak
 from drumgan_jax.core.settings import real
 
 # Levels relative to the peak at which a sound begins and has ended.
@@ -30,13 +31,12 @@ class OneShot:
     fade_out: float = real(0.0, math.inf, 0.01)
     min_seconds: float = real(0.0, math.inf, 0.005)
 
-    def start(self, samples: np.ndarray, sample_rate: int) -> int | None:
+    def start(self, samples: Samples, sample_rate: int) -> int | None:
         """Index at which the sound starts in a recording [samples], pre-roll included; None for silence."""
-        level = np.abs(samples)
-        peak = float(level.max(initial=0.0))
-        if peak == 0:
+        loudest = peak(samples)
+        if loudest == 0:
             return None
-        onset = int(np.argmax(level >= peak * 10 ** (self.onset_db / 20)))
+        onset = first_at(samples, loudest * 10 ** (self.onset_db / 20)) or 0
         return max(0, onset - round(self.pre_roll * sample_rate))
 
     def cut(self, samples: np.ndarray, sample_rate: int, num_samples: int) -> np.ndarray:

@@ -75,6 +75,22 @@ def in_blocks(samples: Samples) -> Iterator[np.ndarray]:
         yield samples[start : start + BLOCK]
 
 
+def peak(samples: Samples) -> float:
+    """The largest absolute value; 0 of no samples."""
+    return max((float(np.abs(block).max()) for block in in_blocks(samples)), default=0.0)
+
+
+def first_at(samples: Samples, level: float) -> int | None:
+    """Index of the first sample whose absolute value is at least `level`; None if there is none."""
+    start = 0
+    for block in in_blocks(samples):
+        loud = np.abs(block) >= level
+        if loud.any():
+            return start + int(np.argmax(loud))
+        start += len(block)
+    return None
+
+
 def resampled(samples: Samples, from_rate: int, to_rate: int) -> Signal:
     """The samples at another rate, the same bit for bit as audio.files.resample has them, but block by block."""
     # As many as soxr gives: halves are rounded up.

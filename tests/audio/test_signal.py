@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from drumgan_jax.audio import signal
 from drumgan_jax.audio.files import resample
-from drumgan_jax.audio.signal import Signal, in_blocks, resampled
+from drumgan_jax.audio.signal import Signal, first_at, in_blocks, peak, resampled
 
 
 def noise(length, seed=0):
@@ -71,6 +71,18 @@ def test_blocks_cover_the_samples(monkeypatch):
         blocks = list(in_blocks(held))
         assert [len(block) for block in blocks] == [300, 300, 300, 100]
         np.testing.assert_array_equal(np.concatenate(blocks), samples)
+
+
+def test_levels_of_signals_are_those_of_arrays(monkeypatch):
+    monkeypatch.setattr(signal, "BLOCK", 300)
+    samples = noise(1000) * np.linspace(0, 1, 1000, dtype=np.float32)
+    for held in (samples, Signal(1000, Source(samples, 7))):
+        loudest = peak(held)
+        assert loudest == np.abs(samples).max()
+        for share in (0.0, 0.1, 0.9, 1.0):
+            assert first_at(held, share * loudest) == np.argmax(np.abs(samples) >= share * loudest)
+        assert first_at(held, 1.01 * loudest) is None
+    assert peak(noise(0)) == 0
 
 
 @pytest.mark.parametrize(

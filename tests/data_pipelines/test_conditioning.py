@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumgan_jax.audio.files import Audio
+from drumgan_jax.audio.signal import Signal
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.data_pipelines.conditioning import Preparation, build_preparation, condition, to_mono
+from drumgan_jax.data_pipelines import conditioning
+from drumgan_jax.data_pipelines.conditioning import Preparation, build_preparation, condition, pitched, to_mono
 from drumgan_jax.data_pipelines.moments import Moments, merge_all
 
 RATE = 22050
@@ -26,6 +28,25 @@ def test_channels_are_mixed_or_picked():
     assert len(to_mono(audio, "mix", 8000)) == 8000
     with pytest.raises(BadInput, match="no channel 3"):
         to_mono(audio, "3", RATE)
+
+
+def test_long_recordings_are_shifted_in_parts_without_seams(monkeypatch):
+    monkeypatch.setattr(conditioning, "_SHIFTED_PART", 1.0)
+    sound = tone(0.5, 5.3)
+    shifted = pitched(sound, RATE, 7.0)
+    assert isinstance(shifted, Signal)
+    assert len(shifted) == len(sound)
+    shifted = shifted[:]
+    # Of the one tone, at its new pitch; a seam would be a click, which the second difference shows.
+    spectrum = np.abs(np.fft.rfft(shifted[RATE : 5 * RATE] * np.hanning(4 * RATE)))
+    assert np.argmax(spectrum) / 4 == pytest.approx(997 * 2 ** (7 / 12), rel=2e-3)
+    bend = np.abs(np.diff(shifted, 2))
+    for second in range(1, 5):
+        join = bend[second * RATE - 300 : second * RATE + 300]
+        assert join.max() < 1.1 * bend[(second - 1) * RATE + 2000 : second * RATE - 2000].max()
+    assert pitched(sound, RATE, 0.0) is sound
+    monkeypatch.undo()
+    assert isinstance(pitched(sound, RATE, 7.0), np.ndarray)
 
 
 def test_levels():
