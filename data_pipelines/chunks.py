@@ -20,9 +20,10 @@ from tensorflow_datasets.core import example_serializer
 
 from drumgan_jax.audio import representations
 from drumgan_jax.audio.attributes import measure_attributes
-from drumgan_jax.audio.files import Audio, resample
 from drumgan_jax.audio.loop_chunks import LoopChunk, read_loop_chunk
 from drumgan_jax.audio.one_shot import is_shorter
+from drumgan_jax.audio.recordings import Recording
+from drumgan_jax.audio.signal import in_blocks, resampled
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.printable import printable
@@ -31,7 +32,7 @@ from drumgan_jax.data.records import frame_record
 from drumgan_jax.data_pipelines.conditioning import Preparation, cancellation, condition, pitched, to_mono
 from drumgan_jax.data_pipelines.moments import Moments
 from drumgan_jax.data_pipelines.slicing import Skip, Slice, Slicing
-from drumgan_jax.data_pipelines.sources import Item, is_file, read_item
+from drumgan_jax.data_pipelines.sources import Item, is_file, open_item
 from drumgan_jax.data_pipelines.tempo import MEASURED, Tempo, tempo_row, told_tempi
 
 # Size at which a new part is started, so that one long mix does not make one huge shard.
@@ -175,29 +176,29 @@ class Note:
 def _cut(job: Job, split: str, item: Item) -> tuple[list[Tempo], Iterator[Slice | Skip | Note]]:
     """What is told of the recording's tempo, and what it gives; any problem with the file becomes a Skip."""
     try:
-        audio = read_item(item)
-        tempi = told_tempi(item, len(audio.samples) / audio.sample_rate, _loop_chunk(item), job.slicing.meter)
+        recording = open_item(item)
+        tempi = told_tempi(item, recording.seconds, _loop_chunk(item), job.slicing.meter)
     except Exception as problem:
         return [], iter([_skip(problem, item)])
-    return tempi, _pieces(job, split, item, audio, tempi[0].bpm if tempi else None)
+    return tempi, _pieces(job, split, item, recording, tempi[0].bpm if tempi else None)
 
 
-def _pieces(job: Job, split: str, item: Item, audio: Audio, bpm: float | None) -> Iterator[Slice | Skip | Note]:
+def _pieces(job: Job, split: str, item: Item, recording: Recording, bpm: float | None) -> Iterator[Slice | Skip | Note]:
     """Yield slices at their normalised level, Skips and Notes."""
     rate, length = job.representation.sample_rate, job.representation.num_samples
     shifts = job.preparation.pitch_shifts if split == "train" else (0.0,)
     try:
-        own = to_mono(audio, job.preparation.channel, audio.sample_rate)
-        cancelled = cancellation(audio.samples, own, job.preparation.channel)
-        if not np.any(own):
+        own = to_mono(recording, job.preparation.channel, recording.sample_rate)
+        cancelled = cancellation(recording, job.preparation.channel)
+        if not any(np.any(block) for block in in_blocks(own)):
             yield Skip(f"silent: {cancelled}" if cancelled else "silent")
             return
-        if (shortest := job.slicing.min_seconds) and is_shorter(own, audio.sample_rate, shortest):
+        if (shortest := job.slicing.min_seconds) and is_shorter(own, recording.sample_rate, shortest):
             yield Skip(f"the sound is shorter than {1000 * shortest:g} ms (config.slicing.min_seconds)")
             return
         if cancelled:
             yield Note(cancelled)
-        samples = resample(own, audio.sample_rate, rate)
+        samples = resampled(own, recording.sample_rate, rate)
         for shift in shifts:
             for piece in job.slicing.slices(pitched(samples, rate, shift), rate, length, bpm):
                 if isinstance(piece, Slice):

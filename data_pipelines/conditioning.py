@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.audio.attributes import check_attributes
-from drumgan_jax.audio.channels import CANCELLATION_DB, CHANNELS, is_channel, loss_db, mono
-from drumgan_jax.audio.files import Audio, resample
-from drumgan_jax.audio.signal import Samples, Signal
+from drumgan_jax.audio.channels import CANCELLATION_DB, CHANNELS, is_channel, loss_db, loudest, mono
+from drumgan_jax.audio.recordings import Recording
+from drumgan_jax.audio.signal import Samples, Signal, resampled
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import build_section, check_fields, checked, flag, real, text, texts, whole
 from drumgan_jax.data_pipelines import stretch
@@ -115,24 +115,29 @@ def build_preparation(settings: Mapping[str, Any]) -> Preparation:
     return build_section(Preparation, settings, "preparation")
 
 
-def to_mono(audio: Audio, channel: str, sample_rate: int) -> np.ndarray:
+def to_mono(recording: Recording, channel: str, sample_rate: int) -> Samples:
     """Mono samples [samples] float32 at `sample_rate`, from one channel or a mix of them (Preparation.channel).
+
+    They are an array if the recording is held in memory and not long at that rate, else a signal.
 
     Raises:
         BadInput: the recording has no such channel.
     """
-    return resample(np.ascontiguousarray(mono(audio.samples, str(channel))), audio.sample_rate, sample_rate)
+    if channel == "louder":
+        channel = str(loudest(recording.blocks()))
+
+    def blocks() -> Iterator[np.ndarray]:
+        return (np.ascontiguousarray(mono(block, channel)) for block in recording.blocks())
+
+    own = next(blocks()) if recording.is_held else Signal(recording.frames, blocks)
+    return resampled(own, recording.sample_rate, sample_rate)
 
 
-def cancellation(samples: np.ndarray, mixed: np.ndarray, channel: str) -> str:
-    """What is said of channels that cancel in the mix or mid that is wanted; empty if they do not.
-
-    Args:
-        samples: the channels [frames, channels].
-        mixed: what is taken of them [frames].
-        channel: Preparation.channel.
-    """
-    if channel not in ("mix", "mid") or samples.shape[1] == 1 or loss_db(samples, mixed) <= CANCELLATION_DB:
+def cancellation(recording: Recording, channel: str) -> str:
+    """What is said of channels that cancel in the mix or mid that is wanted; empty if they do not."""
+    if channel not in ("mix", "mid") or recording.channels == 1:
+        return ""
+    if loss_db((block, mono(block, channel)) for block in recording.blocks()) <= CANCELLATION_DB:
         return ""
     return (
         f"its channels cancel: their {channel} is more than {CANCELLATION_DB:g} dB below them; set"

@@ -19,6 +19,7 @@ import numpy as np
 
 from drumgan_jax.audio.files import Audio, read_audio
 from drumgan_jax.audio.listing import AUDIO_SUFFIXES, FORMATS, Found, walk
+from drumgan_jax.audio.recordings import Recording, held, open_recording
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.paths import expand
 from drumgan_jax.core.printable import printable
@@ -175,6 +176,15 @@ def read_item(item: Item) -> Audio:
     if item.uri.startswith("tfds:"):
         return tfds_records.read_record(item.uri)
     return read_audio(item.uri)
+
+
+def open_item(item: Item) -> Recording:
+    """The recording of an item, to be read in blocks if it is long.
+
+    Raises:
+        BadInput: it cannot be read, or is damaged anywhere; the message gives the reason.
+    """
+    return open_recording(item.uri) if is_file(item) else held(read_item(item))
 
 
 def _list_source(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> _Listed:

@@ -1,6 +1,7 @@
 """One channel of a recording, or a mix of several, and what a mix loses."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -44,19 +45,30 @@ def mono(samples: np.ndarray, channel: str) -> np.ndarray:
         sign = 1 if channel == "mid" else -1
         return (samples[:, 0] + sign * samples[:, 1]) / 2 if count > 1 else samples[:, 0]
     numbers = {"left": 0, "right": min(1, count - 1)}
-    return samples[:, numbers[channel] if channel in numbers else int(np.argmax(_powers(samples)))]
+    return samples[:, numbers[channel] if channel in numbers else loudest([samples])]
 
 
-def loss_db(samples: np.ndarray, mix: np.ndarray) -> float:
-    """By how much a mix [frames] of samples [frames, channels] is below the channels' RMS level, in dB.
+def loss_db(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
+    """By how much the mix of a recording is below its channels' RMS level, in dB.
 
     Infinite where the mix has no power and the channels have; 0 where neither has.
+
+    Args:
+        blocks: of the recording, samples [frames, channels] and their mix [frames].
     """
-    channels, level = float(_powers(samples).mean()), float(np.square(mix, dtype=np.float64).mean())
+    channels = level = 0.0
+    for samples, mix in blocks:
+        channels += float(_energies(samples).mean())
+        level += float(np.square(mix, dtype=np.float64).sum())
     if not channels:
         return 0.0
     return 10 * math.log10(channels / level) if level else math.inf
 
 
-def _powers(samples: np.ndarray) -> np.ndarray:
-    return np.square(samples, dtype=np.float64).mean(axis=0)
+def loudest(blocks: Iterable[np.ndarray]) -> int:
+    """Number of the channel with the most power in blocks [frames, channels] of a recording."""
+    return int(np.argmax(sum(map(_energies, blocks))))
+
+
+def _energies(samples: np.ndarray) -> np.ndarray:
+    return np.square(samples, dtype=np.float64).sum(axis=0)

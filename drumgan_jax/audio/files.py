@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -53,30 +54,30 @@ def read_audio(path: str | os.PathLike[str]) -> Audio:
         BadInput: the file is no regular file, cannot be read or decoded, is truncated or damaged, has no samples, or
             samples that are NaN, infinite or beyond all scales.
     """
+    blocks = list(decode(path))
+    samples = [block.samples for block in blocks]
+    return Audio(samples[0] if len(samples) == 1 else np.concatenate(samples), blocks[0].sample_rate)
+
+
+def decode(path: str | os.PathLike[str]) -> Iterator[Audio]:
+    """Yield a file's audio in blocks of up to 4 MB; a file, or its damaged header, may promise more than memory holds.
+
+    Raises:
+        BadInput: as `read_audio` does, but where the fault is reached.
+    """
     with open_regular(path) as file:
         try:
             # Of a small file, many small reads cost more than one.
             small = os.fstat(file.fileno()).st_size <= _SMALL
-            samples, rate = _decoded(path, io.BytesIO(file.read()) if small else file)
+            yield from _decoded(path, io.BytesIO(file.read()) if small else file)
         except OSError as error:
             raise BadInput(f"{path} cannot be read ({error.strerror}); copy it again.") from error
         except soundfile.LibsndfileError as error:
             reason = error.error_string.rstrip(".")
             raise BadInput(f"{path} cannot be decoded ({reason}); export it again as WAV or FLAC.") from error
-    if not len(samples):
-        raise BadInput(f"{path} holds no samples; export it again or leave it out.")
-    if rate not in _RATES:
-        raise BadInput(f"{path} has an impossible sample rate of {rate} Hz in its header; export it again.")
-    loudest = max(float(samples.max()), -float(samples.min()))
-    if not np.isfinite(loudest):
-        raise BadInput(f"{path} holds NaN or infinite samples; export it again.")
-    if loudest > _LOUDEST:
-        raise BadInput(f"{path} holds a sample of {loudest:.3g}, where full scale is 1; export it again.")
-    return Audio(samples, rate)
 
 
-def _decoded(path: str | os.PathLike[str], file: BinaryIO) -> tuple[np.ndarray, int]:
-    """Samples [frames, channels] and the sample rate of an open file."""
+def _decoded(path: str | os.PathLike[str], file: BinaryIO) -> Iterator[Audio]:
     start = file.read(4)
     if not start:
         raise BadInput(f"{path} is empty (0 bytes); copy or export it again.")
@@ -84,25 +85,60 @@ def _decoded(path: str | os.PathLike[str], file: BinaryIO) -> tuple[np.ndarray, 
     if wrong := fault(file, contents):
         raise BadInput(f"{path} {wrong}; copy or export it again.")
     source = _Source(mended(file, contents))
-    quiet: contextlib.AbstractContextManager[list[str]] = (
-        contextlib.nullcontext([]) if start in _QUIET else kept_quiet()
-    )
+    frames = 0
     try:
-        with quiet as errors, soundfile.SoundFile(source) as sound:
-            samples, rate = _read_all(sound), sound.samplerate
-            # A FLAC's count is exact, and its decoder may end early without an error.
-            short = sound.format == "FLAC" and len(samples) < sound.frames < 2**62
+        for block in _blocks(path, source, prints=start not in _QUIET):
+            frames += len(block.samples)
+            yield block
     except soundfile.LibsndfileError:
         if source.error:
             raise source.error from None
         raise
     if source.error:
         raise source.error
-    if short:
+    if not frames:
+        raise BadInput(f"{path} holds no samples; export it again or leave it out.")
+
+
+def _blocks(path: str | os.PathLike[str], source: "_Source", prints: bool) -> Iterator[Audio]:
+    """Yield checked blocks, of a decoder that may print messages."""
+    # Not around the whole loop: who takes the blocks may print as well.
+    quiet = kept_quiet if prints else _as_it_is
+    frames = 0
+    with quiet() as errors:
+        sound = soundfile.SoundFile(source)
+    with sound:
+        rate, wanted = sound.samplerate, max(1, _BLOCK // sound.channels)
+        is_last = False
+        while not (errors or is_last):
+            with quiet() as errors:
+                samples = sound.read(wanted, dtype="float32", always_2d=True)
+            is_last = len(samples) < wanted
+            if len(samples):
+                _check(path, samples, rate)
+                frames += len(samples)
+                yield Audio(samples, rate)
+        # A FLAC's count is exact, and its decoder may end early without an error.
+        short = sound.format == "FLAC" and frames < sound.frames < 2**62
+    if source.error is None and short:
         raise BadInput(f"{path} {TRUNCATED}; copy or export it again.")
     if errors:
         raise BadInput(f"{path} is damaged ({errors[0].rstrip('!.')}); copy or export it again.")
-    return samples, rate
+
+
+@contextlib.contextmanager
+def _as_it_is() -> Iterator[list[str]]:
+    yield []
+
+
+def _check(path: str | os.PathLike[str], samples: np.ndarray, rate: int) -> None:
+    if rate not in _RATES:
+        raise BadInput(f"{path} has an impossible sample rate of {rate} Hz in its header; export it again.")
+    loudest = max(float(samples.max()), -float(samples.min()))
+    if not np.isfinite(loudest):
+        raise BadInput(f"{path} holds NaN or infinite samples; export it again.")
+    if loudest > _LOUDEST:
+        raise BadInput(f"{path} holds a sample of {loudest:.3g}, where full scale is 1; export it again.")
 
 
 class _Source:
@@ -132,14 +168,6 @@ class _Source:
         except OSError as error:
             self.error = self.error or error
             return b""
-
-
-def _read_all(file: soundfile.SoundFile) -> np.ndarray:
-    """All samples [frames, channels], read in blocks because a damaged header may promise more than fits in memory."""
-    blocks = [file.read(_BLOCK, dtype="float32", always_2d=True)]
-    while len(blocks[-1]) == _BLOCK:
-        blocks.append(file.read(_BLOCK, dtype="float32", always_2d=True))
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:

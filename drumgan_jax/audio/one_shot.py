@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from drumgan_jax.audio.signal import Samples, first_at, peak
+from drumgan_jax.audio.signal import Samples, first_at, in_blocks, last_at, peak
 from drumgan_jax.core.settings import real
 
 # Levels relative to the peak at which a sound begins and has ended.
@@ -50,7 +50,7 @@ class OneShot:
         return sound
 
 
-def is_shorter(samples: np.ndarray, sample_rate: int, seconds: float) -> bool:
+def is_shorter(samples: Samples, sample_rate: int, seconds: float) -> bool:
     """Whether it is less than some time from the first sample within 40 dB of the peak to the last within 60 dB.
 
     To be asked before resampling, whose filter rings for some milliseconds.
@@ -60,12 +60,12 @@ def is_shorter(samples: np.ndarray, sample_rate: int, seconds: float) -> bool:
         sample_rate: in Hz.
         seconds: the time.
     """
-    wanted, peak = seconds * sample_rate, max(float(samples.max()), -float(samples.min()))
+    wanted, loudest = seconds * sample_rate, peak(samples)
     begun, ended = 10 ** (_BEGIN_DB / 20), 10 ** (_END_DB / 20)
     # A sample has at most the peak's power, and at most this share of it before the sound begins or when it has ended.
-    if float(samples @ samples) > peak**2 * (wanted + begun**2 * len(samples)):
+    energy = sum(float(block @ block) for block in in_blocks(samples))
+    if energy > loudest**2 * (wanted + begun**2 * len(samples)):
         return False
-    level = np.abs(samples)
-    first = int(np.argmax(level >= peak * begun))
-    last = len(level) - 1 - int(np.argmax(level[::-1] >= peak * ended))
+    first = first_at(samples, loudest * begun) or 0
+    last = last_at(samples, loudest * ended) or 0
     return last + 1 - first < wanted

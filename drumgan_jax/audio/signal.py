@@ -6,8 +6,12 @@ from typing import Protocol
 import numpy as np
 import soxr
 
+from drumgan_jax.audio.files import resample
+
 # Samples that are read, resampled or looked at in one go: 4 MB.
 BLOCK = 2**20
+# Samples of an array that are resampled at once: 32 MB.
+_LONG = 2**23
 
 
 class Samples(Protocol):
@@ -77,7 +81,8 @@ def in_blocks(samples: Samples) -> Iterator[np.ndarray]:
 
 def peak(samples: Samples) -> float:
     """The largest absolute value; 0 of no samples."""
-    return max((float(np.abs(block).max()) for block in in_blocks(samples)), default=0.0)
+    # Without the copy that np.abs makes.
+    return max((max(float(block.max()), -float(block.min())) for block in in_blocks(samples)), default=0.0)
 
 
 def first_at(samples: Samples, level: float) -> int | None:
@@ -91,10 +96,28 @@ def first_at(samples: Samples, level: float) -> int | None:
     return None
 
 
-def resampled(samples: Samples, from_rate: int, to_rate: int) -> Signal:
-    """The samples at another rate, the same bit for bit as audio.files.resample has them, but block by block."""
+def last_at(samples: Samples, level: float) -> int | None:
+    """Index of the last sample whose absolute value is at least `level`; None if there is none."""
+    start, last = 0, None
+    for block in in_blocks(samples):
+        loud = np.abs(block) >= level
+        if loud.any():
+            last = start + len(block) - 1 - int(np.argmax(loud[::-1]))
+        start += len(block)
+    return last
+
+
+def resampled(samples: Samples, from_rate: int, to_rate: int) -> Samples:
+    """The samples at another rate, the same bit for bit for a signal as for an array (audio.files.resample).
+
+    An array becomes a signal if it would be long.
+    """
+    if from_rate == to_rate:
+        return samples
     # As many as soxr gives: halves are rounded up.
     length = max((2 * len(samples) * to_rate + from_rate) // (2 * from_rate), min(len(samples), 1))
+    if isinstance(samples, np.ndarray) and length <= _LONG:
+        return resample(samples, from_rate, to_rate)
     piece = max(1, BLOCK * from_rate // max(from_rate, to_rate))
 
     def blocks() -> Iterator[np.ndarray]:

@@ -115,7 +115,7 @@ def mono_mix(samples: np.ndarray, path: Path) -> tuple[np.ndarray, str | None]:
         The mix [frames], and None or a sentence with its level below the root mean square level of the channels.
     """
     mix = samples.mean(axis=1)
-    loss = loss_db(samples, mix)
+    loss = loss_db([(samples, mix)])
     if loss <= CANCELLATION_DB:
         return mix, None
     lost = "is silent" if np.abs(mix).max() < SILENCE else f"loses {loss:.1f} dB"

@@ -50,5 +50,5 @@ def test_other_names_are_none(value: object) -> None:
 )
 def test_the_level_that_a_mix_loses(right: np.ndarray, lowest: float, highest: float) -> None:
     samples = np.stack([LEFT, right], axis=1)
-    assert lowest <= loss_db(samples, mono(samples, "mix")) <= highest
-    assert loss_db(0 * samples, 0 * LEFT) == 0
+    assert lowest <= loss_db([(samples, mono(samples, "mix"))]) <= highest
+    assert loss_db([(0 * samples, 0 * LEFT)]) == 0

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from drumgan_jax.audio import signal
 from drumgan_jax.audio.files import resample
-from drumgan_jax.audio.signal import Signal, first_at, in_blocks, peak, resampled
+from drumgan_jax.audio.signal import Signal, first_at, in_blocks, last_at, peak, resampled
+
+RATE = 22_050
 
 
 def noise(length, seed=0):
@@ -80,8 +82,9 @@ def test_levels_of_signals_are_those_of_arrays(monkeypatch):
         loudest = peak(held)
         assert loudest == np.abs(samples).max()
         for share in (0.0, 0.1, 0.9, 1.0):
-            assert first_at(held, share * loudest) == np.argmax(np.abs(samples) >= share * loudest)
-        assert first_at(held, 1.01 * loudest) is None
+            above = np.flatnonzero(np.abs(samples) >= share * loudest)
+            assert (first_at(held, share * loudest), last_at(held, share * loudest)) == (above[0], above[-1])
+        assert first_at(held, 1.01 * loudest) is last_at(held, 1.01 * loudest) is None
     assert peak(noise(0)) == 0
 
 
@@ -92,7 +95,7 @@ def test_levels_of_signals_are_those_of_arrays(monkeypatch):
 def test_resampled_blocks_are_the_resampled_whole(monkeypatch, start, end, length):
     monkeypatch.setattr(signal, "BLOCK", 700)
     samples = noise(length)
-    lazy = resampled(samples, start, end)
+    lazy = resampled(Signal(length, Source(samples, 500)), start, end)
     whole = resample(samples, start, end)
     # The rate may leave nothing of a single sample, which is then kept as it is.
     if length != 1 or len(whole) > 1:
@@ -100,3 +103,14 @@ def test_resampled_blocks_are_the_resampled_whole(monkeypatch, start, end, lengt
     assert len(lazy) == len(whole)
     # With what the filter holds back until the end, of less than a second.
     assert max((len(block) for block in lazy._blocks()), default=0) < 700 + end
+
+
+def test_arrays_that_would_be_long_become_signals(monkeypatch):
+    monkeypatch.setattr(signal, "_LONG", 1500)
+    samples = noise(1000)
+    assert resampled(samples, RATE, RATE) is samples
+    short, long = resampled(samples, RATE, RATE * 3 // 2), resampled(samples, RATE, RATE * 2)
+    assert isinstance(short, np.ndarray)
+    assert isinstance(long, Signal)
+    np.testing.assert_array_equal(short, resample(samples, RATE, RATE * 3 // 2))
+    np.testing.assert_array_equal(long[:], resample(samples, RATE, RATE * 2))

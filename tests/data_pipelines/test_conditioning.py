@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumgan_jax.audio.files import Audio
+from drumgan_jax.audio.recordings import held
 from drumgan_jax.audio.signal import Signal
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines import conditioning
@@ -22,7 +23,7 @@ def tone(level, seconds=1.0):
 @pytest.mark.smoke
 def test_channels_are_mixed_or_picked():
     samples = np.stack([tone(0.5), tone(0.1), np.zeros(RATE, np.float32)], axis=1)
-    audio = Audio(samples, RATE)
+    audio = held(Audio(samples, RATE))
     np.testing.assert_allclose(to_mono(audio, "mix", RATE), samples.mean(1), atol=1e-7)
     np.testing.assert_array_equal(to_mono(audio, "1", RATE), samples[:, 1])
     assert len(to_mono(audio, "mix", 8000)) == 8000

@@ -13,7 +13,7 @@ from drumgan_jax.data_pipelines import slicing, synthetic
 from drumgan_jax.data_pipelines.beats import find_beats
 from drumgan_jax.data_pipelines.conditioning import to_mono
 from drumgan_jax.data_pipelines.slicing import SLICINGS, Bar, Loop, Mix, OneShot, Skip, Slice, build_slicing
-from drumgan_jax.data_pipelines.sources import list_items, read_item
+from drumgan_jax.data_pipelines.sources import list_items, open_item
 
 RATE = 8000
 
@@ -139,7 +139,7 @@ def test_real_loops_give_bars_or_a_reason(recordings):
     items = list_items([str(recordings / "drums" / "manifest.csv")], where=["label=loop"])[::5]
     with_bars = 0
     for item in items:
-        samples = to_mono(read_item(item), "mix", 16_000)
+        samples = to_mono(open_item(item), "mix", 16_000)
         pieces = list(Bar().slices(samples, 16_000, 30_720, item.bpm))
         bars = [piece.waveform for piece in pieces if isinstance(piece, Slice)]
         assert all(bar.shape == (30_720,) for bar in bars)
