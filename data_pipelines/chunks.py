@@ -189,7 +189,7 @@ def _pieces(job: Job, split: str, item: Item, recording: Recording, bpm: float |
     shifts = job.preparation.pitch_shifts if split == "train" else (0.0,)
     try:
         own = to_mono(recording, job.preparation.channel, recording.sample_rate)
-        cancelled = cancellation(recording, job.preparation.channel)
+        cancelled = cancellation(recording, own, job.preparation.channel)
         if not any(np.any(block) for block in in_blocks(own)):
             yield Skip(f"silent: {cancelled}" if cancelled else "silent")
             return

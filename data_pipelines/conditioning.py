@@ -133,11 +133,21 @@ def to_mono(recording: Recording, channel: str, sample_rate: int) -> Samples:
     return resampled(own, recording.sample_rate, sample_rate)
 
 
-def cancellation(recording: Recording, channel: str) -> str:
-    """What is said of channels that cancel in the mix or mid that is wanted; empty if they do not."""
+def cancellation(recording: Recording, mixed: Samples, channel: str) -> str:
+    """What is said of channels that cancel in the mix or mid that is wanted; empty if they do not.
+
+    Args:
+        recording: the channels.
+        mixed: what is taken of them, at the recording's rate [samples].
+        channel: Preparation.channel.
+    """
     if channel not in ("mix", "mid") or recording.channels == 1:
         return ""
-    if loss_db((block, mono(block, channel)) for block in recording.blocks()) <= CANCELLATION_DB:
+    if recording.is_held:
+        loss = loss_db(zip(recording.blocks(), [mixed[:]], strict=True))
+    else:
+        loss = loss_db((block, mono(block, channel)) for block in recording.blocks())
+    if loss <= CANCELLATION_DB:
         return ""
     return (
         f"its channels cancel: their {channel} is more than {CANCELLATION_DB:g} dB below them; set"
