@@ -22,6 +22,7 @@ from drumgan_jax.data import patterns
 from drumgan_jax.data_pipelines import kits
 from drumgan_jax.data_pipelines.beats import find_beats, loop_grid
 from drumgan_jax.data_pipelines.sources import list_items, read_item
+from drumgan_jax.data_pipelines.tempo import told_tempi
 
 _BEATS = 4
 _PER_BEAT = patterns.STEPS // _BEATS
@@ -71,11 +72,12 @@ def _recordings(manifest: str) -> None:
     """Print the shares of the manifest's loops of whole bars, by class."""
     right: dict[str, list[list[float]]] = defaultdict(list)
     for item in list_items([manifest], ["label=loop"]):
-        if not item.bpm:
-            continue
         audio = read_item(item)
+        seconds = len(audio.samples) / audio.sample_rate
+        if not (tempi := told_tempi(item, seconds)):
+            continue
         samples = resample(np.ascontiguousarray(audio.samples.mean(1)), audio.sample_rate, patterns.SAMPLE_RATE)
-        grid = loop_grid(len(samples) / patterns.SAMPLE_RATE, item.bpm, _BEATS)
+        grid = loop_grid(seconds, tempi[0].bpm, _BEATS)
         for turned in range(_BEATS if grid else 0):
             assert grid is not None
             rotated = np.roll(samples, -round(turned * grid.period * patterns.SAMPLE_RATE))

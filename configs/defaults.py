@@ -53,7 +53,7 @@ def schedule(section: ConfigDict, name: str, **settings: Any) -> None:
 
 
 PREPARATION = {
-    "channel": "mix",  # or a number, from 0
+    "channel": "mix",  # or left, right, mid, side, louder, or a number, from 0
     "normalization": "peak",  # or "loudness", "none"
     "level": -1.0,  # dBFS of the peak, or LUFS
     "pitch_shifts": (0.0,),  # semitones, one copy each

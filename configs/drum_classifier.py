@@ -33,6 +33,7 @@ def full() -> ConfigDict:
         "pre_roll": 0.002,
         "fade_in": 0.0005,
         "fade_out": 0.01,
+        "min_seconds": 0.005,
     }
     config.preparation.labels = ("kick", "snare", "cymbal")  # P
     config.front_end = {

@@ -37,7 +37,14 @@ def full() -> ConfigDict:
         "compression": 0.4,  # O; otherwise the loudest bins dominate
         "centred": True,  # O; otherwise the averages of neighbouring bins that the first stages see cancel
     }
-    config.slicing = {"kind": "one_shot", "onset_db": -40.0, "pre_roll": 0.002, "fade_in": 0.0005, "fade_out": 0.01}
+    config.slicing = {
+        "kind": "one_shot",
+        "onset_db": -40.0,
+        "pre_roll": 0.002,
+        "fade_in": 0.0005,
+        "fade_out": 0.01,
+        "min_seconds": 0.005,
+    }
     config.preparation.update(
         test_fraction=0.1,  # P
         split_by="source",  # O; recordings of one session resemble each other

@@ -46,7 +46,14 @@ def full() -> ConfigDict:
         "phases": "noise",  # or "onset", "random"
         "silence": 0.0015,  # s; recordings begin 2 ms before the onset
     }
-    config.slicing = {"kind": "one_shot", "onset_db": -40.0, "pre_roll": 0.002, "fade_in": 0.0005, "fade_out": 0.01}
+    config.slicing = {
+        "kind": "one_shot",
+        "onset_db": -40.0,
+        "pre_roll": 0.002,
+        "fade_in": 0.0005,
+        "fade_out": 0.01,
+        "min_seconds": 0.005,
+    }
     config.preparation.update(test_fraction=0.1, split_by="source", labels=CLASSES, hats=True)
     config.data_augmentation = {
         "kind": "drums",

@@ -40,7 +40,14 @@ def full() -> ConfigDict:
                 "phases": "noise",
                 "silence": 0.0015,  # s; recordings begin 2 ms before the onset
             },
-            "slicing": {"kind": "one_shot", "onset_db": -40.0, "pre_roll": 0.002, "fade_in": 0.0005, "fade_out": 0.01},
+            "slicing": {
+                "kind": "one_shot",
+                "onset_db": -40.0,
+                "pre_roll": 0.002,
+                "fade_in": 0.0005,
+                "fade_out": 0.01,
+                "min_seconds": 0.005,
+            },
             "preparation": {
                 **defaults.PREPARATION,
                 "test_fraction": 0.1,

@@ -59,6 +59,7 @@ def tiny() -> ConfigDict:
         "pre_roll": 0.002,
         "fade_in": 0.0005,
         "fade_out": 0.01,
+        "min_seconds": 0.005,
     }
     config.decoder.iterations = 32
     stylegan2.narrow(config, base=(4, 4), channel_base=1024, channel_max=64)

@@ -41,6 +41,7 @@ def full() -> ConfigDict:
         "pre_roll": 0.002,  # O
         "fade_in": 0.00037,  # R; 0.1 %
         "fade_out": 0.0743,  # R; 20 %
+        "min_seconds": 0.005,
     }
     config.preparation.update(
         pitch_shifts=(-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0),  # P

@@ -1,8 +1,8 @@
-"""Tempo and beats of music with a steady beat, by librosa's tempo and a comb fitted to the onsets.
+"""Tempo and beats of music with a steady beat, by an autocorrelation and a comb fitted to the onsets.
 
 Loops and electronic music keep one tempo over a minute, so two numbers, period and phase, determine all beats. They are
-estimated to a few milliseconds by fitting a comb to onset envelopes, first coarsely to librosa's, then finely to one
-with a resolution of a millisecond.
+estimated to a few milliseconds by fitting a comb to onset envelopes, first coarsely to that of a spectrogram, then
+finely to one with a resolution of a millisecond.
 """
 
 import dataclasses
@@ -10,15 +10,19 @@ import dataclasses
 import numpy as np
 import soxr
 
+from drumgan_jax.audio.power_spectra import mel_rises
 from drumgan_jax.data.patterns import STEPS
 from drumgan_jax.data_pipelines.downbeats import bar_starts
 
 ANALYSIS_RATE = 22050
 _HOP = 128
+_N_FFT = 1024
 _BANDS = 40
+_RANGE_DB = 60.0
 _LOW_BANDS = 2  # Up to about 130 Hz.
 FINE_RATE = 1050  # ANALYSIS_RATE / 21: about one value per millisecond.
 _REACH = 0.04  # Seconds that the fine fit searches on either side of the coarse one.
+_MAX_TEMPO = 320.0
 _PATTERN_METER = 4  # Beats per bar of the patterns that downbeats.py knows.
 _ON_BEAT = 5.0  # Logarithmic odds that the comb's teeth are beats: a bass line or chords fit no pattern of drums.
 
@@ -61,8 +65,6 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
         known: whether the prior is the actual tempo up to rounding, as in a file's name.
         meter: beats per bar.
     """
-    import librosa
-
     if len(samples) < 2 * sample_rate * 60 / prior or not np.any(samples):
         return None
     audio = soxr.resample(samples, sample_rate, ANALYSIS_RATE).astype(np.float32)
@@ -72,10 +74,7 @@ def find_beats(samples: np.ndarray, sample_rate: int, prior: float, known: bool 
     rate = ANALYSIS_RATE / _HOP
     tempo = prior
     if not known:
-        # One autocorrelation of the whole: windowed as by librosa's default, a minute takes 800 MB.
-        autocorrelation = librosa.autocorrelate(envelope, max_size=round(8 * rate))
-        tempogram = np.maximum(autocorrelation / autocorrelation[0], 0)[:, None]
-        tempo = float(librosa.feature.tempo(tg=tempogram, sr=ANALYSIS_RATE, hop_length=_HOP, start_bpm=prior)[0])
+        tempo = _periodicity(envelope, rate, prior)
     tolerance = 0.01 if known else 0.05
     combined = envelope / envelope.mean() + low / max(float(low.mean()), 1e-9)
     period, phase = _fit(combined, rate, _periods(tempo, tolerance, len(samples) / sample_rate), None)
@@ -141,17 +140,19 @@ def _downbeat(low: np.ndarray, everything: np.ndarray, meter: int) -> int:
 
 def _onset_envelopes(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Onset strength [frames] of all bands and of the lowest bands (kicks), with _HOP samples per frame."""
-    import librosa
+    rises = mel_rises(audio, ANALYSIS_RATE, _N_FFT, _HOP, _BANDS, _RANGE_DB)
+    return rises.mean(axis=1), rises[:, :_LOW_BANDS].mean(axis=1)
 
-    mel = librosa.feature.melspectrogram(
-        y=audio, sr=ANALYSIS_RATE, n_fft=1024, hop_length=_HOP, n_mels=_BANDS, fmin=30.0
-    )
-    level = librosa.power_to_db(mel, ref=np.max, top_db=60)
-    # The mel frames are centred already, hence center=False.
-    low, high = librosa.onset.onset_strength_multi(
-        S=level, sr=ANALYSIS_RATE, hop_length=_HOP, center=False, channels=[0, _LOW_BANDS, _BANDS]
-    )
-    return (_LOW_BANDS * low + (_BANDS - _LOW_BANDS) * high) / _BANDS, low
+
+def _periodicity(envelope: np.ndarray, rate: float, prior: float) -> float:
+    """Tempo of the strongest autocorrelation up to 8 seconds, preferred by octaves from the prior (Ellis 2007)."""
+    lags = np.arange(1, min(round(8 * rate), len(envelope)))
+    spectrum = np.fft.rfft(envelope, 2 * len(envelope))
+    autocorrelation = np.fft.irfft(np.square(np.abs(spectrum)))
+    strength = np.log1p(1e6 * np.maximum(autocorrelation[lags] / autocorrelation[0], 0))
+    tempi = 60 * rate / lags
+    strength[tempi >= _MAX_TEMPO] = -np.inf
+    return float(tempi[np.argmax(strength - 0.5 * np.square(np.log2(tempi / prior)))])
 
 
 def rise_of_level(audio: np.ndarray) -> np.ndarray:

@@ -20,13 +20,20 @@ from tensorflow_datasets.core import example_serializer
 
 from drumgan_jax.audio import representations
 from drumgan_jax.audio.attributes import measure_attributes
+from drumgan_jax.audio.loop_chunks import LoopChunk, read_loop_chunk
+from drumgan_jax.audio.one_shot import is_shorter
+from drumgan_jax.audio.recordings import Recording
+from drumgan_jax.audio.signal import in_blocks, resampled
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
+from drumgan_jax.core.printable import printable
+from drumgan_jax.core.regular_files import open_regular
 from drumgan_jax.data.records import frame_record
-from drumgan_jax.data_pipelines.conditioning import Preparation, condition, pitched, to_mono
+from drumgan_jax.data_pipelines.conditioning import Preparation, cancellation, condition, pitched, to_mono
 from drumgan_jax.data_pipelines.moments import Moments
 from drumgan_jax.data_pipelines.slicing import Skip, Slice, Slicing
-from drumgan_jax.data_pipelines.sources import Item, read_item
+from drumgan_jax.data_pipelines.sources import Item, is_file, open_item
+from drumgan_jax.data_pipelines.tempo import MEASURED, Tempo, tempo_row, told_tempi
 
 # Size at which a new part is started, so that one long mix does not make one huge shard.
 _MAX_PART_BYTES = 2**28
@@ -122,13 +129,19 @@ def _process_item(
     job: Job, split: str, item: Item, writer: "_PartWriter"
 ) -> tuple[dict[str, Any], Moments, list[np.ndarray]]:
     """Write the examples of one recording; return its row of the report, its features' moments, and its attributes."""
-    names, measured = job.preparation.attributes, []
+    names, measured, found = job.preparation.attributes, [], []
     row: dict[str, Any] = {"path": item.path, "source": item.source, "label": item.label, "split": split, "kept": 0}
     total = Moments.none(job.representation.normalization_shape)
-    for piece in _pieces(job, split, item):
+    tempi, pieces = _cut(job, split, item)
+    for piece in pieces:
         if isinstance(piece, Skip):
-            row.setdefault("skipped", []).append({"start": round(piece.start, 3), "reason": piece.reason})
+            _add_skip(row.setdefault("skipped", []), piece)
             continue
+        if isinstance(piece, Note):
+            row.setdefault("notes", []).append(piece.text)
+            continue
+        if piece.tempo:
+            found.append(piece.tempo)
         x = _features(job.representation, piece.waveform)
         total = total.merge(Moments.of(x, job.representation.normalization_shape))
         example = {
@@ -146,33 +159,81 @@ def _process_item(
         # By which copies of a recording are counted.
         row.setdefault("digest", hashlib.blake2b(example["audio"].tobytes(), digest_size=8).hexdigest())
         row["kept"] += 1
+    if found and not tempi:
+        tempi = [Tempo(float(np.median(found)), MEASURED)]
+    if tempi:
+        row["tempo"] = tempo_row(tempi)
     return row, total, measured
 
 
-def _pieces(job: Job, split: str, item: Item) -> Iterator[Slice | Skip]:
-    """Yield slices at their normalised level, and Skips; any problem with the file becomes a Skip."""
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """What is to be known of a recording that is taken."""
+
+    text: str
+
+
+def _cut(job: Job, split: str, item: Item) -> tuple[list[Tempo], Iterator[Slice | Skip | Note]]:
+    """What is told of the recording's tempo, and what it gives; any problem with the file becomes a Skip."""
+    try:
+        recording = open_item(item)
+        tempi = told_tempi(item, recording.seconds, _loop_chunk(item), job.slicing.meter)
+    except Exception as problem:
+        return [], iter([_skip(problem, item)])
+    return tempi, _pieces(job, split, item, recording, tempi[0].bpm if tempi else None)
+
+
+def _pieces(job: Job, split: str, item: Item, recording: Recording, bpm: float | None) -> Iterator[Slice | Skip | Note]:
+    """Yield slices at their normalised level, Skips and Notes."""
     rate, length = job.representation.sample_rate, job.representation.num_samples
     shifts = job.preparation.pitch_shifts if split == "train" else (0.0,)
     try:
-        samples = to_mono(read_item(item), job.preparation.channel, rate)
-        if not np.any(samples):
-            yield Skip("silent")
+        own = to_mono(recording, job.preparation.channel, recording.sample_rate)
+        cancelled = cancellation(recording, own, job.preparation.channel)
+        if not any(np.any(block) for block in in_blocks(own)):
+            yield Skip(f"silent: {cancelled}" if cancelled else "silent")
             return
+        if (shortest := job.slicing.min_seconds) and is_shorter(own, recording.sample_rate, shortest):
+            yield Skip(f"the sound is shorter than {1000 * shortest:g} ms (config.slicing.min_seconds)")
+            return
+        if cancelled:
+            yield Note(cancelled)
+        samples = resampled(own, recording.sample_rate, rate)
         for shift in shifts:
-            for piece in job.slicing.slices(pitched(samples, rate, shift), rate, length, item.bpm):
+            for piece in job.slicing.slices(pitched(samples, rate, shift), rate, length, bpm):
                 if isinstance(piece, Slice):
                     level = condition(piece.waveform, rate, job.preparation)
-                    piece = Skip(level, piece.start) if isinstance(level, str) else Slice(level, piece.start)
+                    if isinstance(level, str):
+                        piece = Skip(level, piece.start)
+                    else:
+                        piece = dataclasses.replace(piece, waveform=level)
                 yield piece
-    except BadInput as problem:
-        yield Skip(f"unusable: {_without_path(problem, item)}")
-    except Exception as error:  # One file that breaks a library must not stop a run over thousands of others.
-        yield Skip(f"failed: {type(error).__name__}: {error}")
+    except Exception as problem:
+        yield _skip(problem, item)
 
 
-def _without_path(problem: BadInput, item: Item) -> str:
-    # Files with the same problem are then counted together.
-    return str(problem).replace(f"{item.uri} ", "")
+def _skip(problem: Exception, item: Item) -> Skip:
+    """Why a file gave nothing: one that breaks a library must not stop a run over thousands of others."""
+    if isinstance(problem, BadInput):
+        # Without the path, files with the same problem are counted together.
+        return Skip(f"unusable: {str(problem).replace(f'{item.uri} ', '')}")
+    return Skip(f"failed: {type(problem).__name__}: {problem}")
+
+
+def _add_skip(skipped: list[dict[str, Any]], skip: Skip) -> None:
+    """Add a skip to those of a file; one with the reason of the last one is counted with it, as a day has many."""
+    reason = printable(skip.reason)
+    if skipped and skipped[-1]["reason"] == reason:
+        skipped[-1]["times"] = skipped[-1].get("times", 1) + 1
+        return
+    skipped.append({"start": round(skip.start, 3), "reason": reason})
+
+
+def _loop_chunk(item: Item) -> LoopChunk | None:
+    if not is_file(item):
+        return None
+    with open_regular(item.uri) as file:
+        return read_loop_chunk(file)
 
 
 def _features(representation: Representation, waveform: np.ndarray) -> np.ndarray:

@@ -3,13 +3,15 @@
 import dataclasses
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from drumgan_jax.audio.attributes import check_attributes
-from drumgan_jax.audio.files import Audio, resample
+from drumgan_jax.audio.channels import CANCELLATION_DB, CHANNELS, is_channel, loss_db, loudest, mono
+from drumgan_jax.audio.recordings import Recording
+from drumgan_jax.audio.signal import Samples, Signal, resampled
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import build_section, check_fields, checked, flag, real, text, texts, whole
 from drumgan_jax.data_pipelines import stretch
@@ -17,13 +19,15 @@ from drumgan_jax.data_pipelines import stretch
 # Slices with a peak below this level count as silent, because normalisation would amplify their noise floor.
 SILENCE_DB = -60.0
 _ACTIVITY_FRAME = 0.01  # Seconds.
+# Seconds of the parts in which long recordings are shifted in pitch, of what is heard around them, and of their fades.
+_SHIFTED_PART, _AROUND, _FADE = 60.0, 0.5, 0.01
 
 
 NORMALIZATIONS = ("none", "peak", "loudness")
 
 
 def _check_channel(value: Any) -> str | None:
-    return None if value == "mix" or str(value).isdecimal() else '"mix", or the number of a channel from 0'
+    return None if is_channel(value) else f"{', '.join(CHANNELS)}, or the number of a channel from 0"
 
 
 def _check_pitch_shifts(value: Any) -> str | None:
@@ -38,7 +42,8 @@ class Preparation:
     """Settings of `prepare` other than slicing and representation.
 
     Attributes:
-        channel: "mix" for the mean of all channels, or the number of one channel, from 0.
+        channel: "mix" for the mean of all channels, or "left", "right", "mid" (half the sum of the two), "side" (half
+            their difference), "louder" (the channel with more power), or the number of one channel, from 0.
         normalization: normalisation of each slice: "none", "peak" or "loudness" (ITU-R BS.1770).
         level: level of a normalised slice: its peak in dBFS, or its loudness in LUFS.
         pitch_shifts: pitch shifts in semitones; each adds a shifted copy of the recording, and 0 is the recording
@@ -110,26 +115,66 @@ def build_preparation(settings: Mapping[str, Any]) -> Preparation:
     return build_section(Preparation, settings, "preparation")
 
 
-def to_mono(audio: Audio, channel: str, sample_rate: int) -> np.ndarray:
-    """Mono samples [samples] float32 at `sample_rate`, from one channel or the mean of all.
+def to_mono(recording: Recording, channel: str, sample_rate: int) -> Samples:
+    """Mono samples [samples] float32 at `sample_rate`, from one channel or a mix of them (Preparation.channel).
+
+    They are an array if the recording is held in memory and not long at that rate, else a signal.
 
     Raises:
         BadInput: the recording has no such channel.
     """
-    channels = audio.samples.shape[1]
-    if channel == "mix":
-        # A matrix product, because NumPy's mean over such a short axis takes ten times as long.
-        mono = audio.samples @ np.full(channels, 1 / channels, np.float32)
-    elif int(channel) < channels:
-        mono = audio.samples[:, int(channel)]
+    if channel == "louder":
+        channel = str(loudest(recording.blocks()))
+
+    def blocks() -> Iterator[np.ndarray]:
+        return (np.ascontiguousarray(mono(block, channel)) for block in recording.blocks())
+
+    own = next(blocks()) if recording.is_held else Signal(recording.frames, blocks)
+    return resampled(own, recording.sample_rate, sample_rate)
+
+
+def cancellation(recording: Recording, mixed: Samples, channel: str) -> str:
+    """What is said of channels that cancel in the mix or mid that is wanted; empty if they do not.
+
+    Args:
+        recording: the channels.
+        mixed: what is taken of them, at the recording's rate [samples].
+        channel: Preparation.channel.
+    """
+    if channel not in ("mix", "mid") or recording.channels == 1:
+        return ""
+    if recording.is_held:
+        loss = loss_db(zip(recording.blocks(), [mixed[:]], strict=True))
     else:
-        raise BadInput(f"no channel {channel}: the recording has {channels} channels; set config.preparation.channel.")
-    return resample(np.ascontiguousarray(mono), audio.sample_rate, sample_rate)
+        loss = loss_db((block, mono(block, channel)) for block in recording.blocks())
+    if loss <= CANCELLATION_DB:
+        return ""
+    return (
+        f"its channels cancel: their {channel} is more than {CANCELLATION_DB:g} dB below them; set"
+        " config.preparation.channel to another, such as louder"
+    )
 
 
-def pitched(samples: np.ndarray, sample_rate: int, semitones: float) -> np.ndarray:
-    """Shift samples [samples] in pitch by `semitones`."""
-    return stretch.pitch_shift(samples, sample_rate, semitones)
+def pitched(samples: Samples, sample_rate: int, semitones: float) -> Samples:
+    """Shift samples [samples] in pitch by `semitones`; those of more than two minutes in parts that fade over."""
+    if semitones == 0:
+        return samples
+    if len(samples) <= 2 * _SHIFTED_PART * sample_rate:
+        return stretch.pitch_shift(samples[:], sample_rate, semitones)
+    return Signal(len(samples), lambda: _pitched_parts(samples, sample_rate, semitones))
+
+
+def _pitched_parts(samples: Samples, sample_rate: int, semitones: float) -> Iterator[np.ndarray]:
+    part, around, fade = (round(seconds * sample_rate) for seconds in (_SHIFTED_PART, _AROUND, _FADE))
+    ramp = np.linspace(0, 1, fade + 2, dtype=np.float32)[1:-1]
+    before = np.zeros(0, np.float32)
+    for start in range(0, len(samples), part):
+        end, first = min(start + part, len(samples)), max(0, start - around)
+        shifted = stretch.pitch_shift(samples[first : end + around], sample_rate, semitones)[start - first :]
+        faded = min(len(before), len(shifted))
+        shifted[:faded] = before[:faded] * (1 - ramp[:faded]) + shifted[:faded] * ramp[:faded]
+        before = shifted[end - start : end - start + fade]
+        yield shifted[: end - start]
 
 
 def condition(waveform: np.ndarray, sample_rate: int, preparation: Preparation) -> np.ndarray | str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data_pipelines.manifests import column_name
 
 # Families of licences, each within the next. Patterns, because libraries write the same licence in many ways. What
 # begins with none of them is in "any" alone: licences that share alike or forbid trade or changes, and the GPL.
@@ -75,7 +76,7 @@ def _parse(text: str) -> Condition:
         chosen = frozenset(values.split("|"))
         if operator == "~" and (unknown := sorted(chosen - set(FAMILIES))):
             raise BadInput(f"--where={text}: {unknown[0]!r} is no family of licences; give {', '.join(FAMILIES)}.")
-        alternatives.append((column, operator == "~", chosen))
+        alternatives.append((column_name(column), operator == "~", chosen))
     return Condition(text, tuple(alternatives))
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from drumgan_jax.audio.power_spectra import power_spectra
 from drumgan_jax.data.patterns import GENRES, MARKS, STEPS
 
 _HOP, _WINDOW = 128, 1024  # At 22,050 Hz, to which all constants of this module belong.
@@ -89,20 +90,18 @@ def bar_starts(audio: np.ndarray, sample_rate: int, phase: float, step: float) -
 
 def _strokes(audio: np.ndarray, sample_rate: int, phase: float, step: float) -> list[np.ndarray]:
     """Probability [steps] of a stroke of each group, by the rise of its band."""
-    import librosa
-
-    power = np.square(np.abs(librosa.stft(np.pad(audio, (0, _WINDOW)), n_fft=_WINDOW, hop_length=_HOP)))
     frequencies = np.fft.rfftfreq(_WINDOW, 1 / sample_rate)
+    bands = np.array([(frequencies >= low) & (frequencies < high) for low, high in (group.band for group in _GROUPS)])
+    spectra = power_spectra(np.pad(audio, (0, _WINDOW)), _WINDOW, _HOP)
+    levels = np.sqrt(np.concatenate([power @ bands.T.astype(np.float32) for power in spectra]))
     rate = sample_rate / _HOP
     starts = np.arange(phase, len(audio) / sample_rate, step) + _EARLIEST * step
     frames = np.round(starts * rate).astype(np.int64)[:, None] + np.arange(max(int(_SPAN * step * rate), 1))
-    inside = (frames >= 0) & (frames < power.shape[1])
+    inside = (frames >= 0) & (frames < len(levels))
     found = []
-    for group in _GROUPS:
-        low, high = group.band
-        level = np.sqrt(power[(frequencies >= low) & (frequencies < high)].sum(0))
+    for group, level in zip(_GROUPS, levels.T, strict=True):
         rises = np.maximum(level - np.pad(level, (_RISE_FRAMES, 0))[:-_RISE_FRAMES], 0)
-        rise = np.where(inside, rises[np.clip(frames, 0, power.shape[1] - 1)], 0).max(1)
+        rise = np.where(inside, rises[np.clip(frames, 0, len(levels) - 1)], 0).max(1)
         decibels = 20 * np.log10(np.maximum(rise, 1e-9) / max(float(np.percentile(rise, _TOP)), 1e-9))
         odds = np.clip((decibels - group.threshold) / group.width, -50, 50)
         found.append(np.clip(1 / (1 + np.exp(-odds)), _HEARD, 1 - _HEARD))

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from drumgan_jax.audio.files import read_audio, resample
 from drumgan_jax.audio.one_shot import OneShot
+from drumgan_jax.audio.recordings import open_recording
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data import patterns as sequencing
+from drumgan_jax.data_pipelines.conditioning import to_mono
 
 # The files of each voice in a library.
 Library = Mapping[str, Sequence[str]]
@@ -85,10 +86,11 @@ def draw(library: Library, rng: np.random.Generator) -> dict[str, np.ndarray]:
 @functools.lru_cache(maxsize=1024)
 def _sound(path: str, seconds: float) -> np.ndarray:
     """A one-shot from its onset on, mono at the sequencer's sample rate, of at most `seconds`."""
-    samples, rate = read_audio(path)
-    mono = resample(np.ascontiguousarray(samples.mean(axis=1)), rate, sequencing.SAMPLE_RATE)
+    mono = to_mono(open_recording(path), "mix", sequencing.SAMPLE_RATE)
     start = _ONSET.start(mono, sequencing.SAMPLE_RATE)
     if start is None:
         raise BadInput(f"{path} is silent; take it out of the library.")
-    sound = sequencing.faded(mono[start:], seconds)
+    # One sample more than is kept, by which it is seen to be longer.
+    longest = round(seconds * sequencing.SAMPLE_RATE) + 1
+    sound = sequencing.faded(mono[start : start + longest], seconds)
     return _ONSET.cut(sound, sequencing.SAMPLE_RATE, len(sound))

@@ -62,7 +62,7 @@ def prepare(
     Args:
         config: with name, representation, slicing and preparation.
         sources: as data_pipelines.sources lists them.
-        where: see list_items.
+        where: see list_sources.
         overwrite: replace a data set that is there; else it is an error.
         workers: local processes, 0 for as many as useful.
         beam_runner: name of a Beam runner other than the local one.
@@ -73,22 +73,24 @@ def prepare(
         BadInput: a setting, a source or the disk cannot be used, nothing was kept, or a library is missing.
     """
     started = time.monotonic()
-    from drumgan_jax.data_pipelines import builder
-    from drumgan_jax.data_pipelines.sources import class_of, list_items
+    from drumgan_jax.data_pipelines import builder, report
+    from drumgan_jax.data_pipelines.sources import class_of, list_sources
 
     job = _job(config)
     pipeline = builder.Pipeline(beam_runner, beam_options, workers, show_progress)
-    items = list_items(sources, where, job.preparation.label_pattern)
+    listing = list_sources(sources, where, job.preparation.label_pattern)
+    items = listing.items
     if job.preparation.hats:
         items = [dataclasses.replace(item, label=class_of(item)) for item in items]
     job, items, others = _with_labels(job, items)
+    others += [row for one in listing.left_out for row in report.left_out([one.item], one.reason)]
     final = _version_directory(config, data_dir)
     with _staging(final, overwrite) as staging:
         job = dataclasses.replace(job, directory=str(staging / "parts"))
         chunks = _chunks(items, job)
         directory = builder.build(job, chunks, pipeline, config["name"], staging)
         settings = {"config": _plain(config), "sources": list(sources), "where": list(where)}
-        counts, representation = _finish(job, directory, settings, others)
+        counts, representation = _finish(job, directory, settings, report.Others(others, listing.no_audio))
         _put(directory, final)
     return PrepareResult(final, counts, representation, time.monotonic() - started)
 
@@ -122,9 +124,6 @@ def _job(config: Mapping[str, Any]) -> Any:
     preparation = build_preparation(config["preparation"])
     if slicing.stretches or any(preparation.pitch_shifts):
         stretch.require()
-    # The kinds that stretch are those that find beats.
-    if slicing.stretches:
-        missing.require("librosa", f"config.slicing.kind={config['slicing']['kind']}")
     if preparation.normalization == "loudness":
         missing.require("pyloudnorm", "config.preparation.normalization=loudness")
     if getattr(representation, "circular", False):
@@ -200,7 +199,7 @@ def _chunks(items: list[Any], job: Any) -> list[Any]:
     return chunks
 
 
-def _finish(job: Any, directory: Path, settings: dict[str, Any], others: list[dict[str, Any]]) -> tuple[Any, Any]:
+def _finish(job: Any, directory: Path, settings: dict[str, Any], others: Any) -> tuple[Any, Any]:
     """Fit the statistics and write what lies beside TFDS's files."""
     from drumgan_jax.audio.representations import settings_of
     from drumgan_jax.data.dataset import ATTRIBUTES_NAME, DATASET_FORMAT

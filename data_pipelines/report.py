@@ -14,6 +14,7 @@ from drumgan_jax.data_pipelines.moments import Moments, merge_all
 from drumgan_jax.data_pipelines.sources import Item
 
 REPORT_NAME = "report.json"
+_MOST_LINES = 12
 
 
 @dataclasses.dataclass
@@ -26,7 +27,11 @@ class Counts:
         copies: number of these whose first example is that of an earlier one.
         examples: number of examples by split.
         skipped: number of skipped parts by reason.
+        notes: number of files by what is to be known of them.
+        no_audio: number of files in the folders that are no audio, by ending.
         labels: number of examples by class and split.
+        tempi: number of recordings with a tempo, by where it comes from.
+        tempo_disagreements: recordings of which tempi more than 2 % apart are told, with these.
     """
 
     files: int = 0
@@ -34,16 +39,35 @@ class Counts:
     copies: int = 0
     examples: Counter[str] = dataclasses.field(default_factory=Counter)
     skipped: Counter[str] = dataclasses.field(default_factory=Counter)
+    notes: Counter[str] = dataclasses.field(default_factory=Counter)
+    no_audio: Counter[str] = dataclasses.field(default_factory=Counter)
     labels: dict[str, Counter[str]] = dataclasses.field(default_factory=lambda: defaultdict(Counter))
+    tempi: Counter[str] = dataclasses.field(default_factory=Counter)
+    tempo_disagreements: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add one file's row of the report."""
         self.files += 1
         self.used += bool(row["kept"])
-        self.skipped.update(skip["reason"] for skip in row.get("skipped", ()))
+        for skip in row.get("skipped", ()):
+            self.skipped[skip["reason"]] += skip.get("times", 1)
+        self.notes.update(row.get("notes", ()))
         if row["kept"]:
             self.examples[row["split"]] += row["kept"]
             self.labels[row["label"]][row["split"]] += row["kept"]
+        if tempo := row.get("tempo"):
+            self.tempi[tempo["from"]] += 1
+            if others := tempo.get("others"):
+                told = ", ".join(f"{one['from']} {one['bpm']:g}" for one in (tempo, *others))
+                self.tempo_disagreements.append(f"{row['path']}: {told}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Others:
+    """What is in no chunk: rows of what was listed and not read, and the number of files of no audio by ending."""
+
+    rows: Sequence[Mapping[str, Any]]
+    no_audio: Counter[str]
 
 
 def left_out(items: Sequence[Item], reason: str) -> Iterator[dict[str, Any]]:
@@ -86,26 +110,27 @@ def nothing_kept(directory: Path) -> str:
     )
 
 
-def write(path: Path, directory: Path, settings: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Counts:
+def write(path: Path, directory: Path, settings: Mapping[str, Any], others: Others) -> Counts:
     """Write the report: settings, counts, and a row for each file.
 
     Args:
         path: path of the report.
         directory: folder with the chunks' summaries.
         settings: settings to include.
-        others: rows of files that are in no chunk.
+        others: what is in no chunk.
     """
-    counts, digests = Counts(), set()
-    for rows in (_rows(directory), others):
+    counts, digests = Counts(no_audio=others.no_audio), set()
+    for rows in (_rows(directory), others.rows):
         for row in rows:
             counts.add(row)
             digests |= {row["digest"]} if row["kept"] else set()
     counts.copies = counts.used - len(digests)
-    with open(path, "w", encoding="utf-8") as file:
+    # Of a path that is no UTF-8, JSON's own escapes are left.
+    with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
         head = json.dumps({**settings, "counts": vars(counts)}, indent=1, ensure_ascii=False)
         file.write(head.removesuffix("\n}") + ',\n "files": [\n')
         separator = "  "
-        for rows in (_rows(directory), others):
+        for rows in (_rows(directory), others.rows):
             for row in rows:
                 file.write(separator + json.dumps(row, ensure_ascii=False))
                 separator = ",\n  "
@@ -119,11 +144,21 @@ def table(counts: Counts) -> str:
     lines += [f"  {split:<24} {number:>8}" for split, number in counts.examples.items()]
     if counts.copies:
         lines.append(f"note: {counts.copies} of the {counts.used} files sound the same as another one of them")
+    lines += [f"note: of {number} files: {note}" for note, number in counts.notes.most_common(12)]
+    if counts.no_audio:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in counts.no_audio.most_common(12))
+        lines.append(f"note: other files in the folders, which are no audio: {kinds}")
     lines.append("examples by label")
     lines += [f"  {label:<24} {sum(splits.values()):>8}" for label, splits in sorted(counts.labels.items())]
+    if counts.tempi:
+        lines.append("tempo from: " + ", ".join(f"{origin} {number}" for origin, number in counts.tempi.most_common()))
+    if apart := counts.tempo_disagreements:
+        lines.append(f"tempi more than 2 % apart are told of {len(apart)} files; the first is taken")
+        lines += [f"  {one}" for one in apart[:_MOST_LINES]]
+        lines += [f"  and {len(apart) - _MOST_LINES} others, in the report"] if len(apart) > _MOST_LINES else []
     if counts.skipped:
         lines.append("skipped, by reason")
-        lines += [f"  {number:>8}  {reason}" for reason, number in counts.skipped.most_common(12)]
+        lines += [f"  {number:>8}  {reason}" for reason, number in counts.skipped.most_common(_MOST_LINES)]
     return "\n".join(lines)
 
 

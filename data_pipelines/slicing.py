@@ -1,7 +1,8 @@
 """Slicing of recordings into examples of one length.
 
 Each kind is a frozen dataclass. For mono float32 samples at the representation's sample rate, `slices` yields Slices of
-exactly `num_samples` in order of their start, and a Skip with the reason for each part that gives none.
+exactly `num_samples` in order of their start, and a Skip with the reason for each part that gives none. No rule holds
+more than a few minutes of a recording at a time.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from drumgan_jax.audio import one_shot
+from drumgan_jax.audio.signal import Samples
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import build_part, real, whole
 from drumgan_jax.data_pipelines import stretch
@@ -21,6 +23,10 @@ from drumgan_jax.data_pipelines.beats import Grid, find_beats, loop_grid
 _MIN_CLARITY = 3.5
 # Seconds by which cuts precede a tracked beat, so that the tracking error never cuts off an attack.
 _EARLY = 0.005
+# Seconds of a recording that have one beat, and are stretched at once: that takes some 150 MB at 44.1 kHz.
+_ONE_BEAT = 120.0
+# Seconds by which a part precedes the bar that it should start with, so that its attack is heard.
+_LEAD = 0.1
 _NO_TEMPO = (
     "no tempo: neither its name nor the manifest gives one, and no steady beat was found; write its BPM in the name, as"
     " in loop_120bpm.wav, or in the manifest's column bpm"
@@ -33,10 +39,17 @@ _NO_DOWNBEAT = (
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """A waveform [num_samples] and its start in the recording, in seconds."""
+    """One example's samples.
+
+    Attributes:
+        waveform: [num_samples].
+        start: where it starts in the recording, in seconds.
+        tempo: of the recording there, in BPM, if the rule cuts by it.
+    """
 
     waveform: np.ndarray
     start: float
+    tempo: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +63,7 @@ class Skip:
 class Slicing(Protocol):
     """A rule that cuts recordings into examples."""
 
-    def slices(
-        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
-    ) -> Iterator[Slice | Skip]:
+    def slices(self, samples: Samples, sample_rate: int, num_samples: int, bpm: float | None) -> Iterator[Slice | Skip]:
         """Yield slices of samples [samples] float32; `bpm` is the recording's tempo if it is known."""
 
     @property
@@ -63,6 +74,14 @@ class Slicing(Protocol):
     def period(self) -> float | None:
         """Seconds after which a slice can be repeated; None if slices are no loops."""
 
+    @property
+    def min_seconds(self) -> float:
+        """Length of the shortest sound that is sliced (audio.one_shot.is_shorter); 0 where the rule tells it."""
+
+    @property
+    def meter(self) -> int:
+        """Beats per bar."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneShot(one_shot.OneShot):
@@ -70,16 +89,15 @@ class OneShot(one_shot.OneShot):
 
     stretches = False
     period = None
+    meter = 4
 
-    def slices(
-        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
-    ) -> Iterator[Slice | Skip]:
+    def slices(self, samples: Samples, sample_rate: int, num_samples: int, bpm: float | None) -> Iterator[Slice | Skip]:
         """Yield one slice, or a Skip if the file is silent."""
         start = self.start(samples, sample_rate)
         if start is None:
             yield Skip("silent")
             return
-        sound = self.cut(samples[start:], sample_rate, num_samples)
+        sound = self.cut(samples[start : start + num_samples], sample_rate, num_samples)
         yield Slice(_fit(sound, num_samples), start / sample_rate)
 
 
@@ -99,10 +117,10 @@ class Loop:
 
     stretches = False
     period = None
+    min_seconds = 0.0
+    meter = 4
 
-    def slices(
-        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
-    ) -> Iterator[Slice | Skip]:
+    def slices(self, samples: Samples, sample_rate: int, num_samples: int, bpm: float | None) -> Iterator[Slice | Skip]:
         """Yield as many slices as fit."""
         length = min(round(self.seconds * sample_rate) or num_samples, num_samples)
         stride = round(self.stride * sample_rate) or length
@@ -118,7 +136,8 @@ class Bar:
     """Slices from downbeat to downbeat, stretched to one tempo (pjloopgan: one bar at 120 BPM, 2 seconds).
 
     A file that is a whole number of bars long at its tempo is assumed to start on a downbeat, as loops do; in others
-    the beat is tracked.
+    the beat is tracked. Recordings of more than two minutes are cut part by part, each with a beat of its own, from the
+    end of the last bar of the one before.
 
     Attributes:
         tempo: tempo after stretching, in BPM.
@@ -138,22 +157,51 @@ class Bar:
     crossfade: float = real(0.0, 0.1, 0.005)
 
     stretches = True
+    min_seconds = 0.0
 
     @property
     def period(self) -> float:
         """Seconds of a slice's bars."""
         return self.bars * self.beats * 60 / self.tempo
 
-    def slices(
-        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
-    ) -> Iterator[Slice | Skip]:
+    @property
+    def meter(self) -> int:
+        """Beats per bar."""
+        return self.beats
+
+    def slices(self, samples: Samples, sample_rate: int, num_samples: int, bpm: float | None) -> Iterator[Slice | Skip]:
         """Yield every complete group of bars."""
+        # Even the longest bars allowed fit in a part.
+        most = round(max(_ONE_BEAT, 2 * self.period * self.max_stretch) * sample_rate)
+        start, end = 0, most
+        while end < len(samples):
+            bars_end = end
+            for piece in self._part(samples[start:end], sample_rate, num_samples, bpm, is_whole=False, is_last=False):
+                if isinstance(piece, Slice) and piece.tempo:
+                    seconds = piece.start + self.bars * self.beats * 60 / piece.tempo - _LEAD
+                    bars_end = min(start + round(seconds * sample_rate), end)
+                yield dataclasses.replace(piece, start=start / sample_rate + piece.start)
+            start, end = bars_end, bars_end + most
+        for piece in self._part(samples[start:], sample_rate, num_samples, bpm, is_whole=start == 0, is_last=True):
+            yield dataclasses.replace(piece, start=start / sample_rate + piece.start)
+
+    def _part(
+        self,
+        samples: np.ndarray,
+        sample_rate: int,
+        num_samples: int,
+        bpm: float | None,
+        *,
+        is_whole: bool,
+        is_last: bool,
+    ) -> Iterator[Slice | Skip]:
+        """Yield the bars of a part [samples] of a recording, which has one beat."""
         length = self.period
         # The shortest possible slice, at the fastest tempo allowed.
         if len(samples) / sample_rate < 0.98 * length / self.max_stretch:
             yield Skip(self._no_bar())
             return
-        grid, early = self._grid(samples, sample_rate, bpm)
+        grid, early = self._grid(samples, sample_rate, bpm, is_whole)
         if grid is None:
             yield Skip(_NO_DOWNBEAT if bpm else _NO_TEMPO)
             return
@@ -166,7 +214,7 @@ class Bar:
             return
         stretched = stretch.time_stretch(samples, sample_rate, speed)
         # Allows for a loop's last bar that was cut a little short.
-        end = len(stretched) / sample_rate + 0.02 * length
+        end = len(stretched) / sample_rate + (0.02 * length if is_last else 0.0)
         starts = np.arange(grid.first_downbeat / speed, end - length, length)
         if not len(starts):
             yield Skip(self._no_bar())
@@ -178,7 +226,7 @@ class Bar:
                 # A loop's end comes before its start.
                 end = first or round((starts[-1] + length) * sample_rate)
                 bar = self._without_seam(bar, stretched[:end], sample_rate)
-            yield Slice(_fit(bar, num_samples), first / sample_rate * speed)
+            yield Slice(_fit(bar, num_samples), first / sample_rate * speed, grid.tempo)
 
     def _without_seam(self, bar: np.ndarray, before: np.ndarray, sample_rate: int) -> np.ndarray:
         """The bar [samples], its end faded into the end of what was `before` it [samples]."""
@@ -195,16 +243,18 @@ class Bar:
             f" the manifest{remedy}, or give a longer recording"
         )
 
-    def _grid(self, samples: np.ndarray, sample_rate: int, bpm: float | None) -> tuple[Grid | None, float]:
+    def _grid(
+        self, samples: np.ndarray, sample_rate: int, bpm: float | None, is_whole: bool
+    ) -> tuple[Grid | None, float]:
         """The beat, and the number of seconds by which cuts precede it."""
         duration = len(samples) / sample_rate
-        grid = loop_grid(duration, bpm, self.beats) if bpm else None
+        grid = loop_grid(duration, bpm, self.beats) if bpm and is_whole else None
         if grid:
             return grid, 0.0
         grid = find_beats(samples, sample_rate, bpm or self.prior, known=bpm is not None, meter=self.beats)
         if grid is None or grid.clarity < _MIN_CLARITY:
             return None, 0.0
-        as_loop = loop_grid(duration, grid.tempo, self.beats)
+        as_loop = loop_grid(duration, grid.tempo, self.beats) if is_whole else None
         return (as_loop, 0.0) if as_loop else (grid, _EARLY)
 
 
@@ -235,10 +285,10 @@ class Mix:
 
     stretches = True
     period = None
+    min_seconds = 0.0
+    meter = 4
 
-    def slices(
-        self, samples: np.ndarray, sample_rate: int, num_samples: int, bpm: float | None
-    ) -> Iterator[Slice | Skip]:
+    def slices(self, samples: Samples, sample_rate: int, num_samples: int, bpm: float | None) -> Iterator[Slice | Skip]:
         """Yield the clips of each minute."""
         block = round(self.block * sample_rate)
         for start in range(0, max(len(samples), 1), block):
@@ -266,7 +316,8 @@ class Mix:
             yield Skip("minute shorter than one clip", offset)
         for start in starts:
             first = max(0, round((start - _EARLY) * sample_rate))
-            yield Slice(stretched[first : first + num_samples], offset + first / sample_rate * speed)
+            waveform = stretched[first : first + num_samples]
+            yield Slice(waveform, offset + first / sample_rate * speed, grid.tempo)
 
 
 SLICINGS = {"one_shot": OneShot, "loop": Loop, "bar": Bar, "mix": Mix}

@@ -1,31 +1,34 @@
 """Audio sources for `--audio`: listing and reading their recordings.
 
-A source is a folder (searched recursively), a manifest CSV, a TFDS data set of audio (`tfds:NAME` or
-`tfds:DIRECTORY`), the procedural drum set (`synthetic:drums?count=600&seed=0`,
+A source is a folder (searched recursively), an audio file, a manifest (a table, .csv or .tsv), a TFDS data set of audio
+(`tfds:NAME` or `tfds:DIRECTORY`), the procedural drum set (`synthetic:drums?count=600&seed=0`,
 `synthetic:bars?count=100&bars=2&bpm=120`), or bars played on the one-shots of a folder or manifest
 (`sequenced:FOLDER?count=3000&seed=0&bpm=120&bars=1&genres=house+breakbeat`).
 """
 
-import csv
 import dataclasses
 import functools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
 import numpy as np
 
-from drumgan_jax.audio.files import AUDIO_SUFFIXES, Audio, read_audio
+from drumgan_jax.audio.files import Audio, read_audio
+from drumgan_jax.audio.listing import AUDIO_SUFFIXES, FORMATS, Found, walk
+from drumgan_jax.audio.recordings import Recording, held, open_recording
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.paths import expand
+from drumgan_jax.core.printable import printable
+from drumgan_jax.core.regular_files import irregular
 from drumgan_jax.data import patterns as sequencing
-from drumgan_jax.data_pipelines import kits, synthetic
+from drumgan_jax.data_pipelines import kits, manifests, synthetic, tfds_records
 from drumgan_jax.data_pipelines.conditions import Condition, parse_conditions
 
-_BPM_IN_NAME = re.compile(r"(?<!\d)(\d{2,3}(?:\.\d+)?)[ _-]*bpm|bpm[ _-]*(\d{2,3}(?:\.\d+)?)(?!\d)", re.IGNORECASE)
+_NO_FILES = ("synthetic:", "sequenced:", "tfds:")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Item:
         path: name in the data set and the report, relative to the source, with forward slashes.
         source: library or folder of the recording.
         label: class of the recording.
-        bpm: tempo from the manifest or the file's name, if any.
+        bpm: tempo from the manifest, or of a procedural or sequenced bar; data_pipelines.tempo finds it elsewhere.
         group: identifier shared by near duplicates; if the source gives none, data_pipelines.splits derives it.
         subclass: finer class, from the manifest.
         tags: tags, from the manifest.
@@ -55,8 +58,35 @@ class Item:
     split: str = ""
 
 
-def list_items(sources: Sequence[str], where: Sequence[str] = (), label_pattern: str = "") -> list[Item]:
-    """List all items of all sources in a stable order.
+@dataclasses.dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A recording, or a folder, that is there and is not taken, and why."""
+
+    item: Item
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What sources hold.
+
+    Attributes:
+        items: the recordings.
+        left_out: recordings, folders and rows of manifests that are not taken.
+        no_audio: number of other files in the folders, by ending.
+    """
+
+    items: list[Item]
+    left_out: list[LeftOut]
+    no_audio: Counter[str]
+
+
+# What the listing of a source yields; of a file that is no audio, the kind.
+_Listed = Iterator[Item | LeftOut | str]
+
+
+def list_sources(sources: Sequence[str], where: Sequence[str] = (), label_pattern: str = "") -> Listing:
+    """List all sources in a stable order; a recording that is in several is listed once.
 
     Args:
         sources: the sources, as given by --audio.
@@ -68,21 +98,69 @@ def list_items(sources: Sequence[str], where: Sequence[str] = (), label_pattern:
     """
     conditions = parse_conditions(where)
     pattern = _compile(label_pattern)
-    items: list[Item] = []
+    listing = Listing([], [], Counter())
+    seen: set[str] = set()
     for source in sources:
-        listed = list(_list_source(source, conditions, pattern))
-        if not listed:
-            raise BadInput(f"{source} has no audio; give a folder with WAV, FLAC, MP3, OGG or AIFF files in it.")
-        items += listed
-    if not items:
+        count, before = 0, len(listing.left_out)
+        for one in _list_source(source, conditions, pattern):
+            if isinstance(one, str):
+                listing.no_audio[one] += 1
+            elif isinstance(one, LeftOut):
+                listing.left_out.append(LeftOut(_named(one.item), printable(one.reason)))
+            else:
+                count += 1
+                if (address := os.path.normpath(one.uri)) in seen:
+                    listing.left_out.append(LeftOut(_named(one), "listed before; it is used once"))
+                else:
+                    seen.add(address)
+                    listing.items.append(_named(one))
+        if not count:
+            raise BadInput(_no_audio(source, listing.left_out[before:]))
+    if not listing.items:
         raise BadInput("no audio was given; name a folder or another source with --audio.")
-    return items
+    return listing
+
+
+def list_items(sources: Sequence[str], where: Sequence[str] = (), label_pattern: str = "") -> list[Item]:
+    """The recordings alone; see `list_sources`."""
+    return list_sources(sources, where, label_pattern).items
+
+
+def _no_audio(source: str, left_out: Sequence[LeftOut]) -> str:
+    if not left_out:
+        return f"{source} has no audio; give a folder with {FORMATS} files, or a manifest with rows that meet --where."
+    first, rest = left_out[0], len(left_out) - 1
+    more = f", and {rest} more are left out" if rest else ""
+    return f"{source} has no audio that can be used: {first.item.path}: {first.reason}{more}."
+
+
+def _named(item: Item) -> Item:
+    """The item with names that files of the data set can hold, which have a class on each line."""
+    return dataclasses.replace(
+        item,
+        path=printable(item.path),
+        source=_name(item.source),
+        label=_name(item.label),
+        group=printable(item.group),
+        subclass=_name(item.subclass),
+        tags=tuple(map(_name, item.tags)),
+        split=printable(item.split),
+    )
+
+
+def _name(text: str) -> str:
+    return printable(text).strip() or "unnamed" if text else ""
 
 
 def class_of(item: Item) -> str:
     """The label, with cymbals as closed_hat, open_hat or cymbal."""
     voice = kits.voice_of(item.label, item.subclass or Path(item.path).stem)
     return kits.CYMBAL_CLASSES.get(voice or "", item.label)
+
+
+def is_file(item: Item) -> bool:
+    """Whether the recording is a file of its own, with a name that people gave it."""
+    return not item.uri.startswith(_NO_FILES)
 
 
 def read_item(item: Item) -> Audio:
@@ -96,88 +174,109 @@ def read_item(item: Item) -> Audio:
     if item.uri.startswith("sequenced:"):
         return _read_sequenced(item.uri)
     if item.uri.startswith("tfds:"):
-        return _read_tfds(item.uri)
+        return tfds_records.read_record(item.uri)
     return read_audio(item.uri)
 
 
-def _list_source(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> Iterator[Item]:
+def open_item(item: Item) -> Recording:
+    """The recording of an item, to be read in blocks if it is long.
+
+    Raises:
+        BadInput: it cannot be read, or is damaged anywhere; the message gives the reason.
+    """
+    return open_recording(item.uri) if is_file(item) else held(read_item(item))
+
+
+def _list_source(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> _Listed:
     if source.startswith("synthetic:"):
         return _list_synthetic(source)
     if source.startswith("tfds:"):
-        return _list_tfds(source)
+        return (Item(*record) for record in tfds_records.list_records(source))
     if source.startswith("sequenced:"):
         return _list_sequenced(source, conditions, pattern)
     return _list_files(source, conditions, pattern)
 
 
-def _list_files(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> Iterator[Item]:
+def _list_files(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> _Listed:
     path = Path(expand(source))
-    if path.suffix.lower() == ".csv":
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise BadInput(f"{source} does not exist; check the path given with --audio.") from None
+    except OSError as error:
+        raise BadInput(f"{source} cannot be opened ({error.strerror}); check the path given with --audio.") from error
+    if path.suffix.lower() in manifests.SUFFIXES and not path.is_dir():
         return _list_manifest(path, conditions, pattern)
-    if not path.exists():
-        raise BadInput(f"{source} does not exist; check the path given with --audio.")
     if not path.is_dir():
-        raise BadInput(f"{source} is neither a folder nor a manifest (.csv); give the folder that contains it.")
+        if other := irregular(mode):
+            raise BadInput(f"{source} is no regular file ({other}); give a file, or the folder that contains it.")
+        if path.suffix.lower() not in AUDIO_SUFFIXES:
+            raise BadInput(
+                f"{source} is neither a folder, a manifest (.csv) nor a {FORMATS} file, by its ending; convert it, or "
+                "give the folder that contains it."
+            )
     # Silently keeping all of a folder would let recordings of any licence through.
     if any(condition.of_licences for condition in conditions):
-        raise BadInput(f"{source} is a folder, which says no licences; give a manifest (.csv) with a column licence.")
-    return _list_folder(path, pattern)
+        kind = "folder" if path.is_dir() else "file"
+        raise BadInput(f"{source} is a {kind}, which says no licences; give a manifest (.csv) with a column licence.")
+    root = path.resolve()
+    if root.is_dir():
+        return _list_found(root, walk(root), pattern)
+    return _list_found(root.parent, [Found(str(root), (root.name,))], pattern)
 
 
-def _list_folder(root: Path, pattern: re.Pattern[str] | None) -> Iterator[Item]:
-    """List the audio files below a folder, with the file's folder as label and the folders above that as source."""
-    root = root.resolve()
-    for directory, folders, names in os.walk(root):
-        folders.sort()
-        relative = Path(directory).relative_to(root)
-        source = relative.parent.as_posix() if len(relative.parts) > 1 else root.name
-        label = relative.name or root.name
-        for name in sorted(names):
-            # On foreign disks, macOS writes "._name.wav" next to name.wav, which is not audio.
-            if Path(name).suffix.lower() not in AUDIO_SUFFIXES or name.startswith("."):
-                continue
-            path = (relative / name).as_posix()
-            yield Item(
-                str(Path(directory) / name), _printable(path), source, _match(pattern, path) or label, _bpm(name)
-            )
+def _list_found(root: Path, files: Iterable[Found], pattern: re.Pattern[str] | None) -> _Listed:
+    """List files below a folder, with the file's folder as label and the folders above that as source."""
+    for found in files:
+        if found.no_audio:
+            yield found.no_audio
+            continue
+        *folders, name = found.parts or (root.name,)
+        path = "/".join([*folders, name])
+        source, label = "/".join(folders[:-1]) or root.name, folders[-1] if folders else root.name
+        item = Item(found.path, path, source, _match(pattern, path) or label)
+        yield LeftOut(item, found.left_out) if found.left_out else item
 
 
-def _list_manifest(
-    manifest: Path, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None
-) -> Iterator[Item]:
-    """List the rows of a CSV with the column `path`, relative to the CSV, and optionally label, source, bpm, group,
+def _list_manifest(path: Path, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> _Listed:
+    """List the rows of a table with the column `path`, relative to the table, and optionally label, source, bpm, group,
     subclass, tags (with | between them), split, and any columns to filter by.
     """
-    try:
-        with open(manifest, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            columns = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(
-            f"{manifest} cannot be read as a CSV in UTF-8 ({error}); check the path and the file."
-        ) from error
-    for column in ["path", *(name for condition in conditions for name in condition.columns)]:
-        if column not in columns:
-            raise BadInput(f"{manifest} has no column {column!r}; it has {', '.join(columns) or 'none'}.")
-    for number, row in enumerate(rows, start=2):
-        if not all(condition.met_by(row) for condition in conditions):
-            continue
-        path = row["path"]
-        if not path:
-            raise BadInput(f"{manifest} line {number} has an empty path; fill it in or remove the line.")
-        folder = Path(path).parent
-        yield Item(
-            uri=str(manifest.parent / path),
-            path=Path(path).as_posix(),
-            source=row.get("source") or folder.parent.name or manifest.parent.name,
-            label=row.get("label") or _match(pattern, path) or folder.name or manifest.parent.name,
-            bpm=_number(row.get("bpm"), manifest, number) or _bpm(Path(path).name),
-            group=row.get("group") or "",
-            subclass=row.get("subclass") or "",
-            tags=tuple(tag for tag in (row.get("tags") or "").split("|") if tag),
-            split=row.get("split") or "",
-        )
+    path = path.parent.resolve() / path.name
+    manifest = manifests.read_manifest(path)
+    for condition in conditions:
+        for column in condition.columns:
+            manifest.require(column)
+    rows_of: dict[str, list[Item]] = defaultdict(list)
+    for row in manifest.rows:
+        if row.fault:
+            line = f"{path.name} line {row.line}"
+            yield LeftOut(Item(f"{path}:{row.line}", line, path.parent.name, row.cells.get("label", "")), row.fault)
+        elif all(condition.met_by(row.cells) for condition in conditions):
+            item = _manifest_item(path, row, pattern)
+            rows_of[os.path.normpath(item.uri)].append(item)
+    for items in rows_of.values():
+        if len({(item.label, item.subclass, item.tags, item.split) for item in items}) > 1:
+            why = "the manifest names it again with another label, subclass, tags or split; keep one of these rows"
+            yield from (LeftOut(item, why) for item in items)
+        else:
+            yield from items
+
+
+def _manifest_item(manifest: Path, row: manifests.Row, pattern: re.Pattern[str] | None) -> Item:
+    cells, file = row.cells, manifests.file_of(manifest, row.path)
+    path = file.relative_to(manifest.parent) if file.is_relative_to(manifest.parent) else file
+    return Item(
+        uri=str(file),
+        path=path.as_posix(),
+        source=cells.get("source") or path.parent.parent.name or manifest.parent.name,
+        label=cells.get("label") or _match(pattern, path.as_posix()) or path.parent.name or manifest.parent.name,
+        bpm=_number(cells.get("bpm"), manifest, row.line),
+        group=cells.get("group", ""),
+        subclass=cells.get("subclass", ""),
+        tags=tuple(tag.strip() for tag in cells.get("tags", "").split("|") if tag.strip()),
+        split=cells.get("split", ""),
+    )
 
 
 def _list_synthetic(source: str) -> Iterator[Item]:
@@ -217,7 +316,7 @@ def _read_synthetic(uri: str) -> Audio:
     return Audio(samples[:, None], synthetic.SAMPLE_RATE)
 
 
-def _list_sequenced(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> Iterator[Item]:
+def _list_sequenced(source: str, conditions: tuple[Condition, ...], pattern: re.Pattern[str] | None) -> _Listed:
     """List bars over genres and libraries in turn; a bar uses the sounds of one library, which is its source."""
     path, _, query = source.removeprefix("sequenced:").partition("?")
     options, genres = _options(source, query, {"count": 3000, "seed": 0, "bars": 1, "bpm": 120})
@@ -226,6 +325,7 @@ def _list_sequenced(source: str, conditions: tuple[Condition, ...], pattern: re.
         "where": tuple(condition.text for condition in conditions),
         "label_pattern": pattern.pattern if pattern else "",
     }
+    yield from (one for one in _list_files(path, conditions, pattern) if not isinstance(one, Item))
     _libraries.cache_clear()  # The folder may have changed since it was last listed.
     libraries = list(_libraries(path, **listing))
     for index in range(options["count"]):
@@ -233,14 +333,15 @@ def _list_sequenced(source: str, conditions: tuple[Condition, ...], pattern: re.
         bpm = sequencing.tempo_of(index, seed, options["bpm"])
         bar = {"library": library, "genre": genre, "index": index, "seed": seed, "bars": options["bars"], "bpm": bpm}
         name = f"{library}/{genre}/{index:06d}"
-        uri = f"sequenced:{quote(path)}?{urlencode({**bar, **listing}, doseq=True)}"
+        uri = f"sequenced:{quote(path, errors='surrogateescape')}?{urlencode({**bar, **listing}, doseq=True)}"
         yield Item(uri, name, library, genre, bpm, group=name)
 
 
 def _read_sequenced(uri: str) -> Audio:
     path, _, query = uri.removeprefix("sequenced:").partition("?")
     options = parse_qs(query)
-    libraries = _libraries(unquote(path), tuple(options.get("where", ())), options.get("label_pattern", [""])[0])
+    path = unquote(path, errors="surrogateescape")
+    libraries = _libraries(path, tuple(options.get("where", ())), options.get("label_pattern", [""])[0])
     library, genre, index, seed, bars, bpm = (
         options[name][0] for name in ("library", "genre", "index", "seed", "bars", "bpm")
     )
@@ -254,7 +355,8 @@ def _read_sequenced(uri: str) -> Audio:
 def _libraries(path: str, where: tuple[str, ...], label_pattern: str) -> dict[str, kits.Library]:
     """The libraries of a folder or manifest that have a complete kit, by name."""
     libraries: dict[str, dict[str, list[str]]] = {}
-    for item in _list_files(path, parse_conditions(where), _compile(label_pattern)):
+    listed = _list_files(path, parse_conditions(where), _compile(label_pattern))
+    for item in (_named(one) for one in listed if isinstance(one, Item)):
         if voice := kits.voice_of(item.label, item.subclass or Path(item.path).stem):
             libraries.setdefault(item.source, {}).setdefault(voice, []).append(item.uri)
     return kits.whole(dict(sorted(libraries.items())), path)
@@ -293,64 +395,6 @@ def _genres(source: str, value: str) -> tuple[str, ...]:
     return names
 
 
-def _list_tfds(source: str) -> Iterator[Item]:
-    """List the records of all splits of a prepared TFDS data set with the feature `audio`, and optionally `label`."""
-    directory, info = _open_tfds(source.removeprefix("tfds:"))
-    names = getattr(info.features["label"], "names", None) if "label" in info.features else None
-    for split in sorted(info.splits):
-        records = _records(str(directory), split)
-        for index in range(len(records)):
-            label = info.name
-            if names:
-                label = names[int(info.features.deserialize_example_np(records[index])["label"])]
-            yield Item(f"tfds:{directory}#{split}/{index}", f"{split}/{index:08d}", info.name, label)
-
-
-def _read_tfds(uri: str) -> Audio:
-    directory, _, record = uri.removeprefix("tfds:").rpartition("#")
-    split, index = record.split("/")
-    _, info = _open_tfds(directory)
-    example = info.features.deserialize_example_np(_records(directory, split)[int(index)])
-    samples, rate = np.asarray(example["audio"]), info.features["audio"].sample_rate
-    if samples.ndim == 1:
-        samples = samples[:, None]
-    if np.issubdtype(samples.dtype, np.integer):
-        samples = samples / np.float32(2**15)  # TFDS decodes to 16-bit integers.
-    samples = samples.astype(np.float32)
-    if not samples.size or not np.isfinite(samples).all():
-        raise BadInput(f"{uri} is empty or holds NaN or infinite samples.")
-    return Audio(samples, int(rate))
-
-
-@functools.lru_cache(maxsize=8)
-def _open_tfds(name: str) -> tuple[Path, Any]:
-    """Version directory and DatasetInfo of a prepared TFDS data set, given by name or directory."""
-    import tensorflow_datasets as tfds
-
-    try:
-        path = Path(expand(name))
-        builder = tfds.builder_from_directory(path) if path.is_dir() else tfds.builder(name)
-        ready = bool(builder.info.splits)
-    except Exception as error:  # TFDS raises many types of exceptions here, all for the same problem.
-        raise BadInput(
-            f"tfds:{name} cannot be opened ({type(error).__name__}); give a name or a directory that TFDS has prepared."
-        ) from error
-    if not ready:
-        raise BadInput(f"tfds:{name} is not prepared; run `tfds build {name}` first.")
-    if "audio" not in builder.info.features:
-        raise BadInput(f"tfds:{name} has no feature 'audio'; it has {', '.join(builder.info.features)}.")
-    if not getattr(builder.info.features["audio"], "sample_rate", None):
-        raise BadInput(f"tfds:{name} has audio without a sample rate; export it to files.")
-    return Path(builder.data_path), builder.info
-
-
-@functools.lru_cache(maxsize=8)
-def _records(directory: str, split: str) -> Any:
-    from drumgan_jax.data.records import RecordSource
-
-    return RecordSource(directory, split)
-
-
 def _compile(pattern: str) -> re.Pattern[str] | None:
     if not pattern:
         return None
@@ -370,12 +414,6 @@ def _match(pattern: re.Pattern[str] | None, path: str) -> str | None:
     return match[1].lower() if match and match[1] else None
 
 
-def _bpm(name: str) -> float | None:
-    match = _BPM_IN_NAME.search(name)
-    bpm = float(match[1] or match[2]) if match else 0.0
-    return bpm if 30 <= bpm <= 300 else None
-
-
 def _number(text: str | None, manifest: Path, line: int) -> float | None:
     if not text:
         return None
@@ -384,8 +422,3 @@ def _number(text: str | None, manifest: Path, line: int) -> float | None:
     except ValueError:
         raise BadInput(f"{manifest} line {line}: bpm is {text!r}; it must be a number or empty.") from None
     return number if 30 <= number <= 300 else None
-
-
-def _printable(path: str) -> str:
-    """The path as valid UTF-8, with question marks for invalid bytes, as in names from old disks."""
-    return path.encode("utf-8", "replace").decode("utf-8")

@@ -16,7 +16,6 @@ os.environ.update(
     OMP_NUM_THREADS="1",
     OPENBLAS_NUM_THREADS="1",
     MKL_NUM_THREADS="1",
-    NUMBA_NUM_THREADS="1",
 )
 
 

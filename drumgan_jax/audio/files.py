@@ -1,30 +1,35 @@
 """Reading, resampling and writing audio files."""
 
+import contextlib
 import io
 import os
-import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
 import soxr
 
+from drumgan_jax.audio.contents import contents_of
+from drumgan_jax.audio.decoder_messages import kept_quiet
+from drumgan_jax.audio.integrity import TRUNCATED, fault
+from drumgan_jax.audio.mended import mended
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
-
-# File extensions found when folders are searched. Files are decoded by content, so a wrong extension does no harm.
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".oga", ".aif", ".aiff", ".aifc"})
+from drumgan_jax.core.regular_files import open_regular
 
 # Sample rates outside this range mean a damaged header: resampling would turn a second into hours, or into nothing.
 _RATES = range(1_000, 768_001)
 
-# libsndfile's log reports a chunk of samples cut off by the end of the file. Programs that stream to a pipe, and cannot
-# know the length, write a length near 2 GiB or above.
-_SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-_UNKNOWN_LENGTH = 2**31 - 2**12
+# Some programs write 32-bit whole numbers as floating-point samples; what is beyond their range is no sound, and would
+# leave nothing of the rest when a peak is normalised.
+_LOUDEST = 2.0**31
 
 _BLOCK = 2**20
+_SMALL = 2**22
+# First bytes of the files whose decoders print nothing.
+_QUIET = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b"fLaC", b"OggS", b".snd", b"dns.", b"riff")
 
 
 class Audio(NamedTuple):
@@ -40,76 +45,129 @@ class Audio(NamedTuple):
 
 
 def read_audio(path: str | os.PathLike[str]) -> Audio:
-    """Decode a WAV, FLAC, MP3, OGG or AIFF file, recognised by its content; any sample rate and number of channels.
+    """Decode an audio file, recognised by its content; any sample rate and number of channels.
+
+    WAV, RF64, W64, FLAC, MP3, Ogg (Vorbis, Opus), AIFF, CAF and AU; also those that were written to a pipe and do not
+    tell their length, and WAVs with a chunk whose pad byte was forgotten.
 
     Raises:
-        BadInput: the file cannot be read or decoded, is truncated, has no samples, or NaN or infinite samples.
+        BadInput: the file is no regular file, cannot be read or decoded, is truncated or damaged, has no samples, or
+            samples that are NaN, infinite or beyond all scales.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be opened ({error.strerror}); check the path and its permissions.") from error
-    if not content:
+    blocks = list(decode(path))
+    samples = [block.samples for block in blocks]
+    return Audio(samples[0] if len(samples) == 1 else np.concatenate(samples), blocks[0].sample_rate)
+
+
+def decode(path: str | os.PathLike[str]) -> Iterator[Audio]:
+    """Yield a file's audio in blocks of up to 4 MB; a file, or its damaged header, may promise more than memory holds.
+
+    Raises:
+        BadInput: as `read_audio` does, but where the fault is reached.
+    """
+    with open_regular(path) as file:
+        try:
+            # Of a small file, many small reads cost more than one.
+            small = os.fstat(file.fileno()).st_size <= _SMALL
+            yield from _decoded(path, io.BytesIO(file.read()) if small else file)
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read ({error.strerror}); copy it again.") from error
+        except soundfile.LibsndfileError as error:
+            reason = error.error_string.rstrip(".")
+            raise BadInput(f"{path} cannot be decoded ({reason}); export it again as WAV or FLAC.") from error
+
+
+def _decoded(path: str | os.PathLike[str], file: BinaryIO) -> Iterator[Audio]:
+    start = file.read(4)
+    if not start:
         raise BadInput(f"{path} is empty (0 bytes); copy or export it again.")
+    contents = contents_of(file)
+    if wrong := fault(file, contents):
+        raise BadInput(f"{path} {wrong}; copy or export it again.")
+    source = _Source(mended(file, contents))
+    frames = 0
     try:
-        # From memory, because given a path the library trusts some extensions before it checks the content.
-        with soundfile.SoundFile(_Memory(content)) as file:
-            samples, rate = _read_all(file), file.samplerate
-            truncated = _is_truncated(file, content, len(samples))
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.rstrip(".")
-        raise BadInput(f"{path} cannot be decoded ({reason}); export it again as WAV or FLAC.") from error
-    if truncated:
-        raise BadInput(f"{path} is truncated: it ends before its header says; copy or export it again.")
-    if not len(samples):
+        for block in _blocks(path, source, prints=start not in _QUIET):
+            frames += len(block.samples)
+            yield block
+    except soundfile.LibsndfileError:
+        if source.error:
+            raise source.error from None
+        raise
+    if source.error:
+        raise source.error
+    if not frames:
         raise BadInput(f"{path} holds no samples; export it again or leave it out.")
+
+
+def _blocks(path: str | os.PathLike[str], source: "_Source", prints: bool) -> Iterator[Audio]:
+    """Yield checked blocks, of a decoder that may print messages."""
+    # Not around the whole loop: who takes the blocks may print as well.
+    quiet = kept_quiet if prints else _as_it_is
+    frames = 0
+    with quiet() as errors:
+        sound = soundfile.SoundFile(source)
+    with sound:
+        rate, wanted = sound.samplerate, max(1, _BLOCK // sound.channels)
+        is_last = False
+        while not (errors or is_last):
+            with quiet() as errors:
+                samples = sound.read(wanted, dtype="float32", always_2d=True)
+            is_last = len(samples) < wanted
+            if len(samples):
+                _check(path, samples, rate)
+                frames += len(samples)
+                yield Audio(samples, rate)
+        # A FLAC's count is exact, and its decoder may end early without an error.
+        short = sound.format == "FLAC" and frames < sound.frames < 2**62
+    if source.error is None and short:
+        raise BadInput(f"{path} {TRUNCATED}; copy or export it again.")
+    if errors:
+        raise BadInput(f"{path} is damaged ({errors[0].rstrip('!.')}); copy or export it again.")
+
+
+@contextlib.contextmanager
+def _as_it_is() -> Iterator[list[str]]:
+    yield []
+
+
+def _check(path: str | os.PathLike[str], samples: np.ndarray, rate: int) -> None:
     if rate not in _RATES:
         raise BadInput(f"{path} has an impossible sample rate of {rate} Hz in its header; export it again.")
-    if not np.isfinite(samples).all():
+    loudest = max(float(samples.max()), -float(samples.min()))
+    if not np.isfinite(loudest):
         raise BadInput(f"{path} holds NaN or infinite samples; export it again.")
-    return Audio(samples, rate)
+    if loudest > _LOUDEST:
+        raise BadInput(f"{path} holds a sample of {loudest:.3g}, where full scale is 1; export it again.")
 
 
-class _Memory(io.BytesIO):
-    """Bytes as a file for libsndfile, which may seek to before the start after a damaged chunk length."""
+class _Source:
+    """A file for libsndfile, which may seek to before the start after a damaged length, and cannot be told of errors.
+
+    Attributes:
+        error: the first one of reading.
+    """
+
+    def __init__(self, file: BinaryIO):
+        file.seek(0)
+        self._file = file
+        self.error: OSError | None = None
+        self.tell = file.tell
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Seek as in io, but ignore negative positions."""
         try:
-            return super().seek(offset, whence)
-        except ValueError:
-            return self.tell()
+            return self._file.seek(offset, whence)
+        except (ValueError, OSError):
+            return self._file.tell()
 
-
-def _read_all(file: soundfile.SoundFile) -> np.ndarray:
-    """All samples [frames, channels], read in blocks because a damaged header may promise more than fits in memory."""
-    blocks = []
-    while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-        blocks.append(block)
-    return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), np.float32)
-
-
-def _is_truncated(file: soundfile.SoundFile, content: bytes, frames: int) -> bool:
-    if file.format == "OGG":
-        return not _ends_with_last_page(content)
-    if file.format == "MP3":
-        # Frame counts in MP3 headers include the codec's delay, up to two codec frames.
-        return frames + 2304 < 0.98 * file.frames
-    chunk = _SHORT_CHUNK.search(file.extra_info)
-    if chunk is None:
-        return False
-    promised, present = int(chunk[1]), int(chunk[2])
-    # Some programs count a few bytes too many, but less than 2 %.
-    return present < 0.98 * promised and promised < _UNKNOWN_LENGTH
-
-
-def _ends_with_last_page(content: bytes) -> bool:
-    """Whether an Ogg stream ends with a complete page that is flagged as the last one (RFC 3533, section 6)."""
-    page = content[content.rfind(b"OggS") :]
-    if len(page) < 27 or not page[5] & 4:
-        return False
-    segments = page[26]
-    return len(page) >= 27 + segments + sum(page[27 : 27 + segments])
+    def read(self, count: int, /) -> bytes:
+        """Read as in io; nothing after an error."""
+        try:
+            return self._file.read(count)
+        except OSError as error:
+            self.error = self.error or error
+            return b""
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:

@@ -5,8 +5,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
 from drumgan_jax.audio.files import resample
-from drumgan_jax.audio.mel import mel_filterbank
-from drumgan_jax.audio.stft import Framing, hann_window
+from drumgan_jax.audio.power_spectra import mel_rises
 
 # Onsets that are closer, in seconds, are one: flams, and the layers of one stroke. The flux hears two onsets in its
 # window of 46 ms apart only where their bands differ.
@@ -45,7 +44,7 @@ def find_onsets(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     lead = round(_LEAD * _RATE) // _HOP * _HOP
     audio = np.pad(resample(samples.astype(np.float32), sample_rate, _RATE), (0, lead), mode="reflect")
     audio = np.pad(audio, (lead, 0))
-    flux = _flux(audio)
+    flux = mel_rises(audio, _RATE, _N_FFT, _HOP, _BANDS, _DYNAMICS_DB).mean(axis=1)
     gap, around = round(SHORTEST_GAP * _RATE / _HOP), round(_AROUND * _RATE / _HOP)
     peaks, _ = find_peaks(flux, distance=gap)
     peaks = peaks[flux[peaks] >= uniform_filter1d(flux, 2 * around + 1)[peaks] + _RISE]
@@ -59,15 +58,6 @@ def find_onsets(samples: np.ndarray, sample_rate: int) -> np.ndarray:
         if time <= last_one and (not found or time - found[-1] >= SHORTEST_GAP):
             found.append(time)
     return np.asarray(found)
-
-
-def _flux(audio: np.ndarray) -> np.ndarray:
-    """Mean rise of the mel bands from frame to frame, in dB, frames centred [frames]; as librosa's onset_strength."""
-    padded = np.pad(audio, _N_FFT // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::_HOP] * hann_window(Framing(_N_FFT, _HOP))
-    power = np.square(np.abs(np.fft.rfft(frames))) @ mel_filterbank(_RATE, _N_FFT, _BANDS, 30.0, _RATE / 2).T
-    level = 10.0 * np.log10(np.maximum(power, 10 ** (-_DYNAMICS_DB / 10) * power.max()))
-    return np.maximum(np.diff(level, axis=0, prepend=level[:1]), 0.0).mean(axis=1)
 
 
 def _rises(audio: np.ndarray) -> np.ndarray:

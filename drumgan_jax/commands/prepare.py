@@ -17,7 +17,8 @@ from drumgan_jax.core.errors import BadInput
 CONFIG = define_config()
 AUDIO = define_paths(
     "audio",
-    "A folder, a manifest .csv, tfds:NAME, synthetic:drums, synthetic:bars or sequenced:FOLDER; may be repeated.",
+    "A folder, an audio file, a manifest .csv, tfds:NAME, synthetic:drums, synthetic:bars or sequenced:FOLDER; may be"
+    " repeated.",
 )
 DATA_DIR = define_path("data_dir", "data", "The folder of data sets.")
 WHERE = flags.DEFINE_multi_string(

@@ -1,7 +1,6 @@
 """A folder of audio as one side of a comparison."""
 
 import dataclasses
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from drumgan_jax.audio.files import AUDIO_SUFFIXES, read_audio
+from drumgan_jax.audio.channels import CANCELLATION_DB, loss_db
+from drumgan_jax.audio.files import read_audio
+from drumgan_jax.audio.listing import FORMATS, walk
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.printable import printable
 from drumgan_jax.evaluation.class_mix import check_same_mix, items_at_mix, mix_of
 from drumgan_jax.evaluation.collecting import SILENCE, Sound, Stream
-
-# Level that the mono mix must lose for a file to be named: two equal channels of correlation -0.5. Channels that have
-# nothing in common lose 3 dB.
-CANCELLATION_DB = 6.0
 
 
 @dataclasses.dataclass
@@ -26,6 +24,7 @@ class Folder:
     Attributes:
         path: the folder.
         files: its audio files.
+        left_out: a sentence for each file or folder in it that is not taken.
         tried: number of files in the last stream.
         read: the files that could be read, in the order of the stream.
         unreadable: a sentence for each file that could not be read.
@@ -35,6 +34,7 @@ class Folder:
 
     path: Path
     files: list[Path]
+    left_out: list[str] = dataclasses.field(default_factory=list)
     tried: int = 0
     read: list[Path] = dataclasses.field(default_factory=list)
     unreadable: list[str] = dataclasses.field(default_factory=list)
@@ -60,7 +60,7 @@ class Folder:
             BadInput: a class of the mix has no file.
         """
         items = items_at_mix(self.classes(), shares, count, self.label_names)
-        return Folder(self.path, [self.files[item] for item in items])
+        return Folder(self.path, [self.files[item] for item in items], self.left_out)
 
     def stream(self, count: int | None = None) -> Stream:
         """A stream of the first `count` files as mono sounds (the mean of their channels) at their own sample rates.
@@ -92,7 +92,7 @@ class Folder:
 
     def notes(self, rates: Sequence[int]) -> list[str]:
         """Sentences on unreadable files, files that lose level in the mix, and files resampled to `rates`, in Hz."""
-        notes = []
+        notes = list(self.left_out)
         if self.unreadable:
             count = f"{len(self.unreadable)} of {self.tried} files in {self.path}"
             notes.append(f"{count} were left out: {' '.join(self.unreadable)}")
@@ -101,7 +101,7 @@ class Folder:
         if others:
             counts = ", ".join(f"{count} at {rate} Hz" for rate, count in others.items())
             notes.append(f"files in {self.path} are resampled to {' and '.join(map(str, rates))} Hz: {counts}.")
-        return notes
+        return [printable(note) for note in notes]
 
 
 def mono_mix(samples: np.ndarray, path: Path) -> tuple[np.ndarray, str | None]:
@@ -115,10 +115,10 @@ def mono_mix(samples: np.ndarray, path: Path) -> tuple[np.ndarray, str | None]:
         The mix [frames], and None or a sentence with its level below the root mean square level of the channels.
     """
     mix = samples.mean(axis=1)
-    channels, level = float(np.square(samples, dtype=np.float64).mean()), float(np.square(mix, dtype=np.float64).mean())
-    if channels <= level * 10 ** (CANCELLATION_DB / 10):
+    loss = loss_db([(samples, mix)])
+    if loss <= CANCELLATION_DB:
         return mix, None
-    lost = "is silent" if np.abs(mix).max() < SILENCE else f"loses {10 * math.log10(channels / level):.1f} dB"
+    lost = "is silent" if np.abs(mix).max() < SILENCE else f"loses {loss:.1f} dB"
     return mix, f"{path}: the channels cancel, so the mono mix (their mean) {lost}; give it as mono."
 
 
@@ -164,12 +164,10 @@ def open_folder(path: str | os.PathLike[str]) -> Folder:
     folder = Path(path)
     if not folder.is_dir():
         raise BadInput(f"{path} is not a folder; give a folder that holds audio files.")
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
+    found = list(walk(folder))
+    left_out = [f"{one.path} is left out: {one.left_out}." for one in found if one.left_out]
+    files = sorted(Path(one.path) for one in found if not one.left_out and not one.no_audio)
     if not files:
-        raise BadInput(f"{path} has no audio; give a folder with WAV, FLAC, MP3, OGG or AIFF files in it.")
+        raise BadInput(f"{path} has no audio; give a folder with {FORMATS} files in it. {' '.join(left_out)}".rstrip())
     np.random.default_rng(0).shuffle(files)
-    return Folder(folder, files)
+    return Folder(folder, files, left_out)

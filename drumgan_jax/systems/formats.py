@@ -10,7 +10,7 @@ from drumgan_jax.systems import decoders
 # Written into config.json as `format`. 1 (without the key) had the decoder's settings in section `representation`, and
 # `features` for `feature_networks`.
 CONFIG_FORMAT = 2
-# Settings that runs begun before them do not name, by section; those of `task` by its kind.
+# Settings that runs begun before them do not name, by section; those of `task` and `slicing` by their kinds.
 _ADDED_TO_TRAIN = {"class_balance": 0.0, "source_balance": 0.0}
 _ADDED_TO_PREPARATION = {
     "validation_fraction": 0.0,
@@ -23,6 +23,7 @@ _ADDED_TO_TASK: dict[Any, dict[str, Any]] = {
     "gan": {"label_weight": 1.0, "start_from": "", "independent_classes": False, "attributes": []},
     "classifier": {"attributes": [], "attribute_weight": 1.0},
 }
+_ADDED_TO_SLICING: dict[Any, dict[str, Any]] = {"one_shot": {"min_seconds": 0.005}}
 
 
 def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,8 +44,9 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
             current.setdefault("decoder", _decoder_of(current["representation"]))
             current["representation"] = current_settings(current["representation"])
     added: dict[str, dict[str, Any]] = {"train": _ADDED_TO_TRAIN, "preparation": _ADDED_TO_PREPARATION}
-    if isinstance(current.get("task"), Mapping):
-        added["task"] = _ADDED_TO_TASK.get(current["task"].get("kind"), {})
+    for section, by_kind in (("task", _ADDED_TO_TASK), ("slicing", _ADDED_TO_SLICING)):
+        if isinstance(current.get(section), Mapping):
+            added[section] = by_kind.get(current[section].get("kind"), {})
     for section, settings in added.items():
         if isinstance(current.get(section), Mapping):
             current[section] = {**settings, **current[section]}

@@ -10,7 +10,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drumgan_jax.audio.files import AUDIO_SUFFIXES, read_audio, resample, write_audio
+from drumgan_jax.audio.files import read_audio, resample, write_audio
+from drumgan_jax.audio.listing import AUDIO_SUFFIXES
 from drumgan_jax.core.errors import BadInput
 
 

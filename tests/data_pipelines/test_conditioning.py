@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumgan_jax.audio.files import Audio
+from drumgan_jax.audio.recordings import held
+from drumgan_jax.audio.signal import Signal
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.data_pipelines.conditioning import Preparation, build_preparation, condition, to_mono
+from drumgan_jax.data_pipelines import conditioning
+from drumgan_jax.data_pipelines.conditioning import Preparation, build_preparation, condition, pitched, to_mono
 from drumgan_jax.data_pipelines.moments import Moments, merge_all
 
 RATE = 22050
@@ -20,12 +23,31 @@ def tone(level, seconds=1.0):
 @pytest.mark.smoke
 def test_channels_are_mixed_or_picked():
     samples = np.stack([tone(0.5), tone(0.1), np.zeros(RATE, np.float32)], axis=1)
-    audio = Audio(samples, RATE)
+    audio = held(Audio(samples, RATE))
     np.testing.assert_allclose(to_mono(audio, "mix", RATE), samples.mean(1), atol=1e-7)
     np.testing.assert_array_equal(to_mono(audio, "1", RATE), samples[:, 1])
     assert len(to_mono(audio, "mix", 8000)) == 8000
     with pytest.raises(BadInput, match="no channel 3"):
         to_mono(audio, "3", RATE)
+
+
+def test_long_recordings_are_shifted_in_parts_without_seams(monkeypatch):
+    monkeypatch.setattr(conditioning, "_SHIFTED_PART", 1.0)
+    sound = tone(0.5, 5.3)
+    shifted = pitched(sound, RATE, 7.0)
+    assert isinstance(shifted, Signal)
+    assert len(shifted) == len(sound)
+    shifted = shifted[:]
+    # Of the one tone, at its new pitch; a seam would be a click, which the second difference shows.
+    spectrum = np.abs(np.fft.rfft(shifted[RATE : 5 * RATE] * np.hanning(4 * RATE)))
+    assert np.argmax(spectrum) / 4 == pytest.approx(997 * 2 ** (7 / 12), rel=2e-3)
+    bend = np.abs(np.diff(shifted, 2))
+    for second in range(1, 5):
+        join = bend[second * RATE - 300 : second * RATE + 300]
+        assert join.max() < 1.1 * bend[(second - 1) * RATE + 2000 : second * RATE - 2000].max()
+    assert pitched(sound, RATE, 0.0) is sound
+    monkeypatch.undo()
+    assert isinstance(pitched(sound, RATE, 7.0), np.ndarray)
 
 
 def test_levels():
@@ -52,7 +74,7 @@ def test_silence_and_too_little_activity_are_skipped():
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("channel", "left"),
+        ("channel", "centre"),
         ("normalization", "max"),
         ("level", 3.0),
         ("pitch_shifts", ()),

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drumgan_jax.audio.signal import Signal
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.data_pipelines import synthetic
+from drumgan_jax.data_pipelines import slicing, synthetic
+from drumgan_jax.data_pipelines.beats import find_beats
 from drumgan_jax.data_pipelines.conditioning import to_mono
 from drumgan_jax.data_pipelines.slicing import SLICINGS, Bar, Loop, Mix, OneShot, Skip, Slice, build_slicing
-from drumgan_jax.data_pipelines.sources import list_items, read_item
+from drumgan_jax.data_pipelines.sources import list_items, open_item
 
 RATE = 8000
 
@@ -137,7 +139,7 @@ def test_real_loops_give_bars_or_a_reason(recordings):
     items = list_items([str(recordings / "drums" / "manifest.csv")], where=["label=loop"])[::5]
     with_bars = 0
     for item in items:
-        samples = to_mono(read_item(item), "mix", 16_000)
+        samples = to_mono(open_item(item), "mix", 16_000)
         pieces = list(Bar().slices(samples, 16_000, 30_720, item.bpm))
         bars = [piece.waveform for piece in pieces if isinstance(piece, Slice)]
         assert all(bar.shape == (30_720,) for bar in bars)
@@ -149,6 +151,43 @@ def test_real_loops_give_bars_or_a_reason(recordings):
     assert with_bars >= 0.8 * len(items)
 
 
+def lazy(samples, block=3000):
+    """The samples behind memory, in blocks."""
+    return Signal(len(samples), lambda: (samples[at : at + block] for at in range(0, len(samples), block)))
+
+
+def test_bars_of_a_long_recording_follow_each_other_part_by_part(monkeypatch):
+    monkeypatch.setattr(slicing, "_ONE_BEAT", 15.0)
+    rate = synthetic.SAMPLE_RATE // 2
+    samples = synthetic.bars(0, count=30, bpm=125, genre="rock")[0][::2]
+    samples = samples[round(0.7 * rate) :]  # It starts off the bar.
+    parts = []
+
+    def tracked(part, *rest, **how):
+        parts.append(len(part))
+        return find_beats(part, *rest, **how)
+
+    monkeypatch.setattr(slicing, "find_beats", tracked)
+    pieces = list(Bar(tempo=120).slices(lazy(samples), rate, 2 * rate, 125.0))
+    assert len(parts) >= 4
+    assert max(parts) == 15 * rate
+    # Every bar from the first downbeat on, whatever part it is in.
+    np.testing.assert_allclose([piece.start for piece in pieces], 1.92 * np.arange(1, 30) - 0.7, atol=0.02)
+    assert all(piece.tempo == pytest.approx(125, rel=2e-3) for piece in pieces)
+    again = list(Bar(tempo=120).slices(samples, rate, 2 * rate, 125.0))
+    for one, other in zip(pieces, again, strict=True):
+        np.testing.assert_array_equal(one.waveform, other.waveform)
+
+
+def test_rules_take_signals_as_they_take_arrays():
+    samples = np.concatenate([np.zeros(1500, np.float32), noise(9000), 1e-3 * noise(1500)])
+    for rule in (OneShot(), Loop(stride=0.05, min_fill=0.5)):
+        pieces = list(rule.slices(lazy(samples, 700), RATE, 1000, None))
+        for one, other in zip(pieces, rule.slices(samples, RATE, 1000, None), strict=True):
+            assert one.start == other.start
+            np.testing.assert_array_equal(one.waveform, other.waveform)
+
+
 class TestMix:
     rate = 22050
 
@@ -158,8 +197,6 @@ class TestMix:
         return samples[::2][: seconds * self.rate]
 
     def test_clips_have_the_length_tempo_and_stride(self):
-        from drumgan_jax.data_pipelines.beats import find_beats
-
         length = round(23.77 * self.rate)
         pieces = list(Mix().slices(self.mix(125), self.rate, length, None))
         assert len(pieces) >= 7

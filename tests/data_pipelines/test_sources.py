@@ -27,11 +27,11 @@ def test_a_folder_gives_labels_sources_and_a_stable_order(tmp_path):
     write(tmp_path / "top.wav")
     (tmp_path / "acme" / "notes.txt").write_text("not audio")
     items = list_items([str(tmp_path)])
-    assert [(item.path, item.source, item.label, item.bpm) for item in items] == [
-        ("top.wav", tmp_path.name, tmp_path.name, None),
-        ("acme/kick/a.flac", "acme", "kick", None),
-        ("acme/kick/b.wav", "acme", "kick", None),
-        ("acme/snare/Loop 93 BPM.wav", "acme", "snare", 93.0),
+    assert [(item.path, item.source, item.label) for item in items] == [
+        ("top.wav", tmp_path.name, tmp_path.name),
+        ("acme/kick/a.flac", "acme", "kick"),
+        ("acme/kick/b.wav", "acme", "kick"),
+        ("acme/snare/Loop 93 BPM.wav", "acme", "snare"),
     ]
     assert read_item(items[1]).samples.shape == (2205, 1)
 
@@ -53,14 +53,14 @@ def test_a_manifest_gives_labels_tempo_and_conditions(tmp_path):
         "path,label,source,licence,bpm,group\n"
         "wav/ä ö.wav,kick,acme,CC0-1.0,128.5,g1\n"
         "wav/b.wav,snare,acme,GPL-3.0,,\n"
-        "wav/c 90bpm.wav,,,Public domain,,\n",
+        "wav/c.wav,,,Public domain,,\n",
         encoding="utf-8",
     )
     items = list_items([str(manifest)])
     assert [(i.path, i.label, i.source, i.bpm, i.group) for i in items] == [
         ("wav/ä ö.wav", "kick", "acme", 128.5, "g1"),
         ("wav/b.wav", "snare", "acme", None, ""),
-        ("wav/c 90bpm.wav", "wav", tmp_path.name, 90.0, ""),
+        ("wav/c.wav", "wav", tmp_path.name, None, ""),
     ]
     assert read_item(items[0]).sample_rate == 22050
     kept = list_items([str(manifest)], where=["licence=CC0-1.0|Public domain", "source=acme"])
@@ -106,8 +106,9 @@ def test_empty_sources_are_told(tmp_path):
         list_items([str(tmp_path)])
     with pytest.raises(BadInput, match="--audio"):
         list_items([])
-    with pytest.raises(BadInput, match="neither a folder"):
-        list_items([str(write(tmp_path / "a.wav"))])
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(BadInput, match=r"a\.txt is neither a folder, a manifest \(\.csv\) nor a WAV, .* file"):
+        list_items([str(tmp_path / "a.txt")])
     with pytest.raises(BadInput, match="column=value"):
         list_items([str(tmp_path)], where=["CC0"])
 

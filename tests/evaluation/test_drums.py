@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from drumgan_jax.audio.files import read_audio
+from drumgan_jax.audio.recordings import held
 from drumgan_jax.configs import drum_classifier
 from drumgan_jax.data_pipelines import synthetic
 from drumgan_jax.data_pipelines.conditioning import build_preparation, condition, to_mono
@@ -81,7 +82,7 @@ def test_its_held_out_accuracy_is_the_cards(drums: Embedder, file: Path, recordi
     waveforms = []
     for row in rows:
         audio = read_audio(recordings / "drums" / row["path"])
-        waveforms.append(prepared(to_mono(audio, "mix", drums.sample_rate), drums))
+        waveforms.append(prepared(to_mono(held(audio), "mix", drums.sample_rate), drums))
     confusion = np.zeros((3, 3), int)
     np.add.at(confusion, ([LABELS.index(row["label"]) for row in rows], predicted(drums, waveforms)), 1)
     stated = np.array(load_classifier(file).card["held_out"]["confusion"])

@@ -7,6 +7,7 @@ import pytest
 from instrument_cases import RATE, drum
 
 from drumgan_jax.audio.files import Audio
+from drumgan_jax.audio.recordings import held
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines.conditioning import build_preparation, condition, to_mono
 from drumgan_jax.data_pipelines.slicing import build_slicing
@@ -65,7 +66,7 @@ def test_one_shots_are_conditioned_as_in_preparing_data(rate: int, silence: floa
     sound = np.concatenate([np.zeros(round(silence * rate), np.float32), drum(seconds, rate)])
     floor = 1e-4 * rng.standard_normal(len(sound))
     audio = np.stack([sound + floor, 0.5 * sound - floor], axis=1).astype(np.float32)
-    samples = to_mono(Audio(audio, rate), "mix", RATE)
+    samples = to_mono(held(Audio(audio, rate)), "mix", RATE)
     (piece,) = build_slicing(ONE_SHOT).slices(samples, RATE, SAMPLES, None)
     expected = condition(piece.waveform, RATE, build_preparation(CONFIG["preparation"]))
     found = heard(audio, rate, {**CONFIG, "slicing": ONE_SHOT})[0]

@@ -1,0 +1,111 @@
+"""Whether a file of audio is whole: what decoders pass over, and a shorter sound would come of.
+
+Layouts: RFC 3533 (Ogg); Sun, .au; drumgan_jax.audio.riff and drumgan_jax.audio.mpeg for the others.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from drumgan_jax.audio.contents import Contents
+from drumgan_jax.audio.mpeg import Stream
+from drumgan_jax.audio.riff import Chunk, Layout
+
+TRUNCATED = "is truncated: it ends before its header says"
+
+# Some programs count a few bytes of the header to the samples.
+_SLACK = 128
+
+_PAGE = struct.Struct("<4sBBqIIIB")  # Of Ogg: capture pattern, version, flags, position, stream, number, sum, segments.
+_FIRST, _LAST = 2, 4
+_BLOCK = 2**16
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def fault(file: BinaryIO, contents: Contents) -> str | None:
+    """What is wrong with a file, as the predicate of a sentence; None if nothing that its format can tell.
+
+    Formats that are known: WAV and its relatives, AIFF, CAF, AU, Ogg (Vorbis, Opus, FLAC) and MPEG audio. FLAC has
+    sums that its decoder checks.
+
+    Args:
+        file: seekable file opened for reading bytes.
+        contents: what it is made of.
+    """
+    if contents.layout:
+        return _chunks(contents.layout, contents.chunks)
+    file.seek(0)
+    start = file.read(4)
+    if start == b"OggS":
+        return _ogg(file)
+    if start in (b".snd", b"dns."):
+        return _au(file, ">" if start == b".snd" else "<")
+    return _frames(contents.stream) if contents.stream else None
+
+
+def _chunks(layout: Layout, chunks: Sequence[Chunk]) -> str | None:
+    if not chunks or not chunks[-1].missing:
+        return None
+    last = chunks[-1]
+    if last.name == layout.data:
+        return TRUNCATED if last.missing > min(_SLACK, 0.02 * (last.size + last.missing)) else None
+    # What is behind the samples is no sound.
+    return None if any(chunk.name == layout.data for chunk in chunks) else TRUNCATED
+
+
+def _au(file: BinaryIO, order: str) -> str | None:
+    offset, size = struct.unpack(f"{order}II", (file.read(8) + bytes(8))[:8])
+    end = file.seek(0, os.SEEK_END)
+    return TRUNCATED if size != 2**32 - 1 and offset + size > end + _SLACK else None
+
+
+def _ogg(file: BinaryIO) -> str | None:
+    """Every page's sum and number are checked, and that each stream has its last page."""
+    file.seek(0)
+    due: dict[int, int] = {}
+    while header := file.read(_PAGE.size):
+        if not header.startswith(b"OggS"):
+            if _rest_holds(file, header, b"OggS"):
+                return "is damaged: between pages of its Ogg stream are bytes that are none"
+            break
+        if len(header) < _PAGE.size:
+            return TRUNCATED
+        _, _, flags, _, stream, number, checksum, segments = _PAGE.unpack(header)
+        lacing = file.read(segments)
+        body = file.read(sum(lacing))
+        if len(lacing) < segments or len(body) < sum(lacing):
+            return TRUNCATED
+        if _ogg_sum(header[:22] + bytes(4) + header[26:] + lacing + body) != checksum:
+            return "is damaged: a page of its Ogg stream has a wrong checksum"
+        if not flags & _FIRST and due.get(stream) != number:
+            return "is damaged: pages of its Ogg stream are missing"
+        due[stream] = number + 1
+        if flags & _LAST:
+            del due[stream]
+    return TRUNCATED if due else None
+
+
+def _ogg_sum(page: bytes) -> int:
+    """Ogg's CRC-32, of the polynomial of zlib's, but of the highest bit first and without inversions."""
+    reverse = zlib.crc32(page.translate(_REVERSED), 2**32 - 1) ^ (2**32 - 1)
+    return int(f"{reverse:032b}"[::-1], 2)
+
+
+def _rest_holds(file: BinaryIO, before: bytes, pattern: bytes) -> bool:
+    kept = before[1:]
+    while block := file.read(_BLOCK):
+        if pattern in kept + block:
+            return True
+        kept = block[1 - len(pattern) :]
+    return pattern in kept
+
+
+def _frames(stream: Stream) -> str | None:
+    """Frames follow each other without a gap, and are as many as the first one tells."""
+    if stream.gap:
+        return "is damaged: between its MPEG frames are bytes that are none"
+    # Some programs count the first frame, which tells the number, too.
+    missing = stream.promised - (stream.frames - 1 - stream.cut)
+    return TRUNCATED if stream.promised and missing > (0 if stream.cut else 1) else None

@@ -1,0 +1,55 @@
+"""Opening of files that users name: regular ones only, because reading a pipe or a device may never end."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from drumgan_jax.core.errors import BadInput
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading bytes.
+
+    Raises:
+        BadInput: it cannot be opened, or is a folder, a named pipe, a socket or a device.
+    """
+    try:
+        # A device may do something when it is opened; a pipe that takes the file's place now would be waited for.
+        if not (other := irregular(os.stat(path).st_mode)):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            other = irregular(os.fstat(descriptor).st_mode)
+            if not other:
+                return open(descriptor, "rb")
+            os.close(descriptor)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be opened ({error.strerror}); check the path and its permissions.") from error
+    except ValueError:
+        raise BadInput(f"{path!r} cannot be opened (it holds a zero byte); correct the path.") from None
+    raise BadInput(f"{path} is no regular file ({other}); give a file, or leave it out.")
+
+
+def irregular(mode: int) -> str:
+    """What a file is that is no regular one, by its mode, such as "a named pipe"; empty for a regular file."""
+    return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "of no known kind")
+
+
+def read_regular(path: Path) -> bytes:
+    """All bytes of a regular file.
+
+    Raises:
+        BadInput: it cannot be opened or read, or is no regular file.
+    """
+    with open_regular(path) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read ({error.strerror}); copy it again.") from error

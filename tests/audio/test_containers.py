@@ -1,0 +1,249 @@
+"""Containers as programs and accidents leave them: whole ones are read, others refused in a sentence that says why."""
+
+import os
+import struct
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from riff_bytes import chunk, encoded, hit, wav
+
+from drumgan_jax.audio.decoder_messages import kept_quiet
+from drumgan_jax.audio.files import read_audio
+from drumgan_jax.core.errors import BadInput
+
+SAMPLES = hit(30000)
+# Kinds of files as libsndfile writes them: ending, kind, coding, rate, largest error (of a lossy one, none).
+KINDS = [
+    ("wav", "WAV", "PCM_16", 44100, 2**-14),
+    ("wav", "WAVEX", "PCM_24", 44100, 2**-22),
+    ("rf64", "RF64", "PCM_16", 44100, 2**-14),
+    ("w64", "W64", "PCM_16", 44100, 2**-14),
+    ("aiff", "AIFF", "PCM_16", 44100, 2**-14),
+    ("caf", "CAF", "PCM_16", 44100, 2**-14),
+    ("caf", "CAF", "ALAC_16", 44100, 2**-14),
+    ("au", "AU", "PCM_16", 44100, 2**-14),
+    ("flac", "FLAC", "PCM_16", 44100, 2**-14),
+    ("ogg", "OGG", "VORBIS", 44100, None),
+    ("opus", "OGG", "OPUS", 48000, None),
+    ("mp3", "MP3", None, 44100, None),
+]
+NAMES = [f"{ending}-{coding}" for ending, _, coding, _, _ in KINDS]
+
+
+def told(path: Path, content: bytes) -> str:
+    """The sentence with which a file of some content is refused."""
+    path.write_bytes(content)
+    with pytest.raises(BadInput) as caught:
+        read_audio(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path} ")
+    assert "\n" not in message
+    return message
+
+
+def read(path: Path, content: bytes) -> np.ndarray:
+    path.write_bytes(content)
+    return read_audio(path).samples
+
+
+@pytest.mark.parametrize(("ending", "kind", "coding", "rate", "error"), KINDS, ids=NAMES)
+def test_whole_files_are_read_and_cut_ones_refused(
+    tmp_path: Path, ending: str, kind: str, coding: str | None, rate: int, error: float | None
+) -> None:
+    content, path = encoded(SAMPLES, kind, coding, rate), tmp_path / f"sound.{ending}"
+    samples = read(path, content)
+    assert samples.shape == SAMPLES.shape
+    if error:
+        np.testing.assert_allclose(samples, SAMPLES, rtol=0, atol=error)
+    assert np.corrcoef(samples[:, 0], SAMPLES[:, 0])[0, 1] > 0.7
+    for share in (0.03, 0.3, 0.6, 0.95, 0.99):
+        message = told(path, content[: int(share * len(content))])
+        assert "is truncated" in message or "cannot be decoded" in message, share
+        assert "is truncated" in message or share < 0.1 or kind == "FLAC"
+
+
+@pytest.mark.parametrize("behind", [b"", b"TAG" + bytes(125), bytes(1000)], ids=["nothing", "a tag", "zeros"])
+@pytest.mark.parametrize("kind", ["WAV", "RF64", "W64", "AIFF", "CAF", "AU", "OGG", "MP3"])
+def test_what_is_behind_the_sound_is_no_damage(tmp_path: Path, kind: str, behind: bytes) -> None:
+    path, content = tmp_path / "sound", encoded(SAMPLES, kind)
+    np.testing.assert_array_equal(read(path, content + behind), read(path, content))
+
+
+class TestOgg:
+    def pages(self, content: bytes) -> list[bytes]:
+        return [b"OggS" + page for page in content.split(b"OggS")[1:]]
+
+    @pytest.mark.parametrize("coding", ["VORBIS", "OPUS"])
+    @pytest.mark.parametrize("share", [0.4, 0.6, 0.8, 0.98])
+    def test_a_page_whose_sum_is_wrong_is_damage(self, tmp_path: Path, coding: str, share: float) -> None:
+        content = bytearray(encoded(np.tile(SAMPLES, (4, 1)), "OGG", coding, 48000))
+        at = int(share * len(content))
+        content[at] ^= 1
+        assert "is damaged: a page of its Ogg stream has a wrong checksum;" in told(tmp_path / "a.ogg", content)
+
+    def test_a_lost_page_and_foreign_bytes_are_damage(self, tmp_path: Path) -> None:
+        pages = self.pages(encoded(np.tile(SAMPLES, (4, 1)), "OGG", "VORBIS"))
+        assert len(pages) > 5
+        path = tmp_path / "a.ogg"
+        assert "is damaged: pages of its Ogg stream are missing;" in told(path, b"".join(pages[:3] + pages[4:]))
+        assert "is damaged: between pages of its Ogg stream are bytes that are none;" in told(
+            path, b"".join([*pages[:3], b"foreign", *pages[3:]])
+        )
+        # Its last page is gone.
+        assert "is truncated" in told(path, b"".join(pages[:-1]))
+
+
+class TestMp3:
+    content = encoded(np.tile(SAMPLES, (3, 1)), "MP3")
+
+    def test_a_gap_between_frames_is_damage_and_no_word_is_printed(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        middle = len(self.content) // 2
+        lost = self.content[:middle] + self.content[middle + 3000 :]
+        overwritten = self.content[:middle] + bytes(3000) + self.content[middle + 3000 :]
+        for content in (lost, overwritten):
+            assert "is damaged: between its MPEG frames are bytes" in told(tmp_path / "a.mp3", content)
+        assert capfd.readouterr().err == ""
+
+    def test_random_damage_is_refused_or_kept_quiet(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        rng, sentences = np.random.default_rng(1), set()
+        for _ in range(40):
+            content = bytearray(self.content)
+            at = int(rng.integers(3000, len(content) - 2000))
+            content[at : at + 40] = rng.bytes(40)
+            (tmp_path / "a.mp3").write_bytes(content)
+            try:
+                assert len(read_audio(tmp_path / "a.mp3").samples)
+            except BadInput as problem:
+                sentences.add(str(problem).split(" is ")[1][:7])
+        assert sentences == {"damaged"}
+        assert capfd.readouterr().err == ""
+
+    def without_count(self) -> bytes:
+        """The frames alone, as programs write them that cannot go back to the first."""
+        return self.content[self.content.find(b"\xff\xfb", 4) :]
+
+    def test_without_a_count_all_frames_are_read(self, tmp_path: Path) -> None:
+        """Of a varying bit rate; libsndfile guesses the length from the first frame's, and stops there."""
+        path, whole = tmp_path / "a.mp3", read(tmp_path / "a.mp3", self.content)
+        alone = read(path, self.without_count())
+        assert len(whole) <= len(alone) <= len(whole) + 3 * 1152
+        # The decoder's delay is not taken away.
+        lag = int(np.argmax(np.correlate(alone[:4000, 0], whole[:2000, 0], "valid")))
+        np.testing.assert_allclose(alone[lag : lag + len(whole) - 4000], whole[:-4000], atol=0.1)
+
+    def test_joined_files_are_read_to_the_end(self, tmp_path: Path) -> None:
+        assert len(read(tmp_path / "a.mp3", 3 * self.content)) >= 9 * len(SAMPLES)
+
+    def test_a_beginning_that_is_lost_is_damage(self, tmp_path: Path) -> None:
+        alone = self.without_count()
+        assert len(read(tmp_path / "a.mp3", alone[100:])) > 2.9 * len(SAMPLES)
+        assert len(read(tmp_path / "a.mp3", bytes(5000) + alone)) > 2.9 * len(SAMPLES)
+        assert "is damaged" in told(tmp_path / "a.mp3", b"x" * 5000 + alone)
+
+    def test_tags_are_no_damage(self, tmp_path: Path) -> None:
+        tag = b"ID3\x03\0\0" + struct.pack(">I", 1000 // 128 << 8 | 1000 % 128) + b"\xff\xfb" * 500
+        path = tmp_path / "a.mp3"
+        np.testing.assert_array_equal(read(path, tag + self.content), read(path, self.content))
+
+
+def test_only_decoders_are_kept_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    with kept_quiet() as errors:
+        os.write(2, b"\rprepare:  50%|####")
+        os.write(2, b"Note: Illegal Audio-MPEG-Header 0x8d08eb2f at offset 6990.\nNote: Trying to resync...\n")
+        os.write(
+            2, b"[src/libmpg123/layer3.c:INT123_do_layer3():1844] error: dequantization failed!\nanother's words\n"
+        )
+    assert errors == ["dequantization failed!"]
+    assert capfd.readouterr().err == "\rprepare:  50%|####another's words\n"
+
+
+@pytest.mark.parametrize("size", [0, 2**31 - 1, 2**32 - 1])
+def test_wav_of_unknown_length_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    whole = wav(SAMPLES)
+    piped = wav(SAMPLES, data_size=size, riff_size=size)
+    np.testing.assert_array_equal(read(tmp_path / "a.wav", piped), read(tmp_path / "a.wav", whole))
+
+
+def patched(content: bytes, at: int, *new: bytes) -> bytes:
+    added = b"".join(new)
+    return content[:at] + added + content[at + len(added) :]
+
+
+def test_relatives_of_wav_of_unknown_length_are_read_to_their_end(tmp_path: Path) -> None:
+    w64, rf64, caf, au = (encoded(SAMPLES, kind, "PCM_16") for kind in ("W64", "RF64", "CAF", "AU"))
+    unknown = {
+        "w64": patched(w64, w64.index(b"data") + 16, struct.pack("<Q", 2**63 - 1)),
+        "rf64": patched(rf64, rf64.index(b"ds64") + 8, bytes(28)),
+        "caf": patched(caf, caf.index(b"data") + 4, struct.pack(">q", -1)),
+        "au": patched(au, 8, bytes(4)),
+    }
+    for ending, whole in zip(unknown, (w64, rf64, caf, au), strict=True):
+        path = tmp_path / f"a.{ending}"
+        np.testing.assert_array_equal(read(path, unknown[ending]), read(path, whole), err_msg=ending)
+
+
+@pytest.mark.parametrize("name", [b"note", b"LIST", b"bext"])
+def test_a_chunk_without_its_pad_byte_does_not_hide_the_samples(tmp_path: Path, name: bytes) -> None:
+    odd = wav(SAMPLES, before=[chunk(name, b"odd length.", pad=False)], after=[chunk(b"LIST", b"INFO")])
+    np.testing.assert_array_equal(read(tmp_path / "a.wav", odd), read(tmp_path / "a.wav", wav(SAMPLES)))
+
+
+def test_no_samples_are_not_taken_for_a_pipe(tmp_path: Path) -> None:
+    assert "holds no samples" in told(tmp_path / "a.wav", wav(SAMPLES[:0], after=[chunk(b"LIST", b"INFO")]))
+
+
+@pytest.mark.parametrize("value", [1e30, -1e12])
+def test_a_sample_beyond_all_scales_is_refused(tmp_path: Path, value: float) -> None:
+    samples = SAMPLES.astype(np.float64)
+    samples[100] = value
+    assert f"holds a sample of {abs(value):.3g}" in told(tmp_path / "a.wav", encoded(samples, "WAV", "DOUBLE"))
+
+
+def test_samples_of_a_whole_number_scale_are_read(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.wav", encoded(SAMPLES * 2**23, "WAV", "FLOAT")).max() > 2**20
+
+
+def test_what_no_decoder_knows_is_refused(tmp_path: Path) -> None:
+    assert "cannot be decoded" in told(tmp_path / "a.m4a", b"\0\0\0\x20ftypM4A " + bytes(200))
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.wav"
+    os.mkfifo(pipe)
+    (tmp_path / "zero.wav").symlink_to("/dev/zero")
+    # A reader that waits for a writer would never end.
+    done = threading.Event()
+
+    def refuse() -> None:
+        for path, kind in ((pipe, "a named pipe"), (tmp_path / "zero.wav", "a device"), (tmp_path, "a directory")):
+            with pytest.raises(BadInput, match=rf"is no regular file \({kind}\)"):
+                read_audio(path)
+        done.set()
+
+    threading.Thread(target=refuse, daemon=True).start()
+    assert done.wait(10)
+    with pytest.raises(BadInput, match="zero byte"):
+        read_audio("a\0b.wav")
+
+
+def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of errors of reading, libsndfile hears nothing but an early end."""
+    path = tmp_path / "a.flac"
+    path.write_bytes(encoded(SAMPLES, "FLAC"))
+
+    class Failing:
+        def __init__(self, file, contents):
+            self.file, self.tell, self.seek = file, file.tell, file.seek
+
+        def read(self, count):
+            if self.file.tell() > 9000:
+                raise OSError(5, "Input/output error")
+            return self.file.read(count)
+
+    monkeypatch.setattr("drumgan_jax.audio.files.mended", Failing)
+    with pytest.raises(BadInput, match=r"cannot be read \(Input/output error\)"):
+        read_audio(path)
