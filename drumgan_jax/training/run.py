@@ -1,14 +1,18 @@
 """The config of a run directory: frozen, complete, and checked when a run is resumed."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
 from drumgan_jax.core import distributed
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.write_lock import WriteLock, only_writer
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, check_resumable, complete_steps, read_config
 from drumgan_jax.runs.load import load_vocoder
@@ -28,6 +32,24 @@ FREE = (
     "data",
     "mesh",
 )
+
+
+@contextlib.contextmanager
+def only_training(run_dir: Path, command: str = "drumgan train") -> Iterator[WriteLock | None]:
+    """Hold a run directory against all other writers: the first process does so for all processes of the run.
+
+    Raises:
+        BadInput: another process writes the directory, or it cannot be written; on every process.
+    """
+    with contextlib.ExitStack() as held:
+        lock, problem = None, None
+        if jax.process_index() == 0:
+            try:
+                lock = held.enter_context(only_writer(run_dir, command, "give another --workdir"))
+            except BadInput as refusal:
+                problem = refusal
+        distributed.raise_on_all(problem)
+        yield lock
 
 
 def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from forked_cases import Forked, python
 from training_cases import finish, timeless, wait_for_line, write_dataset
 
+from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.runs.config import complete_steps
 from drumgan_jax.runs.metrics import read_metrics
 
@@ -121,3 +122,14 @@ def test_sigterm_to_one_process_stops_both_at_one_step(data_dir, tmp_path):
     result, _ = result_of(pair[0]), finish(pair[1])
     assert result["stopped"] == "preempted"
     assert complete_steps(tmp_path / "checkpoints")[-1] == result["step"]
+
+
+def test_a_run_that_is_written_is_refused_by_all_processes(data_dir, tmp_path):
+    with only_writer(tmp_path / "run", "drumgan fit", ""):
+        pair = start_pair(training(data_dir, tmp_path / "run", 2, 4, toy=True))
+        said = [process.communicate(timeout=120)[1] for process in pair]
+    for process, text in zip(pair, said, strict=True):
+        assert process.returncode == 1
+        assert (
+            text.count(f"BadInput: {tmp_path / 'run'} is being written by `drumgan fit` (process {os.getpid()} on") == 1
+        )

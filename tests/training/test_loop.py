@@ -142,8 +142,14 @@ def test_unfit_configs_end_with_a_sentence(data_dir, tmp_path, sections, match):
 
 def test_a_workdir_that_is_a_file(data_dir, tmp_path):
     (tmp_path / "run").write_text("not a folder")
-    with pytest.raises(BadInput, match=r"config\.json cannot be written .*give another --workdir"):
+    with pytest.raises(BadInput, match=r"run cannot be written .*give another --workdir"):
         train(toy_config(data_dir), tmp_path / "run")
+
+
+def test_a_refused_config_leaves_no_folder(data_dir, tmp_path):
+    with pytest.raises(BadInput):
+        train(toy_config(data_dir, train={"batch_size": 32}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_divergence_stops_and_is_not_saved(data_dir, tmp_path, monkeypatch):
@@ -308,6 +314,11 @@ def test_sigterm_saves_and_the_same_command_goes_on(data_dir, tmp_path):
     code = SIGTERM_CODE.format(data=os.fspath(data_dir), run=os.fspath(tmp_path), images=8_000_000)
     process = start_process(code)
     wait_for_line(process, tmp_path / "metrics.jsonl", 6)
+    # A second training of the run directory ends with a sentence, and leaves it alone.
+    with pytest.raises(
+        BadInput, match=rf"is being written by `drumgan train` \(process {process.pid} on .*; wait for it"
+    ):
+        train(toy_config(data_dir), tmp_path)
     process.send_signal(signal.SIGTERM)
     step, stopped = finish(process).split()
     assert stopped == "preempted"
