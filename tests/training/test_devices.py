@@ -12,6 +12,7 @@ from training_cases import finish, timeless, wait_for_line, write_dataset
 
 from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.runs.config import complete_steps
+from drumgan_jax.runs.digests import read_digests
 from drumgan_jax.runs.metrics import read_metrics
 
 TRAINING = """
@@ -113,6 +114,27 @@ def test_resume_on_other_devices_continues_the_order(data_dir, tmp_path):
     assert_same_losses(tmp_path / "run", tmp_path / "whole")
     # 24 images are seen in the part of two processes; the evaluations' best may be any.
     assert {3, 6} <= set(complete_steps(tmp_path / "run" / "checkpoints"))
+
+
+def test_damage_is_agreed_on_by_all_processes(data_dir, tmp_path):
+    """What one of two processes finds in its share of the files sends both to the checkpoint before."""
+    whole = result_of(start(training(data_dir, tmp_path / "run", 4, 4, toy=True), 4))
+    folder = tmp_path / "run" / "checkpoints"
+    before, damaged = complete_steps(folder)[-2:]
+    assert damaged == 4
+    names = list(read_digests(folder / "4"))
+    (odd,) = [name for name in names[1::2] if name.startswith("train/") and "/d/" in name][-1:]
+    content = bytearray((folder / "4" / odd).read_bytes())
+    content[-1] ^= 1
+    (folder / "4" / odd).write_bytes(content)
+    pair = start_pair(training(data_dir, tmp_path / "run", 5, 4, toy=True))
+    said = [process.communicate(timeout=120) for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], said
+    seen = json.loads(said[0][0].splitlines()[-1])["seen"]
+    assert seen[: 4 - before] == whole["seen"][before:]
+    assert len(seen) == 5 - before
+    sentence = f"/4 cannot be used (its file {odd} is not what was saved) and is now unreadable-4; the run goes on from"
+    assert [err.count(f"{sentence} step {before}.") for _, err in said] == [1, 0]
 
 
 def test_sigterm_to_one_process_stops_both_at_one_step(data_dir, tmp_path):
