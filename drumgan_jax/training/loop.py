@@ -91,8 +91,7 @@ def train(
         dataset = open_dataset(data.dir)
         check_examples(dataset, SPLIT, settings.batch_size)
         weights = sampling_weights(dataset, SPLIT, settings.class_balance, settings.source_balance)
-        frozen = run.freeze(config, dataset, run_dir)
-        run.check(run_dir, frozen)
+        frozen = run.check(run_dir, run.freeze(config, dataset, run_dir))
         frozen = run.keep_files(frozen, run_dir, write=first)
 
         # Task
