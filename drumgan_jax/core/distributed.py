@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 
 import jax
@@ -59,6 +60,17 @@ def raise_on_all(problem: BadInput | None) -> None:
         sentence = np.asarray(multihost_utils.broadcast_one_to_all(sentence))
     if sentence.any():
         raise problem or BadInput(sentence.tobytes().rstrip(b"\0").decode(errors="replace"))
+
+
+def as_first(numbers: Sequence[int]) -> list[int]:
+    """The numbers that the first process gives, on all processes; below 2 ** 31."""
+    if jax.process_count() == 1:
+        return list(numbers)
+    count = int(multihost_utils.broadcast_one_to_all(np.int32(len(numbers))))
+    padded = np.zeros(count, np.int32)
+    if jax.process_index() == 0:
+        padded[:] = numbers
+    return np.asarray(multihost_utils.broadcast_one_to_all(padded)).tolist()
 
 
 def least(number: int) -> int:

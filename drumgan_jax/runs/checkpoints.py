@@ -56,11 +56,9 @@ class Checkpoints:
         self._first = jax.process_index() == 0
         if self._first:
             _clear(self.directory)
-        distributed.meet("checkpoints")
         # What is kept, in order, with the figure of each: the same on all processes, whatever each sees on the disk.
-        self._kept = {
-            step: self._badness(_metrics(self.directory / str(step))) for step in complete_steps(self.directory)
-        }
+        steps = distributed.as_first(complete_steps(self.directory))
+        self._kept = {step: self._badness(_metrics(self.directory / str(step))) for step in steps}
         self._background = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: concurrent.futures.Future[None] | None = None
 
@@ -178,16 +176,16 @@ class Checkpoints:
 
     def _altered(self, path: Path) -> str | None:
         """The first file that is not what was saved; each process looks at a share, and all give the same answer."""
-        if not digests.has_digests(path):
-            return None
-        try:
-            stored = digests.read_digests(path)
-        except (OSError, ValueError):
-            stored = {}
-        names = list(stored)
-        share = names[jax.process_index() :: jax.process_count()]
-        bad = digests.altered(path, stored, share)
-        found = distributed.least((names.index(bad[0]) if bad else _SOUND) if stored else -1)
+        names, found = [], _SOUND
+        if digests.has_digests(path):
+            try:
+                stored = digests.read_digests(path)
+                names = list(stored)
+                bad = digests.altered(path, stored, names[jax.process_index() :: jax.process_count()])
+                found = names.index(bad[0]) if bad else _SOUND
+            except (OSError, ValueError):
+                found = -1
+        found = distributed.least(found)
         if found == _SOUND:
             return None
         return names[found] if 0 <= found < len(names) else digests.DIGESTS_NAME

@@ -67,8 +67,10 @@ def read_digests(checkpoint: Path) -> dict[str, Any]:
         OSError: it cannot be read.
     """
     content = json.loads((checkpoint / DIGESTS_NAME).read_bytes())
-    if not isinstance(content, dict) or content.get("format") != _FORMAT or not isinstance(content.get("crc32c"), dict):
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"it is not of format {_FORMAT}")
+    if not isinstance(content.get("crc32c"), dict) or not content["crc32c"]:
+        raise ValueError("it lists no files")
     return dict(sorted(content["crc32c"].items()))
 
 
