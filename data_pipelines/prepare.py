@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from typing import Any
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.paths import expand
+from drumgan_jax.core.write_lock import only_writer
 
 __all__ = ["PrepareResult", "prepare"]
 
@@ -228,22 +228,8 @@ def _version_directory(config: Mapping[str, Any], data_dir: str | os.PathLike[st
 
 @contextlib.contextmanager
 def _staging(final: Path, overwrite: bool) -> Iterator[Path]:
-    """A fresh directory beside `final`, gone at the end; what a killed run left is cleared.
-
-    The lock is the kernel's, so it ends with the process that holds it.
-    """
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{final.parent} cannot be made ({error.strerror}); give another --data_dir.") from error
-    lock = os.open(final.parent, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BadInput(
-                f"another prepare is writing {final.parent}; wait for it, or give another --data_dir."
-            ) from None
+    """A fresh directory beside `final`, gone at the end; what a killed run left is cleared."""
+    with only_writer(final.parent, "drumgan prepare", "give another --data_dir"):
         if final.exists() and not overwrite:
             raise BadInput(f"{final} is there already; add --overwrite to replace it, or give another --data_dir.")
         for leftover in final.parent.glob(f"{_STAGING}*"):
@@ -254,10 +240,6 @@ def _staging(final: Path, overwrite: bool) -> Iterator[Path]:
             yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    finally:
-        os.close(lock)
-        with contextlib.suppress(OSError):
-            final.parent.rmdir()  # Only if nothing came of it.
 
 
 def _put(directory: Path, final: Path) -> None:

@@ -26,6 +26,7 @@ VERBS = {
     "explore": ("drumgan_jax.commands.explore", "show how the components of the latent space change a sound"),
     "evaluate": ("drumgan_jax.commands.evaluate", "measure a run, or compare a folder of audio with another"),
     "compare": ("drumgan_jax.commands.compare", "compare the evaluations of several runs"),
+    "check": ("drumgan_jax.commands.check", "read all of a run, data set or packed file, and say what is not sound"),
     "weights": ("drumgan_jax.commands.weights", "list and fetch the published weights that metrics use"),
     "pack": ("drumgan_jax.commands.pack", "write a trained classifier, vocoder or GAN as one file"),
 }

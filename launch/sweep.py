@@ -24,6 +24,7 @@ from drumgan_jax.commands.config_files import GRID, find_module
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.paths import expand
+from drumgan_jax.core.write_lock import only_writer
 
 STATUS_NAME = "sweep.json"
 COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
@@ -78,27 +79,28 @@ def sweep(grid: Grid, variant: str, data_dir: str, workdir: Path, common: Sequen
     """Train the incomplete runs of a grid, write the comparison, and return the names of runs that failed.
 
     Raises:
+        BadInput: another sweep writes the folder.
         KeyboardInterrupt: a run was stopped from outside; the same call resumes it.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    for position, (name, overrides) in enumerate(grid.runs.items(), 1):
+    with only_writer(workdir, "drumgan_jax.launch.sweep", "give another --workdir"):
+        for position, (name, overrides) in enumerate(grid.runs.items(), 1):
+            status = read_status(workdir)
+            command = train_command(grid.config, variant, overrides, common, data_dir, workdir / name)
+            before = status.get(name, {})
+            # If the command has changed, training resumes the run if it can, or says why it cannot.
+            if (before.get("status"), before.get("command")) == (COMPLETE, command) and (workdir / name).is_dir():
+                print(f"[{position}/{len(grid.runs)}] {name}: already complete", flush=True)
+                continue
+            print(f"[{position}/{len(grid.runs)}] {name}", flush=True)
+            outcome, message = _run(command)
+            write_status(workdir, {**status, name: {"status": outcome, "command": command, "told": message}})
+            if outcome == STOPPED:
+                raise KeyboardInterrupt
+            if outcome == FAILED:
+                print(f"{name} failed: {message}", flush=True)
         status = read_status(workdir)
-        command = train_command(grid.config, variant, overrides, common, data_dir, workdir / name)
-        before = status.get(name, {})
-        # If the command has changed, training resumes the run if it can, or says why it cannot.
-        if (before.get("status"), before.get("command")) == (COMPLETE, command) and (workdir / name).is_dir():
-            print(f"[{position}/{len(grid.runs)}] {name}: already complete", flush=True)
-            continue
-        print(f"[{position}/{len(grid.runs)}] {name}", flush=True)
-        outcome, message = _run(command)
-        write_status(workdir, {**status, name: {"status": outcome, "command": command, "told": message}})
-        if outcome == STOPPED:
-            raise KeyboardInterrupt
-        if outcome == FAILED:
-            print(f"{name} failed: {message}", flush=True)
-    status = read_status(workdir)
-    _compare(workdir, [workdir / name for name in grid.runs if (workdir / name).is_dir()])
-    return [name for name in grid.runs if status[name]["status"] == FAILED]
+        _compare(workdir, [workdir / name for name in grid.runs if (workdir / name).is_dir()])
+        return [name for name in grid.runs if status[name]["status"] == FAILED]
 
 
 def train_command(

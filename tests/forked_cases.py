@@ -47,6 +47,9 @@ class Forked:
         compiled: Path | None = None,
     ):
         self._folder = Path(tempfile.mkdtemp())
+        for name in ("1", "2"):
+            # There too if it is killed before it has begun.
+            (self._folder / name).touch()
         settings = {"XLA_FLAGS": quick_flags(devices), **(environment or {})}
         kept = os.fspath(compiled or os.environ["JAX_COMPILATION_CACHE_DIR"])
         context = multiprocessing.get_context("forkserver")

@@ -33,6 +33,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from drumgan_jax.core.compilation import enable_compilation_cache
     from drumgan_jax.core.mesh import batch_sharding, make_mesh
+    from drumgan_jax.core.write_lock import only_writer
     from drumgan_jax.data.dataset import open_dataset
     from drumgan_jax.data.labelling import check_replaceable, label_dataset, summary
     from drumgan_jax.data.soft_labels import write_soft_labels
@@ -47,11 +48,13 @@ def main(argv: Sequence[str]) -> None:
     if config is not None:
         train_classifier(config, dataset, labeller)
     classifier = open_classifier(labeller, STEP.value)
-    check_replaceable(dataset, classifier, OVERWRITE.value)
-    with progress("label", sum(map(dataset.num_examples, dataset.splits))) as on_progress:
-        labels = label_dataset(dataset, classifier, batch_sharding(make_mesh()), on_progress)
-    report = summary(dataset, labels)
-    path = write_soft_labels(dataset.directory, labels)
+    # The folder that `drumgan prepare` holds while it replaces the data set.
+    with only_writer(dataset.directory.parent, "drumgan label", "label another data set"):
+        check_replaceable(dataset, classifier, OVERWRITE.value)
+        with progress("label", sum(map(dataset.num_examples, dataset.splits))) as on_progress:
+            labels = label_dataset(dataset, classifier, batch_sharding(make_mesh()), on_progress)
+        report = summary(dataset, labels)
+        path = write_soft_labels(dataset.directory, labels)
     print(describe(report))
     others = [name for name in classifier.classes if name not in labels.names]
     if others:

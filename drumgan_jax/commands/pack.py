@@ -7,7 +7,9 @@ the best evaluated checkpoint is packed. With --held_out, a classifier is measur
 used in training, and the figures are stored in the file's card.
 """
 
+import contextlib
 import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ def pack(
 
     Raises:
         BadInput: the run is of another task or has no such checkpoint, a flag belongs to another task, the data set
-            does not fit, or the file cannot be written.
+            does not fit, the run is being written, or the file cannot be written.
     """
     from drumgan_jax.core.weight_file import weight_path
     from drumgan_jax.runs.config import read_config
@@ -77,16 +79,26 @@ def pack(
         raise BadInput(f"--held_out is for classifiers, and {run_dir} is of task {kind!r}; leave it out.")
     if vocoder is not None and kind in ("classifier", "tagger", "vocoder"):
         raise BadInput(f"--vocoder is for GANs, and {run_dir} is of task {kind!r}; leave it out.")
-    if kind == "vocoder":
-        return Path(out), _pack_vocoder(run_dir, out, step, config)
-    if kind in ("classifier", "tagger"):
-        return Path(out), _pack_classifier(run_dir, out, step, held_out, config)
-    from drumgan_jax.play.load import KINDS
+    with _held(run_dir):
+        if kind == "vocoder":
+            return Path(out), _pack_vocoder(run_dir, out, step, config)
+        if kind in ("classifier", "tagger"):
+            return Path(out), _pack_classifier(run_dir, out, step, held_out, config)
+        from drumgan_jax.play.load import KINDS
 
-    if kind not in KINDS:
-        known = ", ".join(("classifier", "tagger", "vocoder", *KINDS))
-        raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task {known}.")
-    return Path(out), _pack_instrument(run_dir, out, step, config, vocoder, precision)
+        if kind not in KINDS:
+            known = ", ".join(("classifier", "tagger", "vocoder", *KINDS))
+            raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task {known}.")
+        return Path(out), _pack_instrument(run_dir, out, step, config, vocoder, precision)
+
+
+def _held(run_dir: str) -> contextlib.AbstractContextManager[object]:
+    """Holds a run against training, which deletes checkpoints; a run that is read-only is not trained."""
+    from drumgan_jax.core.write_lock import only_writer
+
+    if not os.access(run_dir, os.W_OK):
+        return contextlib.nullcontext()
+    return only_writer(run_dir, "drumgan pack", "pack a run that has ended")
 
 
 def _pack_classifier(

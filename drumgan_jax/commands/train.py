@@ -5,8 +5,11 @@ was stopped or killed. The exit status is 0 if the run is complete and 75 if it 
 --profile=A..B it says which operations of the steps A to B take the most time.
 """
 
+import re
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -30,11 +33,45 @@ def main(argv: Sequence[str]) -> None:
     from drumgan_jax.training.fitting import FITS
     from drumgan_jax.training.loop import train
     from drumgan_jax.training.profiling import ProfiledSteps
+    from drumgan_jax.training.window import TrainingDiverged
 
     if CONFIG.value.get("task", {}).get("kind") in FITS:
         raise BadInput("this config is fitted, not trained; use drumgan fit with the same flags.")
     profile = None if PROFILE.value is None else ProfiledSteps.parse(PROFILE.value)
     distributed.join(automatic=DISTRIBUTED.value)
-    if train(with_paths(CONFIG.value), WORKDIR.value, profile).stopped == "preempted":
+    try:
+        stopped = train(with_paths(CONFIG.value), WORKDIR.value, profile).stopped
+    except TrainingDiverged as problem:
+        raise BadInput(f"{problem} At half the learning rate: {slower(sys.argv, CONFIG.value)}") from problem
+    if stopped == "preempted":
         # EX_TEMPFAIL of sysexits.h tells launchers to run the same command again.
         sys.exit(75)
+
+
+def slower(command: Sequence[str], config: Mapping[str, Any]) -> str:
+    """The command line that goes on with half the learning rates of a config.
+
+    Args:
+        command: that was given, with its program and verb.
+        config: as it was with that.
+    """
+    arguments = command[2:] if command[1:2] == ["train"] else command[1:]
+    kept = [one for one in arguments if not re.match(r"--?config\.optimizer\.\w+\.learning_rate[.\w]*=", one)]
+    rates = [
+        f"--config.optimizer.{player}.{path}={value}"
+        for player, settings in config["optimizer"].items()
+        for path, value in _halved("learning_rate", settings["learning_rate"])
+    ]
+    return shlex.join(["drumgan", "train", *kept, *rates])
+
+
+def _halved(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Paths and halves of a learning rate: a number, or the rates of a schedule."""
+    if isinstance(value, Mapping) or hasattr(value, "items"):
+        for name in ("value", "start", "end", "levels"):
+            if name in value:
+                yield from _halved(f"{path}.{name}", value[name])
+    elif isinstance(value, (tuple, list)):
+        yield path, f"({','.join(f'{one / 2:g}' for one in value)},)"
+    else:
+        yield path, f"{value / 2:g}"

@@ -3,14 +3,18 @@
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 
 import jax
+import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
 from drumgan_jax.core.errors import BadInput
 
+# Of a sentence that is told to all processes.
+_SENTENCE_BYTES = 4096
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
@@ -44,6 +48,36 @@ def meet(place: str) -> None:
     """Wait until every process has reached the barrier of this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(place)
+
+
+def raise_on_all(problem: BadInput | None) -> None:
+    """Raise on every process what the first one could not do, so that none waits for it; the others give None."""
+    sentence = np.zeros(_SENTENCE_BYTES, np.uint8)
+    if problem is not None:
+        text = str(problem).encode()[:_SENTENCE_BYTES]
+        sentence[: len(text)] = np.frombuffer(text, np.uint8)
+    if jax.process_count() > 1:
+        sentence = np.asarray(multihost_utils.broadcast_one_to_all(sentence))
+    if sentence.any():
+        raise problem or BadInput(sentence.tobytes().rstrip(b"\0").decode(errors="replace"))
+
+
+def as_first(numbers: Sequence[int]) -> list[int]:
+    """The numbers that the first process gives, on all processes; below 2 ** 31."""
+    if jax.process_count() == 1:
+        return list(numbers)
+    count = int(multihost_utils.broadcast_one_to_all(np.int32(len(numbers))))
+    padded = np.zeros(count, np.int32)
+    if jax.process_index() == 0:
+        padded[:] = numbers
+    return np.asarray(multihost_utils.broadcast_one_to_all(padded)).tolist()
+
+
+def least(number: int) -> int:
+    """The least of the numbers of all processes, each of which calls this; below 2 ** 31."""
+    if jax.process_count() == 1:
+        return number
+    return int(np.min(multihost_utils.process_allgather(np.int32(number))))
 
 
 class StopSignal:

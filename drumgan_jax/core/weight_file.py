@@ -17,6 +17,8 @@ from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 
 _HEADER = "header"
+# In the header, of it and of the arrays; files of earlier versions have none.
+_DIGEST = "digest"
 # Exceptions raised by reading a file that is truncated, changed or of another kind.
 DAMAGES = (
     ValueError,
@@ -77,7 +79,8 @@ def write_weights(
         BadInput: the path does not end in .npz or cannot be written.
     """
     path = weight_path(path)
-    text = json.dumps({"format": f"{form.name} {form.version}", **header}, indent=1)
+    told = json.loads(json.dumps({"format": f"{form.name} {form.version}", **header}))
+    text = json.dumps({**told, _DIGEST: _content_digest(told, arrays)}, indent=1)
     everything = {_HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
     content = io.BytesIO()
     np.savez_compressed(content, **everything)  # type: ignore[arg-type]
@@ -107,7 +110,8 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays.pop(_HEADER).tobytes())
-        found = header["format"]
+        found, stored = header["format"], header.pop(_DIGEST, None)
+        whole = stored in (None, _content_digest(header, arrays))
     except DAMAGES as error:
         raise not_one(path, owner, error, form.written_by) from error
     kind, _, number = str(found).rpartition(" ")
@@ -118,7 +122,21 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
             f"{path} is of format {found!r}, which this version cannot read (it reads up to {form.version}); update"
             f" drumgan_jax, or write the file again with `{form.written_by}`."
         )
+    if not whole:
+        raise BadInput(
+            f"{path} is damaged: its header and arrays are not those that were written; write it again with"
+            f" `{form.written_by}`."
+        )
     return WeightFile(int(number), header, arrays, hashlib.sha256(content).hexdigest())
+
+
+def _content_digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256, in hex, of a header and of the names, shapes, dtypes and values of arrays."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def not_one(

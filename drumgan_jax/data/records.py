@@ -6,10 +6,12 @@ finally the size of the shard: [records + 1] uint64.
 """
 
 import bisect
+import itertools
 import os
 import re
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import google_crc32c
@@ -48,6 +50,47 @@ def write_index(directory: str | os.PathLike[str]) -> Path:
     with replacing(path) as temporary:
         np.savez(temporary, **index)  # type: ignore[arg-type]
     return path
+
+
+def check_index(directory: Path) -> int:
+    """Compare the stored index with the shards' own headers, and return the number of records.
+
+    Raises:
+        BadInput: the index is missing or damaged, or a shard is, or they differ.
+    """
+    path = directory / INDEX_NAME
+    if not path.exists():
+        raise BadInput(f"{path} is missing; training or evaluating creates it again.")
+    stored, found = _load_index(directory), _scan(directory)
+    for name, offsets in found.items():
+        if not np.array_equal(stored[name], offsets):
+            raise BadInput(
+                f"{path} has other places than the records of {name}; delete it, and it will be created again."
+            )
+    return sum(len(offsets) - 1 for offsets in found.values())
+
+
+def read_shard(path: Path) -> Iterator[bytes]:
+    """Yield the payloads of all records of a shard, in order, each verified by its checksums; needs no index.
+
+    Raises:
+        BadInput: the shard is truncated or damaged; names the record.
+    """
+    offsets = _scan_shard(path)
+    for record, (start, end) in enumerate(itertools.pairwise(map(int, offsets))):
+        yield _payload(_read(path, record, start, end - start), end - start, path, record)
+
+
+def shards_of(directory: Path) -> dict[str, list[Path]]:
+    """The shards of each split of a data set's directory, in order.
+
+    Raises:
+        BadInput: there are none, or one is missing.
+    """
+    shards: dict[str, list[Path]] = {}
+    for name in _find_shards(directory):
+        shards.setdefault(_SHARD.fullmatch(name)["split"], []).append(directory / name)  # type: ignore[index]
+    return shards
 
 
 class RecordSource:

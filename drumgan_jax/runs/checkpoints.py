@@ -1,17 +1,20 @@
 """Checkpoints of a run: saved in the background; the last few, the best and milestones are kept; the EMA loads alone.
 
 A checkpoint has three items: `train` (the task's state without the EMA), `ema` (the weights that an instrument needs)
-and `data` (the step, which determines the position in the data). It is written under another name and renamed when
-complete, so a killed process leaves only complete checkpoints.
+and `data` (the step, which determines the position in the data). It is written under another name, renamed when its
+files are there, and complete when it has their digests, so a killed process leaves only complete checkpoints. Those
+that are no longer kept go only then.
 """
 
+import concurrent.futures
 import contextlib
 import errno
+import json
 import math
 import os
 import shutil
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,20 @@ import numpy as np
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
+from drumgan_jax.core import distributed
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.evaluation.names import is_higher_better
+from drumgan_jax.runs import digests
 from drumgan_jax.runs.config import CHECKPOINTS, complete_steps
 
 # Space for metadata beside the arrays.
 _MARGIN_BYTES = 2**20
+# Before the step's number, in the names of folders that do not count.
+_UNREADABLE, _INCOMPLETE, _DELETED = "unreadable-", "incomplete-", "deleted-"
+# Orbax's, after it.
+_BEING_WRITTEN = ".orbax-checkpoint-tmp"
+_SOUND = 2**31 - 1
 
 
 class Checkpoints:
@@ -40,18 +51,16 @@ class Checkpoints:
 
     def __init__(self, run_dir: str | os.PathLike[str], keep: int, metric: str, milestones: Collection[int] = ()):
         self.directory = Path(run_dir).absolute() / CHECKPOINTS
-        self._metric = metric
+        self._keep, self._metric, self._milestones = keep, metric, frozenset(milestones)
         self._sign = -1.0 if is_higher_better(metric) else 1.0
-        self._response: Any = None
-        policies = ocp.training.preservation_policies
-        best = policies.BestN(get_metric_fn=self._badness, n=1, reverse=True, keep_checkpoints_without_metrics=False)
-        kept = [policies.LatestN(keep), best, policies.CustomSteps(tuple(milestones))]
-        self._checkpointer = ocp.training.Checkpointer(
-            self.directory,
-            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=policies.AnyPreservationPolicy(kept),
-            cleanup_tmp_directories=True,
-        )
+        self._first = jax.process_index() == 0
+        if self._first:
+            _clear(self.directory)
+        # What is kept, in order, with the figure of each: the same on all processes, whatever each sees on the disk.
+        steps = distributed.as_first(complete_steps(self.directory))
+        self._kept = {step: self._badness(_metrics(self.directory / str(step))) for step in steps}
+        self._background = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._saving: concurrent.futures.Future[None] | None = None
 
     @property
     def latest(self) -> int | None:
@@ -66,12 +75,11 @@ class Checkpoints:
 
     def best(self) -> tuple[int, float] | None:
         """Step and figure of the best checkpoint; None if none was evaluated."""
-        scored = [(one.step, self._badness(one.metrics)) for one in self._checkpointer.checkpoints if one.metrics]
-        best = min((one for one in scored if math.isfinite(one[1])), key=lambda one: one[1], default=None)
-        return None if best is None else (best[0], best[1] * self._sign)
+        step = _best(self._kept)
+        return None if step is None else (step, self._kept[step] * self._sign)
 
     def restore(self, target: Any) -> tuple[Any, int] | None:
-        """Restore the state and step of the last complete checkpoint; None if there is none.
+        """Restore the state and step of the last checkpoint that is what was saved; None if there is none.
 
         Args:
             target: the state as jax.ShapeDtypeStruct with shardings, which may differ from those at saving.
@@ -79,24 +87,28 @@ class Checkpoints:
         Raises:
             BadInput: there are checkpoints, but none can be read.
         """
-        damaged: list[Path] = []
-        for step in reversed(complete_steps(self.directory)):
+        damaged: dict[int, str] = {}
+        for step in sorted(self._kept, reverse=True):
+            path = self.directory / str(step)
+            if (file := self._altered(path)) is not None:
+                damaged[step] = f"its file {file} is not what was saved"
+                continue
             try:
                 state = self._load(step, target)
             # A storage layer may raise anything on damaged files; an earlier checkpoint may be intact.
             except Exception as error:
-                path = self.directory / str(step)
                 if jax.process_count() > 1:
                     raise BadInput(f"{path} cannot be read; delete it to resume from the previous one.") from error
-                logging.warning("%s cannot be read (%s); trying the previous one.", path, _first_line(error))
-                damaged.append(path)
+                damaged[step] = _first_line(error)
                 continue
-            self._set_aside(damaged)
+            if self._first and not digests.has_digests(path):
+                logging.warning("%s", without_digests(path))
+            self._set_aside(damaged, step)
             return state, step
         if damaged:
             raise BadInput(
-                f"none of the checkpoints in {self.directory} can be read by this version; restore them, or "
-                "delete the folder to start again."
+                f"none of the checkpoints in {self.directory} can be read by this version (step {max(damaged)}:"
+                f" {damaged[max(damaged)]}); restore them, or delete the folder to start again."
             )
         return None
 
@@ -112,24 +124,27 @@ class Checkpoints:
             BadInput: the disk is full, or was full while the previous checkpoint was written.
         """
         self.wait()
-        if step in complete_steps(self.directory):
+        if step in self._kept:
             return
         self._check_room(state)
         items = {"train": state.replace(ema=None), "ema": state.ema, "data": {"step": step}}
         try:
-            self._response = self._checkpointer.save_checkpointables_async(
-                step, items, metrics=metrics, overwrite=(self.directory / str(step)).exists()
-            )
+            told = {**digests.EXPECTED, "metrics": metrics or {}}
+            response = ocp.save_checkpointables_async(self.directory / str(step), items, custom_metadata=told)
         except Exception as error:
             raise self._translated(error) from error
+        everything = {**self._kept, step: self._badness(metrics)}
+        stay = retained(everything, self._keep, self._milestones)
+        self._kept = {one: figure for one, figure in everything.items() if one in stay}
+        self._saving = self._background.submit(self._complete, response, step, sorted(everything.keys() - stay))
 
     def wait(self) -> None:
         """Wait until the checkpoint being saved is complete; raise BadInput if the disk was full."""
-        response, self._response = self._response, None
-        if response is None:
+        saving, self._saving = self._saving, None
+        if saving is None:
             return
         try:
-            response.result()
+            saving.result()
         except Exception as error:
             raise self._translated(error) from error
 
@@ -138,11 +153,16 @@ class Checkpoints:
         try:
             self.wait()
         finally:
-            # A failed save raises here once more, but was already reported.
-            try:
-                self._checkpointer.close()
-            except Exception as error:
-                logging.warning("closing the checkpoints: %s", _first_line(error))
+            self._background.shutdown()
+
+    def _complete(self, response: Any, step: int, dropped: Collection[int]) -> None:
+        """Wait for Orbax, then write the digests, and only then delete what is no longer kept."""
+        response.result()
+        if not self._first:
+            return
+        digests.write_digests(self.directory / str(step))
+        for one in dropped:
+            _delete(self.directory / str(one))
 
     def _badness(self, metrics: Any) -> float:
         """The figure, negated if higher is better; infinite if missing or not finite."""
@@ -151,15 +171,44 @@ class Checkpoints:
 
     def _load(self, step: int, target: Any) -> Any:
         items = {"train": target.replace(ema=None), "ema": target.ema}
-        loaded = self._checkpointer.load_checkpointables(step, items)
+        loaded = ocp.load_checkpointables(self.directory / str(step), items)
         return loaded["train"].replace(ema=loaded["ema"])
 
-    def _set_aside(self, damaged: list[Path]) -> None:
+    def _altered(self, path: Path) -> str | None:
+        """The first file that is not what was saved; each process looks at a share, and all give the same answer."""
+        names, found = [], _SOUND
+        if digests.has_digests(path):
+            try:
+                stored = digests.read_digests(path)
+                names = list(stored)
+                bad = digests.altered(path, stored, names[jax.process_index() :: jax.process_count()])
+                found = names.index(bad[0]) if bad else _SOUND
+            except (OSError, ValueError):
+                found = -1
+        found = distributed.least(found)
+        if found == _SOUND:
+            return None
+        return names[found] if 0 <= found < len(names) else digests.DIGESTS_NAME
+
+    def _set_aside(self, damaged: Mapping[int, str], restored: int) -> None:
         # Left in place, they would count among the latest and displace intact ones.
-        for path in damaged:
-            path.rename(path.with_name(f"unreadable-{path.name}"))
-        if damaged:
-            self._checkpointer.reload()
+        if not damaged:
+            return
+        for step, problem in damaged.items():
+            path = self.directory / str(step)
+            del self._kept[step]
+            if self._first:
+                aside = path.with_name(f"{_UNREADABLE}{step}")
+                _delete(aside)
+                path.rename(aside)
+                logging.warning(
+                    "%s cannot be used (%s) and is now %s; the run goes on from step %d.",
+                    path,
+                    problem,
+                    aside.name,
+                    restored,
+                )
+        distributed.meet("set aside")
 
     def _check_room(self, state: Any) -> None:
         needed = sum(_bytes_here(leaf) for leaf in jax.tree.leaves(state)) + _MARGIN_BYTES
@@ -180,37 +229,82 @@ class Checkpoints:
         )
 
 
+def retained(figures: Mapping[int, float], keep: int, milestones: Collection[int]) -> set[int]:
+    """Steps that are kept: the last `keep`, the best, and the milestones.
+
+    Args:
+        figures: of each step; the least is the best, and infinity is none.
+        keep: how many of the last.
+        milestones: steps.
+    """
+    best = _best(figures)
+    return {*sorted(figures)[-keep:], *(figures.keys() & set(milestones)), *([] if best is None else [best])}
+
+
+def without_digests(path: Path) -> str:
+    """The sentence about a checkpoint that cannot be verified."""
+    return f"{path} was saved by a version that wrote no digests, so damage in it would not be noticed."
+
+
 def load_ema(run_dir: str | os.PathLike[str], step: int | None = None) -> tuple[dict[str, Any], int]:
     """Load the EMA weights {"params", "statistics"} of a run, without the rest of the state; see `load_item`."""
     return load_item(run_dir, "ema", step)
 
 
 def load_item(run_dir: str | os.PathLike[str], item: str, step: int | None = None) -> tuple[dict[str, Any], int]:
-    """Load a part of a run's checkpoint without knowing its tree structure.
+    """Load a part of a run's checkpoint without knowing its tree structure; see `load_items`."""
+    (part,), at = load_items(run_dir, (item,), step)
+    return part, at
+
+
+def load_items(
+    run_dir: str | os.PathLike[str], items: Collection[str], step: int | None = None
+) -> tuple[list[dict[str, Any]], int]:
+    """Load parts of a run's checkpoint without knowing their tree structure.
 
     Args:
         run_dir: the run directory; the run may still be training.
-        item: "ema", or "train" for the rest of the state.
-        step: step of the checkpoint; None for the last.
+        items: "ema", and "train" for the rest of the state.
+        step: step of the checkpoint; None for the last whose parts are what was saved, with a warning if others are
+            later.
 
     Returns:
-        The part as a tree of dicts with NumPy leaves, and the step.
+        The parts as trees of dicts with NumPy leaves, and the step.
 
     Raises:
-        BadInput: there is no such checkpoint, or it cannot be read.
+        BadInput: there is no such checkpoint, or it cannot be read or is damaged.
     """
     directory = Path(run_dir).absolute() / CHECKPOINTS
     steps = complete_steps(directory)
     if not steps:
         raise BadInput(f"{run_dir} has no complete checkpoint; give a run directory that training has saved to.")
-    step = steps[-1] if step is None else step
-    if step not in steps:
+    if step is not None and step not in steps:
         raise BadInput(f"{run_dir} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}.")
-    path = directory / str(step)
+    problems: list[BadInput] = []
+    for at in reversed(steps) if step is None else (step,):
+        try:
+            loaded = [_load_item(directory / str(at), item) for item in items]
+        except BadInput as problem:
+            problems.append(problem)
+            continue
+        for told in problems:
+            logging.warning("%s Step %d is taken.", told, at)
+        return loaded, at
+    if step is None and steps[-1] not in complete_steps(directory):
+        # Deleted by a training that went on meanwhile, not damaged.
+        return load_items(run_dir, items)
+    raise problems[0]
+
+
+def _load_item(path: Path, item: str) -> dict[str, Any]:
+    if (file := digests.first_altered(path, (item,))) is not None:
+        raise BadInput(f"{path} is damaged (its file {file} is not what was saved); give another step.")
+    if not digests.has_digests(path):
+        logging.warning("%s", without_digests(path))
     try:
         metadata = ocp.checkpointables_metadata(path).metadata[item]
         target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
-        return ocp.load_checkpointables(path, {item: target})[item], step
+        return ocp.load_checkpointables(path, {item: target})[item]
     except Exception as error:
         raise BadInput(f"{path} cannot be read ({_first_line(error)}); give another step.") from error
 
@@ -237,3 +331,43 @@ def _bytes_here(leaf: Any) -> int:
 def _first_line(error: BaseException) -> str:
     # Orbax puts whole trees of shapes into one line.
     return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 200, placeholder=" ...")
+
+
+def _best(figures: Mapping[int, float]) -> int | None:
+    """The earliest step with the least figure; None if none is finite."""
+    scored = [step for step in sorted(figures) if math.isfinite(figures[step])]
+    return min(scored, key=lambda step: figures[step], default=None)
+
+
+def _metrics(checkpoint: Path) -> dict[str, Any]:
+    """The figures that were saved with a checkpoint; without them it is not the best."""
+    own, earlier = checkpoint / digests.METADATA_NAME, checkpoint / "metrics" / "metrics"
+    try:
+        found = json.loads(own.read_text())["custom_metadata"].get("metrics")
+        if found is None:
+            # Of a version that wrote no digests.
+            found = json.loads(earlier.read_text()) if earlier.exists() else {}
+        return {name: float(value) for name, value in found.items()}
+    except DAMAGES as error:
+        logging.warning("the figures of %s cannot be read (%s), so it is not the best.", checkpoint, _first_line(error))
+        return {}
+
+
+def _clear(directory: Path) -> None:
+    """Delete what a killed process was writing or deleting, and set aside what it had not completed, once."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for leftover in (*directory.glob(f"{_DELETED}*"), *directory.glob(f"*{_BEING_WRITTEN}*")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    complete = set(map(str, complete_steps(directory)))
+    for path in [one for one in directory.iterdir() if one.name.isdecimal() and one.name not in complete]:
+        for earlier in directory.glob(f"{_INCOMPLETE}*"):
+            _delete(earlier)
+        aside = path.rename(path.with_name(f"{_INCOMPLETE}{path.name}"))
+        logging.warning("%s was not complete when its process ended, and is now %s.", path, aside.name)
+
+
+def _delete(path: Path) -> None:
+    """Delete a checkpoint, which is gone in one moment: a killed process leaves no part of it."""
+    with contextlib.suppress(FileNotFoundError):
+        doomed = path.rename(path.with_name(f"{_DELETED}{path.name}"))
+        shutil.rmtree(doomed, ignore_errors=True)

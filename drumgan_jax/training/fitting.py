@@ -13,6 +13,7 @@ from drumgan_jax.audio.representations import build_representation, settings_of
 from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import build_section, read_section, text
+from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.data.dataset import Dataset, open_dataset
 from drumgan_jax.evaluation.quality.judge import fit_judge, save_judge
 from drumgan_jax.evaluation.quality.thumbnails import thumbnails
@@ -60,7 +61,8 @@ def fit(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> Path:
         raise BadInput(f"{run_dir} holds a training run; give another --workdir.")
     dataset = open_dataset(read_section(config, "data", sections.DataSettings).dir)
     plain = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
-    FITS[kind]({**current_config(plain), "labels": list(dataset.label_names)}, dataset, run_dir)
+    with only_writer(run_dir, "drumgan fit", "give another --workdir"):
+        FITS[kind]({**current_config(plain), "labels": list(dataset.label_names)}, dataset, run_dir)
     return run_dir
 
 

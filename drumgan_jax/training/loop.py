@@ -84,23 +84,23 @@ def train(
     check_batch(mesh, settings.batch_size, settings.accumulation)
     first = jax.process_index() == 0
 
-    # Data and run directory
-    dataset = open_dataset(data.dir)
-    check_examples(dataset, SPLIT, settings.batch_size)
-    weights = sampling_weights(dataset, SPLIT, settings.class_balance, settings.source_balance)
-    run_dir = Path(workdir).absolute()
-    frozen = run.freeze(config, dataset, run_dir)
-    run.check(run_dir, frozen)
-    frozen = run.keep_files(frozen, run_dir, write=first)
-
-    # Task
-    task = build_task(frozen, mesh)
-    evaluate = task.evaluator(dataset) if evaluation.every else None
-    # Claimed only here, so that a refused config leaves no run behind.
-    if first:
-        run.claim(run_dir, frozen)
-
     with contextlib.ExitStack() as open_things:
+        # Data and run directory
+        run_dir = Path(workdir).absolute()
+        lock = open_things.enter_context(run.only_training(run_dir))
+        dataset = open_dataset(data.dir)
+        check_examples(dataset, SPLIT, settings.batch_size)
+        weights = sampling_weights(dataset, SPLIT, settings.class_balance, settings.source_balance)
+        frozen = run.check(run_dir, run.freeze(config, dataset, run_dir))
+        frozen = run.keep_files(frozen, run_dir, write=first)
+
+        # Task
+        task = build_task(frozen, mesh)
+        evaluate = task.evaluator(dataset) if evaluation.every else None
+        # Claimed only here, so that a refused config leaves no run behind.
+        if first:
+            run.claim(run_dir, frozen)
+
         # State: resume, else initialise
         milestones = frozenset(map(settings.steps_of, saving.milestones))
         checkpoints = Checkpoints(run_dir, saving.keep, evaluation.metric, milestones)
@@ -157,6 +157,8 @@ def train(
                 continue
 
             # Log
+            if lock is not None:
+                lock.check()
             line = window.close(checkpoints.last_good)
             line |= clock.read(feed.waited)
             profiled.after(done, state)

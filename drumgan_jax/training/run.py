@@ -1,14 +1,19 @@
 """The config of a run directory: frozen, complete, and checked when a run is resumed."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import jax
+from absl import logging
 
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
 from drumgan_jax.core import distributed
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.write_lock import WriteLock, only_writer
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, check_resumable, complete_steps, read_config
 from drumgan_jax.runs.load import load_vocoder
@@ -16,7 +21,7 @@ from drumgan_jax.systems.decoders import keep_decoder, relative
 from drumgan_jax.systems.feature_networks import described
 from drumgan_jax.systems.formats import current_config
 
-# Keys and sections that may change when a run is resumed; all others are its identity. An encoder's run keeps its own
+# Keys and sections that may change when a run is resumed, and of which nothing is kept. An encoder's run keeps its own
 # copy of the generator's checkpoint (task.step) and resumes with that copy.
 FREE = (
     "train.total_images",
@@ -28,6 +33,40 @@ FREE = (
     "data",
     "mesh",
 )
+# Those that say how training goes on, not what was learned: a checkpoint fits whatever they are, and so does its place
+# in the data. They may change too, and CHANGES in config.json keeps what they were. All others are the run's identity.
+ONWARD = (
+    "optimizer",
+    "objective",
+    "train.accumulation",
+    "train.compute_dtype",
+    "train.ema_half_life_images",
+    "train.ema_rampup",
+    "train.class_balance",
+    "train.source_balance",
+    "generator.rematerialize",
+    "discriminator.rematerialize",
+)
+_IDENTITY = ("objective.kind",)
+CHANGES = "changes"
+
+
+@contextlib.contextmanager
+def only_training(run_dir: Path, command: str = "drumgan train") -> Iterator[WriteLock | None]:
+    """Hold a run directory against all other writers: the first process does so for all processes of the run.
+
+    Raises:
+        BadInput: another process writes the directory, or it cannot be written; on every process.
+    """
+    with contextlib.ExitStack() as held:
+        lock, problem = None, None
+        if jax.process_index() == 0:
+            try:
+                lock = held.enter_context(only_writer(run_dir, command, "give another --workdir"))
+            except BadInput as refusal:
+                problem = refusal
+        distributed.raise_on_all(problem)
+        yield lock
 
 
 def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = None) -> dict[str, Any]:
@@ -86,20 +125,37 @@ def keep_files(frozen: Mapping[str, Any], run_dir: Path, write: bool) -> dict[st
     return {**frozen, "decoder": kept}
 
 
-def check(run_dir: Path, frozen: dict[str, Any]) -> None:
+def check(run_dir: Path, frozen: dict[str, Any]) -> dict[str, Any]:
     """Check that a run directory belongs to this config, or has no checkpoint yet and may change.
+
+    Returns:
+        The config. Where it goes on otherwise than the run began (ONWARD), its list CHANGES says so: for each time the
+        step from which it did, and what the changed keys were before.
 
     Raises:
         BadInput: the folder holds a run of another config; names the differing keys.
     """
-    if (run_dir / CONFIG_NAME).exists() and complete_steps(run_dir / CHECKPOINTS):
-        check_resumable(run_dir)
-        others = _differing(read_config(run_dir), current_config(frozen))
-        if others:
-            raise BadInput(
-                f"{run_dir} holds a run of another config, which differs in {', '.join(others)}; give "
-                "another --workdir, or that run's config."
-            )
+    steps = complete_steps(run_dir / CHECKPOINTS)
+    if not steps or not (run_dir / CONFIG_NAME).exists():
+        return frozen
+    check_resumable(run_dir)
+    stored = read_config(run_dir)
+    before, now = _flat(stored), _flat(current_config(frozen))
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    changed = [key for key in keys if _is_in(key, ONWARD) and not _is_in(key, _IDENTITY)]
+    others = [key for key in keys if key not in changed and not _is_in(key, (*FREE, CHANGES))]
+    if others:
+        raise BadInput(
+            f"{run_dir} holds a run of another config, which differs in {', '.join(others)}; give "
+            "another --workdir, or that run's config."
+        )
+    changes = list(stored.get(CHANGES, []))
+    if changed:
+        told = ", ".join(f"{key} ({before.get(key)}, now {now.get(key)})" for key in changed)
+        if jax.process_index() == 0:
+            logging.warning("%s goes on from step %d with another %s.", run_dir, steps[-1], told)
+        changes.append({"step": steps[-1], "before": {key: before.get(key) for key in changed}})
+    return {**frozen, CHANGES: changes} if changes else frozen
 
 
 def claim(run_dir: Path, frozen: dict[str, Any]) -> None:
@@ -119,10 +175,8 @@ def claim(run_dir: Path, frozen: dict[str, Any]) -> None:
         raise BadInput(f"{path} cannot be written ({error.strerror}); give another --workdir.") from error
 
 
-def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    flat_a, flat_b = _flat(a), _flat(b)
-    differing = [key for key in sorted(flat_a.keys() | flat_b.keys()) if flat_a.get(key) != flat_b.get(key)]
-    return [key for key in differing if not any(key == free or key.startswith(f"{free}.") for free in FREE)]
+def _is_in(key: str, places: Sequence[str]) -> bool:
+    return any(key == place or key.startswith(f"{place}.") for place in places)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -22,6 +22,7 @@ PATHS = {
     "evaluate": {"run", "data", "vocoder", "wavs", "reference", "save_statistics", "out", "others", "judge"},
     "compare": {"plot", "csv"},
     "pack": {"run", "out", "vocoder", "held_out"},
+    "check": set(),
     "configs": set(),
     "weights": set(),
 }

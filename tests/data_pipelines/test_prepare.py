@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 from drumgan_jax.audio.descriptors import describe
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.write_lock import LOCK_NAME
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.records import RecordSource, frame_record
 from drumgan_jax.data_pipelines import prepare as prepare_module
@@ -386,7 +387,9 @@ def test_a_killed_run_leaves_nothing_and_the_next_clears_up(tmp_path, repository
             assert run.poll() is None, "the run ended before it was killed"
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        with pytest.raises(BadInput, match="another prepare"):
+        with pytest.raises(
+            BadInput, match=rf"small is being written by `drumgan prepare` \(process {run.pid} on .*; wait"
+        ):
             prepare(config(), ["synthetic:drums?count=6"], tmp_path)
         workers = psutil.Process(run.pid).children(recursive=True)
         assert workers
@@ -395,7 +398,7 @@ def test_a_killed_run_leaves_nothing_and_the_next_clears_up(tmp_path, repository
         run.wait()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive, "workers outlived their run"
-    assert [path.name[:11] for path in (tmp_path / "small").iterdir()] == [".preparing-"]
+    assert [path.name[:11] for path in (tmp_path / "small").glob("*") if path.name != LOCK_NAME] == [".preparing-"]
     with pytest.raises(BadInput, match="holds no data set"):
         open_dataset(tmp_path)
     prepare(config(), ["synthetic:drums?count=6"], tmp_path)

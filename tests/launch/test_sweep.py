@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.launch import sweep
 
 GRID = sweep.Grid("configs/x.py", {"a": {"seed": 1}, "b": {"seed": 2}, "c": {"seed": 3}})
@@ -55,6 +56,8 @@ def test_a_sweep_trains_all_and_compares(trainings: list[str], tmp_path: Path) -
     assert (tmp_path / "comparison.png").stat().st_size > 1000
     assert sweep.sweep(GRID, "tiny", "data", tmp_path) == []
     assert trainings == ["a", "b", "c"]
+    with only_writer(tmp_path, "another", ""), pytest.raises(BadInput, match="is being written by `another`"):
+        sweep.sweep(GRID, "tiny", "data", tmp_path)
     # Another command, or a folder that is gone, is not what was complete.
     shutil.rmtree(tmp_path / "c")
     changed = sweep.Grid("configs/x.py", {**GRID.runs, "b": {"seed": 4}})

@@ -1,14 +1,13 @@
 """A packed instrument plays as the run does, but for rounding, and nothing else is taken for one."""
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from instrument_cases import CLASSES, GROWING, RATE, STYLED, drum, make_instrument
+from weight_cases import changed
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import read_weights
@@ -89,16 +88,6 @@ def test_without_a_packaged_model_that_is_told(tmp_path: Path, path: Path, monke
         load()
     monkeypatch.setattr("drumgan_jax.play.load.SHIPPED", path)
     assert load().step == 15
-
-
-def changed(path: Path, out: Path, header: dict[str, Any], **arrays: np.ndarray | None) -> Path:
-    """The file at `path` with another header or other arrays; None takes one away."""
-    with np.load(path) as file:
-        everything = {name: file[name] for name in file.files} | {k.replace("__", "/"): v for k, v in arrays.items()}
-    old = json.loads(everything["header"].tobytes())
-    everything["header"] = np.frombuffer(json.dumps(old | header).encode(), np.uint8)
-    np.savez(out, **{name: value for name, value in everything.items() if value is not None})
-    return out
 
 
 def test_files_that_are_no_instrument_are_refused(path: Path, tmp_path: Path) -> None:

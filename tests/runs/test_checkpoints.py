@@ -3,6 +3,7 @@
 import collections
 import errno
 import gc
+import json
 import os
 import shutil
 import subprocess
@@ -19,7 +20,8 @@ from jax.sharding import PartitionSpec as P
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.runs import checkpoints as module
-from drumgan_jax.runs.checkpoints import Checkpoints, is_disk_full, load_ema
+from drumgan_jax.runs import digests
+from drumgan_jax.runs.checkpoints import Checkpoints, is_disk_full, load_ema, load_item, retained
 from drumgan_jax.runs.config import complete_steps
 
 METRIC = "log_mel/frechet"
@@ -170,7 +172,7 @@ def test_nothing_readable_is_not_a_new_start(saved, failed_reads):
         again.restore(target_of(make_state(0)))
     again.close()
     assert len(complete_steps(run_dir / "checkpoints")) == 3
-    with pytest.raises(BadInput, match=r"/6 cannot be read \(.*give another step"):
+    with pytest.raises(BadInput, match=r"/6 is damaged \(its file ema/d/.* is not what was saved\); give another step"):
         load_ema(run_dir)
 
 
@@ -211,7 +213,8 @@ def test_write_errors_of_a_full_disk_are_translated(saved, monkeypatch, number):
             except OSError as error:
                 raise ValueError("RESOURCE_EXHAUSTED: writing failed") from error
 
-    checkpoints._response = Response()
+    monkeypatch.setattr(module.ocp, "save_checkpointables_async", lambda *args, **options: Response())
+    checkpoints.save(7, make_state(7))
     with pytest.raises(BadInput, match=r"too full for a checkpoint: it has .* bytes free; the last good one is step 6"):
         checkpoints.wait()
     assert is_disk_full(ValueError(f"tensorstore: {os.strerror(number)} [path]"))
@@ -249,3 +252,122 @@ def test_a_really_full_disk(tmp_path):
 def save_and_wait(checkpoints, state):
     checkpoints.save(2, state)
     checkpoints.wait()
+
+
+def flip(path, position=None):
+    """One bit of a file, in its middle if not said otherwise."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 if position is None else position] ^= 4
+    path.write_bytes(content)
+
+
+def test_a_bit_of_any_file_is_noticed(saved):
+    run_dir, checkpoints = saved
+    checkpoints.wait()
+    step = run_dir / "checkpoints" / "6"
+    files = [path for path in step.rglob("*") if path.is_file() and path.stat().st_size]
+    assert len(files) > 20
+    for path in files:
+        for position in (0, None, -1):
+            flip(path, position)
+            assert digests.first_altered(step) is not None, (path, position)
+            flip(path, position)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-2])
+        assert digests.first_altered(step) is not None
+        path.write_bytes(whole + b"\0")
+        assert digests.first_altered(step) is not None
+        path.unlink()
+        if path.name != digests.DIGESTS_NAME:
+            assert digests.first_altered(step) == path.relative_to(step).as_posix()
+        path.write_bytes(whole)
+    assert digests.first_altered(step) is None
+
+
+def test_one_flipped_bit_and_the_run_goes_on_from_the_step_before(saved, caplog):
+    run_dir, checkpoints = saved
+    checkpoints.close()
+    folder = run_dir / "checkpoints"
+    (array,) = (folder / "6" / "train" / "ocdbt.process_0" / "d").iterdir()
+    flip(array)
+    # The weights to be played are sound, and are loaded; the rest of the state is not.
+    assert load_ema(run_dir)[1] == 6
+    caplog.clear()
+    assert load_item(run_dir, "train")[1] == 5
+    assert [message for message in caplog.messages if "checkpoints/6 is damaged" in message] == [
+        f"{folder}/6 is damaged (its file {array.relative_to(folder / '6')} is not what was saved); give another step."
+        " Step 5 is taken."
+    ]
+    with pytest.raises(BadInput, match=r"/6 is damaged \(its file train/.* is not what was saved\); give another step"):
+        load_item(run_dir, "train", 6)
+    caplog.clear()
+    again = Checkpoints(run_dir, keep=2, metric=METRIC)
+    _, step = again.restore(target_of(make_state(0)))
+    again.close()
+    assert step == 5
+    (sentence,) = caplog.messages
+    assert "is now unreadable-6; the run goes on from step 5" in sentence
+    assert complete_steps(folder) == [2, 5]
+
+
+def test_a_checkpoint_counts_when_its_digests_are_there_and_earlier_ones_stay_until_then(tmp_path, monkeypatch, caplog):
+    checkpoints = Checkpoints(tmp_path, keep=1, metric=METRIC)
+    checkpoints.save(1, make_state(1))
+    checkpoints.wait()
+    folder = tmp_path / "checkpoints"
+
+    def full(path):
+        # As between Orbax's renaming and the digests.
+        assert (path / digests.METADATA_NAME).is_file()
+        assert complete_steps(folder) == [1]
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.digests, "write_digests", full)
+        checkpoints.save(2, make_state(2))
+        with pytest.raises(BadInput, match=r"too full for a checkpoint: .*; the last good one is step 1; make room"):
+            checkpoints.close()
+    assert load_ema(tmp_path)[1] == 1
+    caplog.clear()
+    again = Checkpoints(tmp_path, keep=1, metric=METRIC)
+    assert caplog.messages == [f"{folder}/2 was not complete when its process ended, and is now incomplete-2."]
+    assert again.restore(target_of(make_state(0)))[1] == 1
+    again.save(2, make_state(2))
+    again.close()
+    assert sorted(os.listdir(folder)) == ["2", "incomplete-2"]
+    listed = json.loads((folder / "2" / digests.DIGESTS_NAME).read_text())["crc32c"]
+    there = {path.relative_to(folder / "2").as_posix() for path in (folder / "2").rglob("*") if path.is_file()}
+    assert there == {*listed, digests.DIGESTS_NAME}
+
+
+def test_a_checkpoint_of_an_earlier_version_is_loaded_with_a_sentence(tmp_path, caplog):
+    """As versions before digests left it: without them, and with its figures in an item of their own."""
+    state = make_state(3)
+    items = {"train": state.replace(ema=None), "ema": state.ema, "data": {"step": 3}}
+    path = tmp_path / "checkpoints" / "3"
+    module.ocp.save_checkpointables(path, items)
+    (path / "metrics").mkdir()
+    (path / "metrics" / "metrics").write_text(json.dumps({METRIC: 0.25}))
+    caplog.clear()
+    assert load_ema(tmp_path)[1] == 3
+    assert caplog.messages == [module.without_digests(path)]
+    caplog.clear()
+    checkpoints = Checkpoints(tmp_path, keep=1, metric=METRIC)
+    assert checkpoints.best() == (3, 0.25)
+    assert checkpoints.restore(target_of(state))[1] == 3
+    assert caplog.messages == [module.without_digests(path)]
+    (path / "metrics" / "metrics").write_text("{")
+    checkpoints.close()
+    damaged = Checkpoints(tmp_path, keep=1, metric=METRIC)
+    assert damaged.best() is None
+    assert "so it is not the best" in caplog.messages[-1]
+    damaged.close()
+
+
+def test_what_is_kept():
+    inf = float("inf")
+    figures = {1: inf, 2: 0.5, 3: 0.5, 4: inf, 5: 2.0, 6: inf}
+    assert retained(figures, 2, ()) == {5, 6, 2}
+    assert retained(figures, 1, (4, 7)) == {6, 4, 2}
+    assert retained({1: inf, 2: inf}, 1, ()) == {2}
+    assert retained({}, 3, (1,)) == set()

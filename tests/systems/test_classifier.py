@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from weight_cases import changed
 
 from drumgan_jax.audio.front_end import LogMelFrontEnd
 from drumgan_jax.core.errors import BadInput
@@ -135,17 +136,6 @@ def test_arrays_that_would_run_code_are_refused(path: Path, tmp_path: Path) -> N
             new.writestr(entry, content.getvalue() if entry.startswith("params/Dense") else old.read(entry))
     with pytest.raises(BadInput, match=r"code.npz is not a classifier's file, or is damaged \(ValueError\)"):
         load_classifier(tmp_path / "code.npz")
-
-
-def changed(path: Path, out: Path, header: dict[str, Any] | None = None, **arrays: np.ndarray | None) -> Path:
-    """The file at `path` with another header or other arrays; None takes one away."""
-    with np.load(path) as file:
-        everything = {name: file[name] for name in file.files} | {k.replace("__", "/"): v for k, v in arrays.items()}
-    if header:
-        old = json.loads(everything["header"].tobytes())
-        everything["header"] = np.frombuffer(json.dumps(old | header).encode(), np.uint8)
-    np.savez(out, **{name: value for name, value in everything.items() if value is not None})
-    return out
 
 
 def test_what_does_not_fit_together_is_told_by_name(path: Path, tmp_path: Path) -> None:

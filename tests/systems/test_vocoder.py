@@ -1,6 +1,5 @@
 """A vocoder's file, and whether it fits a representation."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from vocoder_cases import CARD, NETWORK, REPRESENTATION, SECTIONS, make_vocoder, write_vocoder
+from weight_cases import changed
 
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
@@ -131,16 +131,6 @@ def test_configs_of_something_else_are_one_sentence() -> None:
     waveform = {"kind": "waveform", "sample_rate": 8000, "num_samples": 64}
     with pytest.raises(BadInput, match="kind is 'waveform'; a vocoder takes log_mel"):
         build_vocoder({"representation": waveform, "vocoder": NETWORK})
-
-
-def changed(path: Path, out: Path, header: dict[str, Any], **arrays: np.ndarray | None) -> Path:
-    """The file at `path` with another header or other arrays; None takes one away."""
-    with np.load(path) as file:
-        everything = {name: file[name] for name in file.files} | {k.replace("__", "/"): v for k, v in arrays.items()}
-    old = json.loads(everything["header"].tobytes())
-    everything["header"] = np.frombuffer(json.dumps(old | header).encode(), np.uint8)
-    np.savez(out, **{name: value for name, value in everything.items() if value is not None})
-    return out
 
 
 def test_files_that_are_no_vocoder_are_refused(path: Path, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 from forked_cases import Forked, python
 from training_cases import finish, timeless, wait_for_line, write_dataset
 
+from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.runs.config import complete_steps
+from drumgan_jax.runs.digests import read_digests
 from drumgan_jax.runs.metrics import read_metrics
 
 TRAINING = """
@@ -114,6 +116,27 @@ def test_resume_on_other_devices_continues_the_order(data_dir, tmp_path):
     assert {3, 6} <= set(complete_steps(tmp_path / "run" / "checkpoints"))
 
 
+def test_damage_is_agreed_on_by_all_processes(data_dir, tmp_path):
+    """What one of two processes finds in its share of the files sends both to the checkpoint before."""
+    whole = result_of(start(training(data_dir, tmp_path / "run", 4, 4, toy=True), 4))
+    folder = tmp_path / "run" / "checkpoints"
+    before, damaged = complete_steps(folder)[-2:]
+    assert damaged == 4
+    names = list(read_digests(folder / "4"))
+    (odd,) = [name for name in names[1::2] if name.startswith("train/") and "/d/" in name][-1:]
+    content = bytearray((folder / "4" / odd).read_bytes())
+    content[-1] ^= 1
+    (folder / "4" / odd).write_bytes(content)
+    pair = start_pair(training(data_dir, tmp_path / "run", 5, 4, toy=True))
+    said = [process.communicate(timeout=120) for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], said
+    seen = json.loads(said[0][0].splitlines()[-1])["seen"]
+    assert seen[: 4 - before] == whole["seen"][before:]
+    assert len(seen) == 5 - before
+    sentence = f"/4 cannot be used (its file {odd} is not what was saved) and is now unreadable-4; the run goes on from"
+    assert [err.count(f"{sentence} step {before}.") for _, err in said] == [1, 0]
+
+
 def test_sigterm_to_one_process_stops_both_at_one_step(data_dir, tmp_path):
     pair = start_pair(training(data_dir, tmp_path, 1_000_000, 4, toy=True))
     wait_for_line(pair[0], tmp_path / "metrics.jsonl", 4)
@@ -121,3 +144,14 @@ def test_sigterm_to_one_process_stops_both_at_one_step(data_dir, tmp_path):
     result, _ = result_of(pair[0]), finish(pair[1])
     assert result["stopped"] == "preempted"
     assert complete_steps(tmp_path / "checkpoints")[-1] == result["step"]
+
+
+def test_a_run_that_is_written_is_refused_by_all_processes(data_dir, tmp_path):
+    with only_writer(tmp_path / "run", "drumgan fit", ""):
+        pair = start_pair(training(data_dir, tmp_path / "run", 2, 4, toy=True))
+        said = [process.communicate(timeout=120)[1] for process in pair]
+    for process, text in zip(pair, said, strict=True):
+        assert process.returncode == 1
+        assert (
+            text.count(f"BadInput: {tmp_path / 'run'} is being written by `drumgan fit` (process {os.getpid()} on") == 1
+        )

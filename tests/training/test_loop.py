@@ -100,10 +100,10 @@ def test_another_config_is_refused(data_dir, tmp_path):
     assert before != stored["train"]
     (tmp_path / "config.json").write_text(json.dumps({**stored, "train": before}))
     run.check(tmp_path, run.freeze(toy_config(data_dir), open_dataset(data_dir), tmp_path))
-    other = toy_config(data_dir, train={"ema_rampup": 0.1})
+    other = toy_config(data_dir, train={"batch_size": 4, "ema_rampup": 0.1})
     other.seed = 4
     with pytest.raises(
-        BadInput, match=r"holds a run of another config, which differs in seed, train\.ema_rampup; give"
+        BadInput, match=r"holds a run of another config, which differs in seed, train\.batch_size; give"
     ):
         train(other, tmp_path)
     (tmp_path / "config.json").write_text("{")
@@ -142,8 +142,14 @@ def test_unfit_configs_end_with_a_sentence(data_dir, tmp_path, sections, match):
 
 def test_a_workdir_that_is_a_file(data_dir, tmp_path):
     (tmp_path / "run").write_text("not a folder")
-    with pytest.raises(BadInput, match=r"config\.json cannot be written .*give another --workdir"):
+    with pytest.raises(BadInput, match=r"run cannot be written .*give another --workdir"):
         train(toy_config(data_dir), tmp_path / "run")
+
+
+def test_a_refused_config_leaves_no_folder(data_dir, tmp_path):
+    with pytest.raises(BadInput):
+        train(toy_config(data_dir, train={"batch_size": 32}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_divergence_stops_and_is_not_saved(data_dir, tmp_path, monkeypatch):
@@ -159,6 +165,44 @@ def test_divergence_stops_and_is_not_saved(data_dir, tmp_path, monkeypatch):
         train(config, tmp_path)
     assert complete_steps(tmp_path / "checkpoints") == [5]
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(load_ema(tmp_path)[0]))
+
+
+def test_a_run_that_diverged_goes_on_with_a_lower_learning_rate(data_dir, tmp_path, monkeypatch, caplog):
+    """From the checkpoint before, with the moments it had; what was changed is said, and kept in the config."""
+
+    def explode(match, statistics, key):
+        # The learning rate is no part of it: this one does not diverge a second time.
+        calls = statistics["calls"] + 1.0
+        return jax.numpy.where(calls == 4, jax.numpy.inf, 0.0) * match.draw_ws(key, 2).sum(), {"calls": calls}, {}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toy_gan, "generator_penalty", explode)
+        with pytest.raises(TrainingDiverged, match="last good checkpoint is step 4"):
+            train(toy_config(data_dir), tmp_path)
+    slower = toy_config(data_dir, train={"ema_rampup": 0.25})
+    slower.optimizer.generator.learning_rate = 0.001
+    slower.optimizer.discriminator.beta1 = 0.5
+    caplog.clear()
+    result = train(slower, tmp_path)
+    assert [line["step"] for line in result.history] == [5, 6, 7, 8]
+    rates = {line["step"]: line["learning_rate/generator"] for line in read_metrics(tmp_path)}
+    assert rates[8] == pytest.approx(rates[4] / 2)
+    assert (
+        f"{tmp_path} goes on from step 4 with another optimizer.discriminator.beta1 (0.0, now 0.5), "
+        "optimizer.generator.learning_rate (0.002, now 0.001), train.ema_rampup (0.5, now 0.25)."
+    ) in caplog.messages
+    before = {"optimizer.discriminator.beta1": 0.0, "optimizer.generator.learning_rate": 0.002, "train.ema_rampup": 0.5}
+    assert read_config(tmp_path)["changes"] == [{"step": 4, "before": before}]
+    # As it is now it goes on without a word, and what was changed is not forgotten; a schedule is another change.
+    caplog.clear()
+    train(slower, tmp_path)
+    assert caplog.messages == []
+    falling = {"kind": "linear", "start": 0.001, "end": 0.0, "images": 80}
+    with slower.optimizer.generator.ignore_type():
+        slower.optimizer.generator.learning_rate = falling
+    slower.train.total_images = 80
+    assert train(slower, tmp_path).step == 10
+    assert [one["step"] for one in read_config(tmp_path)["changes"]] == [4, 8]
 
 
 def test_best_is_kept_and_training_stops_early(data_dir, tmp_path, monkeypatch):
@@ -308,6 +352,11 @@ def test_sigterm_saves_and_the_same_command_goes_on(data_dir, tmp_path):
     code = SIGTERM_CODE.format(data=os.fspath(data_dir), run=os.fspath(tmp_path), images=8_000_000)
     process = start_process(code)
     wait_for_line(process, tmp_path / "metrics.jsonl", 6)
+    # A second training of the run directory ends with a sentence, and leaves it alone.
+    with pytest.raises(
+        BadInput, match=rf"is being written by `drumgan train` \(process {process.pid} on .*; wait for it"
+    ):
+        train(toy_config(data_dir), tmp_path)
     process.send_signal(signal.SIGTERM)
     step, stopped = finish(process).split()
     assert stopped == "preempted"

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.runs.checkpoints import load_item
+from drumgan_jax.runs.checkpoints import load_items
 from drumgan_jax.runs.config import read_config
 from drumgan_jax.training.tasks.gan_steps import GanState
 
@@ -29,8 +29,8 @@ def started_from(run: str | os.PathLike[str], state: GanState, shapes: GanState)
     kind = read_config(run).get("task", {}).get("kind")
     if kind != "gan":
         raise BadInput(f"config.task.start_from is {run}, a run of task {kind!r}; give the run of a GAN.")
-    trained = load_item(run, "train")[0]
-    found = {name: trained.get(name, {}) for name in _NETWORKS} | {"ema": load_item(run, "ema")[0]}
+    (trained, ema), _ = load_items(run, ("train", "ema"))
+    found = {name: trained.get(name, {}) for name in _NETWORKS} | {"ema": ema}
     for name, tree in found.items():
         _check_same_shapes(f"{run} has a {name.replace('_', ' ')}", tree, getattr(state, name))
     where = {name: jax.tree.map(lambda leaf: leaf.sharding, getattr(shapes, name)) for name in found}

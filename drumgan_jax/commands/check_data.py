@@ -1,0 +1,116 @@
+"""`drumgan check DATA`: the description, the index and every record of a data set."""
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drumgan_jax.commands.findings import UNSOUND, Finding, tried
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data.dataset import SOFT_LABELS, Dataset, open_dataset
+from drumgan_jax.data.records import INDEX_NAME, check_index, read_shard, shards_of
+from drumgan_jax.data.soft_labels import FILE_NAME as SOFT_LABELS_NAME
+from drumgan_jax.data.soft_labels import has_soft_labels
+
+INFO_NAME = "dataset_info.json"
+REPORT_NAME = "report.json"
+
+
+def check_data(path: Path) -> tuple[str, list[Finding]]:
+    """Read all of a data set.
+
+    Returns:
+        What it is, and a finding for each part.
+    """
+    try:
+        dataset = open_dataset(path)
+        shards = shards_of(dataset.directory)
+    except BadInput as problem:
+        return "a data set", [Finding("description", UNSOUND, str(problem))]
+    found = [
+        tried("description", lambda: _description(dataset)),
+        tried(INDEX_NAME, lambda: f"{check_index(dataset.directory):,} records"),
+    ]
+    counts: dict[str, list[int]] = {}
+    for split, paths in shards.items():
+        finding = tried(f"split {split}", functools.partial(_records, dataset, split, paths, counts))
+        found.append(finding)
+    found.append(tried(INFO_NAME, lambda: _info(dataset.directory / INFO_NAME, counts)))
+    if (dataset.directory / REPORT_NAME).exists():
+        found.append(tried(REPORT_NAME, lambda: _report(dataset.directory / REPORT_NAME, counts)))
+    # Their reading would create an index that is missing.
+    if has_soft_labels(dataset.directory) and (dataset.directory / INDEX_NAME).exists():
+        found.append(tried(SOFT_LABELS_NAME, lambda: _soft_labels(dataset, list(shards))))
+    return f"a data set of {sum(map(sum, counts.values())):,} examples", found
+
+
+def _description(dataset: Dataset) -> str:
+    representation = dataset.representation
+    names = dataset.label_names or dataset.tag_names
+    return f"{representation.num_samples} samples at {representation.sample_rate} Hz, {len(names)} classes"
+
+
+def _records(dataset: Dataset, split: str, paths: Sequence[Path], counts: dict[str, list[int]]) -> str:
+    """Read every record in order, parse it whole, and count those of each shard."""
+    counts[split], size = [], 0
+    for path in paths:
+        counts[split].append(0)
+        for record, payload in enumerate(read_shard(path)):
+            try:
+                example = dataset.features.deserialize_example_np(payload)
+                _check_example(dataset, example)
+            # A record that was made by another program may be anything.
+            except Exception as error:
+                raise BadInput(
+                    f"{path}: record {record} is no example of this data set ({error}); prepare it again."
+                ) from error
+            counts[split][-1] += 1
+            size += len(payload)
+    return f"{sum(counts[split]):,} records in {len(paths)} shards, {size / 2**20:,.1f} MiB"
+
+
+def _check_example(dataset: Dataset, example: dict[str, Any]) -> None:
+    if "x" in example and not np.isfinite(np.asarray(example["x"], np.float32)).all():
+        raise ValueError("its features are not finite")
+    if "label" in example and not 0 <= int(example["label"]) < len(dataset.label_names):
+        raise ValueError(f"its class is number {int(example['label'])}")
+
+
+def _info(path: Path, counts: dict[str, list[int]]) -> str:
+    """Compare TFDS's own numbers of records with those that were read."""
+    try:
+        info = json.loads(path.read_text())
+        told = {one["name"]: [int(length) for length in one["shardLengths"]] for one in info["splits"]}
+        version = str(info["version"])
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}); prepare the data set again.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is damaged ({error}); prepare the data set again.") from error
+    for split in sorted(told.keys() | counts.keys()):
+        if told.get(split) != counts.get(split):
+            raise BadInput(
+                f"{path} says that the shards of split {split!r} have {told.get(split)} records, and they have"
+                f" {counts.get(split)}; prepare the data set again."
+            )
+    return f"version {version}, splits {', '.join(told)}"
+
+
+def _report(path: Path, counts: dict[str, list[int]]) -> str:
+    try:
+        report = json.loads(path.read_text())
+        told = {split: int(number) for split, number in report["counts"]["examples"].items()}
+        files = len(report["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path} is damaged ({error}); prepare the data set again.") from error
+    found = {split: sum(numbers) for split, numbers in counts.items()}
+    if told != found:
+        raise BadInput(f"{path} counts {told} examples, and the shards hold {found}; prepare the data set again.")
+    return f"{files:,} recordings"
+
+
+def _soft_labels(dataset: Dataset, splits: Sequence[str]) -> str:
+    rows = sum(len(dataset.soft_labels(split)) for split in splits)
+    return f"{rows:,} {SOFT_LABELS.replace('_', ' ')}, of these records"

@@ -1,0 +1,151 @@
+"""`drumgan check RUN`: config, checkpoints, metrics, evaluations and packed parts of a run directory."""
+
+import functools
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drumgan_jax.commands.check_file import read_file
+from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, tried
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.weight_file import DAMAGES
+from drumgan_jax.core.write_lock import writer_of
+from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
+from drumgan_jax.play.pca_gaussian import FITTED, open_pca_run
+from drumgan_jax.runs import digests
+from drumgan_jax.runs.checkpoints import load_items, without_digests
+from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, complete_steps, read_config
+from drumgan_jax.runs.metrics import METRICS_NAME
+
+# Beside a generator's run.
+ENCODER = "encoder"
+
+
+def check_run(run: Path) -> tuple[str, list[Finding]]:
+    """Read all of a run directory.
+
+    Returns:
+        What it is, and a finding for each part.
+    """
+    found = [tried(CONFIG_NAME, functools.partial(_config, run))]
+    if (writer := writer_of(run)) is not None:
+        found.append(Finding("(written now)", NOTE, f"by {writer}: what is written meanwhile may look unsound"))
+    found += _checkpoints(run)
+    if (run / METRICS_NAME).exists():
+        found.append(tried(METRICS_NAME, functools.partial(_metrics, run / METRICS_NAME)))
+    if (run / EVALUATIONS).is_dir():
+        found.append(tried(f"{EVALUATIONS}/", functools.partial(_evaluations, run / EVALUATIONS)))
+    for path in sorted(run.glob("*.npz")):
+        read: Callable[[], str] = functools.partial(_arrays, path)
+        if path.name == FITTED:
+            read = functools.partial(_fitted, run)
+        elif not path.name.startswith("components-"):
+            read = functools.partial(read_file, path)
+        found.append(tried(path.name, read))
+    if (run / ENCODER / CONFIG_NAME).exists():
+        found += [Finding(f"{ENCODER}/{one.part}", one.state, one.detail) for one in check_run(run / ENCODER)[1]]
+    return _kind(run), found
+
+
+def _kind(run: Path) -> str:
+    try:
+        return f"a run of task {read_config(run)['task']['kind']!r}"
+    except (BadInput, KeyError, TypeError):
+        return "a run directory"
+
+
+def _config(run: Path) -> str:
+    config = read_config(run)
+    for name in ("task", "representation"):
+        if not isinstance(config.get(name), dict):
+            raise BadInput(f"{run / CONFIG_NAME} has no section {name}; restore it.")
+    return f"{config.get('name', '')}, format {config['format']}".removeprefix(", ")
+
+
+def _checkpoints(run: Path) -> list[Finding]:
+    folder = run / CHECKPOINTS
+    if not folder.is_dir():
+        return []
+    complete = complete_steps(folder)
+    found = [_checkpoint(run, step) for step in complete]
+    for path in sorted(one for one in folder.iterdir() if one.is_dir() and one.name not in map(str, complete)):
+        if path.name.isdecimal():
+            found.append(
+                Finding(_name(path), NOTE, "not complete: its process ended, or is saving it; it does not count")
+            )
+        else:
+            found.append(Finding(_name(path), NOTE, "set aside, or not ended; it does not count"))
+    return found
+
+
+def _checkpoint(run: Path, step: int) -> Finding:
+    path = run / CHECKPOINTS / str(step)
+    size = f"{sum(one.stat().st_size for one in path.rglob('*') if one.is_file()) / 2**20:,.1f} MiB"
+    if not digests.has_digests(path):
+        try:
+            load_items(run, ("train", "ema"), step)
+        except BadInput as problem:
+            return Finding(_name(path), UNSOUND, str(problem))
+        return Finding(_name(path), NOTE, f"{size}, can be read; {without_digests(path)}")
+    try:
+        stored = digests.read_digests(path)
+    except (OSError, ValueError) as error:
+        return Finding(
+            _name(path), UNSOUND, f"{path / digests.DIGESTS_NAME} is damaged ({error}); delete this checkpoint."
+        )
+    if bad := digests.altered(path, stored, list(stored)):
+        more = f" and {len(bad) - 1} more of its {len(stored)} files" if len(bad) > 1 else ""
+        return Finding(
+            _name(path), UNSOUND, f"{path}: {bad[0]}{more} not what was saved; restore it, or delete this checkpoint."
+        )
+    if odd := digests.unlisted(path, stored):
+        return Finding(_name(path), NOTE, f"{size}, all as saved, and {odd[0]}, which was not")
+    return Finding(_name(path), SOUND, f"{len(stored)} files, {size}")
+
+
+def _metrics(path: Path) -> str:
+    try:
+        lines = path.read_text().splitlines()
+        steps = [int(json.loads(line)["step"]) for line in lines]
+    except DAMAGES as error:
+        raise BadInput(f"{path} has a line that is damaged ({error}); training drops it when it goes on.") from error
+    back = next((number for number in range(1, len(steps)) if steps[number] < steps[number - 1]), None)
+    if back is not None:
+        raise BadInput(
+            f"{path} goes back from step {steps[back - 1]} to {steps[back]} in line {back + 1}, as where two processes"
+            " wrote it; its figures are not of one training."
+        )
+    return f"{len(lines):,} lines, to step {steps[-1]:,}" if steps else "empty"
+
+
+def _evaluations(folder: Path) -> str:
+    paths = sorted(folder.glob("step_*.json"))
+    for path in paths:
+        try:
+            report: Any = json.loads(path.read_text())
+            _ = report["step"]
+        except DAMAGES as error:
+            raise BadInput(f"{path} is damaged ({error}); delete it and evaluate that step again.") from error
+    return f"{len(paths)} reports"
+
+
+def _arrays(path: Path) -> str:
+    try:
+        # From memory, because NumPy leaves the handle of a damaged file open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            return f"{sum(file[name].nbytes for name in file.files):,} bytes of arrays"
+    except DAMAGES as error:
+        raise BadInput(f"{path} is damaged ({error}); delete it, and it will be made again.") from error
+
+
+def _fitted(run: Path) -> str:
+    instrument = open_pca_run(run, "last", None)
+    return f"principal components of {len(instrument.label_names)} classes"
+
+
+def _name(path: Path) -> str:
+    return f"{CHECKPOINTS}/{path.name}"

@@ -1,0 +1,222 @@
+"""One writer a folder: a kernel lock, or a claim with a heartbeat where the file system has no locks."""
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
+
+LOCK_NAME = ".writer.json"
+CLAIM_NAME = ".writer-claim.json"
+# Seconds between two heartbeats of a claim, and how many may fail to come before its writer is taken for dead. Nothing
+# is compared with a clock: those of two hosts may differ, and either may jump.
+_BEAT, _MISSED = 5.0, 6
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
+
+
+class WriteLock:
+    """The right to write a folder, while its context lasts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lost = threading.Event()
+
+    def check(self) -> None:
+        """Raise BadInput if another process has taken the folder, as one may if this one was halted for long."""
+        if self._lost.is_set():
+            raise BadInput(
+                f"{self._folder} was taken over while this process stood still: {_who(self._folder / CLAIM_NAME)}"
+                " writes it now; leave it to that one."
+            )
+
+
+@contextlib.contextmanager
+def only_writer(folder: str | os.PathLike[str], command: str, remedy: str) -> Iterator[WriteLock]:
+    """Hold a folder, made if absent, against all other writers; the process's end gives it free, however it ends.
+
+    A folder that was made and is empty at the end is removed.
+
+    Args:
+        folder: what is written.
+        command: who writes, for the sentence that others end with ("drumgan train").
+        remedy: what these can do besides waiting ("give another --workdir").
+
+    Raises:
+        BadInput: another process writes the folder, or it cannot be made or written.
+    """
+    folder = Path(folder)
+    here = {"command": command, "process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}
+    made = not folder.exists()
+    lock = WriteLock(folder)
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = _locked(folder / LOCK_NAME)
+            claim = None if descriptor is not None else _Claim(folder / CLAIM_NAME, here, lock._lost)
+        except _HeldByAnother as held:
+            raise BadInput(f"{folder} is being written by {_who(held.path)}; wait for it, or {remedy}.") from None
+        except OSError as error:
+            raise BadInput(f"{folder} cannot be written ({error.strerror}); {remedy}.") from error
+        try:
+            if descriptor is not None:
+                # Only for the sentence of others, so a full disk does not matter.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, json.dumps(here).encode(), 0)
+            yield lock
+        finally:
+            if descriptor is not None:
+                # Removed while it is held: whoever has opened it meanwhile sees that it is another file now.
+                (folder / LOCK_NAME).unlink(missing_ok=True)
+                os.close(descriptor)
+            elif claim is not None:
+                claim.end()
+    finally:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def writer_of(folder: str | os.PathLike[str]) -> str | None:
+    """Who holds a folder by a kernel lock now, as the sentence of `only_writer` names it; None for nobody."""
+    try:
+        descriptor = os.open(Path(folder) / LOCK_NAME, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return _who(Path(folder) / LOCK_NAME) if error.errno in _HELD else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+@dataclasses.dataclass
+class _HeldByAnother(Exception):
+    path: Path
+
+
+def _locked(path: Path) -> int | None:
+    """The descriptor of a file that is locked; None where the file system has no locks."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in _HELD:
+                raise _HeldByAnother(path) from None
+            if error.errno not in _NO_LOCKS:
+                raise
+            path.unlink(missing_ok=True)
+            return None
+        # A writer that has just ended may have removed the file between its opening and its locking.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        os.close(descriptor)
+
+
+class _Claim:
+    """A file that names the writer, and a thread that changes it at intervals for as long as the process lives.
+
+    Args:
+        path: of the file.
+        here: who writes.
+        lost: set when another process has taken the file.
+
+    Raises:
+        _HeldByAnother: the file is another's, and changes.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, here: dict[str, Any], lost: threading.Event) -> None:
+        self._path = path
+        self._content = {**here, "token": uuid.uuid4().hex, "beat": 0}
+        self._lost, self._ended = lost, threading.Event()
+        while not self._made():
+            found = _read(path)
+            if _changes(path, found):
+                raise _HeldByAnother(path)
+            self._remove(found)
+        self._thread = threading.Thread(target=self._beat, daemon=True, name="write claim")
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop the heartbeat and remove the file."""
+        self._ended.set()
+        self._thread.join()
+        if self._is_own():
+            self._path.unlink(missing_ok=True)
+
+    def _made(self) -> bool:
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return False
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(self._content, file)
+        return True
+
+    def _remove(self, dead: dict[str, Any] | None) -> None:
+        """Remove the claim of a dead writer, unless another process was quicker and has put its own there."""
+        aside = self._path.with_name(f".writer-{self._content['token']}.json")
+        try:
+            self._path.rename(aside)
+        except FileNotFoundError:
+            return
+        if _read(aside) != dead and not self._path.exists():
+            aside.rename(self._path)
+        aside.unlink(missing_ok=True)
+
+    def _is_own(self) -> bool:
+        return (_read(self._path) or {}).get("token") == self._content["token"]
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_BEAT):
+            if self._path.exists() and not self._is_own():
+                self._lost.set()
+                return
+            self._content["beat"] += 1
+            # What cannot be written now may be next time.
+            with contextlib.suppress(OSError), replacing(self._path) as temporary:
+                temporary.write_text(json.dumps(self._content))
+
+
+def _changes(path: Path, found: dict[str, Any] | None) -> bool:
+    """Whether a claim is changed by its writer; False too if it is removed meanwhile."""
+    for _ in range(_MISSED):
+        time.sleep(_BEAT)
+        now = _read(path)
+        if now != found:
+            return now is not None
+    return False
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _who(path: Path) -> str:
+    """The writer that a lock's or claim's file names."""
+    holder = _read(path) or {}
+    if not {"command", "process", "host", "since"} <= holder.keys():
+        return "another process"
+    return f"`{holder['command']}` (process {holder['process']} on {holder['host']}, since {holder['since']})"

@@ -1,0 +1,202 @@
+"""`drumgan check`: all of a run, data set or packed file is read; what is wrong is named, and nothing is changed."""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_cases import write_dataset
+from verbs import STEP, drumgan
+from weight_cases import changed
+
+from drumgan_jax.commands import check as verb
+from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, screen
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.write_lock import only_writer
+from drumgan_jax.data.records import frame_record, masked_crc, write_index
+from drumgan_jax.play.load import SHIPPED
+
+
+def states(text: str) -> dict[str, str]:
+    """The state of each part of a screen."""
+    return dict(re.findall(rf"^(\S.*?)  +({SOUND}|{NOTE}|{UNSOUND})\b", text, flags=re.M))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    """A copy of the toy run with its encoder, with metrics and an evaluation."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps({"step": step}) + "\n" for step in (1, 2, 2, 6)))
+    (folder / "evaluations").mkdir()
+    (folder / "evaluations" / "step_00000006.json").write_text(json.dumps({"step": 6, "figures": {}}))
+    return folder
+
+
+@pytest.mark.smoke
+def test_a_sound_run_is_read_and_left_as_it_is(copy: Path) -> None:
+    before = contents(copy)
+    found = drumgan("check", copy)
+    assert found.startswith(f"{copy}: a run of task 'gan'\n")
+    parts = states(found)
+    assert set(parts.values()) == {SOUND}
+    names = {"config.json", f"checkpoints/{STEP}", "metrics.jsonl", "evaluations/"}
+    assert parts.keys() == {*names, "encoder/config.json", f"encoder/checkpoints/{STEP}"}
+    assert "metrics.jsonl" in found
+    assert "4 lines, to step 6" in found
+    assert found.splitlines()[-1] == "Parts that were read: 6; not sound: none."
+    assert contents(copy) == before
+
+
+def test_all_that_is_wrong_with_a_run_is_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (array,) = (copy / "checkpoints" / str(STEP) / "ema" / "ocdbt.process_0" / "d").iterdir()
+    content = bytearray(array.read_bytes())
+    content[100] ^= 1
+    array.write_bytes(content)
+    (copy / "metrics.jsonl").write_text("".join(json.dumps({"step": step}) + "\n" for step in (1, 5, 2)))
+    (copy / "evaluations" / "step_00000006.json").write_text('{"step": 6, "fig')
+    shutil.copytree(copy / "checkpoints" / str(STEP), copy / "checkpoints" / "unreadable-4")
+    (copy / "components-x.npz").write_bytes(b"PK\3\4 and no more")
+    changed(SHIPPED, copy / "vocoder.npz")
+    text, sound = verb.check(copy)
+    assert not sound
+    parts = states(text)
+    assert {part for part, state in parts.items() if state == UNSOUND} == {
+        f"checkpoints/{STEP}",
+        "metrics.jsonl",
+        "evaluations/",
+        "components-x.npz",
+    }
+    assert parts["checkpoints/unreadable-4"] == NOTE
+    name = array.relative_to(copy / "checkpoints" / str(STEP))
+    assert f"checkpoints/{STEP}: {name} not what was saved; restore it, or delete this checkpoint." in text
+    assert "goes back from step 5 to 2 in line 3, as where two processes wrote it" in text
+    with pytest.raises(SystemExit) as ended:
+        drumgan("check", copy)
+    assert ended.value.code == 1
+    (copy / "config.json").write_text("{")
+    assert states(verb.check(copy)[0])["config.json"] == UNSOUND
+
+
+def test_steps_without_digests_and_runs_being_written_are_noted(copy: Path) -> None:
+    step = copy / "checkpoints" / str(STEP)
+    metadata = json.loads((step / "_CHECKPOINT_METADATA").read_text())
+    (step / "digests.json").unlink()
+    # As one whose process ended just before its digests.
+    with only_writer(copy, "drumgan train", ""):
+        text, sound = verb.check(copy)
+    assert sound
+    assert states(text)["(written now)"] == states(text)[f"checkpoints/{STEP}"] == NOTE
+    assert "by `drumgan train` (process" in text
+    # As an earlier version left it.
+    (step / "_CHECKPOINT_METADATA").write_text(json.dumps({**metadata, "custom_metadata": {}}))
+    text, sound = verb.check(copy)
+    assert sound
+    assert "can be read; " in text
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    directory = write_dataset(tmp_path / "data")
+    split = {"name": "train", "shardLengths": ["12", "12"]}
+    (directory / "dataset_info.json").write_text(json.dumps({"version": "1.0.0", "splits": [split]}))
+    return directory
+
+
+def test_a_sound_data_set_is_read_and_left_as_it_is(data: Path) -> None:
+    before = contents(data)
+    found = drumgan("check", data.parent.parent)
+    assert found.splitlines()[0].endswith(": a data set of 24 examples")
+    assert states(found) == dict.fromkeys(
+        ("description", "record_index.npz", "split train", "dataset_info.json"), SOUND
+    )
+    assert contents(data) == before
+
+
+def unsound(data: Path) -> dict[str, str]:
+    """What a check says of the parts that are not sound."""
+    text, sound = verb.check(data)
+    parts = [part for part, state in states(text).items() if state == UNSOUND]
+    assert sound == (not parts)
+    return {part: re.search(rf"^{re.escape(part)}: (.*)$", text, flags=re.M)[1] for part in parts}
+
+
+def test_what_is_wrong_with_a_data_set_is_named(data: Path) -> None:
+    shard = data / "toy-train.tfrecord-00001-of-00002"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    assert re.search(r"record 11 fails its checksum", unsound(data)["split train"])
+    # Records that are whole, but of another program.
+    shard.write_bytes(whole + frame_record(b"no example"))
+    found = unsound(data)
+    assert "record 12 is no example of this data set" in found["split train"]
+    assert "record_index.npz" in found
+    shard.write_bytes(whole[: len(whole) // 2 + 5])
+    assert "is truncated" in unsound(data)["split train"]
+    # A whole record less, and an index that agrees.
+    shard.write_bytes(whole)
+    first = int.from_bytes(whole[:8], "little") + 16
+    assert masked_crc(whole[:8]) == int.from_bytes(whole[8:12], "little")
+    shard.write_bytes(whole[first:])
+    write_index(data)
+    assert unsound(data) == {
+        "dataset_info.json": f"{data}/dataset_info.json says that the shards of split 'train' have [12, 12] records,"
+        " and they have [12, 11]; prepare the data set again."
+    }
+    # The index of other shards.
+    shard.write_bytes(whole)
+    (data / "record_index.npz").unlink()
+    assert unsound(data).keys() == {"record_index.npz"}
+    assert not (data / "record_index.npz").exists()
+    write_index(data)
+    with np.load(data / "record_index.npz") as file:
+        index = {name: file[name] for name in file.files}
+    index[shard.name][3] += 1
+    np.savez(data / "record_index.npz", **index)
+    assert "has other places than the records of toy-train" in unsound(data)["record_index.npz"]
+    (data / "features.json").write_text("{")
+    assert unsound(data)["description"].endswith("features.json is damaged; prepare the data set again.")
+
+
+def test_packed_files(tmp_path: Path) -> None:
+    assert states(drumgan("check", SHIPPED)) == {SHIPPED.name: SOUND}
+    path = tmp_path / "odd.npz"
+    whole = SHIPPED.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + b"\0" + whole[len(whole) // 2 + 1 :])
+    assert states(verb.check(path)[0]) == {"odd.npz": UNSOUND}
+    changed(SHIPPED, path, {"format": "drumgan opera 1"})
+    assert "is of kind 'drumgan opera'; give a packed instrument, classifier" in verb.check(path)[0]
+    changed(SHIPPED, path, {"format": "drumgan instrument 99"})
+    assert "which this version cannot read" in verb.check(path)[0]
+    path.write_text("text")
+    assert "is not a packed instrument" in verb.check(path)[0]
+
+
+def test_paths_that_are_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is no file or folder; give a run directory, a data set or a packed file"):
+        verb.check(tmp_path / "absent")
+    assert "write `drumgan check PATH`" in drumgan("check", status=2)
+    assert "holds no data set" in verb.check(tmp_path)[0]
+
+
+def test_a_screen_is_one_screen_and_shows_what_is_wrong() -> None:
+    findings = [Finding(f"checkpoints/{n}", SOUND, "x" * 300) for n in range(60)]
+    findings[50] = Finding("checkpoints/50", UNSOUND, "it is damaged")
+    lines = screen(Path("run"), "a run", findings).splitlines()
+    assert len(lines) < 25
+    assert max(map(len, lines)) <= 120
+    assert lines[2].split() == ["checkpoints/50", "NOT", "SOUND"]
+    assert "and 42 more: 42 sound" in lines
+    assert "checkpoints/50: it is damaged" in lines
+    assert lines[-1] == "Parts that were read: 60; not sound: 1."

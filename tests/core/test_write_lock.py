@@ -1,0 +1,151 @@
+"""One writer a folder: who is refused, what the sentence says, and what a killed or halted writer leaves."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from drumgan_jax.core import write_lock
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.write_lock import CLAIM_NAME, LOCK_NAME, only_writer
+
+HOLDER = """
+import sys, time
+from drumgan_jax.core.write_lock import only_writer
+with only_writer(sys.argv[1], "drumgan train", "go away"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path / "run"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.smoke
+def test_the_second_ends_with_a_sentence_that_names_the_first(holder, tmp_path):
+    expected = (
+        rf"run is being written by `drumgan train` \(process {holder.pid} on .*, since .*\); wait for it, or leave\."
+    )
+    with pytest.raises(BadInput, match=expected), only_writer(tmp_path / "run", "drumgan pack", "leave"):
+        pass
+    # A halted process holds it as before; a killed one does not, and what its file says no longer matters.
+    holder.send_signal(signal.SIGSTOP)
+    with pytest.raises(BadInput, match=expected), only_writer(tmp_path / "run", "drumgan pack", "leave"):
+        pass
+    holder.kill()
+    holder.wait()
+    assert json.loads((tmp_path / "run" / LOCK_NAME).read_text())["process"] == holder.pid
+    with only_writer(tmp_path / "run", "drumgan pack", "leave") as lock:
+        assert json.loads((tmp_path / "run" / LOCK_NAME).read_text())["process"] == os.getpid()
+        lock.check()
+        with pytest.raises(BadInput, match="`drumgan pack`"), only_writer(tmp_path / "run", "drumgan fit", "leave"):
+            pass
+    assert os.listdir(tmp_path / "run") == []
+
+
+def test_a_folder_that_came_to_nothing_is_gone(tmp_path):
+    with only_writer(tmp_path / "a" / "run", "drumgan train", ""):
+        pass
+    assert os.listdir(tmp_path / "a") == []
+    with only_writer(tmp_path / "a", "drumgan train", ""):
+        (tmp_path / "a" / "config.json").write_text("{}")
+    assert os.listdir(tmp_path / "a") == ["config.json"]
+
+
+def test_a_folder_that_cannot_be_one(tmp_path):
+    (tmp_path / "run").write_text("not a folder")
+    with pytest.raises(BadInput, match=r"run cannot be written \(File exists\); give another"):
+        only_writer(tmp_path / "run", "drumgan train", "give another").__enter__()
+
+
+class TestWithoutLocks:
+    """On a file system that has none, where time passes as the test says."""
+
+    @pytest.fixture(autouse=True)
+    def no_locks(self, monkeypatch):
+        def flock(descriptor, operation):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(write_lock.fcntl, "flock", flock)
+
+    @pytest.fixture
+    def others(self, tmp_path):
+        """The claim of another host."""
+        path = tmp_path / CLAIM_NAME
+        claim = {"command": "drumgan train", "process": 7, "host": "other", "since": "then", "token": "x", "beat": 3}
+        path.write_text(json.dumps(claim))
+        return path, claim
+
+    def test_a_claim_that_beats_is_respected(self, monkeypatch, tmp_path, others):
+        path, claim = others
+
+        def beats(seconds):
+            claim["beat"] += 1
+            path.write_text(json.dumps(claim))
+
+        monkeypatch.setattr(write_lock.time, "sleep", beats)
+        with pytest.raises(BadInput, match=r"written by `drumgan train` \(process 7 on other, since then\)"):
+            only_writer(tmp_path, "drumgan pack", "").__enter__()
+        assert os.listdir(tmp_path) == [CLAIM_NAME]
+
+    def test_a_claim_that_is_still_is_taken_over_whatever_the_clocks_say(self, monkeypatch, tmp_path, others):
+        waited = []
+        monkeypatch.setattr(write_lock.time, "sleep", waited.append)
+        monkeypatch.setattr(write_lock.time, "time", lambda: 0.0)
+        with only_writer(tmp_path, "drumgan pack", "") as lock:
+            lock.check()
+            assert json.loads(others[0].read_text())["process"] == os.getpid()
+        assert sum(waited) == 30.0
+        assert os.listdir(tmp_path) == []
+
+    def test_a_claim_that_ends_meanwhile_is_free(self, monkeypatch, tmp_path, others):
+        monkeypatch.setattr(write_lock.time, "sleep", lambda seconds: others[0].unlink())
+        with only_writer(tmp_path, "drumgan pack", ""):
+            assert json.loads(others[0].read_text())["command"] == "drumgan pack"
+
+    def test_a_writer_that_was_taken_for_dead_is_told(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(write_lock, "_BEAT", 0.001)
+        with only_writer(tmp_path, "drumgan train", "") as lock:
+            assert lock._lost.wait(0) is False
+            taken = {"command": "drumgan fit", "process": 8, "host": "other", "since": "now", "token": "y"}
+            while not lock._lost.is_set():
+                (tmp_path / CLAIM_NAME).write_text(json.dumps(taken))
+                lock._lost.wait(0.01)
+            with pytest.raises(
+                BadInput, match=r"was taken over while this process stood still: `drumgan fit` \(process 8"
+            ):
+                lock.check()
+        # The other's claim stays.
+        assert json.loads((tmp_path / CLAIM_NAME).read_text()) == taken
+
+    def test_of_two_that_find_a_dead_claim_the_slower_gives_back_what_it_took(self, monkeypatch, tmp_path, others):
+        path, claim = others
+        alive = {**claim, "process": 9, "token": "z"}
+        rename = write_lock.Path.rename
+
+        def beats(seconds):
+            if json.loads(path.read_text())["token"] == "z":
+                alive["beat"] += 1
+                path.write_text(json.dumps(alive))
+
+        def quicker_one(self, target):
+            # Between this process's judgement and its taking.
+            if self == path and json.loads(path.read_text()) == claim:
+                path.write_text(json.dumps(alive))
+            return rename(self, target)
+
+        monkeypatch.setattr(write_lock.time, "sleep", beats)
+        monkeypatch.setattr(write_lock.Path, "rename", quicker_one)
+        with pytest.raises(BadInput, match=r"`drumgan train` \(process 9 on other"):
+            only_writer(tmp_path, "drumgan pack", "").__enter__()
+        assert os.listdir(tmp_path) == [CLAIM_NAME]
