@@ -58,7 +58,8 @@ def test_bootstrap_of_sounds_of_equal_rows_is_that_of_one_row_each() -> None:
     one, several = bootstrap(values), bootstrap(np.repeat(values, 7), index=np.repeat(np.arange(60), 7))
     assert (several.low, several.high) == pytest.approx((one.low, one.high), rel=1e-12)
     assert several.interval == "bootstrap of sounds, 1000 resamples"
-    assert several.value == bootstrap(np.repeat(values, 7)).value
+    # The order in which a processor adds differs between machines, and so does the last bit.
+    assert several.value == pytest.approx(bootstrap(np.repeat(values, 7)).value, rel=1e-14)
     assert bootstrap(values, index=np.arange(60)) == one
 
 
