@@ -17,7 +17,7 @@ from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
 from drumgan_jax.play.pca_gaussian import FITTED, open_pca_run
 from drumgan_jax.runs import digests
-from drumgan_jax.runs.checkpoints import load_items, without_digests
+from drumgan_jax.runs.checkpoints import read_item
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, complete_steps, read_config
 from drumgan_jax.runs.metrics import METRICS_NAME
 
@@ -87,10 +87,11 @@ def _checkpoint(run: Path, step: int) -> Finding:
     size = f"{sum(one.stat().st_size for one in path.rglob('*') if one.is_file()) / 2**20:,.1f} MiB"
     if not digests.has_digests(path):
         try:
-            load_items(run, ("train", "ema"), step)
+            for item in ("train", "ema"):
+                read_item(path.absolute(), item)
         except BadInput as problem:
             return Finding(_name(path), UNSOUND, str(problem))
-        return Finding(_name(path), NOTE, f"{size}, can be read; {without_digests(path)}")
+        return Finding(_name(path), NOTE, f"{size}, can be read; no digests, as of an earlier version")
     try:
         stored = digests.read_digests(path)
     except (OSError, ValueError) as error:

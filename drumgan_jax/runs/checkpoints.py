@@ -283,12 +283,14 @@ def load_items(
     problems: list[BadInput] = []
     for at in reversed(steps) if step is None else (step,):
         try:
-            loaded = [_load_item(directory / str(at), item) for item in items]
+            loaded = [read_item(directory / str(at), item) for item in items]
         except BadInput as problem:
             problems.append(problem)
             continue
         for told in problems:
             logging.warning("%s Step %d is taken.", told, at)
+        if not digests.has_digests(directory / str(at)):
+            logging.warning("%s", without_digests(directory / str(at)))
         return loaded, at
     if step is None and steps[-1] not in complete_steps(directory):
         # Deleted by a training that went on meanwhile, not damaged.
@@ -296,11 +298,14 @@ def load_items(
     raise problems[0]
 
 
-def _load_item(path: Path, item: str) -> dict[str, Any]:
+def read_item(path: Path, item: str) -> dict[str, Any]:
+    """A part of the checkpoint in a folder, as a tree of dicts with NumPy leaves.
+
+    Raises:
+        BadInput: it cannot be read, or is not what was saved.
+    """
     if (file := digests.first_altered(path, (item,))) is not None:
         raise BadInput(f"{path} is damaged (its file {file} is not what was saved); give another step.")
-    if not digests.has_digests(path):
-        logging.warning("%s", without_digests(path))
     try:
         metadata = ocp.checkpointables_metadata(path).metadata[item]
         target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
