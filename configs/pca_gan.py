@@ -177,7 +177,7 @@ VARIANTS = {
     ),
     "loops": defaults.Variant(
         loops,
-        "two CPU cores, half an hour",
+        "two CPU cores, an hour",
         "fid/log_mel 7.8 where PCA has 9.3; 97 % of bars on the grid (docs/loops.md)",
     ),
     "tiny": defaults.Variant(tiny, "CPU"),

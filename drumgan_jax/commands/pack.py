@@ -31,7 +31,7 @@ PRECISION = flags.DEFINE_enum(
     "precision",
     "half",
     ["half", "bytes", "six_bits"],
-    "for a GAN: of its weights; bytes make a file of half the size, six_bits one of a third.",
+    "for a GAN: of its weights; bytes make a file of about half the size, six_bits one of three quarters of that.",
 )
 HELD_OUT = define_path("held_out", None, "a data set to measure a classifier on, with its representation and labels.")
 

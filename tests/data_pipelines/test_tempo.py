@@ -120,7 +120,7 @@ def test_the_nearer_one_wins():
     # A folder's bare number may be a volume or a year.
     assert named("a.wav", bars_at=90, folder="90/") == []
     # The folder that was given counts too, and those above it do not.
-    given = Item("/work/100bpm/90 bpm/kick/a.wav", "kick/a.wav", "90 bpm", "kick")
+    given = Item("/samples/100bpm/90 bpm/kick/a.wav", "kick/a.wav", "90 bpm", "kick")
     assert told_tempi(given, 1.0) == [Tempo(90, "folder")]
 
 
