@@ -101,6 +101,7 @@ def gan() -> ConfigDict:
                 "ema_rampup": 0.05,  # P
                 "class_balance": 0.0,  # 1 draws classes alike
                 "source_balance": 0.0,  # 1 draws the sources of a class alike
+                "host_timeout": 30.0,  # seconds until all processes end if one is lost
             },
             "data": {"dir": "", "prefetch": 2},
             "mesh": {"data": -1, "fsdp": 1},  # -1: all remaining devices
@@ -158,6 +159,7 @@ def classifier() -> ConfigDict:
                 "compute_dtype": "float32",
                 "ema_half_life_images": 20_000,
                 "ema_rampup": 0.1,
+                "host_timeout": 30.0,
             },
             "data": {"dir": "", "prefetch": 2},
             "mesh": {"data": -1, "fsdp": 1},

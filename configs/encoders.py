@@ -31,6 +31,7 @@ def encoder(system: ConfigDict) -> ConfigDict:
                 "compute_dtype": "float32",  # the encoder's; the generator has its run's
                 "ema_half_life_images": 10_000,  # O
                 "ema_rampup": 0.05,  # O
+                "host_timeout": 30.0,
             },
             "data": {"dir": "", "prefetch": 2},  # labels condition the sounds; test sounds are used in evaluation
             "mesh": {"data": -1, "fsdp": 1},

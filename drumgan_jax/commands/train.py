@@ -1,20 +1,27 @@
 """drumgan train --config=NAME:VARIANT --workdir=RUN [--config.section.field=value ...]
 
 Trains a config on the data set in config.data.dir and writes the run directory RUN. The same command resumes a run that
-was stopped or killed. The exit status is 0 if the run is complete and 75 if it was stopped before the end. With
---profile=A..B it says which operations of the steps A to B take the most time.
+was stopped or killed. The exit status is 0 if the run is complete, 75 if it was stopped before the end or one of its
+processes was lost (the same command goes on), and 2 if something is to be mended first. With --profile=A..B it says
+which operations of the steps A to B take the most time.
+
+Of several processes each runs as a worker of a small parent. If one dies, hangs or fails, all end within
+--config.train.host_timeout seconds, and all say which it was.
 """
 
 import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from drumgan_jax.commands.config_flag import define_config, with_paths
 from drumgan_jax.commands.path_flags import define_path
+from drumgan_jax.core.processes import HOST_TIMEOUT, place_given
+from drumgan_jax.training.supervised import Pulse, pulse_of_worker
 
 CONFIG = define_config()
 WORKDIR = define_path("workdir", None, "the run directory to create or resume.", required=True)
@@ -28,6 +35,33 @@ flags.mark_flag_as_required("config")
 def main(argv: Sequence[str]) -> None:
     """Train; see the module's docstring."""
     del argv
+    pulse = pulse_of_worker()
+    if pulse is None and _is_one_of_several():
+        from drumgan_jax.training.supervisor import supervise
+
+        timeout = CONFIG.value.get("train", {}).get("host_timeout", HOST_TIMEOUT)
+        # One that is invalid is refused by the worker.
+        timeout = timeout if timeout >= 1.0 else HOST_TIMEOUT
+        # As `cli.command` starts it: with the interpreter's own options.
+        sys.exit(supervise([sys.executable, *sys.orig_argv[1:]], Path(WORKDIR.value), timeout))
+    try:
+        stopped = _train(pulse)
+    except Exception as error:
+        if pulse is None:
+            raise
+        sys.exit(pulse.failed(error))
+    if stopped == "preempted":
+        # EX_TEMPFAIL of sysexits.h tells launchers to run the same command again.
+        sys.exit(75)
+
+
+def _is_one_of_several() -> bool:
+    place = place_given()
+    return DISTRIBUTED.value or (place is not None and place.count > 1)
+
+
+def _train(pulse: Pulse | None) -> str:
+    """Train in this process; the reason for stopping."""
     from drumgan_jax.core import distributed
     from drumgan_jax.core.errors import BadInput
     from drumgan_jax.training.fitting import FITS
@@ -39,13 +73,12 @@ def main(argv: Sequence[str]) -> None:
         raise BadInput("this config is fitted, not trained; use drumgan fit with the same flags.")
     profile = None if PROFILE.value is None else ProfiledSteps.parse(PROFILE.value)
     distributed.join(automatic=DISTRIBUTED.value)
+    if pulse is not None:
+        pulse.joined(*distributed.attempt())
     try:
-        stopped = train(with_paths(CONFIG.value), WORKDIR.value, profile).stopped
+        return train(with_paths(CONFIG.value), WORKDIR.value, profile, pulse.at if pulse is not None else None).stopped
     except TrainingDiverged as problem:
         raise BadInput(f"{problem} At half the learning rate: {slower(sys.argv, CONFIG.value)}") from problem
-    if stopped == "preempted":
-        # EX_TEMPFAIL of sysexits.h tells launchers to run the same command again.
-        sys.exit(75)
 
 
 def slower(command: Sequence[str], config: Mapping[str, Any]) -> str:

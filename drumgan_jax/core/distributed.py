@@ -1,21 +1,27 @@
 """Multi-process runs: joining the processes, and stopping all at the same step."""
 
-import os
+import secrets
 import signal
 import threading
 from collections.abc import Sequence
 from types import FrameType, TracebackType
+from typing import Any
 
 import jax
 import numpy as np
 from absl import logging
+from jax._src import distributed as _service
 from jax.experimental import multihost_utils
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.processes import VARIABLES, place_given
+
+__all__ = ["VARIABLES", "StopSignal", "as_first", "attempt", "join", "least", "meet", "raise_on_all"]
 
 # Of a sentence that is told to all processes.
 _SENTENCE_BYTES = 4096
-VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+# As long as JAX waits for the processes to join.
+_ATTEMPT_MS = 300_000
 
 
 def join(automatic: bool = False) -> None:
@@ -28,20 +34,25 @@ def join(automatic: bool = False) -> None:
     Raises:
         BadInput: only some of the variables are set, or a number is invalid.
     """
-    given = [name for name in VARIABLES if os.environ.get(name)]
-    if jax.distributed.is_initialized() or not (automatic or given):
+    if jax.distributed.is_initialized():
         return
     if automatic:
         jax.distributed.initialize()
-        return
-    if len(given) < len(VARIABLES):
-        lost = ", ".join(name for name in VARIABLES if name not in given)
-        raise BadInput(f"{', '.join(given)} is set but {lost} is not; set all three, or none for one process.")
-    try:
-        count, process = int(os.environ[VARIABLES[1]]), int(os.environ[VARIABLES[2]])
-    except ValueError as error:
-        raise BadInput(f"{VARIABLES[1]} and {VARIABLES[2]} must be whole numbers ({error}).") from error
-    jax.distributed.initialize(os.environ[VARIABLES[0]], count, process)
+    elif place := place_given():
+        jax.distributed.initialize(place.address, place.count, place.process)
+
+
+def attempt() -> tuple[int, int, str]:
+    """This process, the number of processes, and a name on which all agree and that no other start of the run has.
+
+    The processes have joined. No device is used, so what goes wrong with one is told under this name too.
+    """
+    # JAX's own functions agree by way of the devices.
+    state = _service.global_state
+    service: Any = state.client
+    if state.process_id == 0:
+        service.key_value_set("drumgan/attempt", secrets.token_hex(8))
+    return state.process_id, state.num_processes, service.blocking_key_value_get("drumgan/attempt", _ATTEMPT_MS)
 
 
 def meet(place: str) -> None:

@@ -10,14 +10,13 @@ from typing import Any
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.evaluation.names import is_higher_better
-from drumgan_jax.runs.digests import is_complete
+from drumgan_jax.runs.digests import CHECKPOINTS, complete_steps
 from drumgan_jax.runs.metrics import read_metrics
 from drumgan_jax.runs.settings import CheckpointSettings, EvaluationSettings, TrainSettings
 from drumgan_jax.systems.decoders import located
 from drumgan_jax.systems.formats import CONFIG_FORMAT, current_config
 
 CONFIG_NAME = "config.json"
-CHECKPOINTS = "checkpoints"
 _IMAGES = re.compile(r"(\d+(?:\.\d+)?)kimg")
 
 
@@ -100,10 +99,3 @@ def _step_at(run_dir: str | os.PathLike[str], images: int) -> int:
         f" {'the milestones ' + ', '.join(names) if names else 'no milestones'} and the steps"
         f" {', '.join(map(str, kept)) or 'none'}."
     )
-
-
-def complete_steps(directory: Path) -> list[int]:
-    """Steps of the complete checkpoints in a folder, ascending; those without all they should have are left out."""
-    if not directory.is_dir():
-        return []
-    return sorted(int(one.name) for one in directory.iterdir() if one.name.isdecimal() and is_complete(one))

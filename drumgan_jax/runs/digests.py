@@ -15,6 +15,8 @@ import google_crc32c
 
 from drumgan_jax.core.atomic import replacing
 
+# In a run directory.
+CHECKPOINTS = "checkpoints"
 DIGESTS_NAME = "digests.json"
 # Written by Orbax last of all.
 METADATA_NAME = "_CHECKPOINT_METADATA"
@@ -37,6 +39,13 @@ def is_complete(checkpoint: Path) -> bool:
     except ValueError:
         return True  # Damaged, which is told when it is read.
     return not (isinstance(metadata, Mapping) and (metadata.get("custom_metadata") or {}).get("digests"))
+
+
+def complete_steps(directory: Path) -> list[int]:
+    """Steps of the complete checkpoints in a folder, ascending; those without all they should have are left out."""
+    if not directory.is_dir():
+        return []
+    return sorted(int(one.name) for one in directory.iterdir() if one.name.isdecimal() and is_complete(one))
 
 
 def has_digests(checkpoint: Path) -> bool:

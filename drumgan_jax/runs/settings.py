@@ -3,6 +3,7 @@
 import dataclasses
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.processes import HOST_TIMEOUT
 from drumgan_jax.core.schedules import Scheduled
 from drumgan_jax.core.settings import real, text, texts, whole, wholes
 
@@ -20,6 +21,7 @@ class TrainSettings:
         ema_rampup: upper bound of the half-life as a fraction of the examples seen so far.
         class_balance: 0 draws examples alike, 1 draws classes alike; see data.sampling.
         source_balance: likewise of the sources within a class.
+        host_timeout: seconds within which all processes of a run have ended after one is lost (training.heartbeats).
     """
 
     batch_size: int = whole(1)
@@ -30,6 +32,7 @@ class TrainSettings:
     ema_rampup: float = real(0.0, 1e6, 0.05, above=True)
     class_balance: float = real(0.0, 1.0, 0.0)
     source_balance: float = real(0.0, 1.0, 0.0)
+    host_timeout: float = real(1.0, 86400.0, HOST_TIMEOUT)
 
     def __post_init__(self) -> None:
         if self.batch_size % self.accumulation:

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from drumgan_jax.runs import settings as sections
 from drumgan_jax.runs.checkpoints import Checkpoints
 from drumgan_jax.runs.metrics import hours_run, read_metrics, training_clock
 from drumgan_jax.runs.settings import EvaluationSettings
-from drumgan_jax.training import run
+from drumgan_jax.training import heartbeats, run
 from drumgan_jax.training.profiling import Profile, ProfiledSteps
 from drumgan_jax.training.task import Evaluation, Evaluator
 from drumgan_jax.training.tasks import build_task
@@ -52,7 +52,10 @@ class TrainResult:
 
 
 def train(
-    config: Mapping[str, Any], workdir: str | os.PathLike[str], profile: ProfiledSteps | None = None
+    config: Mapping[str, Any],
+    workdir: str | os.PathLike[str],
+    profile: ProfiledSteps | None = None,
+    at: Callable[[int, str], None] | None = None,
 ) -> TrainResult:
     """Train a config in a run directory, or resume a run that was stopped or killed.
 
@@ -60,12 +63,14 @@ def train(
         config: all sections; see the configs folder and drumgan_jax.runs.settings.
         workdir: the run directory, created if absent.
         profile: steps whose trace is written and whose dearest operations are printed.
+        at: told the step and the place (training.heartbeats) whenever training comes to another.
 
     Raises:
         BadInput: a setting, the data set, the run directory, the disk or the steps to profile cannot be used.
         TrainingDiverged: a loss or gradient was not finite; that state was not saved.
     """
     started = time.perf_counter()
+    at = at or _unheard
 
     # Settings
     seed = read_seed(config)
@@ -86,6 +91,7 @@ def train(
 
     with contextlib.ExitStack() as open_things:
         # Data and run directory
+        at(0, heartbeats.OPENING)
         run_dir = Path(workdir).absolute()
         lock = open_things.enter_context(run.only_training(run_dir))
         dataset = open_dataset(data.dir)
@@ -95,6 +101,7 @@ def train(
         frozen = run.keep_files(frozen, run_dir, write=first)
 
         # Task
+        at(0, heartbeats.BUILDING)
         task = build_task(frozen, mesh)
         evaluate = task.evaluator(dataset) if evaluation.every else None
         # Claimed only here, so that a refused config leaves no run behind.
@@ -134,7 +141,9 @@ def train(
         for step in range(start, settings.total_steps if stopped == "complete" else start):
             # Step
             profiled.before(step + 1, state)
+            at(step + 1, heartbeats.FIRST_BATCH if step == start else heartbeats.BATCH)
             batch = next(feed)
+            at(step + 1, heartbeats.STEP)
             with jax.transfer_guard("disallow"):
                 state, metrics = task.step(state, batch, step)
             done = step + 1
@@ -157,6 +166,7 @@ def train(
                 continue
 
             # Log
+            at(done, heartbeats.ACTIONS)
             if lock is not None:
                 lock.check()
             line = window.close(checkpoints.last_good)
@@ -182,9 +192,14 @@ def train(
             if stopped != "complete":
                 break
             clock.restart(feed.waited)
+        at(done, heartbeats.ENDING)
         checkpoints.wait()
 
     return TrainResult(state, done, history, stopped)
+
+
+def _unheard(step: int, place: str) -> None:
+    """Nobody asks where a process is that trains alone."""
 
 
 def _scored(evaluate: Evaluator, state: Any, settings: EvaluationSettings) -> Evaluation:

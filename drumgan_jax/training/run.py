@@ -25,6 +25,7 @@ from drumgan_jax.systems.formats import current_config
 # copy of the generator's checkpoint (task.step) and resumes with that copy.
 FREE = (
     "train.total_images",
+    "train.host_timeout",
     "task.step",
     "decoder",
     "logging",
