@@ -25,8 +25,9 @@ from drumgan_jax.core.errors import BadInput
 FOLDER = "heartbeats"
 # Heartbeats within a timeout. A process is lost before the timeout by as many as it takes to see that and to end.
 BEATS, _TO_END = 30, 5
-# Of the timeout: for the first heartbeat of another host, as network file systems can hide a new file for a minute.
-_FIRST = 4.0
+# Of the timeout: for others to tell of the same error, which then is no one's in particular; and for the first
+# heartbeat of another host, as network file systems can hide a new file for a minute.
+_TOLD, _FIRST = 1 / 3, 4.0
 # What an interval counts for at most, in heartbeats: this process, or the storage, may itself have been halted.
 _MOST = 2.0
 _BYTES, _SENTENCE = 16384, 1000
@@ -185,14 +186,15 @@ class Watch:
             if by_kind[kind]:
                 self._since[kind] = self._since.get(kind, -passed) + passed
         # All may say the same, such as that a setting is invalid: then it is no one's in particular.
-        if (told := by_kind[Kind.TOLD]) and (len(told) == self._count or self._since[Kind.TOLD] >= 3 * self._interval):
+        told, unclear = by_kind[Kind.TOLD], by_kind[Kind.UNCLEAR]
+        if told and (unclear or len(ended) == self._count or self._since[Kind.TOLD] >= _TOLD * self._timeout):
             first = told[0].ended
             assert first is not None
             alike = len(told) == self._count and len({one.ended for one in told}) == 1
             sentence = first.sentence if alike else f"{told[0].name}: {first.sentence}"
             return dataclasses.replace(first, kind=Kind.VERDICT, sentence=sentence)
         # What another's end does to a process is seen before that end is, by up to the timeout.
-        if (unclear := by_kind[Kind.UNCLEAR]) and not told and self._since[Kind.UNCLEAR] >= self._timeout:
+        if unclear and not told and self._since[Kind.UNCLEAR] >= self._timeout:
             each = "; ".join(f"{one.name} {one.ended.sentence}" for one in unclear if one.ended is not None)
             return lost(each)
         return None

@@ -14,7 +14,7 @@ from typing import Any
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.training.heartbeats import BEATS, JOINING, Kind, shortened
 
-# Tells a process that it is a worker: the descriptor of its socket, and the timeout.
+# Tells a process that it is a worker: the descriptors of its socket and of its parent's stderr, and the timeout.
 VARIABLE = "DRUMGAN_SUPERVISED"
 # How errors begin, of JAX's or of others' types, by which a process learns that another has ended; of the status codes
 # those that may say so. Memory that is short is RESOURCE_EXHAUSTED, what is damaged DATA_LOSS.
@@ -84,8 +84,11 @@ def pulse_of_worker() -> Pulse | None:
     told = os.environ.pop(VARIABLE, None)
     if told is None:
         return None
-    descriptor, timeout = told.split(":")
-    os.set_inheritable(int(descriptor), False)
+    descriptor, stderr, timeout = told.split(":")
+    for one in (descriptor, stderr):
+        os.set_inheritable(int(one), False)
+    # Descriptor 2, which C++ libraries write to, is a pipe that the parent reads.
+    sys.stderr = open(int(stderr), "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
     return Pulse(socket.socket(fileno=int(descriptor)), float(timeout))
 
 

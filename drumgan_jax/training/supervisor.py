@@ -35,7 +35,7 @@ from drumgan_jax.training.heartbeats import (
 )
 from drumgan_jax.training.supervised import VARIABLE
 
-# Of the timeout, for the others to say that they have ended too.
+# Of the timeout, for the others to say that they have ended too; all of it if they end well.
 _LEAVE = 1 / 6
 # Seconds for a killed process to be gone; one in a system call that does not return is left behind.
 _GONE = 5.0
@@ -64,33 +64,55 @@ def supervise(command: Sequence[str], run_dir: Path, timeout: float) -> int:
 
 
 class _Worker:
-    """The child process, in a process group of its own, and a socket to it."""
+    """The child process, in a process group of its own, and a socket to it.
+
+    What its C++ libraries say on stderr is shown when it has lived on for two calls of `messages`: they complain at
+    length of another's end just before their own, which is shown only if nothing else explains it. Python's stderr is
+    the parent's.
+    """
 
     def __init__(self, command: Sequence[str], timeout: float):
         self._channel, theirs = socket.socketpair()
+        self._said, says = os.pipe()
+        stderr = os.dup(2)
         with theirs:
-            told = {VARIABLE: f"{theirs.fileno()}:{timeout}"}
+            told = {VARIABLE: f"{theirs.fileno()}:{stderr}:{timeout}"}
+            passed = (theirs.fileno(), stderr)
             # A group of its own, so that Ctrl-C reaches it only through this process.
             self.process = subprocess.Popen(
-                command, env={**os.environ, **told}, pass_fds=(theirs.fileno(),), process_group=0
+                command, env={**os.environ, **told}, pass_fds=passed, stderr=says, process_group=0
             )
+        os.close(says)
+        os.close(stderr)
         self._channel.setblocking(False)
+        os.set_blocking(self._said, False)
         self._received, self._open = b"", True
+        self._fresh, self._held = b"", b""
         self.interrupts = 0
 
     def messages(self, seconds: float) -> list[dict[str, Any]]:
         """Tell the worker that its parent lives, and wait for what it tells."""
+        if self.process.poll() is None:
+            _show(self._held)
+            self._held, self._fresh = self._fresh, b""
         with contextlib.suppress(OSError):
             self._channel.send(b".")
         end = time.monotonic() + seconds
         while self._open and (left := end - time.monotonic()) > 0:
-            if select.select([self._channel], [], [], left)[0]:
+            if select.select([self._channel, self._said], [], [], left)[0]:
                 self._receive()
+                self._hear()
         if not self._open:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(max(end - time.monotonic(), 0.0))
         *lines, self._received = self._received.split(b"\n")
         return [json.loads(line) for line in lines]
+
+    def show(self) -> None:
+        """Show what was kept back."""
+        self._hear()
+        _show(self._held + self._fresh)
+        self._held, self._fresh = b"", b""
 
     def _receive(self) -> None:
         try:
@@ -102,12 +124,22 @@ class _Worker:
         self._received += content
         self._open = bool(content)
 
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while content := os.read(self._said, 65536):
+                self._fresh += content
+
     def kill(self) -> None:
         """End it and what it has started, at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_GONE)
+
+
+def _show(said: bytes) -> None:
+    if said:
+        print(said.decode(errors="replace"), end="", file=sys.stderr, flush=True)
 
 
 class _Run:
@@ -141,6 +173,7 @@ class _Run:
             if verdict := self._watch.observe(time.monotonic(), seen):
                 return self._end_by(verdict, self._folder)
             if self._own.ended is not None and self._own.ended.kind == Kind.CLEAN:
+                self._worker.show()
                 self._leave(self._folder, whole=True)
                 return self._own.ended.status
 
@@ -172,6 +205,7 @@ class _Run:
 
     def _alone(self, ending: Ending) -> int:
         """The end before the others are known, or without any."""
+        self._worker.show()
         if ending.kind == Kind.UNCLEAR:
             print(self._trace, file=sys.stderr, end="")
             print(f"drumgan train: {self._own.name} {ending.sentence}.", file=sys.stderr)
@@ -187,7 +221,9 @@ class _Run:
             write_heartbeat(folder, self._own)
         # By then the others have ended theirs, one of which may have completed a checkpoint until then.
         time.sleep(2 * self._interval)
-        if before is not None and before.kind == Kind.UNCLEAR and before.sentence in verdict.sentence:
+        # What follows only from the end of another would hide the sentence that says so.
+        if self._own.name in verdict.sentence or (before is not None and before.kind == Kind.TOLD):
+            self._worker.show()
             print(self._trace, file=sys.stderr, end="")
         sentence = verdict.sentence
         if verdict.status == os.EX_TEMPFAIL:
@@ -206,7 +242,7 @@ class _Run:
             with contextlib.suppress(BadInput):
                 write_heartbeat(folder, self._own)
             return
-        end = time.monotonic() + _LEAVE * self._timeout
+        end = time.monotonic() + (1.0 if whole else _LEAVE) * self._timeout
         while any(one.ended is None for p, one in read_heartbeats(folder, self._count).items() if p != 0):
             if time.monotonic() > end:
                 return
