@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import flags
+from absl import flags, logging
 
 from drumgan_jax.commands.config_flag import define_config, with_paths
 from drumgan_jax.commands.path_flags import define_path
@@ -36,6 +36,9 @@ def main(argv: Sequence[str]) -> None:
     """Train; see the module's docstring."""
     del argv
     pulse = pulse_of_worker()
+    if pulse is not None:
+        # Made before stderr was the parent's again.
+        logging.get_absl_handler().python_handler.setStream(sys.stderr)
     if pulse is None and _is_one_of_several():
         from drumgan_jax.training.supervisor import supervise
 

@@ -62,6 +62,11 @@ class Ending:
     sentence: str
     status: int
 
+    @property
+    def is_last(self) -> bool:
+        """Whether its process asks for nothing more."""
+        return self.kind in (Kind.VERDICT, Kind.CLEAN)
+
 
 def lost(sentence: str) -> Ending:
     """The verdict that a process is lost, after which the same command goes on."""

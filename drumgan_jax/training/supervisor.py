@@ -35,8 +35,6 @@ from drumgan_jax.training.heartbeats import (
 )
 from drumgan_jax.training.supervised import VARIABLE
 
-# Of the timeout, for the others to say that they have ended too; all of it if they end well.
-_LEAVE = 1 / 6
 # Seconds for a killed process to be gone; one in a system call that does not return is left behind.
 _GONE = 5.0
 
@@ -131,7 +129,7 @@ class _Worker:
 
     def kill(self) -> None:
         """End it and what it has started, at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_GONE)
@@ -201,14 +199,15 @@ class _Run:
         # JAX aborts when it has lost the others.
         if number == signal.SIGABRT:
             return Ending(Kind.UNCLEAR, "aborted", os.EX_TEMPFAIL)
-        return lost(f"{self._own.name} was ended by {number.name}")
+        who = self._own.name if self._watch is not None else f"the training on {self._own.host}"
+        return lost(f"{who} was ended by {number.name}")
 
     def _alone(self, ending: Ending) -> int:
         """The end before the others are known, or without any."""
         self._worker.show()
         if ending.kind == Kind.UNCLEAR:
             print(self._trace, file=sys.stderr, end="")
-            print(f"drumgan train: {self._own.name} {ending.sentence}.", file=sys.stderr)
+            print(f"drumgan train: the training on {self._own.host} {ending.sentence}.", file=sys.stderr)
         elif ending.kind != Kind.CLEAN:
             print(f"drumgan train: {ending.sentence}", file=sys.stderr)
         return ending.status
@@ -234,16 +233,16 @@ class _Run:
         return verdict.status
 
     def _leave(self, folder: Path, whole: bool) -> None:
-        """Let the first process remove the heartbeats when all have ended; `whole` takes those of earlier starts too.
+        """Let the first process remove the heartbeats if all have ended; what a lost host left stays till all end well.
 
-        What a lost host has left remains until a run ends well.
+        Args:
+            folder: of this start.
+            whole: whether to wait for the others to end, and remove those of earlier starts too.
         """
         if self._own.process != 0:
-            with contextlib.suppress(BadInput):
-                write_heartbeat(folder, self._own)
             return
-        end = time.monotonic() + (1.0 if whole else _LEAVE) * self._timeout
-        while any(one.ended is None for p, one in read_heartbeats(folder, self._count).items() if p != 0):
+        end = time.monotonic() + (self._timeout if whole else 0.0)
+        while not all(one.ended and one.ended.is_last for one in read_heartbeats(folder, self._count).values()):
             if time.monotonic() > end:
                 return
             time.sleep(self._interval)

@@ -17,7 +17,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.training.heartbeats import BATCH, STEP
 from drumgan_jax.training.supervised import Pulse, pulse_of_worker
 
-COUNT, STEPS, AT = 3, 20, 5
+COUNT, STEPS, AT = 3, 10, 5
 FULL = "the disk of RUN is too full for a checkpoint: make room and run the same command again."
 
 
@@ -61,7 +61,7 @@ def train(run: Path, process: int, event: str, pulse: Pulse) -> int:
         if any(one[2] for one in others):
             return 75
         # Longer than an interval, so that the parents know each other before the event.
-        time.sleep(0.2)
+        time.sleep(0.1)
     return 0
 
 
