@@ -97,7 +97,7 @@ class _Worker:
             self._channel.send(b".")
         end = time.monotonic() + seconds
         while self._open and (left := end - time.monotonic()) > 0:
-            if select.select([self._channel, self._said], [], [], left)[0]:
+            if select.select([self._channel.fileno(), self._said], [], [], left)[0]:
                 self._receive()
                 self._hear()
         if not self._open:
