@@ -17,7 +17,7 @@ from training_cases import timeless, tiny_config, wait_for_line, write_dataset
 from drumgan_jax.runs.metrics import METRICS_NAME, read_metrics
 from drumgan_jax.training.heartbeats import FOLDER, Heartbeat, read_heartbeats
 
-COUNT, STEPS = 3, 60
+COUNT, STEPS = 3, 150
 # The toy is made known to the worker only: the parent imports no JAX.
 CONFIG_FILE = """
 import os, sys
@@ -63,7 +63,7 @@ def start(config: Path, run: Path, timeout: float) -> list[subprocess.Popen[str]
 
 
 def heartbeats(run: Path) -> dict[int, Heartbeat]:
-    (attempt,) = (run / FOLDER).iterdir()
+    attempt = max((run / FOLDER).iterdir(), key=lambda folder: folder.stat().st_mtime)
     return read_heartbeats(attempt, COUNT)
 
 
