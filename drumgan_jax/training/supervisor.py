@@ -242,7 +242,7 @@ class _Run:
         if self._own.process != 0:
             return
         end = time.monotonic() + (self._timeout if whole else 0.0)
-        while not all(one.ended and one.ended.is_last for one in read_heartbeats(folder, self._count).values()):
+        while not self._have_all_ended(folder):
             if time.monotonic() > end:
                 return
             time.sleep(self._interval)
@@ -250,6 +250,11 @@ class _Run:
         for empty in (folder.parent, self._run_dir):
             with contextlib.suppress(OSError):
                 empty.rmdir()
+
+
+    def _have_all_ended(self, folder: Path) -> bool:
+        found = read_heartbeats(folder, self._count)
+        return len(found) == self._count and all(one.ended and one.ended.is_last for one in found.values())
 
 
 @contextlib.contextmanager
