@@ -251,7 +251,6 @@ class _Run:
             with contextlib.suppress(OSError):
                 empty.rmdir()
 
-
     def _have_all_ended(self, folder: Path) -> bool:
         found = read_heartbeats(folder, self._count)
         return len(found) == self._count and all(one.ended and one.ended.is_last for one in found.values())

@@ -1,5 +1,6 @@
 """Three supervising parents, each of a stand-in for a worker: they end together, with one sentence and one status."""
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.training.heartbeats import Kind
+from drumgan_jax.training.supervised import explained
 
 CASE = Path(__file__).with_name("supervised_case.py")
 PARENT = """
@@ -53,6 +58,33 @@ def gone_not(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+RESET = ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer")
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("error", "kind", "status"),
+    [
+        (RESET, Kind.UNCLEAR, 75),
+        (caused(BadInput("checkpoints/4 cannot be read; delete it."), RESET), Kind.UNCLEAR, 75),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), Kind.TOLD, 1),
+        (BadInput("the disk is full."), Kind.TOLD, 2),
+        (OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl"), Kind.TOLD, 2),
+        (OSError("of no number"), Kind.TOLD, 1),
+        (KeyError("x"), Kind.TOLD, 1),
+    ],
+)
+def test_an_error_is_of_ones_own_or_may_be_what_anothers_end_did(error: Exception, kind: Kind, status: int) -> None:
+    told, sentence, code = explained(error)
+    assert (told, code) == (kind, status)
+    assert str(error.args[-1]).rstrip(".") in sentence
 
 
 GOES_ON = "; the run goes on from step 3: give the same command again on all hosts."
