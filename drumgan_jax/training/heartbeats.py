@@ -24,7 +24,7 @@ from drumgan_jax.core.errors import BadInput
 
 FOLDER = "heartbeats"
 # Heartbeats within a timeout. A process is lost before the timeout by as many as it takes to see that and to end.
-BEATS, _TO_END = 30, 5
+BEATS, _TO_END = 30, 8
 # Of the timeout: for others to tell of the same error, which then is no one's in particular; and for the first
 # heartbeat of another host, as network file systems can hide a new file for a minute.
 _TOLD, _FIRST = 1 / 3, 4.0

@@ -104,7 +104,7 @@ def test_a_run_whose_processes_are_lost_equals_one_that_was_not(tmp_path: Path) 
 
     events = [
         (lambda worker: os.kill(worker, signal.SIGKILL), f"{name} was ended by SIGKILL{goes_on}", 75),
-        (lambda worker: os.kill(worker, signal.SIGSTOP), f"{name} has given no sign of life for 8.33 s{goes_on}", 75),
+        (lambda worker: os.kill(worker, signal.SIGSTOP), f"{name} has given no sign of life for 7.33 s{goes_on}", 75),
         (damage, rf"process \d on {os.uname().nodename}: .*{re.escape('toy-train.tfrecord')}.*", 2),
     ]
     shard = next(data.glob("*.tfrecord-00000*"))
