@@ -110,5 +110,6 @@ def explained(error: Exception) -> tuple[Kind, str, int]:
 
 
 def _leave() -> None:
-    # The others are told by the heartbeats that stand still; this process must not go on without its parent.
-    os._exit(os.EX_TEMPFAIL)
+    # The others are told by the heartbeats that stand still; this process must not go on without its parent. Should it
+    # live after all, it must not take this for a clean end.
+    os._exit(os.EX_UNAVAILABLE)
