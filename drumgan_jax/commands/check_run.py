@@ -1,18 +1,15 @@
 """`drumgan check RUN`: config, checkpoints, metrics, evaluations and packed parts of a run directory."""
 
 import functools
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drumgan_jax.commands.check_file import read_file
 from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, tried
+from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
 from drumgan_jax.play.pca_gaussian import FITTED, open_pca_run
@@ -136,11 +133,12 @@ def _evaluations(folder: Path) -> str:
 
 def _arrays(path: Path) -> str:
     try:
-        # From memory, because NumPy leaves the handle of a damaged file open.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            return f"{sum(file[name].nbytes for name in file.files):,} bytes of arrays"
+        arrays = read_arrays(path, "delete it, and it will be made again")
+    except BadInput:
+        raise
     except DAMAGES as error:
         raise BadInput(f"{path} is damaged ({error}); delete it, and it will be made again.") from error
+    return f"{sum(array.nbytes for array in arrays.values()):,} bytes of arrays"
 
 
 def _fitted(run: Path) -> str:

@@ -13,10 +13,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.audio.spectrograms import LogMagnitude
+from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, sound_keys
-from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.latents.labels import Labels, class_weights
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings, as_trained
@@ -157,8 +157,9 @@ def open_pca_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
     config = read_config(run)
     path = run / FITTED
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(path, "fit the run again")
+    except BadInput:
+        raise
     except DAMAGES as error:
         raise BadInput(f"{path} cannot be read ({error}); fit the run again.") from error
     return PcaInstrument(PcaGaussian.of_arrays(arrays), tuple(config["labels"]), config)

@@ -24,8 +24,8 @@ from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 from drumgan_jax.core import distributed
+from drumgan_jax.core.array_files import DAMAGES
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs import digests
 from drumgan_jax.runs.config import CHECKPOINTS, complete_steps
