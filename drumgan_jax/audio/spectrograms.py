@@ -336,8 +336,12 @@ class LogMel(_Logarithmic):
 def _statistic(name: str, value: Any, shape: tuple[int, int, int]) -> float | tuple:
     """The statistic as a number, or as nested tuples if it has several values; rounded to float32."""
     try:
-        array = np.broadcast_to(np.asarray(value, np.float32), shape)
-    except (TypeError, ValueError):
+        given = np.asarray(value)
+        if not np.issubdtype(given.dtype, np.number):
+            raise TypeError
+        with np.errstate(over="ignore"):
+            array = np.broadcast_to(given.astype(np.float32), shape)
+    except (OverflowError, TypeError, ValueError):
         raise BadInput(
             f"representation.{name} does not fit the shape {shape}; fit it with `drumgan prepare`."
         ) from None

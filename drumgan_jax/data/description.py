@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
+from drumgan_jax.core.regular_files import read_regular
 from drumgan_jax.core.settings import shown
 
 INFO_NAME = "dataset_info.json"
@@ -20,6 +21,7 @@ _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 # Classes of features are imported by their names, and only TFDS's own are known to do nothing else.
 _FEATURES = "tensorflow_datasets.core.features."
 _CLASS = "pythonClassName"
+_NAMES = ".labels.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +156,10 @@ def read_features(directory: Path, representation: Representation) -> tfds.featu
     """
     path = directory / FEATURES_NAME
     _check_classes(path, read_json(path, AGAIN))
+    # TFDS would wait for a pipe, and number the classes where it finds no names.
+    files = sorted(directory.glob(f"*{_NAMES}"))
+    for file in files:
+        read_regular(file, AGAIN)
     try:
         features = tfds.features.FeaturesDict.from_config(str(directory))
         shapes = {name: tuple(features[name].shape) for name in ("x", "audio") if name in features}
@@ -161,6 +167,8 @@ def read_features(directory: Path, representation: Representation) -> tfds.featu
     # TFDS raises many types for what it did not write.
     except Exception as error:
         raise BadInput(f"{path} is damaged ({error}); {AGAIN}.") from error
+    if names and not files:
+        raise BadInput(f"{directory} has no file *{_NAMES} with the names of its classes; {AGAIN}.")
     expected = {"x": tuple(representation.shape), "audio": (representation.num_samples,)}
     for name, shape in shapes.items():
         if shape != expected[name]:

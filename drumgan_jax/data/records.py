@@ -19,6 +19,7 @@ import numpy as np
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.regular_files import open_regular
 
 INDEX_NAME = "record_index.npz"
 _HEADER = struct.Struct("<QI")
@@ -254,9 +255,9 @@ def _scan(directory: Path) -> dict[str, np.ndarray]:
 
 def _scan_shard(path: Path) -> np.ndarray:
     """Offsets of the records in one shard and its size; reads only the headers."""
-    size = path.stat().st_size
     offsets = [0]
-    with open(path, "rb") as file:
+    with open_regular(path, "restore the shard or prepare the data set again") as file:
+        size = os.fstat(file.fileno()).st_size
         while offsets[-1] < size:
             file.seek(offsets[-1])
             header = file.read(_HEADER.size)

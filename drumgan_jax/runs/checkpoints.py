@@ -183,7 +183,7 @@ class Checkpoints:
                 names = list(stored)
                 bad = digests.altered(path, stored, names[jax.process_index() :: jax.process_count()])
                 found = names.index(bad[0]) if bad else _SOUND
-            except (OSError, ValueError):
+            except BadInput:
                 found = -1
         found = distributed.least(found)
         if found == _SOUND:
