@@ -24,7 +24,8 @@ from drumgan_jax.core.regular_files import open_regular
 INDEX_NAME = "record_index.npz"
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
-_OVERHEAD = _HEADER.size + _FOOTER.size
+# Bytes of a record besides its payload.
+OVERHEAD = _HEADER.size + _FOOTER.size
 _SHARD = re.compile(r"(?P<name>.+)-(?P<split>[^-]+)\.tfrecord-(?P<number>\d{5})-of-(?P<count>\d{5})")
 
 
@@ -231,7 +232,7 @@ def _check_offsets(name: str, offsets: np.ndarray) -> None:
     if offsets.dtype != np.uint64 or offsets.ndim != 1 or not len(offsets):
         raise ValueError(f"{name} is {offsets.dtype}{list(offsets.shape)}")
     # Compared, because differences of unsigned numbers are never negative.
-    if offsets[0] or (offsets[1:] < offsets[:-1] + np.uint64(_OVERHEAD)).any():
+    if offsets[0] or (offsets[1:] < offsets[:-1] + np.uint64(OVERHEAD)).any():
         raise ValueError(f"the places of {name} do not follow each other")
 
 
@@ -266,9 +267,9 @@ def _scan_shard(path: Path) -> np.ndarray:
             length, length_crc = _HEADER.unpack(header)
             if masked_crc(header[:8]) != length_crc:
                 raise _damaged(path, len(offsets) - 1, "has a length that fails its checksum")
-            if offsets[-1] + length + _OVERHEAD > size:
+            if offsets[-1] + length + OVERHEAD > size:
                 raise _damaged(path, len(offsets) - 1, "is truncated")
-            offsets.append(offsets[-1] + length + _OVERHEAD)
+            offsets.append(offsets[-1] + length + OVERHEAD)
     return np.asarray(offsets, np.uint64)
 
 
