@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from drumgan_jax.audio.level import check_sounds
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import (
     FileFormat,
@@ -87,6 +88,7 @@ def open_gan_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
 
 def unpack_gan_file(file: PackedFile, vocoder: str | os.PathLike[str] | None) -> Instrument:
     """The instrument of a GAN's file."""
+    check_sounds(file.config)
     conditions = Conditions.of(file.config, file.label_names)
     unpacked = unpack_gan(file.header, file.arrays, file.config, conditions, file.step, file.path)
     gan = unpacked.gan

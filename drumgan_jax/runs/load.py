@@ -10,10 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from drumgan_jax.audio.level import Level
-from drumgan_jax.audio.one_shot import one_shot_of
+from drumgan_jax.audio.level import check_sounds
 from drumgan_jax.core.errors import BadInput, about
-from drumgan_jax.core.settings import read_partly
 from drumgan_jax.core.weight_file import flat, misfit_of, variables_digest
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
@@ -85,9 +83,7 @@ def load_gan(
         label_names = labels_of(config) if task.conditional else ()
         conditions = Conditions.of(config, label_names)
         gan, growth = gan_at(built, len(label_names), at)
-        # Of the sounds that it makes; read again whenever one is finished.
-        one_shot_of(config)
-        read_partly(config, "preparation", Level)
+        check_sounds(config)
         _check_fits(variables, generator_shapes(gan, len(conditions.names)), at)
     return TrainedGan(
         run=os.fspath(run),

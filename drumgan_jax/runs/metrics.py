@@ -33,7 +33,8 @@ def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
     """The lines of a run's metrics.jsonl, in order, without a line that is being written."""
     path = Path(run_dir) / METRICS_NAME
     lines = read_regular(path).decode(errors="replace").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
+    found = [json.loads(line) for line in lines if _step_of(line) < float("inf")]
+    return [{name: value for name, value in line.items() if isinstance(value, (int, float))} for line in found]
 
 
 def hours_run(run_dir: str | os.PathLike[str]) -> float:

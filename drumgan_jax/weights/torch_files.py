@@ -22,6 +22,7 @@ import numpy as np
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.regular_files import open_regular
 
+_LITTLE = b"little"
 _MAGIC = 0x1950A86A20F9469CFC6C
 # Key of the network's weights in checkpoints that follow PyTorch's own recipe.
 _NESTED = "model_state_dict"
@@ -165,7 +166,8 @@ def _open_zip(file: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
         raise ValueError("the archive has no data.pkl")
     folder = names[0].removesuffix("data.pkl")
     order = f"{folder}byteorder"
-    if order in archive.namelist() and _member(archive, order, len("little")) != b"little":
+    told = archive.getinfo(order) if order in archive.namelist() else None
+    if told is not None and (told.file_size != len(_LITTLE) or archive.read(told) != _LITTLE):
         raise ValueError("its numbers are big-endian")
     if archive.getinfo(names[0]).file_size > _MOST_PICKLE:
         raise ValueError("its pickle is too large for names and shapes")
