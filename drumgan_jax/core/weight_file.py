@@ -16,6 +16,8 @@ from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.regular_files import read_regular
 
+# As `sha256sum` writes it, of files in the same folder.
+SUMS_NAME = "SHA256SUMS"
 _HEADER = "header"
 # In the header, of it and of the arrays; files of earlier versions have none.
 _DIGEST = "digest"
@@ -91,6 +93,8 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
         BadInput: the file cannot be read, is damaged, or is of another kind or format.
     """
     content = read_regular(path, f"give {owner}'s .npz")
+    sha256 = hashlib.sha256(content).hexdigest()
+    _check_listed(Path(path), sha256)
     try:
         arrays = arrays_of(content)
         header = header_of(arrays.pop(_HEADER))
@@ -111,7 +115,17 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
             f"{path} is damaged: its header and arrays are not those that were written; write it again with"
             f" `{form.written_by}`."
         )
-    return WeightFile(int(number), header, arrays, hashlib.sha256(content).hexdigest())
+    return WeightFile(int(number), header, arrays, sha256)
+
+
+def _check_listed(path: Path, sha256: str) -> None:
+    """Refuse a file that is another than the list in its folder says; the package has such lists."""
+    sums = path.parent / SUMS_NAME
+    if not sums.is_file():
+        return
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums.read_text().splitlines())}
+    if listed.get(path.name, sha256) != sha256:
+        raise BadInput(f"{path} is damaged: its SHA-256 is {sha256}, not that in {sums}; install or copy it again.")
 
 
 def header_of(array: np.ndarray) -> dict[str, Any]:

@@ -22,7 +22,7 @@ STATE = {"a.weight": np.arange(600, dtype=np.float32).reshape(20, 30), "a.bias":
 FORMAT = FileFormat("drumgan toy", 2)
 EACH = 240
 # Unpacked, of a file of some kB.
-BOMB = 2**28
+BOMB = 2**26
 
 
 def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> bool:
