@@ -111,9 +111,9 @@ def assert_none(found: list[str]) -> None:
 def mutated_bytes(content: bytes, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """Bytes with flipped bits, cut, with zeros, parts moved, doubled or taken out, and with more behind."""
     rng = random.Random(seed)
-    for number in range(count):
+    for number in range(count if content else 0):
         damaged, size = bytearray(content), len(content)
-        place = rng.randrange(max(size, 1)) if number % 2 else rng.randrange(min(size, 100) or 1)
+        place = rng.randrange(size) if number % 2 else rng.randrange(min(size, 100))
         length = rng.choice((1, 4, 64, size // 4))
         kind = ("flip", "cut", "zeros", "double", "out", "swap", "random", "more")[number % 8]
         if kind == "flip":

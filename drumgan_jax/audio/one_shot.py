@@ -67,11 +67,13 @@ def one_shot_of(config: Mapping[str, Any]) -> OneShot | None:
     Raises:
         BadInput: its kind is none, or a setting is unknown or out of range.
     """
-    section = section_at(config, "slicing") if "slicing" in config else {"kind": None}
+    section = section_at(config, "slicing") if "slicing" in config else {}
+    if not section:
+        return None
     kind = section.get("kind")
     if kind == ONE_SHOT:
         return build_part({ONE_SHOT: OneShot}, section, "slicing")
-    if kind is not None and kind not in SLICING_KINDS:
+    if kind not in SLICING_KINDS:
         raise BadInput(f"config.slicing.kind is {shown(kind)}; it must be one of {', '.join(SLICING_KINDS)}.")
     return None
 

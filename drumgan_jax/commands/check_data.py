@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.commands.findings import UNSOUND, Finding, tried
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.data.dataset import SOFT_LABELS, Dataset, open_dataset
 from drumgan_jax.data.description import AGAIN, INFO_NAME, read_info
@@ -65,7 +65,7 @@ def _records(dataset: Dataset, split: str, paths: Sequence[Path], counts: dict[s
             # A record that was made by another program may be anything.
             except Exception as error:
                 raise BadInput(
-                    f"{path}: record {record} is no example of this data set ({error}); prepare it again."
+                    f"{path}: record {record} is no example of this data set ({first_line(error)}); prepare it again."
                 ) from error
             counts[split][-1] += 1
             size += len(payload)

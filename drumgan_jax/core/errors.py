@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import textwrap
 from collections.abc import Iterator
 
 
@@ -20,3 +21,8 @@ def about(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except BadInput as problem:
         raise BadInput(f"{path}: {problem}") from problem
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, on one line that is not endless, for a message of ours."""
+    return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 200, placeholder=" ...")

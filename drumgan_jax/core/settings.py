@@ -238,6 +238,8 @@ def read_partly(config: Mapping[str, Any], path: str, section: type[Section]) ->
     """As `read_section`, of those settings of a section that the dataclass has; all defaults without the section."""
     settings = section_at(config, path) if path in config else {}
     names = {f.name for f in dataclasses.fields(section)}  # type: ignore[arg-type]
+    if odd := [name for name in settings if name not in names and name.casefold() in names]:
+        raise BadInput(f"config.{path} has no setting {odd[0]}; write it {odd[0].casefold()}.")
     return build_section(section, {name: value for name, value in settings.items() if name in names}, path)
 
 

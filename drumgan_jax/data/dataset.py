@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
 from drumgan_jax.audio.representations import build_representation, current_settings
-from drumgan_jax.core.errors import BadInput, about
+from drumgan_jax.core.errors import BadInput, about, first_line
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import is_whole, shown
@@ -129,8 +129,9 @@ class Dataset:
             raise
         # What is whole as a record may be anything, and TFDS raises as much.
         except Exception as error:
+            place = self.source(split).place(item)
             raise BadInput(
-                f"{self.source(split).place(item)} is no example of this data set ({error}); prepare it again."
+                f"{place} is no example of this data set ({first_line(error)}); prepare it again."
             ) from error
 
     def soft_labels(self, split: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.regular_files import read_regular
@@ -168,7 +168,7 @@ def read_features(directory: Path, representation: Representation) -> tfds.featu
         names = [tuple(part.names or ()) for part in _classes(features)]
     # TFDS raises many types for what it did not write.
     except Exception as error:
-        raise BadInput(f"{path} is damaged ({error}); {AGAIN}.") from error
+        raise BadInput(f"{path} is damaged ({first_line(error)}); {AGAIN}.") from error
     if names and not files:
         raise BadInput(f"{directory} has no file *{_NAMES} with the names of its classes; {AGAIN}.")
     expected = {"x": tuple(representation.shape), "audio": (representation.num_samples,)}

@@ -12,6 +12,7 @@ import numpy as np
 
 from drumgan_jax.audio.level import check_sounds
 from drumgan_jax.core.errors import BadInput, about
+from drumgan_jax.core.settings import shown
 from drumgan_jax.core.weight_file import flat, misfit_of, variables_digest
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
@@ -74,7 +75,7 @@ def load_gan(
     config = read_config(run)
     kind = config.get("task", {}).get("kind")
     if kind != "gan":
-        raise BadInput(f"{run} is a run of task {kind!r}; give the run of a GAN.")
+        raise BadInput(f"{run} is a run of task {shown(kind)}; give the run of a GAN.")
     variables, at = load_ema(run, find_step(run, step) if isinstance(step, str) else step)
     # The config's own vocoder is not read if another one is wanted: it may be lost.
     built = config if vocoder is None else {**config, "decoder": anywhere(config.get("decoder", {}))}
@@ -141,7 +142,7 @@ def open_classifier(name: str, step: str = "best") -> Embedder:
     config = read_config(name)
     kind = config.get("task", {}).get("kind")
     if kind != "classifier":
-        raise BadInput(f"{name} is a run of task {kind!r}; give one of task 'classifier'.")
+        raise BadInput(f"{name} is a run of task {shown(kind)}; give one of task 'classifier'.")
     variables, at = load_ema(name, find_step(name, step))
     with about(Path(name) / CONFIG_NAME):
         classifier = build_classifier(config, labels_of(config))
@@ -160,7 +161,7 @@ def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
     config = read_config(path)
     kind = config.get("task", {}).get("kind")
     if kind != "vocoder":
-        raise BadInput(f"{path} is a run of task {kind!r}; give the run of a vocoder.")
+        raise BadInput(f"{path} is a run of task {shown(kind)}; give the run of a vocoder.")
     try:
         step = find_step(path, "best")
     except BadInput:

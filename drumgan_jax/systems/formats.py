@@ -45,7 +45,7 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
     added: dict[str, dict[str, Any]] = {"train": _ADDED_TO_TRAIN, "preparation": _ADDED_TO_PREPARATION}
     for section, by_kind in (("task", _ADDED_TO_TASK), ("slicing", _ADDED_TO_SLICING)):
         if isinstance(current.get(section), Mapping):
-            added[section] = by_kind.get(current[section].get("kind"), {})
+            added[section] = by_kind.get(str(current[section].get("kind")), {})
     for section, settings in added.items():
         if isinstance(current.get(section), Mapping):
             current[section] = {**settings, **current[section]}
@@ -83,6 +83,8 @@ def check_sections(config: Mapping[str, Any]) -> None:
         fits, wanted = _VALUES[name]
         if not fits(config[name]):
             raise BadInput(f"{name} is {shown(config[name])}; it must be {wanted}.")
+    if "kind" in config.get("task", {}) and not isinstance(config["task"]["kind"], str):
+        raise BadInput(f"task.kind is {shown(config['task']['kind'])}; it must be a text.")
 
 
 def labels_of(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def test_sections_with_and_without_a_kind_are_built_alike() -> None:
     for section, match in (
         ({"kind": "other"}, r"config\.toy\.kind is 'other'; it must be one of toy"),
         ({"kind": "toy"}, r"config\.toy lacks size; give it a value"),
-        ({"kind": "toy", "size": 2, "sise": 3}, r"config\.toy has no setting sise; it has free, level, loud"),
+        ({"kind": "toy", "size": 2, "sise": 3}, r"config\.toy has no setting sise; it has count, free, gain"),
     ):
         with pytest.raises(BadInput, match=match):
             build_part({"toy": Toy}, section, "toy")

@@ -31,8 +31,8 @@ def toy_run(tmp_path_factory: pytest.TempPathFactory, toy_config: dict[str, Any]
     """A run directory that is only read and copied."""
     folder, rng = tmp_path_factory.mktemp("hostile") / "toy", np.random.default_rng(0)
 
-    def drawn(leaf: Any) -> np.ndarray:
-        return rng.standard_normal(leaf.shape).astype(leaf.dtype)
+    def drawn(leaf: Any) -> jax.Array:
+        return jax.device_put(rng.standard_normal(leaf.shape).astype(leaf.dtype))
 
     gan = build_gan(toy_config, len(CLASSES))
     variables = jax.tree.map(drawn, dict(generator_shapes(gan, len(CLASSES))))
@@ -41,5 +41,5 @@ def toy_run(tmp_path_factory: pytest.TempPathFactory, toy_config: dict[str, Any]
     weights = jax.tree.map(drawn, jax.eval_shape(encoder.init, jax.random.key(0)))
     digest = np.frombuffer(bytes.fromhex(variables_digest(variables)), np.uint8)
     section = {"encoder": ENCODER, "task": {"kind": "encoder", "run": str(folder)}}
-    write_run(folder / "encoder", {**toy_config, **section}, {**weights, "generator": digest})
+    write_run(folder / "encoder", {**toy_config, **section}, {**weights, "generator": jax.device_put(digest)})
     return folder

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def test_damaged_manifests(tmp_path: Path, share: int) -> None:
     def read(given: tuple[bytes, bytes]) -> dict[str, str]:
         path.write_bytes(given[1])
         found = list_sources([str(path)])
-        return {Path(item.uri).name: item.label for item in found.items}
+        # What is not there is named when it is to be read.
+        return {Path(item.uri).name: item.label for item in found.items if os.path.isfile(item.uri)}
 
     def wrong(given: tuple[bytes, bytes], labels: dict[str, str]) -> str:
         content, damaged = given

@@ -296,6 +296,7 @@ def test_a_check_says_what_a_loader_refuses(copied: Path, toy_config: dict[str, 
 def test_steps_of_a_damaged_config(copied: Path) -> None:
     path = copied / CONFIG_NAME
     config = json.loads(path.read_text())
+    config["train"]["total_images"] = 8
     for section, key, name in (("evaluation", "metric", "best"), ("train", "batch_size", "4kimg")):
         path.write_text(json.dumps({**config, section: {**config[section], key: []}}))
         with pytest.raises(BadInput, match=rf"{CONFIG_NAME}: config\.{section}\.{key} is \(\)"):
