@@ -19,7 +19,7 @@ SECONDS = 10
 # Seconds of the processor in so long, of a process that waits.
 _IDLE = 0.01
 # How many of each suite's inputs `make test` runs: one in so many.
-ONE_IN = 40
+ONE_IN = 12
 SHARES = [pytest.param(ONE_IN, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)]
 VALUES: dict[str, Any] = {
     "null": None,
