@@ -58,7 +58,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         ("pipe", "a named pipe"),
         ("zero", "a device"),
         (".", "a directory"),
-        ("absent", "No such file"),
+        ("absent", "No such file or directory"),
     ):
         with in_time(), pytest.raises(BadInput, match=rf"{told}\); restore it\.$"):
             read_json(tmp_path / name, "restore it")
