@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-install test-parity smoke setup lint types bench bench-torch gpu clean
+.PHONY: sums demo test test-slow test-install test-parity smoke setup lint types bench bench-torch gpu clean
 
 setup: $(READY)
 
@@ -82,6 +82,12 @@ gpu:
 	status=75; while [ $$status -eq 75 ]; do \
 		$(PYTHON) -m benchmarks.gpu_kit run $(if $(KIT),--kit='$(KIT)') --state='$(STATE)' $(GPU_FLAGS); status=$$?; \
 	done; exit $$status
+
+# The digests by which the packaged files are known when they are read; to be made again when one is packed anew.
+PACKAGED := drumgan_jax/models drumgan_jax/evaluation/embedders drumgan_jax/evaluation/quality
+
+sums:
+	for folder in $(PACKAGED); do (cd $$folder && sha256sum *.npz > SHA256SUMS) || exit 1; done
 
 clean:
 	rm -rf $(VENV) .venv-parity build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ import numpy as np
 
 from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.channels import CANCELLATION_DB, CHANNELS, is_channel, loss_db, loudest, mono
+from drumgan_jax.audio.level import Level
 from drumgan_jax.audio.recordings import Recording
 from drumgan_jax.audio.signal import Samples, Signal, resampled
 from drumgan_jax.core.errors import BadInput
@@ -21,9 +22,6 @@ SILENCE_DB = -60.0
 _ACTIVITY_FRAME = 0.01  # Seconds.
 # Seconds of the parts in which long recordings are shifted in pitch, of what is heard around them, and of their fades.
 _SHIFTED_PART, _AROUND, _FADE = 60.0, 0.5, 0.01
-
-
-NORMALIZATIONS = ("none", "peak", "loudness")
 
 
 def _check_channel(value: Any) -> str | None:
@@ -38,7 +36,7 @@ def _check_pitch_shifts(value: Any) -> str | None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Preparation:
+class Preparation(Level):
     """Settings of `prepare` other than slicing and representation.
 
     Attributes:
@@ -67,8 +65,6 @@ class Preparation:
     """
 
     channel: str = checked(_check_channel, "mix")
-    normalization: str = text("peak", choices=NORMALIZATIONS)
-    level: float = real(-math.inf, 0.0, -1.0)
     pitch_shifts: tuple[float, ...] = checked(_check_pitch_shifts, (0.0,))
     min_activity: float = real(0.0, 1.0, 0.0)
     activity_db: float = real(-math.inf, 0.0, -50.0, below=True)

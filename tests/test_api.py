@@ -29,7 +29,7 @@ def test_the_page_and_the_modules_name_the_same(repository: Path) -> None:
 
 
 def test_every_format_is_on_the_page(repository: Path) -> None:
-    from drumgan_jax.commands.sounds import LATENTS_FORMAT
+    from drumgan_jax.commands.latents_file import LATENTS_FORMAT
     from drumgan_jax.data.dataset import DATASET_FORMAT
     from drumgan_jax.evaluation.quality import judge, sets
     from drumgan_jax.play import load

@@ -15,9 +15,9 @@ from drumgan_jax.core.parts import DiscriminatorOutput
 from drumgan_jax.networks.noise import resolve_noise
 from drumgan_jax.objectives.objective import LossContext, Regularizer
 from drumgan_jax.systems.decoders import build_decoder
-from drumgan_jax.systems.gan import Gan
+from drumgan_jax.systems.gan import Gan, GanTaskSettings
 from drumgan_jax.training import tasks
-from drumgan_jax.training.tasks.gan import GanTask, GanTaskSettings
+from drumgan_jax.training.tasks.gan import GanTask
 from drumgan_jax.training.tasks.skeleton import TaskContext
 
 G_INTERVAL, D_INTERVAL = 2, 3

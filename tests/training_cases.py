@@ -22,7 +22,7 @@ from drumgan_jax.audio.attributes import AttributeScale, measure_attributes
 from drumgan_jax.audio.representations import build_representation, settings_of
 from drumgan_jax.core.mesh import AXES
 from drumgan_jax.data.dataset import ATTRIBUTES_NAME
-from drumgan_jax.data.records import frame_record, write_index
+from drumgan_jax.data.records import frame_record, read_shard, shards_of, write_index
 
 HERE = Path(__file__).resolve().parent
 REPRESENTATION = {
@@ -98,7 +98,23 @@ def write_dataset(
         name = f"toy-train.tfrecord-{shard:05d}-of-{shards:05d}"
         (directory / name).write_bytes(b"".join(frame_record(records[i]) for i in items))
     write_index(directory)
+    write_info(directory)
     return directory
+
+
+def write_info(directory: Path) -> None:
+    """Write dataset_info.json as TFDS does, of the shards that there are."""
+    splits = [
+        {
+            "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            "name": split,
+            "numBytes": str(sum(path.stat().st_size for path in paths)),
+            "shardLengths": [str(sum(1 for _ in read_shard(path))) for path in paths],
+        }
+        for split, paths in shards_of(directory).items()
+    ]
+    info = {"fileFormat": "tfrecord", "name": "toy", "splits": splits, "version": "1.0.0"}
+    (directory / "dataset_info.json").write_text(json.dumps(info))
 
 
 def tiny_config(data_dir: Path, **sections: dict[str, Any]) -> ConfigDict:

@@ -193,11 +193,16 @@ class AttributeScale:
         """
         try:
             names = tuple(saved["names"])
+            if any(name not in ATTRIBUTES for name in names) or len(set(names)) < len(names):
+                raise ValueError(f"its names are not different ones of {', '.join(ATTRIBUTES)}")
             quantiles, typical = (np.asarray(saved[name], np.float64) for name in ("quantiles", "typical"))
             fits = quantiles.ndim == 2 and typical.ndim == 3 and len(quantiles) == typical.shape[2] == len(names)
+            fits = fits and quantiles.size > 0 and typical.size > 0
             if not fits or not np.isfinite(quantiles).all() or (np.diff(quantiles) < 0).any():
                 raise ValueError("its numbers do not fit its names")
-        except (KeyError, TypeError, ValueError) as problem:
+            if not (typical >= 0.0).all() or not (typical <= 1.0).all():
+                raise ValueError("its ranks are not from 0 to 1")
+        except (ArithmeticError, KeyError, TypeError, ValueError) as problem:
             raise BadInput(f"the scale of attributes is damaged ({problem}); prepare the data set again.") from problem
         return cls(names, quantiles, typical)
 

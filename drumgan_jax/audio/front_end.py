@@ -13,7 +13,7 @@ from drumgan_jax.audio.mel import mel_bands, mel_filterbank
 from drumgan_jax.audio.spectrograms import LogMel
 from drumgan_jax.audio.stft import Framing, hann_window, stft
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import check_fields, real, whole
+from drumgan_jax.core.settings import MOST_FEATURES, MOST_RATE, MOST_SAMPLES, check_fields, real, whole
 
 Array = jax.Array
 
@@ -37,13 +37,13 @@ class FrontEnd(abc.ABC):
         std: difference that is mapped to 1, in the same unit.
     """
 
-    sample_rate: int = whole(1)
-    num_samples: int = whole(1)
-    n_fft: int = whole(1)
-    hop_length: int = whole(1)
-    num_mels: int = whole(1)
+    sample_rate: int = whole(1, most=MOST_RATE)
+    num_samples: int = whole(1, most=MOST_SAMPLES)
+    n_fft: int = whole(1, most=MOST_SAMPLES)
+    hop_length: int = whole(1, most=MOST_SAMPLES)
+    num_mels: int = whole(1, most=MOST_FEATURES)
     fmin: float
-    fmax: float | None = None
+    fmax: float | None = real(0.0, MOST_RATE, None, above=True)
     mean: float = real(-math.inf, math.inf)
     std: float = real(0.0, math.inf, above=True)
 
@@ -102,10 +102,10 @@ class MelFrontEnd(FrontEnd):
         floor_db: lowest level of a band; 0 dB is the power of a full-scale sine in a band of 1 Hz.
     """
 
-    n_fft: int = whole(1, 2048)
-    hop_length: int = whole(1, 512)
-    num_mels: int = whole(1, 128)
-    fmin: float = 20.0
+    n_fft: int = whole(1, 2048, most=MOST_SAMPLES)
+    hop_length: int = whole(1, 512, most=MOST_SAMPLES)
+    num_mels: int = whole(1, 128, most=MOST_FEATURES)
+    fmin: float = real(0.0, MOST_RATE, 20.0)
     floor_db: float = real(-math.inf, math.inf, -110.0)
     mean: float = real(-math.inf, math.inf, -90.0)
     std: float = real(0.0, math.inf, 20.0, above=True)
@@ -172,8 +172,8 @@ class LogMelFrontEnd(FrontEnd):
         floor: band magnitudes are clipped from below at this value.
     """
 
-    fmin: float = 0.0
-    win_length: int | None = None
+    fmin: float = real(0.0, MOST_RATE, 0.0)
+    win_length: int | None = whole(1, None, most=MOST_SAMPLES)
     circular: bool = False
     floor: float = real(0.0, math.inf, 1e-5, above=True)
     mean: float = real(-math.inf, math.inf, -2.0)

@@ -2,14 +2,22 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from drumgan_jax.audio.signal import Samples, first_at, in_blocks, last_at, peak
-from drumgan_jax.core.settings import real
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import build_part, real, section_at, shown
 
+# Kinds of slicing (data_pipelines.slicing), of which the first is this.
+ONE_SHOT = "one_shot"
+SLICING_KINDS = (ONE_SHOT, "loop", "bar", "mix")
 # Levels relative to the peak at which a sound begins and has ended.
 _BEGIN_DB, _END_DB = -40.0, -60.0
+# Of a pre-roll, a fade or a shortest sound.
+_MOST_SECONDS = 3600.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,10 +34,10 @@ class OneShot:
     """
 
     onset_db: float = real(-math.inf, 0.0, -40.0, below=True)
-    pre_roll: float = real(0.0, math.inf, 0.002)
-    fade_in: float = real(0.0, math.inf, 0.0005)
-    fade_out: float = real(0.0, math.inf, 0.01)
-    min_seconds: float = real(0.0, math.inf, 0.005)
+    pre_roll: float = real(0.0, _MOST_SECONDS, 0.002)
+    fade_in: float = real(0.0, _MOST_SECONDS, 0.0005)
+    fade_out: float = real(0.0, _MOST_SECONDS, 0.01)
+    min_seconds: float = real(0.0, _MOST_SECONDS, 0.005)
 
     def start(self, samples: Samples, sample_rate: int) -> int | None:
         """Index at which the sound starts in a recording [samples], pre-roll included; None for silence."""
@@ -48,6 +56,26 @@ class OneShot:
         sound[:fade_in] *= np.arange(1, fade_in + 1, dtype=np.float32) / np.float32(fade_in + 1)
         sound[len(sound) - fade_out :] *= np.arange(fade_out, 0, -1, dtype=np.float32) / np.float32(fade_out + 1)
         return sound
+
+
+def one_shot_of(config: Mapping[str, Any]) -> OneShot | None:
+    """The rule by which a system's recordings were cut, if they are one-shots.
+
+    Args:
+        config: may have the section `slicing`.
+
+    Raises:
+        BadInput: its kind is none, or a setting is unknown or out of range.
+    """
+    section = section_at(config, "slicing") if "slicing" in config else {}
+    if not section:
+        return None
+    kind = section.get("kind")
+    if kind == ONE_SHOT:
+        return build_part({ONE_SHOT: OneShot}, section, "slicing")
+    if kind not in SLICING_KINDS:
+        raise BadInput(f"config.slicing.kind is {shown(kind)}; it must be one of {', '.join(SLICING_KINDS)}.")
+    return None
 
 
 def is_shorter(samples: Samples, sample_rate: int, seconds: float) -> bool:

@@ -13,7 +13,7 @@ import jax
 
 from drumgan_jax.audio.spectrograms import Complex, LogMagnitude, LogMel, LogPower, check_example, check_waveform
 from drumgan_jax.core import parts
-from drumgan_jax.core.settings import build_part, check_fields, whole
+from drumgan_jax.core.settings import MOST_RATE, MOST_SAMPLES, build_part, check_fields, whole
 
 Array = jax.Array
 
@@ -27,8 +27,8 @@ class Waveform:
         num_samples: length of an example.
     """
 
-    sample_rate: int = whole(1)
-    num_samples: int = whole(1)
+    sample_rate: int = whole(1, most=MOST_RATE)
+    num_samples: int = whole(1, most=MOST_SAMPLES)
 
     keeps_phase: ClassVar[bool] = True
 

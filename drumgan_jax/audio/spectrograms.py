@@ -13,7 +13,7 @@ from drumgan_jax.audio.mel import mel_bands, mel_filterbank, mel_to_magnitude
 from drumgan_jax.audio.stft import Framing, hann_window, istft, stft
 from drumgan_jax.core import parts
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import check_fields, real, whole
+from drumgan_jax.core.settings import MOST_FEATURES, MOST_RATE, MOST_SAMPLES, check_fields, real, whole
 
 Array = jax.Array
 
@@ -34,11 +34,11 @@ class _Spectral(abc.ABC):
         std: fitted standard deviation, in the same form.
     """
 
-    sample_rate: int = whole(1)
-    n_fft: int = whole(1)
-    hop_length: int = whole(1)
-    num_frames: int = whole(1)
-    win_length: int | None = whole(1, None)
+    sample_rate: int = whole(1, most=MOST_RATE)
+    n_fft: int = whole(1, most=MOST_SAMPLES)
+    hop_length: int = whole(1, most=MOST_SAMPLES)
+    num_frames: int = whole(1, most=MOST_SAMPLES)
+    win_length: int | None = whole(1, None, most=MOST_SAMPLES)
     circular: bool = False
     mean: Any = None
     std: Any = None
@@ -289,9 +289,9 @@ class LogMel(_Logarithmic):
         floor: band magnitudes are clipped from below at this value.
     """
 
-    num_mels: int = whole(1, 64)
-    fmin: float = 0.0
-    fmax: float | None = None
+    num_mels: int = whole(1, 64, most=MOST_FEATURES)
+    fmin: float = real(0.0, MOST_RATE, 0.0)
+    fmax: float | None = real(0.0, MOST_RATE, None, above=True)
     floor: float = real(0.0, math.inf, 1e-5, above=True)
 
     sigmas: ClassVar[float] = 1.0
@@ -336,8 +336,12 @@ class LogMel(_Logarithmic):
 def _statistic(name: str, value: Any, shape: tuple[int, int, int]) -> float | tuple:
     """The statistic as a number, or as nested tuples if it has several values; rounded to float32."""
     try:
-        array = np.broadcast_to(np.asarray(value, np.float32), shape)
-    except (TypeError, ValueError):
+        given = np.asarray(value)
+        if not np.issubdtype(given.dtype, np.number):
+            raise TypeError
+        with np.errstate(over="ignore"):
+            array = np.broadcast_to(given.astype(np.float32), shape)
+    except (OverflowError, TypeError, ValueError):
         raise BadInput(
             f"representation.{name} does not fit the shape {shape}; fit it with `drumgan prepare`."
         ) from None

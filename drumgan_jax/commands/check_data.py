@@ -1,7 +1,6 @@
 """`drumgan check DATA`: the description, the index and every record of a data set."""
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.commands.findings import UNSOUND, Finding, tried
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
+from drumgan_jax.core.json_files import read_json
 from drumgan_jax.data.dataset import SOFT_LABELS, Dataset, open_dataset
+from drumgan_jax.data.description import AGAIN, INFO_NAME, read_info
 from drumgan_jax.data.records import INDEX_NAME, check_index, read_shard, shards_of
 from drumgan_jax.data.soft_labels import FILE_NAME as SOFT_LABELS_NAME
 from drumgan_jax.data.soft_labels import has_soft_labels
 
-INFO_NAME = "dataset_info.json"
 REPORT_NAME = "report.json"
 
 
@@ -38,7 +38,7 @@ def check_data(path: Path) -> tuple[str, list[Finding]]:
     for split, paths in shards.items():
         finding = tried(f"split {split}", functools.partial(_records, dataset, split, paths, counts))
         found.append(finding)
-    found.append(tried(INFO_NAME, lambda: _info(dataset.directory / INFO_NAME, counts)))
+    found.append(tried(INFO_NAME, lambda: _info(dataset.directory, counts)))
     if (dataset.directory / REPORT_NAME).exists():
         found.append(tried(REPORT_NAME, lambda: _report(dataset.directory / REPORT_NAME, counts)))
     # Their reading would create an index that is missing.
@@ -65,7 +65,7 @@ def _records(dataset: Dataset, split: str, paths: Sequence[Path], counts: dict[s
             # A record that was made by another program may be anything.
             except Exception as error:
                 raise BadInput(
-                    f"{path}: record {record} is no example of this data set ({error}); prepare it again."
+                    f"{path}: record {record} is no example of this data set ({first_line(error)}); prepare it again."
                 ) from error
             counts[split][-1] += 1
             size += len(payload)
@@ -79,31 +79,22 @@ def _check_example(dataset: Dataset, example: dict[str, Any]) -> None:
         raise ValueError(f"its class is number {int(example['label'])}")
 
 
-def _info(path: Path, counts: dict[str, list[int]]) -> str:
-    """Compare TFDS's own numbers of records with those that were read."""
-    try:
-        info = json.loads(path.read_text())
-        told = {one["name"]: [int(length) for length in one["shardLengths"]] for one in info["splits"]}
-        version = str(info["version"])
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); prepare the data set again.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} is damaged ({error}); prepare the data set again.") from error
-    for split in sorted(told.keys() | counts.keys()):
-        if told.get(split) != counts.get(split):
-            raise BadInput(
-                f"{path} says that the shards of split {split!r} have {told.get(split)} records, and they have"
-                f" {counts.get(split)}; prepare the data set again."
-            )
-    return f"version {version}, splits {', '.join(told)}"
+def _info(directory: Path, counts: dict[str, list[int]]) -> str:
+    """Compare TFDS's own numbers with those of the records that were read."""
+    info = read_info(directory)
+    if info is None:
+        raise BadInput(f"{directory / INFO_NAME} is missing; {AGAIN}.")
+    for split, paths in shards_of(directory).items():
+        info.check_split(split, counts[split], sum(path.stat().st_size for path in paths))
+    return f"version {info.version}, splits {', '.join(info.splits)}"
 
 
 def _report(path: Path, counts: dict[str, list[int]]) -> str:
+    report = read_json(path, AGAIN)
     try:
-        report = json.loads(path.read_text())
         told = {split: int(number) for split, number in report["counts"]["examples"].items()}
         files = len(report["files"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} is damaged ({error}); prepare the data set again.") from error
     found = {split: sum(numbers) for split, numbers in counts.items()}
     if told != found:

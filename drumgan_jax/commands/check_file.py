@@ -1,16 +1,14 @@
 """`drumgan check FILE`: a file that `drumgan pack` or another verb wrote."""
 
-import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drumgan_jax.commands.findings import Finding, tried
+from drumgan_jax.core.array_files import DAMAGES, arrays_of
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import DAMAGES, not_one
+from drumgan_jax.core.regular_files import read_regular
+from drumgan_jax.core.weight_file import header_of, not_one
 
 
 def check_file(path: Path) -> tuple[str, list[Finding]]:
@@ -40,13 +38,11 @@ def read_file(path: Path) -> str:
 
 def _header(path: Path) -> dict[str, Any]:
     try:
-        # From memory, because NumPy leaves the handle of a damaged file open.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            header = json.loads(file["header"].tobytes())
-            _ = header["format"].rpartition(" ")
+        return header_of(arrays_of(read_regular(path), ("header",))["header"])
+    except BadInput:
+        raise
     except DAMAGES as error:
         raise not_one(path, "a packed instrument, classifier, vocoder or judge", error) from error
-    return dict(header)
 
 
 def _instrument(path: Path) -> str:

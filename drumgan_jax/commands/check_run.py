@@ -1,24 +1,23 @@
 """`drumgan check RUN`: config, checkpoints, metrics, evaluations and packed parts of a run directory."""
 
 import functools
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drumgan_jax.commands.check_file import read_file
 from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, tried
+from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import DAMAGES
+from drumgan_jax.core.regular_files import read_regular
 from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
 from drumgan_jax.play.pca_gaussian import FITTED, open_pca_run
 from drumgan_jax.runs import digests
 from drumgan_jax.runs.checkpoints import read_item
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, complete_steps, read_config
+from drumgan_jax.runs.load import load_gan, load_vocoder, open_classifier
 from drumgan_jax.runs.metrics import METRICS_NAME
 
 # Beside a generator's run.
@@ -63,7 +62,22 @@ def _config(run: Path) -> str:
     for name in ("task", "representation"):
         if not isinstance(config.get(name), dict):
             raise BadInput(f"{run / CONFIG_NAME} has no section {name}; restore it.")
+    steps = [step for step in complete_steps(run / CHECKPOINTS) if digests.first_altered(_step(run, step)) is None]
+    if steps and config["task"].get("kind") in _NETWORKS:
+        _NETWORKS[config["task"]["kind"]](run, steps[-1])
     return f"{config.get('name', '')}, format {config['format']}".removeprefix(", ")
+
+
+# By the kind of task: what loads the networks of a run's step, which must be those of its config.
+_NETWORKS: dict[str, Callable[[Path, int], Any]] = {
+    "gan": load_gan,
+    "vocoder": lambda run, _: load_vocoder(run),
+    "classifier": lambda run, step: open_classifier(str(run), str(step)),
+}
+
+
+def _step(run: Path, step: int) -> Path:
+    return run.absolute() / CHECKPOINTS / str(step)
 
 
 def _checkpoints(run: Path) -> list[Finding]:
@@ -94,10 +108,8 @@ def _checkpoint(run: Path, step: int) -> Finding:
         return Finding(_name(path), NOTE, f"{size}, can be read; no digests, as of an earlier version")
     try:
         stored = digests.read_digests(path)
-    except (OSError, ValueError) as error:
-        return Finding(
-            _name(path), UNSOUND, f"{path / digests.DIGESTS_NAME} is damaged ({error}); delete this checkpoint."
-        )
+    except BadInput as problem:
+        return Finding(_name(path), UNSOUND, str(problem))
     if bad := digests.altered(path, stored, list(stored)):
         more = f" and {len(bad) - 1} more of its {len(stored)} files" if len(bad) > 1 else ""
         return Finding(
@@ -110,7 +122,7 @@ def _checkpoint(run: Path, step: int) -> Finding:
 
 def _metrics(path: Path) -> str:
     try:
-        lines = path.read_text().splitlines()
+        lines = read_regular(path).decode().splitlines()
         steps = [int(json.loads(line)["step"]) for line in lines]
     except DAMAGES as error:
         raise BadInput(f"{path} has a line that is damaged ({error}); training drops it when it goes on.") from error
@@ -127,7 +139,7 @@ def _evaluations(folder: Path) -> str:
     paths = sorted(folder.glob("step_*.json"))
     for path in paths:
         try:
-            report: Any = json.loads(path.read_text())
+            report: Any = json.loads(read_regular(path))
             _ = report["step"]
         except DAMAGES as error:
             raise BadInput(f"{path} is damaged ({error}); delete it and evaluate that step again.") from error
@@ -136,11 +148,12 @@ def _evaluations(folder: Path) -> str:
 
 def _arrays(path: Path) -> str:
     try:
-        # From memory, because NumPy leaves the handle of a damaged file open.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            return f"{sum(file[name].nbytes for name in file.files):,} bytes of arrays"
+        arrays = read_arrays(path, "delete it, and it will be made again")
+    except BadInput:
+        raise
     except DAMAGES as error:
         raise BadInput(f"{path} is damaged ({error}); delete it, and it will be made again.") from error
+    return f"{sum(array.nbytes for array in arrays.values()):,} bytes of arrays"
 
 
 def _fitted(run: Path) -> str:

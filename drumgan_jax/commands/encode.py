@@ -30,11 +30,10 @@ from drumgan_jax.commands.sounds import (
     check_invertible,
     cuts,
     make_folder,
-    naming,
     open_instrument,
     write_sounds,
 )
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, about
 from drumgan_jax.evaluation.folders import open_folder
 from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, measure_pair, sum_up, unlike
 from drumgan_jax.evaluation.report import number, save_json, table
@@ -137,7 +136,7 @@ def encode_files(
             progress(item)
         try:
             audio = read_audio(path)
-            with naming(path), cuts() as warned:
+            with about(path), cuts() as warned:
                 preprocessed = instrument.preprocess(*audio)
         except BadInput as problem:
             left_out.append(problem)

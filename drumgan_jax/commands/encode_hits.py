@@ -8,9 +8,9 @@ from typing import Any
 
 from drumgan_jax.audio.files import read_audio, write_audio
 from drumgan_jax.commands.progress import progress
-from drumgan_jax.commands.sounds import make_folder, naming, write_sounds
+from drumgan_jax.commands.sounds import make_folder, write_sounds
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, about
 from drumgan_jax.evaluation.report import table
 from drumgan_jax.play.hits import Agreement, Hits, agreement, encode_hits, find_hits, put_back
 
@@ -38,7 +38,7 @@ def main(instrument: Any, files: Sequence[Path], out: Path, amount: float | None
                 on_progress(item)
             try:
                 audio = read_audio(path)
-                with naming(path):
+                with about(path):
                     hits = find_hits(instrument, *audio)
             except BadInput as problem:
                 left_out.append(problem)

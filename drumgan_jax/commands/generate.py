@@ -12,13 +12,13 @@ from pathlib import Path
 
 from absl import flags
 
+from drumgan_jax.commands.latents_file import read_latents
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.sounds import (
     Noise,
     open_instrument,
     parse_labels,
     parse_numbers,
-    read_latents,
     write_sounds,
 )
 from drumgan_jax.core.errors import BadInput

@@ -14,20 +14,19 @@ from typing import Any
 from absl import flags
 
 from drumgan_jax.audio.files import read_audio
+from drumgan_jax.commands.latents_file import read_latents
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.sounds import (
     Noise,
     check_editable,
     check_encoder,
     cuts,
-    naming,
     open_instrument,
     parse_label,
     parse_layers,
-    read_latents,
     write_sounds,
 )
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, about
 from drumgan_jax.latents.latents import Latents
 
 RUN = define_path(
@@ -85,7 +84,7 @@ def _end(instrument: Any, flag: str, text: str, label: str | None) -> tuple[Late
         raise BadInput(f"--{flag} is {text!r}, neither a seed nor a file; give a whole number of 0 or more, or a file.")
     check_encoder(instrument)
     audio = read_audio(path)
-    with naming(Path(path)), cuts() as notes:
+    with about(Path(path)), cuts() as notes:
         latents = instrument.encode(*audio)
     for note in notes:
         print(f"note: {path}: {note}")

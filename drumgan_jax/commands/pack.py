@@ -20,6 +20,7 @@ from absl import flags
 
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import shown
 
 RUN = define_path("run", None, "the run directory of a classifier, a vocoder or a GAN.", required=True)
 OUT = define_path("out", None, "the file to write, ending in .npz.", required=True)
@@ -76,9 +77,9 @@ def pack(
     config = read_config(run_dir)
     kind = config.get("task", {}).get("kind")
     if held_out and kind in ("gan", "vocoder", "tagger"):
-        raise BadInput(f"--held_out is for classifiers, and {run_dir} is of task {kind!r}; leave it out.")
+        raise BadInput(f"--held_out is for classifiers, and {run_dir} is of task {shown(kind)}; leave it out.")
     if vocoder is not None and kind in ("classifier", "tagger", "vocoder"):
-        raise BadInput(f"--vocoder is for GANs, and {run_dir} is of task {kind!r}; leave it out.")
+        raise BadInput(f"--vocoder is for GANs, and {run_dir} is of task {shown(kind)}; leave it out.")
     with _held(run_dir):
         if kind == "vocoder":
             return Path(out), _pack_vocoder(run_dir, out, step, config)
@@ -88,7 +89,7 @@ def pack(
 
         if kind not in KINDS:
             known = ", ".join(("classifier", "tagger", "vocoder", *KINDS))
-            raise BadInput(f"{run_dir} is a run of task {kind!r}; give one of task {known}.")
+            raise BadInput(f"{run_dir} is a run of task {shown(kind)}; give one of task {known}.")
         return Path(out), _pack_instrument(run_dir, out, step, config, vocoder, precision)
 
 

@@ -1,36 +1,22 @@
-"""Helpers of the verbs that make sounds: writing and reading sounds and latents, and parsing flags.
-
-`latents.json` has the file, seed, class weights, z and w of each sound, and the model and rendering settings of all
-sounds. Noise found by inversion is stored beside it, in `noises.npz`.
-"""
+"""Helpers of the verbs that make sounds: writing sounds, and parsing flags."""
 
 import contextlib
-import io
-import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drumgan_jax.audio.files import write_audio
 from drumgan_jax.audio.pictures import save_grid
-from drumgan_jax.core.atomic import replacing
+from drumgan_jax.commands.latents_file import write_latents
 from drumgan_jax.core.compilation import enable_compilation_cache
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import DAMAGES
-from drumgan_jax.latents.latents import Latents, Sounds
+from drumgan_jax.latents.latents import Sounds
 from drumgan_jax.latents.recordings import CutWarning
 from drumgan_jax.play.load import load
-from drumgan_jax.play.playable import CanEdit, CanEncode, CanInvert, Playable, condition_names
+from drumgan_jax.play.playable import CanEdit, CanEncode, CanInvert, Playable
 
-LATENTS_NAME = "latents.json"
-# Written as `format`; files without it are of format 1.
-LATENTS_FORMAT = 1
-_NOISES_NAME = "noises.npz"
-_NOT_HOW = ("format", "model", "step", "vocoder", "noises", "sounds")
 # Maximum number of sounds in a grid.
 _GRID = 64
 
@@ -64,15 +50,6 @@ def check_invertible(instrument: Any) -> None:
     """Raise BadInput if an instrument cannot find latents by optimisation."""
     if not isinstance(instrument, CanInvert):
         raise BadInput(f"an instrument of kind {instrument.kind!r} has no --invert; leave it out.")
-
-
-@contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Prefix a BadInput about a recording with its path."""
-    try:
-        yield
-    except BadInput as problem:
-        raise BadInput(f"{path}: {problem}") from problem
 
 
 def write_sounds(
@@ -112,76 +89,6 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder} cannot be made ({error.strerror}); give another --out.") from error
-
-
-def write_latents(
-    folder: Path, latents: Latents, instrument: Playable, how: Mapping[str, Any], files: Sequence[str]
-) -> None:
-    """Write `latents.json`, and `noises.npz` if noise is stored rather than drawn from seeds; see `write_sounds`."""
-    rows, names = [], condition_names(instrument)
-    for item, file in enumerate(files):
-        ws = latents.ws[item]
-        labels = None if latents.labels is None else latents.labels[item].tolist()
-        rows.append(
-            {
-                "file": file,
-                "seed": int(latents.seeds[item]),
-                "labels": None if labels is None else dict(zip(names, labels, strict=True)),
-                "z": None if latents.z is None else latents.z[item].tolist(),
-                # If all layers are equal, one row stands for them.
-                "ws": (ws[:1] if np.array_equal(ws, np.broadcast_to(ws[:1], ws.shape)) else ws).tolist(),
-            }
-        )
-    noises = None
-    if latents.noises is not None:
-        noises = _NOISES_NAME
-        content = io.BytesIO()
-        layers = {f"layer_{number:02d}": noise for number, noise in enumerate(latents.noises)}
-        np.savez_compressed(content, **layers)  # type: ignore[arg-type]
-        with replacing(folder / noises) as path:
-            path.write_bytes(content.getbuffer())
-    made = {
-        "format": LATENTS_FORMAT,
-        "model": latents.model,
-        "step": instrument.step,
-        "vocoder": instrument.decoder_digest,
-    }
-    saved = {**made, **how, "noises": noises, "sounds": rows}
-    with replacing(folder / LATENTS_NAME) as path:
-        path.write_text(json.dumps(saved, indent=1))
-
-
-def read_latents(path: str, instrument: Playable) -> tuple[Latents, dict[str, Any]]:
-    """Read a latents.json: the latents, and the rendering settings: `noise`, and any others stored.
-
-    Raises:
-        BadInput: the file or its noise cannot be read, or belongs to another run or step.
-    """
-    try:
-        saved = json.loads(Path(path).read_text())
-        if saved.get("format", 1) > LATENTS_FORMAT:
-            raise BadInput(
-                f"{path} is of format {saved['format']}, and this version reads up to {LATENTS_FORMAT}; update it."
-            )
-        if "model" not in saved and "sounds" in saved:
-            raise BadInput(f"{path} is of an earlier version, without w; make its sounds again from their seeds.")
-        if saved["model"] != instrument.model:
-            raise BadInput(
-                f"{path} is of another run or step: its sounds were made at step {saved['step']}; give "
-                f"that run and add --step={saved['step']}."
-            )
-        latents = _latents(saved, Path(path).parent, instrument)
-        how = {name: value for name, value in saved.items() if name not in _NOT_HOW}
-        how["noise"] = saved["noise"]
-        if saved.get("vocoder") != instrument.decoder_digest:
-            print(f"note: the sounds of {path} were made with another vocoder, or none; these will sound different.")
-    except DAMAGES as problem:
-        if isinstance(problem, BadInput):
-            raise
-        raise BadInput(
-            f"{path} is not a latents.json, or is damaged ({problem}); give one that drumgan wrote."
-        ) from problem
-    return latents, how
 
 
 @contextlib.contextmanager
@@ -266,25 +173,3 @@ def parse_numbers(texts: Sequence[str], flag: str) -> list[float]:
         if not math.isfinite(numbers[-1]):
             raise BadInput(f"--{flag} has {text!r}; write numbers as 0,0.5,1.")
     return numbers
-
-
-def _latents(saved: Mapping[str, Any], folder: Path, instrument: Playable) -> Latents:
-    rows, names = saved["sounds"], condition_names(instrument)
-    noises = None
-    if saved["noises"] is not None:
-        with np.load(io.BytesIO((folder / saved["noises"]).read_bytes()), allow_pickle=False) as file:
-            noises = tuple(file[name] for name in sorted(file.files))
-    sizes = [(len(rows), *size, 1) for size in instrument.noise_sizes]
-    if noises is not None and [noise.shape for noise in noises] != sizes:
-        raise BadInput(f"{folder / saved['noises']} does not fit this run's layers or the sounds; make it again.")
-    shape = instrument.latent_shape
-    labels = [row["labels"] for row in rows]
-    z = [row["z"] for row in rows]
-    return Latents(
-        seeds=np.asarray([row["seed"] for row in rows], np.uint32),
-        ws=np.stack([np.broadcast_to(np.asarray(row["ws"], np.float32), shape) for row in rows]),
-        z=None if None in z else np.asarray(z, np.float32),
-        labels=None if None in labels else np.asarray([[row[name] for name in names] for row in labels], np.float32),
-        noises=noises,
-        model=saved["model"],
-    )

@@ -2,7 +2,6 @@
 
 import os
 import stat
-from pathlib import Path
 from typing import BinaryIO
 
 from drumgan_jax.core.errors import BadInput
@@ -16,8 +15,15 @@ _KINDS = {
 }
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+_CHECK_PATH = "check the path and its permissions"
+
+
+def open_regular(path: str | os.PathLike[str], remedy: str = "") -> BinaryIO:
     """Open a regular file, or a link to one, for reading bytes.
+
+    Args:
+        path: of the file.
+        remedy: what to do if it cannot be opened, the end of a sentence; empty for general advice.
 
     Raises:
         BadInput: it cannot be opened, or is a folder, a named pipe, a socket or a device.
@@ -31,10 +37,10 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
                 return open(descriptor, "rb")
             os.close(descriptor)
     except OSError as error:
-        raise BadInput(f"{path} cannot be opened ({error.strerror}); check the path and its permissions.") from error
+        raise BadInput(f"{path} cannot be opened ({error.strerror}); {remedy or _CHECK_PATH}.") from error
     except ValueError:
         raise BadInput(f"{path!r} cannot be opened (it holds a zero byte); correct the path.") from None
-    raise BadInput(f"{path} is no regular file ({other}); give a file, or leave it out.")
+    raise BadInput(f"{path} is no regular file ({other}); {remedy or 'give a file, or leave it out'}.")
 
 
 def irregular(mode: int) -> str:
@@ -42,14 +48,14 @@ def irregular(mode: int) -> str:
     return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "of no known kind")
 
 
-def read_regular(path: Path) -> bytes:
-    """All bytes of a regular file.
+def read_regular(path: str | os.PathLike[str], remedy: str = "") -> bytes:
+    """All bytes of a regular file; see `open_regular`.
 
     Raises:
         BadInput: it cannot be opened or read, or is no regular file.
     """
-    with open_regular(path) as file:
+    with open_regular(path, remedy) as file:
         try:
             return file.read()
         except OSError as error:
-            raise BadInput(f"{path} cannot be read ({error.strerror}); copy it again.") from error
+            raise BadInput(f"{path} cannot be read ({error.strerror}); {remedy or 'copy it again'}.") from error

@@ -7,6 +7,11 @@ and name them by the section's path; a class that is also constructed directly c
 import contextlib
 import dataclasses
 import math
+import reprlib
+import sys
+import textwrap
+import types
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -21,6 +26,13 @@ Section = TypeVar("Section")
 # From a value to what it must be; None if it is fit.
 Check = Callable[[Any], str | None]
 _CHECK, _SCHEDULED = "check", "scheduled"
+# Of the layers of a network and its features in one of them: more would be waited for, or would not fit anywhere.
+MOST_LAYERS, MOST_FEATURES = 256, 2**20
+# Of recordings: Hz, and samples of what is held at once.
+MOST_RATE, MOST_SAMPLES = 768_000, 2**24
+# Of any whole number in a config: what JAX's and most files' integers hold.
+_MOST = 2**63 - 1
+_LARGEST = sys.float_info.max
 
 
 def checked(check: Check, default: Any = dataclasses.MISSING, **metadata: Any) -> Any:
@@ -28,12 +40,15 @@ def checked(check: Check, default: Any = dataclasses.MISSING, **metadata: Any) -
     return dataclasses.field(default=default, metadata={_CHECK: check, **metadata})
 
 
-def whole(least: int, default: Any = dataclasses.MISSING) -> Any:
-    """A field for a whole number of at least `least`; also for None, if that is the default."""
+def whole(least: int, default: Any = dataclasses.MISSING, *, most: int = _MOST) -> Any:
+    """A field for a whole number from `least` to `most`; also for None, if that is the default."""
 
     def check(value: Any) -> str | None:
-        fit = is_whole(value, least) or (value is None and default is None)
-        return None if fit else f"a whole number of at least {least}"
+        if value is None and default is None:
+            return None
+        if not is_whole(value, least):
+            return f"a whole number of at least {least}"
+        return None if value <= most else f"a whole number of at most {most:,}"
 
     return checked(check, default)
 
@@ -94,6 +109,23 @@ def texts(default: Any = dataclasses.MISSING) -> Any:
     return checked(check, default)
 
 
+def width(default: Any = dataclasses.MISSING) -> Any:
+    """A field for a number of features of a network."""
+    return whole(1, default, most=MOST_FEATURES)
+
+
+def sizes(default: Any = dataclasses.MISSING, *, count: int | None = None, most: int = _MOST) -> Any:
+    """A field for a tuple of whole numbers from 1 to `most`, such as a network's widths: `count` of them, or any."""
+    many = "a tuple" if count is None else f"a tuple of {count}"
+
+    def check(value: Any) -> str | None:
+        right = isinstance(value, tuple) and (0 < len(value) <= MOST_LAYERS if count is None else len(value) == count)
+        fit = right and all(is_whole(one, 1) and one <= most for one in value)
+        return None if fit else f"{many} of whole numbers from 1 to {most:,}"
+
+    return checked(check, default)
+
+
 def wholes(least: int, default: Any = dataclasses.MISSING) -> Any:
     """A field for a tuple of different whole numbers of at least `least`."""
 
@@ -149,9 +181,11 @@ def build_part(
         BadInput: the kind or a field is unknown, a field without default is missing, a value does not pass its check,
             or the part has no use for what is given.
     """
+    if not isinstance(settings, Mapping):
+        raise BadInput(f"config.{section} is {shown(settings)}; it must be a section.")
     kind: Any = settings.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
-        raise BadInput(f"config.{section}.kind is {kind!r}; it must be one of {', '.join(sorted(kinds))}.")
+        raise BadInput(f"config.{section}.kind is {shown(kind)}; it must be one of {', '.join(sorted(kinds))}.")
     fields = {name: value for name, value in settings.items() if name != "kind"}
     return build_section(kinds[kind], fields, section, **given)
 
@@ -159,6 +193,8 @@ def build_part(
 def build_section(part: Callable[..., Part], settings: Mapping[str, Any], section: str, **given: Any) -> Part:
     """As `build_part`, of a section without a kind."""
     known = {f.name: f for f in dataclasses.fields(part) if f.init}  # type: ignore[arg-type]
+    if not isinstance(settings, Mapping):
+        raise BadInput(f"config.{section} is {shown(settings)}; it must be a section.")
     if unknown := sorted(set(settings) - set(known)):
         has = ", ".join(sorted(known)) or "none"
         raise BadInput(f"config.{section} has no setting {', '.join(unknown)}; it has {has}.")
@@ -195,12 +231,32 @@ def read_section(config: Mapping[str, Any], path: str, section: type[Section]) -
     Raises:
         BadInput: the section or one of its settings is missing, unknown, of the wrong type or out of range.
     """
+    return build_section(section, section_at(config, path), path)
+
+
+def read_partly(config: Mapping[str, Any], path: str, section: type[Section]) -> Section:
+    """As `read_section`, of those settings of a section that the dataclass has; all defaults without the section."""
+    settings = section_at(config, path) if path in config else {}
+    names = {f.name for f in dataclasses.fields(section)}  # type: ignore[arg-type]
+    if odd := [name for name in settings if name not in names and name.casefold() in names]:
+        raise BadInput(f"config.{path} has no setting {odd[0]}; write it {odd[0].casefold()}.")
+    return build_section(section, {name: value for name, value in settings.items() if name in names}, path)
+
+
+def section_at(config: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """A section of a config by its path, which may have dots.
+
+    Raises:
+        BadInput: there is none.
+    """
     settings: Any = config
     for part in path.split("."):
         if part not in settings:
             raise BadInput(f"the config has no section {path}; add it (`drumgan configs` lists examples).")
         settings = settings[part]
-    return build_section(section, settings, path)
+        if not isinstance(settings, Mapping):
+            raise BadInput(f"config.{path} is {shown(settings)}; it must be a section.")
+    return settings
 
 
 def read_seed(config: Mapping[str, Any]) -> int:
@@ -244,19 +300,42 @@ def _value(field: "dataclasses.Field[Any]", value: Any, section: str) -> Any:
         try:
             value = parse_schedule(value)
         except ValueError as problem:
-            raise BadInput(f"config.{section}.{field.name} is {value!r}; it must be {problem}.") from problem
+            raise BadInput(f"config.{section}.{field.name} is {shown(value)}; it must be {problem}.") from problem
     return _frozen(value)
 
 
 def _check_value(field: "dataclasses.Field[Any]", value: Any, section: str) -> None:
-    wanted = field.metadata[_CHECK](value) if _CHECK in field.metadata else None
+    wanted = field.metadata[_CHECK](value) if _CHECK in field.metadata else _unlike(field.type, value)
     if wanted is not None:
         path = f"config.{section}.{field.name}" if section else field.name
-        raise BadInput(f"{path} is {value!r}; it must be {wanted}.")
+        raise BadInput(f"{path} is {shown(value)}; it must be {wanted}.")
+
+
+def _unlike(annotation: Any, value: Any) -> str | None:
+    """What a value of a field without a check of its own must be, by its annotation; None if it is that, or any."""
+    kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    if not all(one in _PLAIN for one in kinds) or any(_PLAIN[one][0](value) for one in kinds):
+        return None
+    return " or ".join(_PLAIN[one][1] for one in kinds)
+
+
+_PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
+    bool: (lambda value: isinstance(value, bool), "True or False"),
+    int: (lambda value: is_whole(value, -_MOST - 1) and value <= _MOST, "a whole number"),
+    float: (lambda value: _within(value, -math.inf, math.inf, False, False), "a number"),
+    str: (lambda value: isinstance(value, str), "a text"),
+    types.NoneType: (lambda value: value is None, "None"),
+}
+
+
+def shown(value: Any) -> str:
+    """A value for a message, which is one line and not endless."""
+    return textwrap.shorten(reprlib.repr(value), 120, placeholder=" ...")
 
 
 def _within(value: Any, low: float, high: float, above: bool, below: bool) -> bool:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+    # A whole number that no float holds is none either.
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or abs(value) > _LARGEST:
         return False
     return (
         math.isfinite(value) and low <= value <= high and not (above and value == low) and not (below and value == high)

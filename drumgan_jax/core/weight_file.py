@@ -4,8 +4,6 @@ import hashlib
 import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,24 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from drumgan_jax.core.array_files import DAMAGES, arrays_of
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.regular_files import read_regular
 
+# As `sha256sum` writes it, of files in the same folder.
+SUMS_NAME = "SHA256SUMS"
 _HEADER = "header"
 # In the header, of it and of the arrays; files of earlier versions have none.
 _DIGEST = "digest"
-# Exceptions raised by reading a file that is truncated, changed or of another kind.
-DAMAGES = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class FileFormat(NamedTuple):
@@ -102,14 +92,12 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
     Raises:
         BadInput: the file cannot be read, is damaged, or is of another kind or format.
     """
+    content = read_regular(path, f"give {owner}'s .npz")
+    sha256 = hashlib.sha256(content).hexdigest()
+    _check_listed(Path(path), sha256)
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be opened ({error.strerror}); give {owner}'s .npz.") from error
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(arrays.pop(_HEADER).tobytes())
+        arrays = arrays_of(content)
+        header = header_of(arrays.pop(_HEADER))
         found, stored = header["format"], header.pop(_DIGEST, None)
         whole = stored in (None, _content_digest(header, arrays))
     except DAMAGES as error:
@@ -127,7 +115,29 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
             f"{path} is damaged: its header and arrays are not those that were written; write it again with"
             f" `{form.written_by}`."
         )
-    return WeightFile(int(number), header, arrays, hashlib.sha256(content).hexdigest())
+    return WeightFile(int(number), header, arrays, sha256)
+
+
+def _check_listed(path: Path, sha256: str) -> None:
+    """Refuse a file that is another than the list in its folder says; the package has such lists."""
+    sums = path.parent / SUMS_NAME
+    if not sums.is_file():
+        return
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums.read_text().splitlines())}
+    if listed.get(path.name, sha256) != sha256:
+        raise BadInput(f"{path} is damaged: its SHA-256 is {sha256}, not that in {sums}; install or copy it again.")
+
+
+def header_of(array: np.ndarray) -> dict[str, Any]:
+    """The header in its array.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    header = json.loads(array.tobytes())
+    if not isinstance(header, dict) or not isinstance(header["format"], str):
+        raise ValueError("its header is no object with a format")
+    return header
 
 
 def _content_digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
@@ -217,20 +227,25 @@ def fitted(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dic
     Raises:
         BadInput: a name, shape or dtype differs, or a value is not finite; names the array.
     """
-    wanted = flatten_dict(dict(expected), sep="/")
-    if arrays.keys() != wanted.keys():
-        odd = sorted(arrays.keys() ^ wanted.keys())
-        raise BadInput(f"its arrays and the network's differ in {', '.join(odd[:3])}; write the file again.")
-    for name, leaf in wanted.items():
-        have = arrays[name]
-        if have.shape != leaf.shape or have.dtype != leaf.dtype:
-            raise BadInput(
-                f"{name} is {have.dtype}{list(have.shape)}, but the network has {leaf.dtype}{list(leaf.shape)};"
-                " write the file again."
-            )
+    if misfit := misfit_of(arrays, expected):
+        raise BadInput(f"{misfit}; write the file again.")
+    for name, have in arrays.items():
         if not np.isfinite(have).all():
             raise BadInput(f"{name} holds NaN or infinite values; pack another checkpoint.")
     return unflatten_dict(dict(arrays), sep="/")
+
+
+def misfit_of(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> str:
+    """In what arrays by path differ from a network's tree of leaves with a shape and a dtype; empty if in nothing."""
+    wanted = flatten_dict(dict(expected), sep="/")
+    if arrays.keys() != wanted.keys():
+        odd = sorted(arrays.keys() ^ wanted.keys())
+        return f"its arrays and the network's differ in {', '.join(odd[:3])}"
+    for name, leaf in wanted.items():
+        have = arrays[name]
+        if have.shape != leaf.shape or have.dtype != leaf.dtype:
+            return f"{name} is {have.dtype}{list(have.shape)}, but the network has {leaf.dtype}{list(leaf.shape)}"
+    return ""
 
 
 def variables_digest(variables: Mapping[str, Any]) -> str:

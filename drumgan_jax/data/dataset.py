@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,9 +13,12 @@ import tensorflow_datasets as tfds
 
 from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
 from drumgan_jax.audio.representations import build_representation, current_settings
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, about, first_line
+from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
-from drumgan_jax.data.records import RecordSource
+from drumgan_jax.core.settings import is_whole, shown
+from drumgan_jax.data.description import AGAIN, FEATURES_NAME, read_features, read_info
+from drumgan_jax.data.records import RecordSource, shards_of
 from drumgan_jax.data.soft_labels import has_soft_labels, probabilities, read_soft_labels
 
 __all__ = ["Dataset", "open_dataset"]
@@ -30,6 +32,7 @@ SOFT_LABELS = "soft_labels"
 DATASET_FORMAT = 2
 # The scale of attributes, beside it; only where they were measured.
 ATTRIBUTES_NAME = "attributes.json"
+REPRESENTATION_NAME = "representation.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +118,21 @@ class Dataset:
             BadInput: the record is damaged, or soft labels are missing or stale.
         """
         stored = [key for key in keys if key != SOFT_LABELS]
-        parts = self.parse(self.source(split)[item], stored) if stored else {}
+        parts = self._parsed(split, item, stored) if stored else {}
         return parts | ({SOFT_LABELS: self.soft_labels(split)[item]} if SOFT_LABELS in keys else {})
+
+    def _parsed(self, split: str, item: int, keys: Sequence[str]) -> Batch:
+        record = self.source(split)[item]
+        try:
+            return self.parse(record, keys)
+        except BadInput:
+            raise
+        # What is whole as a record may be anything, and TFDS raises as much.
+        except Exception as error:
+            place = self.source(split).place(item)
+            raise BadInput(
+                f"{place} is no example of this data set ({first_line(error)}); prepare it again."
+            ) from error
 
     def soft_labels(self, split: str) -> np.ndarray:
         """Class probabilities of all examples in a split [records, labels] float32, in the order of its records.
@@ -175,6 +191,8 @@ class Dataset:
 
     def _convert(self, key: str, value: Any) -> np.ndarray:
         if key == "labels":
+            if not 0 <= int(value) < len(self.label_names):
+                raise ValueError(f"its class is number {int(value)}")
             return np.eye(len(self.label_names), dtype=np.float32)[int(value)]
         if key == "tags":
             return np.isin(np.arange(len(self.tag_names)), value).astype(np.float32)
@@ -187,7 +205,10 @@ class Dataset:
 
 @functools.lru_cache(maxsize=16)
 def _source(directory: Path, split: str) -> RecordSource:
-    return RecordSource(directory, split)
+    source = RecordSource(directory, split)
+    if (info := read_info(directory)) is not None:
+        info.check_split(split, source.records, source.num_bytes)
+    return source
 
 
 @functools.lru_cache(maxsize=16)
@@ -205,19 +226,15 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
         BadInput: there is no data set or more than one, or a file of its description is missing or damaged.
     """
     directory = _find(Path(path))
-    settings = directory / "representation.json"
-    try:
-        representation = _representation(json.loads(settings.read_text()))
-    except (OSError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{settings} is missing or damaged ({error}); prepare the data set again.") from error
-    try:
-        features = tfds.features.FeaturesDict.from_config(os.fspath(directory))
-        label_names = tuple(features["label"].names) if "label" in features else None
-        tag_names = tuple(features["tags"].feature.names) if "tags" in features else ()
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{directory / 'features.json'} is damaged; prepare the data set again.") from error
+    path = directory / REPRESENTATION_NAME
+    settings = read_json(path, AGAIN)
+    with about(path):
+        representation = _representation(settings)
+    features = read_features(directory, representation)
+    if (info := read_info(directory)) is not None:
+        info.check_names(shards_of(directory))
+    label_names = tuple(features["label"].names) if "label" in features else None
+    tag_names = tuple(features["tags"].feature.names) if "tags" in features else ()
     if label_names is None:
         label_names = read_soft_labels(directory).names if has_soft_labels(directory) else ()
     return Dataset(directory, representation, label_names, features, _attributes(directory, features), tag_names)
@@ -228,18 +245,21 @@ def _attributes(directory: Path, features: tfds.features.FeaturesDict) -> Attrib
     if STORED["attributes"] not in features:
         return NO_ATTRIBUTES
     path = directory / ATTRIBUTES_NAME
-    try:
-        return AttributeScale.of_json(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{path} is missing or damaged ({error}); prepare the data set again.") from error
+    saved = read_json(path, AGAIN)
+    with about(path):
+        scale = AttributeScale.of_json(saved)
+        width = features[STORED["attributes"]].shape
+        if tuple(width) != (len(scale.names),):
+            raise BadInput(f"it has {len(scale.names)} names, and {FEATURES_NAME} says {list(width)}; {AGAIN}.")
+    return scale
 
 
 def _representation(settings: dict[str, Any]) -> Representation:
     """The representation of a representation.json of any version."""
     version = settings.pop("format", 1)
-    if not isinstance(version, int) or version > DATASET_FORMAT:
+    if not is_whole(version, 1):
+        raise BadInput(f"format is {shown(version)}; it must be a whole number of at least 1: {AGAIN}.")
+    if version > DATASET_FORMAT:
         raise BadInput(
             f"the data set is of format {version}, and this version reads up to {DATASET_FORMAT}; update drumgan_jax."
         )

@@ -10,20 +10,22 @@ import itertools
 import os
 import re
 import struct
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import google_crc32c
 import numpy as np
 
+from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.regular_files import open_regular
 
 INDEX_NAME = "record_index.npz"
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
-_OVERHEAD = _HEADER.size + _FOOTER.size
+# Bytes of a record besides its payload.
+OVERHEAD = _HEADER.size + _FOOTER.size
 _SHARD = re.compile(r"(?P<name>.+)-(?P<split>[^-]+)\.tfrecord-(?P<number>\d{5})-of-(?P<count>\d{5})")
 
 
@@ -130,6 +132,21 @@ class RecordSource:
         path, record, start, end = self._locate(item)
         return _payload(_read(path, record, start, end - start), end - start, path, record)
 
+    @property
+    def records(self) -> list[int]:
+        """Number of records of each shard."""
+        return [len(offsets) - 1 for offsets in self._offsets]
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all its shards."""
+        return sum(int(offsets[-1]) for offsets in self._offsets)
+
+    def place(self, item: int) -> str:
+        """The shard of a record and its number within, for messages."""
+        path, record, _, _ = self._locate(item)
+        return f"{path}: record {record}"
+
     def checksum(self, item: int) -> int:
         """The stored checksum of a record's payload, without reading the payload."""
         path, record, _, end = self._locate(item)
@@ -190,11 +207,15 @@ def _load_index(directory: Path) -> dict[str, np.ndarray]:
     shards = _find_shards(directory)
     path = directory / INDEX_NAME
     if path.exists():
+        again = "delete it, and it will be created again"
         try:
-            with np.load(path) as stored:
-                index = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise BadInput(f"{path} is damaged; delete it, and it will be created again.") from error
+            index = read_arrays(path, again)
+            for name, offsets in index.items():
+                _check_offsets(name, offsets)
+        except BadInput:
+            raise
+        except DAMAGES as error:
+            raise BadInput(f"{path} is damaged ({error}); {again}.") from error
         if set(index) != set(shards):
             first = sorted(set(index) ^ set(shards))[0]
             raise BadInput(f"{path} does not match its shards in {first}; restore that shard or prepare again.")
@@ -204,6 +225,15 @@ def _load_index(directory: Path) -> dict[str, np.ndarray]:
     except OSError:
         return _scan(directory)  # The data set is read-only, so the index stays in memory.
     return _load_index(directory)
+
+
+def _check_offsets(name: str, offsets: np.ndarray) -> None:
+    """Raise a ValueError unless these can be the places of a shard's records and its size."""
+    if offsets.dtype != np.uint64 or offsets.ndim != 1 or not len(offsets):
+        raise ValueError(f"{name} is {offsets.dtype}{list(offsets.shape)}")
+    # Compared, because differences of unsigned numbers are never negative.
+    if offsets[0] or (offsets[1:] < offsets[:-1] + np.uint64(OVERHEAD)).any():
+        raise ValueError(f"the places of {name} do not follow each other")
 
 
 def _find_shards(directory: Path) -> list[str]:
@@ -226,9 +256,9 @@ def _scan(directory: Path) -> dict[str, np.ndarray]:
 
 def _scan_shard(path: Path) -> np.ndarray:
     """Offsets of the records in one shard and its size; reads only the headers."""
-    size = path.stat().st_size
     offsets = [0]
-    with open(path, "rb") as file:
+    with open_regular(path, "restore the shard or prepare the data set again") as file:
+        size = os.fstat(file.fileno()).st_size
         while offsets[-1] < size:
             file.seek(offsets[-1])
             header = file.read(_HEADER.size)
@@ -237,9 +267,9 @@ def _scan_shard(path: Path) -> np.ndarray:
             length, length_crc = _HEADER.unpack(header)
             if masked_crc(header[:8]) != length_crc:
                 raise _damaged(path, len(offsets) - 1, "has a length that fails its checksum")
-            if offsets[-1] + length + _OVERHEAD > size:
+            if offsets[-1] + length + OVERHEAD > size:
                 raise _damaged(path, len(offsets) - 1, "is truncated")
-            offsets.append(offsets[-1] + length + _OVERHEAD)
+            offsets.append(offsets[-1] + length + OVERHEAD)
     return np.asarray(offsets, np.uint64)
 
 

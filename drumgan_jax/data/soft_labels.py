@@ -1,14 +1,13 @@
 """The file of soft labels (class probabilities) that `drumgan label` writes into a data set."""
 
 import dataclasses
-import io
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 
@@ -69,15 +68,15 @@ def read_soft_labels(directory: str | os.PathLike[str]) -> SoftLabels:
     if not path.is_file():
         raise BadInput(f"{directory} has no soft labels; run drumgan label first.")
     try:
-        # From memory, because np.load leaves a file open if it cannot read it.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(path, "delete it and run drumgan label again")
         names = tuple(str(name) for name in arrays.pop("names"))
         classifier = str(arrays.pop("classifier"))
         keys = [name for name in arrays if name.startswith(_FINGERPRINT)]
         fingerprints = {key.removeprefix(_FINGERPRINT): str(arrays.pop(key)) for key in keys}
         _check(arrays, names, set(fingerprints))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except BadInput:
+        raise
+    except DAMAGES as error:
         raise BadInput(f"{path} is damaged ({error}); delete it and run drumgan label again.") from error
     return SoftLabels(names, classifier, arrays, fingerprints)
 

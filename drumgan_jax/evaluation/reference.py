@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.evaluation.collecting import EMBEDDINGS, LOGITS, MOMENTS, Embeddings, Stream, embed
 from drumgan_jax.evaluation.embedder import Embedder
@@ -82,9 +82,8 @@ def _path(identity: Mapping[str, Any], embedder: Embedder) -> Path:
 def _read(path: Path) -> Embeddings | None:
     """The cached embeddings; None if the file is missing or damaged."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+        arrays = read_arrays(path, "delete it")
+    except DAMAGES:
         return None
     moments = None
     if "counts" in arrays:

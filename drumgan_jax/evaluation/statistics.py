@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import DAMAGES, weight_path
+from drumgan_jax.core.weight_file import weight_path
 from drumgan_jax.evaluation.collecting import Embeddings
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.moments import Moments
@@ -115,9 +116,8 @@ def read_statistics(path: str | os.PathLike[str], suite: Suite) -> dict[str, Emb
 
 def _arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-            version = int(arrays["version"])
+        arrays = read_arrays(path, f"{_WRITE} --save_statistics={path}`")
+        version = int(arrays["version"])
     except DAMAGES as problem:
         raise BadInput(
             f"{path} is damaged, or no file of reference statistics; {_WRITE} --save_statistics={path}`."

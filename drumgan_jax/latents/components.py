@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.latents.covariance import RowSums, blocks_of, nystroem, sums_of
 from drumgan_jax.latents.seeds import sample_of
 
@@ -77,6 +77,8 @@ class Components:
         shapes = {found.directions.shape, (count, *found.mean.shape)}
         if len(shapes) > 1 or found.explained_variance_ratio.shape != (count,):
             raise ValueError("arrays of different components")
+        if not all(np.issubdtype(part.dtype, np.floating) and np.isfinite(part).all() for part in parts.values()):
+            raise ValueError("components that are no finite numbers")
         return found
 
 
@@ -191,9 +193,7 @@ def save_components(path: str | os.PathLike[str], components: Components, model:
 def load_components(path: str | os.PathLike[str], model: str) -> Components | None:
     """Components that `save_components` wrote, or None if the file is unreadable or belongs to another model."""
     try:
-        # From memory, because NumPy leaves the handle of a damaged file open.
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(path, "delete it")
         return Components.of_arrays(arrays) if str(arrays["model"]) == model else None
     except DAMAGES:
         return None

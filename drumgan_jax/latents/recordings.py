@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.audio.files import resample
-from drumgan_jax.audio.one_shot import OneShot
+from drumgan_jax.audio.level import Level
+from drumgan_jax.audio.one_shot import OneShot, one_shot_of
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_part
+from drumgan_jax.core.settings import read_partly
 
 Recordings = np.ndarray | Sequence[np.ndarray]
 
@@ -53,10 +54,8 @@ def as_trained(
     recordings = [audio] if isinstance(audio, np.ndarray) else list(audio)
     if not recordings:
         raise BadInput("there is no recording; give at least one.")
-    slicing, preparation = config.get("slicing", {}), config.get("preparation", {})
-    rule = build_part({"one_shot": OneShot}, slicing, "slicing") if slicing.get("kind") == "one_shot" else None
-    normalization = preparation.get("normalization")
-    level = preparation.get("level", _LEVEL_DB) if normalization == "peak" else _LEVEL_DB
+    rule, wanted = one_shot_of(config), read_partly(config, "preparation", Level)
+    level = wanted.level if wanted.normalization == "peak" else _LEVEL_DB
     waveforms = []
     for number, recording in enumerate(recordings):
         name = "the recording" if len(recordings) == 1 else f"recording {number}"
@@ -72,7 +71,7 @@ def as_trained(
         peak = float(np.abs(sound).max())
         if peak < 10 ** (SILENCE_DB / 20):
             raise BadInput(f"{name} is silent; give one that starts with a sound.")
-        gain = 1.0 if normalization == "none" else 10 ** (level / 20) / peak
+        gain = 1.0 if wanted.normalization == "none" else 10 ** (level / 20) / peak
         sound = np.clip(sound * np.float32(gain), -1.0, 1.0)
         waveforms.append(np.pad(sound, (0, num_samples - len(sound))))
     return np.stack(waveforms)

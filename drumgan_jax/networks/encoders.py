@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
+from drumgan_jax.core.settings import MOST_FEATURES, sizes, whole, width
 from drumgan_jax.networks.convolution import for_flax
 from drumgan_jax.networks.layers import LEAK
 from drumgan_jax.networks.style_waveform import Trunk, layer_widths
@@ -27,8 +28,8 @@ class ConvolutionEncoder(nn.Module):
     w_dim: int
     num_labels: int = 0
     num_attributes: int = 0
-    channels: tuple[int, ...] = (32, 64, 128, 128, 64, 32)
-    dense: tuple[int, ...] = (3072, 1024, 512)
+    channels: tuple[int, ...] = sizes((32, 64, 128, 128, 64, 32), most=MOST_FEATURES)
+    dense: tuple[int, ...] = sizes((3072, 1024, 512), most=MOST_FEATURES)
 
     @nn.compact
     def __call__(self, view: Array, train: bool = False) -> Array:
@@ -78,10 +79,10 @@ class WaveformEncoder(nn.Module):
     w_dim: int
     num_labels: int = 0
     num_attributes: int = 0
-    base: int = 16
-    channel_base: int = 1024
-    channel_min: int = 4
-    channel_max: int = 1024
+    base: int = width(16)
+    channel_base: int = whole(1, 1024)
+    channel_min: int = width(4)
+    channel_max: int = width(1024)
 
     @nn.compact
     def __call__(self, view: Array, train: bool = False) -> Array:

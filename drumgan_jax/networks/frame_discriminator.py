@@ -5,6 +5,7 @@ from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
+from drumgan_jax.core.settings import MOST_FEATURES, whole, width
 from drumgan_jax.networks.bands import bands_of
 from drumgan_jax.networks.convolution import correlate
 from drumgan_jax.networks.convolution_on_cpu import Geometry
@@ -38,10 +39,10 @@ class Discriminator(nn.Module):
 
     shape: tuple[int, int, int]
     num_labels: int = 0
-    features: int = 128
-    hidden: int = 256
-    band_features: int = 0
-    onset_frames: int = 0
+    features: int = width(128)
+    hidden: int = width(256)
+    band_features: int = whole(0, 0, most=MOST_FEATURES)
+    onset_frames: int = whole(0, 0, most=MOST_FEATURES)
     compute_dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self) -> None:

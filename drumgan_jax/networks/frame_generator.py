@@ -21,6 +21,7 @@ from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array
+from drumgan_jax.core.settings import MOST_FEATURES, real, whole, width
 from drumgan_jax.networks.anchored_mapping import ATTRIBUTE_STATISTICS, EXACT, AnchoredMapping
 from drumgan_jax.networks.frames import LEVELS, UNIT, ZERO, FrameBlock, FrameTrunk, activate, check_frames
 from drumgan_jax.networks.mapping import StyleGenerator, truncate
@@ -185,14 +186,14 @@ class Generator(StyleGenerator):
         BadInput: the shape does not fit, z and w have different sizes, or a value is out of range.
     """
 
-    z_dim: int = 64
-    w_dim: int = 64
-    features: int = 128
-    hidden: int = 256
-    style_mixing: float = 0.0
-    overlap: int = 4
-    anchors: int = 0
-    spread: float = 0.6
+    z_dim: int = width(64)
+    w_dim: int = width(64)
+    features: int = width(128)
+    hidden: int = width(256)
+    style_mixing: float = real(0.0, 1.0, 0.0)
+    overlap: int = whole(1, 4)
+    anchors: int = whole(0, 0, most=MOST_FEATURES)
+    spread: float = real(0.0, 1e3, 0.6, above=True)
 
     encodes: ClassVar[bool] = True
 

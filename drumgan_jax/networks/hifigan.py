@@ -5,6 +5,7 @@ from jax import numpy as jnp
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array
+from drumgan_jax.core.settings import MOST_FEATURES, sizes, whole
 from drumgan_jax.networks.weight_normalized import Convolution, UpConvolution, zeros_around
 
 _SLOPE = 0.1
@@ -31,9 +32,9 @@ class HifiGan(nn.Module):
         BadInput: a residual block has no dilations.
     """
 
-    ratios: tuple[int, ...] = (5, 4, 4, 2)
-    width: int = 128
-    kernels: tuple[int, ...] = (3, 7, 11)
+    ratios: tuple[int, ...] = sizes((5, 4, 4, 2), most=MOST_FEATURES)
+    width: int = whole(1, 128, most=MOST_FEATURES)
+    kernels: tuple[int, ...] = sizes((3, 7, 11), most=MOST_FEATURES)
     dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     shallow: bool = False
 

@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array
+from drumgan_jax.core.settings import MOST_LAYERS, real, whole, width
 from drumgan_jax.networks.layers import Dense
 
 
@@ -141,10 +142,10 @@ class StyleGenerator(nn.Module):
     shape: tuple[int, int, int]
     num_labels: int = 0
     num_attributes: int = 0
-    z_dim: int = 512
-    w_dim: int = 512
-    mapping_layers: int = 8
-    style_mixing: float = 0.9
+    z_dim: int = width(512)
+    w_dim: int = width(512)
+    mapping_layers: int = whole(0, 8, most=MOST_LAYERS)
+    style_mixing: float = real(0.0, 1.0, 0.9)
     compute_dtype: jnp.dtype = jnp.float32
 
     learns_w: ClassVar[bool] = True

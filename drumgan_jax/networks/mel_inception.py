@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
+from drumgan_jax.core.settings import MOST_FEATURES, real, whole
 from drumgan_jax.networks.convolution import for_flax
 
 
@@ -24,8 +25,8 @@ class MelInception(nn.Module):
     """
 
     num_labels: int
-    width: int = 16
-    dropout: float = 0.3
+    width: int = whole(1, 16, most=MOST_FEATURES)
+    dropout: float = real(0.0, 1.0, 0.3, below=True)
 
     @nn.compact
     def __call__(self, mel: Array, train: bool = False) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
-from drumgan_jax.core.settings import check_fields, whole
+from drumgan_jax.core.settings import MOST_FEATURES, MOST_LAYERS, check_fields, sizes, whole
 from drumgan_jax.networks.weight_normalized import Convolution, UpConvolution, reflect, zeros_around
 
 _SLOPE = 0.2
@@ -25,9 +25,9 @@ class Generator(nn.Module):
         BadInput: `residual_blocks` is not a whole number from 0 on.
     """
 
-    ratios: tuple[int, ...] = (5, 4, 4, 2)
-    width: int = 32
-    residual_blocks: int = whole(0, 3)
+    ratios: tuple[int, ...] = sizes((5, 4, 4, 2), most=MOST_FEATURES)
+    width: int = whole(1, 32, most=MOST_FEATURES)
+    residual_blocks: int = whole(0, 3, most=MOST_LAYERS)
 
     def __post_init__(self) -> None:
         check_fields(self, "vocoder")
@@ -70,10 +70,10 @@ class Discriminator(nn.Module):
         BadInput: `strided` is not a whole number from 0 on, or `scales` not one from 1 on.
     """
 
-    width: int = 16
-    width_max: int = 1024
-    strided: int = whole(0, 4)
-    scales: int = whole(1, 3)
+    width: int = whole(1, 16, most=MOST_FEATURES)
+    width_max: int = whole(1, 1024, most=MOST_FEATURES)
+    strided: int = whole(0, 4, most=MOST_LAYERS)
+    scales: int = whole(1, 3, most=MOST_LAYERS)
 
     def __post_init__(self) -> None:
         check_fields(self, "discriminator")

@@ -16,6 +16,7 @@ from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
+from drumgan_jax.core.settings import MOST_FEATURES, sizes, whole, width
 from drumgan_jax.networks.convolution import convolve, enlarge_and_convolve
 from drumgan_jax.networks.growing import average_pool, fade, growth_sizes, upsample_nearest
 from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev, scaled_leaky_relu
@@ -176,10 +177,10 @@ class Generator(_Stages, nn.Module):
     shape: tuple[int, int, int]
     num_labels: int = 0
     num_attributes: int = 0
-    z_dim: int = 128
-    base: tuple[int, int] = (32, 3)
-    channels: tuple[int, ...] = (256, 256, 128, 128, 128, 64)
-    stage: int | None = None
+    z_dim: int = width(128)
+    base: tuple[int, int] = sizes((32, 3), count=2, most=MOST_FEATURES)
+    channels: tuple[int, ...] = sizes((256, 256, 128, 128, 128, 64), most=MOST_FEATURES)
+    stage: int | None = whole(0, None)
     compute_dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self) -> None:
@@ -310,10 +311,10 @@ class Discriminator(_Stages, nn.Module):
     shape: tuple[int, int, int]
     num_labels: int = 0
     label_projection: bool = False
-    base: tuple[int, int] = (32, 3)
-    channels: tuple[int, ...] = (256, 256, 128, 128, 128, 64)
-    stddev_group: int = 4
-    stage: int | None = None
+    base: tuple[int, int] = sizes((32, 3), count=2, most=MOST_FEATURES)
+    channels: tuple[int, ...] = sizes((256, 256, 128, 128, 128, 64), most=MOST_FEATURES)
+    stddev_group: int = whole(1, 4)
+    stage: int | None = whole(0, None)
     compute_dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self) -> None:

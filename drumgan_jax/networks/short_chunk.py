@@ -18,6 +18,7 @@ import numpy as np
 from flax import linen as nn
 
 from drumgan_jax.core.parts import Array
+from drumgan_jax.core.settings import MOST_FEATURES, sizes, whole
 from drumgan_jax.networks.convolution import for_flax
 from drumgan_jax.networks.torch_layout import convert
 
@@ -36,8 +37,8 @@ class ShortChunk(nn.Module):
     """
 
     num_labels: int = 50
-    channels: int = 128
-    blocks: tuple[int, ...] = (1, 1, 2, 2, 2, 2, 4)
+    channels: int = whole(1, 128, most=MOST_FEATURES)
+    blocks: tuple[int, ...] = sizes((1, 1, 2, 2, 2, 2, 4), most=MOST_FEATURES)
 
     @nn.compact
     def __call__(self, mel: Array, train: bool = False) -> tuple[Array, Array]:
@@ -66,8 +67,8 @@ class ShortChunkTaps(nn.Module):
         compute_dtype: dtype of the convolutions; normalisation is in float32.
     """
 
-    channels: int = 128
-    blocks: tuple[int, ...] = (1, 1, 2, 2, 2, 2, 4)
+    channels: int = whole(1, 128, most=MOST_FEATURES)
+    blocks: tuple[int, ...] = sizes((1, 1, 2, 2, 2, 2, 4), most=MOST_FEATURES)
     compute_dtype: jnp.dtype = jnp.float32
 
     @nn.compact

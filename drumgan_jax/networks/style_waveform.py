@@ -13,6 +13,7 @@ from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
+from drumgan_jax.core.settings import MOST_FEATURES, real, whole, width
 from drumgan_jax.networks.layers import LEAK
 from drumgan_jax.networks.mapping import LabelProjection, StyleGenerator, check_labels, normalize_second_moment
 from drumgan_jax.networks.noise import resolve_noise
@@ -143,14 +144,14 @@ class Generator(StyleGenerator):
         channel_base: a level has channel_base / 2^level channels, within `channel_min` and `channel_max`.
     """
 
-    z_dim: int = 128
-    w_dim: int = 128
-    label_embedding: int = 50
-    base: int = 16
-    channel_base: int = 1024
-    channel_min: int = 4
-    channel_max: int = 1024
-    style_mixing: float = 1.0
+    z_dim: int = width(128)
+    w_dim: int = width(128)
+    label_embedding: int = width(50)
+    base: int = width(16)
+    channel_base: int = whole(1, 1024)
+    channel_min: int = width(4)
+    channel_max: int = width(1024)
+    style_mixing: float = real(0.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
         num_doublings(self.shape, self.base)
@@ -247,11 +248,11 @@ class Discriminator(nn.Module):
     shape: tuple[int, int, int]
     num_labels: int = 0
     label_projection: bool = False
-    base: int = 16
-    channel_base: int = 1024
-    channel_min: int = 4
-    channel_max: int = 1024
-    phase_shuffle: int = 2
+    base: int = width(16)
+    channel_base: int = whole(1, 1024)
+    channel_min: int = width(4)
+    channel_max: int = width(1024)
+    phase_shuffle: int = whole(0, 2, most=MOST_FEATURES)
     compute_dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from flax import linen as nn
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, DiscriminatorOutput
+from drumgan_jax.core.settings import MOST_FEATURES, real, sizes, whole, width
 from drumgan_jax.networks.layers import Convolution, Dense, minibatch_stddev
 from drumgan_jax.networks.mapping import Mapping, StyleGenerator
 from drumgan_jax.networks.modulated import StyledConvolution, ToOutput
@@ -97,10 +98,10 @@ class Generator(StyleGenerator):
         rematerialize: recompute each block's activations in the backward pass instead of keeping them.
     """
 
-    mapping_lr_multiplier: float = 0.01
-    base: tuple[int, int] = (4, 8)
-    channel_base: int = 32768
-    channel_max: int = 512
+    mapping_lr_multiplier: float = real(0.0, 100.0, 0.01, above=True)
+    base: tuple[int, int] = sizes((4, 8), count=2, most=MOST_FEATURES)
+    channel_base: int = whole(1, 32768)
+    channel_max: int = width(512)
     rematerialize: bool = False
 
     def __post_init__(self) -> None:
@@ -178,10 +179,10 @@ class Discriminator(nn.Module):
 
     shape: tuple[int, int, int]
     num_labels: int = 0
-    channel_base: int = 32768
-    channel_max: int = 512
-    stddev_group: int = 4
-    base: tuple[int, int] = (4, 8)
+    channel_base: int = whole(1, 32768)
+    channel_max: int = width(512)
+    stddev_group: int = whole(1, 4)
+    base: tuple[int, int] = sizes((4, 8), count=2, most=MOST_FEATURES)
     compute_dtype: jnp.dtype = jnp.float32
     rematerialize: bool = False
 

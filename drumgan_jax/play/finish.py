@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from drumgan_jax.audio.one_shot import OneShot
-from drumgan_jax.core.settings import build_part
+from drumgan_jax.audio.level import Level
+from drumgan_jax.audio.one_shot import one_shot_of
+from drumgan_jax.core.settings import read_partly
 
 # Below it nothing is heard, and loudspeakers only lose headroom.
 HIGH_PASS_HZ = 20.0
@@ -30,16 +31,14 @@ def finish(waveforms: np.ndarray, sample_rate: int, config: Mapping[str, Any]) -
         sample_rate: in Hz.
         config: of the run; its sections `slicing` and `preparation` are read.
     """
-    slicing = config.get("slicing", {})
-    one_shots = slicing.get("kind") == "one_shot"
-    finished = high_pass(waveforms, sample_rate, repeated=not one_shots)
-    if one_shots:
-        rule = build_part({"one_shot": OneShot}, slicing, "slicing")
+    rule, wanted = one_shot_of(config), read_partly(config, "preparation", Level)
+    finished = high_pass(waveforms, sample_rate, repeated=rule is None)
+    if rule is not None:
         finished = np.stack([rule.cut(sound, sample_rate, len(sound)) for sound in finished])
         # Recordings are quiet before their onset, and what is made of magnitudes may start before it.
         quiet = min(round(rule.pre_roll * sample_rate), finished.shape[1])
         finished[:, :quiet] *= np.sin(np.linspace(0.0, np.pi / 2, quiet, endpoint=False)) ** 2
-    return (finished * _gains(finished, dict(config.get("preparation", {})))).astype(np.float32)
+    return (finished * _gains(finished, wanted)).astype(np.float32)
 
 
 def high_pass(waveforms: np.ndarray, sample_rate: int, repeated: bool) -> np.ndarray:
@@ -61,13 +60,13 @@ def high_pass(waveforms: np.ndarray, sample_rate: int, repeated: bool) -> np.nda
     return np.fft.irfft(np.fft.rfft(waveforms, length) * gain, length)[:, :samples]
 
 
-def _gains(waveforms: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
+def _gains(waveforms: np.ndarray, wanted: Level) -> np.ndarray:
     """The factor of each sound [batch, 1]."""
     peaks = np.abs(waveforms).max(axis=1)
     gains = np.ones(len(waveforms))
-    if preparation.get("normalization", "peak") == "peak":
+    if wanted.normalization == "peak":
         audible = peaks > 10 ** (_SILENCE_DB / 20)
-        gains[audible] = 10 ** (preparation.get("level", -1.0) / 20) / peaks[audible]
+        gains[audible] = 10 ** (wanted.level / 20) / peaks[audible]
     highest = gains * true_peaks(waveforms)
     return (gains * np.minimum(1.0, 10 ** (TRUE_PEAK_DB / 20) / np.maximum(highest, 1e-12)))[:, None]
 

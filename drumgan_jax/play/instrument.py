@@ -422,6 +422,9 @@ class Instrument:
     def _check(self, *all_latents: Latents) -> None:
         if any(latents.model != self.model for latents in all_latents):
             raise BadInput("these latents are of another run or step; play them with the one that made them.")
+        size = self.gan.generator.z_dim
+        if odd := [one.z.shape for one in all_latents if one.z is not None and one.z.shape[1:] != (size,)]:
+            raise BadInput(f"the z of these latents is {list(odd[0])}, and this generator takes {size} numbers each.")
 
     def _map(self, z: np.ndarray, labels: np.ndarray, truncation: float = 1.0) -> np.ndarray:
         """ws [batch, layers, w_dim] of z and labels."""

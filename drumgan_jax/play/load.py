@@ -10,7 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from drumgan_jax.audio.level import check_sounds
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import shown
 from drumgan_jax.core.weight_file import (
     FileFormat,
     in_bytes,
@@ -87,6 +89,7 @@ def open_gan_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
 
 def unpack_gan_file(file: PackedFile, vocoder: str | os.PathLike[str] | None) -> Instrument:
     """The instrument of a GAN's file."""
+    check_sounds(file.config)
     conditions = Conditions.of(file.config, file.label_names)
     unpacked = unpack_gan(file.header, file.arrays, file.config, conditions, file.step, file.path)
     gan = unpacked.gan
@@ -152,7 +155,7 @@ def load(
 
     kind = read_config(path).get("task", {}).get("kind")
     if kind not in KINDS:
-        raise BadInput(f"{path} is a run of task {kind!r}; give the run of a GAN.")
+        raise BadInput(f"{path} is a run of task {shown(kind)}; give the run of a GAN.")
     return KINDS[kind].open_run(path, "last" if step is None else step, vocoder)
 
 
@@ -198,13 +201,15 @@ def _load_file(path: Path, step: int | str | None, vocoder: str | Path | None) -
         if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(at) is not int:
             raise ValueError("labels or step are of another type")
         kind = header.get("kind", "gan")
+        if not isinstance(kind, str):
+            raise ValueError("its kind is no text")
         file = PackedFile(os.fspath(path), header, arrays, current_config(config), tuple(labels), at)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise not_one(path, _OWNER, error) from error
     if step not in (None, "last", "best", at, str(at)):
         raise BadInput(f"{path} has no step {step}; it is of step {at} alone.")
     if kind not in KINDS:
-        raise BadInput(f"{path} is an instrument of kind {kind!r}, which this version does not know; update it.")
+        raise BadInput(f"{path} is an instrument of kind {shown(kind)}, which this version does not know; update it.")
     try:
         return KINDS[kind].unpack(file, vocoder)
     except (BadInput, KeyError, TypeError, ValueError, AttributeError) as problem:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from drumgan_jax.core.errors import BadInput
@@ -13,7 +12,7 @@ from drumgan_jax.latents.components import Components
 from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.systems.decoders import unpack_decoder
 from drumgan_jax.systems.encoder import Encoder, Encoding, build_encoder
-from drumgan_jax.systems.gan import Gan, gan_at
+from drumgan_jax.systems.gan import Gan, gan_at, generator_shapes
 
 
 class UnpackedGan(NamedTuple):
@@ -51,7 +50,7 @@ def pack_gan(instrument: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     }
     arrays = _prefixed("generator", halved(flat({**generator, "params": params})))
     fitted(
-        _prefixed("generator", flat(generator)), {"generator": _generator_shapes(gan, len(instrument.conditions.names))}
+        _prefixed("generator", flat(generator)), {"generator": generator_shapes(gan, len(instrument.conditions.names))}
     )
     if encoding is not None and isinstance(encoding.encoder, Encoder):
         fitted(_prefixed("encoder", flat(encoding.variables)), {"encoder": _encoder_shapes(encoding.encoder)})
@@ -92,7 +91,7 @@ def unpack_gan(
         raise BadInput(f"its principal components are damaged ({problem}); write it with `drumgan pack`.") from problem
     num_labels = len(conditions.classes)
     gan, growth = gan_at(config, num_labels, step)
-    variables = restored(_part("generator", arrays), _generator_shapes(gan, len(conditions.names)))
+    variables = restored(_part("generator", arrays), generator_shapes(gan, len(conditions.names)))
     encoding = None
     if header["encoder"] is not None:
         encoder = build_encoder({"encoder": header["encoder"]}, gan, num_labels)
@@ -106,11 +105,6 @@ def unpack_gan(
     if components.mean.shape != (gan.generator.w_dim,):
         raise BadInput("its components are of another size than the generator's w; write it again.")
     return UnpackedGan(gan, {**variables, **growth}, encoding, components)
-
-
-def _generator_shapes(gan: Gan, num_labels: int) -> dict[str, Any]:
-    labels = jnp.zeros((1, num_labels)) if num_labels else None
-    return jax.eval_shape(gan.generator.init, jax.random.key(0), jnp.zeros((1, gan.generator.z_dim)), labels, None)
 
 
 def _encoder_shapes(encoder: Encoder) -> dict[str, Any]:

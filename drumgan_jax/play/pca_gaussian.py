@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,19 +12,20 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from drumgan_jax.audio.level import check_sounds
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.audio.spectrograms import LogMagnitude
+from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, about
 from drumgan_jax.core.keys import Purpose, sound_keys
-from drumgan_jax.core.weight_file import DAMAGES
 from drumgan_jax.latents.labels import Labels, class_weights
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings, as_trained
 from drumgan_jax.latents.rendering import in_groups
 from drumgan_jax.latents.seeds import check_seeds, labels_of, z_of
 from drumgan_jax.play.finish import finish
-from drumgan_jax.runs.config import read_config
+from drumgan_jax.runs.config import CONFIG_NAME, read_config
 from drumgan_jax.systems.decoders import Decoder, build_decoder
 from drumgan_jax.systems.pca_gaussian import IN_HALF, PcaGaussian
 
@@ -157,11 +159,14 @@ def open_pca_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
     config = read_config(run)
     path = run / FITTED
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(path, "fit the run again")
+    except BadInput:
+        raise
     except DAMAGES as error:
         raise BadInput(f"{path} cannot be read ({error}); fit the run again.") from error
-    return PcaInstrument(PcaGaussian.of_arrays(arrays), tuple(config["labels"]), config)
+    fitted = PcaGaussian.of_arrays(arrays)
+    with about(run / CONFIG_NAME):
+        return _checked(PcaInstrument(fitted, tuple(config.get("labels", ())), config))
 
 
 def unpack_pca(
@@ -172,7 +177,20 @@ def unpack_pca(
 ) -> PcaInstrument:
     """The instrument of a packed file."""
     _check_no_vocoder(vocoder)
-    return PcaInstrument(PcaGaussian.of_arrays(arrays), label_names, config)
+    return _checked(PcaInstrument(PcaGaussian.of_arrays(arrays), label_names, config))
+
+
+def _checked(instrument: PcaInstrument) -> PcaInstrument:
+    """The instrument, whose arrays must be of its config's examples and classes."""
+    fitted, shape = instrument.fitted, instrument.decoder.representation.shape
+    found, wanted = (len(fitted.mean), len(fitted.class_means)), (math.prod(shape), max(1, len(instrument.label_names)))
+    if found != wanted:
+        raise BadInput(
+            f"its arrays are of {found[0]} features and {found[1]} classes, and its config of {wanted[0]} and"
+            f" {wanted[1]}; fit it again."
+        )
+    check_sounds(instrument.config)
+    return instrument
 
 
 def save_fitted(run: Path, fitted: PcaGaussian) -> None:

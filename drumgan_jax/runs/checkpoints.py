@@ -13,7 +13,6 @@ import json
 import math
 import os
 import shutil
-import textwrap
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,8 @@ from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 from drumgan_jax.core import distributed
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import DAMAGES
+from drumgan_jax.core.array_files import DAMAGES
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs import digests
 from drumgan_jax.runs.config import CHECKPOINTS, complete_steps
@@ -99,7 +98,7 @@ class Checkpoints:
             except Exception as error:
                 if jax.process_count() > 1:
                     raise BadInput(f"{path} cannot be read; delete it to resume from the previous one.") from error
-                damaged[step] = _first_line(error)
+                damaged[step] = first_line(error)
                 continue
             if self._first and not digests.has_digests(path):
                 logging.warning("%s", without_digests(path))
@@ -183,7 +182,7 @@ class Checkpoints:
                 names = list(stored)
                 bad = digests.altered(path, stored, names[jax.process_index() :: jax.process_count()])
                 found = names.index(bad[0]) if bad else _SOUND
-            except (OSError, ValueError):
+            except BadInput:
                 found = -1
         found = distributed.least(found)
         if found == _SOUND:
@@ -311,7 +310,7 @@ def read_item(path: Path, item: str) -> dict[str, Any]:
         target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
         return ocp.load_checkpointables(path, {item: target})[item]
     except Exception as error:
-        raise BadInput(f"{path} cannot be read ({_first_line(error)}); give another step.") from error
+        raise BadInput(f"{path} cannot be read ({first_line(error)}); give another step.") from error
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -333,11 +332,6 @@ def _bytes_here(leaf: Any) -> int:
     return sum(shard.data.nbytes for shard in leaf.addressable_shards if shard.replica_id == 0)
 
 
-def _first_line(error: BaseException) -> str:
-    # Orbax puts whole trees of shapes into one line.
-    return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 200, placeholder=" ...")
-
-
 def _best(figures: Mapping[int, float]) -> int | None:
     """The earliest step with the least figure; None if none is finite."""
     scored = [step for step in sorted(figures) if math.isfinite(figures[step])]
@@ -354,7 +348,7 @@ def _metrics(checkpoint: Path) -> dict[str, Any]:
             found = json.loads(earlier.read_text()) if earlier.exists() else {}
         return {name: float(value) for name, value in found.items()}
     except DAMAGES as error:
-        logging.warning("the figures of %s cannot be read (%s), so it is not the best.", checkpoint, _first_line(error))
+        logging.warning("the figures of %s cannot be read (%s), so it is not the best.", checkpoint, first_line(error))
         return {}
 
 

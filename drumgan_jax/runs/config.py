@@ -1,20 +1,20 @@
 """The config of a run directory, and the checkpoints that names such as "best" stand for."""
 
-import json
 import math
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, about
+from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs.digests import CHECKPOINTS, complete_steps
 from drumgan_jax.runs.metrics import read_metrics
 from drumgan_jax.runs.settings import CheckpointSettings, EvaluationSettings, TrainSettings
 from drumgan_jax.systems.decoders import located
-from drumgan_jax.systems.formats import CONFIG_FORMAT, current_config
+from drumgan_jax.systems.formats import CONFIG_FORMAT, check_sections, current_config, version_of
 
 CONFIG_NAME = "config.json"
 _IMAGES = re.compile(r"(\d+(?:\.\d+)?)kimg")
@@ -27,10 +27,9 @@ def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
         BadInput: there is none, or it is damaged, or of a later version.
     """
     stored = _stored_config(run_dir)
-    try:
+    with about(Path(run_dir) / CONFIG_NAME):
         current = current_config(stored)
-    except BadInput as problem:
-        raise BadInput(f"{run_dir} cannot be used: {problem}") from problem
+        check_sections(current)
     return {**current, "decoder": located(current["decoder"], run_dir)} if "decoder" in current else current
 
 
@@ -40,7 +39,7 @@ def check_resumable(run_dir: str | os.PathLike[str]) -> None:
     Raises:
         BadInput: the run's random keys and optimiser state are those of an earlier version.
     """
-    if _stored_config(run_dir).get("format", 1) < CONFIG_FORMAT:
+    if version_of(_stored_config(run_dir)) < CONFIG_FORMAT:
         raise BadInput(
             f"{run_dir} was begun by an earlier version, whose random keys and optimiser state differ, so its training"
             " cannot go on; it can be played and measured as it is. Train with another --workdir."
@@ -48,14 +47,7 @@ def check_resumable(run_dir: str | os.PathLike[str]) -> None:
 
 
 def _stored_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    path = Path(run_dir) / CONFIG_NAME
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); give a run directory.") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged ({error}); restore it, or use another run directory.") from error
-    return config
+    return read_json(Path(run_dir) / CONFIG_NAME, "restore it, or give another run directory")
 
 
 def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
@@ -75,7 +67,9 @@ def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
         return _step_at(run_dir, round(1000 * float(images[1])))
     if step != "best":
         raise BadInput(f"the step {step!r} is neither a number nor last, best or images such as 800kimg.")
-    metric = read_section(read_config(run_dir), "evaluation", EvaluationSettings).metric
+    config = read_config(run_dir)
+    with about(Path(run_dir) / CONFIG_NAME):
+        metric = read_section(config, "evaluation", EvaluationSettings).metric
     name, sign = f"evaluation/{metric}", -1.0 if is_higher_better(metric) else 1.0
     kept = complete_steps(Path(run_dir).absolute() / CHECKPOINTS)
     scored = [(sign * line[name], int(line["step"])) for line in read_metrics(run_dir) if name in line]
@@ -88,11 +82,12 @@ def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
 def _step_at(run_dir: str | os.PathLike[str], images: int) -> int:
     """The step of the checkpoint at so many images; BadInput names the milestones that there are."""
     config = read_config(run_dir)
-    settings = read_section(config, "train", TrainSettings)
+    with about(Path(run_dir) / CONFIG_NAME):
+        settings = read_section(config, "train", TrainSettings)
+        milestones = read_section(config, "checkpoint", CheckpointSettings).milestones
     kept = complete_steps(Path(run_dir).absolute() / CHECKPOINTS)
     if (step := settings.steps_of(images)) in kept:
         return step
-    milestones = read_section(config, "checkpoint", CheckpointSettings).milestones
     names = [f"{one / 1000:g}kimg" for one in sorted(milestones) if settings.steps_of(one) in kept]
     raise BadInput(
         f"{run_dir} has no checkpoint of {images / 1000:g}kimg (step {step}); it has"

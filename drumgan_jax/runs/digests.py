@@ -14,6 +14,10 @@ from typing import Any
 import google_crc32c
 
 from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.json_files import read_json
+from drumgan_jax.core.regular_files import open_regular
+from drumgan_jax.core.settings import shown
 
 # In a run directory.
 CHECKPOINTS = "checkpoints"
@@ -23,6 +27,7 @@ METADATA_NAME = "_CHECKPOINT_METADATA"
 # Given to Orbax for that file: tells a checkpoint whose digests are still to be written from one of an earlier version.
 EXPECTED = {"digests": DIGESTS_NAME}
 _FORMAT = 1
+_ANOTHER = "give another step, or delete this one"
 # Small enough for a core's cache, where the digest then finds what was read.
 _BLOCK = 2**18
 _THREADS = 4
@@ -32,13 +37,13 @@ def is_complete(checkpoint: Path) -> bool:
     """Whether a folder is a checkpoint that has its digests, or is of a version that wrote none."""
     if (checkpoint / DIGESTS_NAME).is_file():
         return True
-    try:
-        metadata = json.loads((checkpoint / METADATA_NAME).read_text())
-    except OSError:
+    if not (checkpoint / METADATA_NAME).exists():
         return False
-    except ValueError:
+    try:
+        told = read_json(checkpoint / METADATA_NAME, _ANOTHER).get("custom_metadata")
+    except BadInput:
         return True  # Damaged, which is told when it is read.
-    return not (isinstance(metadata, Mapping) and (metadata.get("custom_metadata") or {}).get("digests"))
+    return not (isinstance(told, Mapping) and told.get("digests"))
 
 
 def complete_steps(directory: Path) -> list[int]:
@@ -72,14 +77,14 @@ def read_digests(checkpoint: Path) -> dict[str, Any]:
     """The digests of a checkpoint's files by path, in order of the paths.
 
     Raises:
-        ValueError: the file is damaged, or of a later version.
-        OSError: it cannot be read.
+        BadInput: the file cannot be read, is damaged, or of a later version.
     """
-    content = json.loads((checkpoint / DIGESTS_NAME).read_bytes())
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise ValueError(f"it is not of format {_FORMAT}")
+    path = checkpoint / DIGESTS_NAME
+    content = read_json(path, _ANOTHER)
+    if content.get("format") != _FORMAT:
+        raise BadInput(f"{path}: format is {shown(content.get('format'))}; it must be {_FORMAT}: {_ANOTHER}.")
     if not isinstance(content.get("crc32c"), dict) or not content["crc32c"]:
-        raise ValueError("it lists no files")
+        raise BadInput(f"{path}: crc32c lists no files; {_ANOTHER}.")
     return dict(sorted(content["crc32c"].items()))
 
 
@@ -100,7 +105,7 @@ def first_altered(checkpoint: Path, items: Collection[str] | None = None) -> str
         return None
     try:
         digests = read_digests(checkpoint)
-    except (OSError, ValueError):
+    except BadInput:
         return DIGESTS_NAME
     names = [name for name in digests if items is None or "/" not in name or name.split("/")[0] in items]
     return next(iter(altered(checkpoint, digests, names)), None)
@@ -131,12 +136,9 @@ def _digest(descriptor: int) -> list[Any]:
 
 def _digest_or_none(path: Path) -> list[Any] | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            return _digest(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError:
+        with open_regular(path) as file:
+            return _digest(file.fileno())
+    except (BadInput, OSError):
         return None
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.weight_file import variables_digest
+from drumgan_jax.audio.level import check_sounds
+from drumgan_jax.core.errors import BadInput, about
+from drumgan_jax.core.settings import shown
+from drumgan_jax.core.weight_file import flat, misfit_of, variables_digest
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
 from drumgan_jax.latents.conditions import Conditions
@@ -20,8 +22,9 @@ from drumgan_jax.runs.config import CONFIG_NAME, find_step, read_config
 from drumgan_jax.systems.classifier import build_classifier
 from drumgan_jax.systems.decoders import anywhere, choose_decoder
 from drumgan_jax.systems.encoder import Encoding, build_encoder
-from drumgan_jax.systems.gan import Gan, gan_at
-from drumgan_jax.systems.vocoder import TrainedVocoder, build_vocoder, read_vocoder
+from drumgan_jax.systems.formats import labels_of
+from drumgan_jax.systems.gan import Gan, gan_at, gan_task_settings, generator_shapes
+from drumgan_jax.systems.vocoder import TrainedVocoder, build_vocoder, read_vocoder, shapes_of
 
 PACKAGED = "drums"
 
@@ -72,22 +75,26 @@ def load_gan(
     config = read_config(run)
     kind = config.get("task", {}).get("kind")
     if kind != "gan":
-        raise BadInput(f"{run} is a run of task {kind!r}; give the run of a GAN.")
-    conditional = bool(config["task"].get("conditional"))
-    label_names = tuple(config["labels"]) if conditional else ()
+        raise BadInput(f"{run} is a run of task {shown(kind)}; give the run of a GAN.")
     variables, at = load_ema(run, find_step(run, step) if isinstance(step, str) else step)
     # The config's own vocoder is not read if another one is wanted: it may be lost.
     built = config if vocoder is None else {**config, "decoder": anywhere(config.get("decoder", {}))}
-    gan, growth = gan_at(built, len(label_names), at)
+    with about(Path(run) / CONFIG_NAME):
+        task = gan_task_settings(config)
+        label_names = labels_of(config) if task.conditional else ()
+        conditions = Conditions.of(config, label_names)
+        gan, growth = gan_at(built, len(label_names), at)
+        check_sounds(config)
+        _check_fits(variables, generator_shapes(gan, len(conditions.names)), at)
     return TrainedGan(
         run=os.fspath(run),
         gan=with_vocoder(gan, built, vocoder),
         variables={**variables, **growth},
         config=config,
         label_names=label_names,
-        label_key=("soft_labels" if config["task"].get("soft_labels") else "labels") if conditional else None,
+        label_key=("soft_labels" if task.soft_labels else "labels") if task.conditional else None,
         step=at,
-        conditions=Conditions.of(config, label_names),
+        conditions=conditions,
     )
 
 
@@ -103,7 +110,7 @@ def load_encoder(run: str | os.PathLike[str], gan: Gan, num_labels: int, model: 
     Raises:
         BadInput: the encoder was trained on another generator, or cannot be read.
     """
-    config, (variables, _) = read_config(run), load_ema(run)
+    config, (variables, at) = read_config(run), load_ema(run)
     if bytes(np.asarray(variables.pop("generator", ()), np.uint8)).hex() != model:
         task = config.get("task", {})
         step = task.get("step", "last")
@@ -111,7 +118,10 @@ def load_encoder(run: str | os.PathLike[str], gan: Gan, num_labels: int, model: 
             f"{run} is an encoder of another generator: it was trained on the checkpoint config.task.step={step} of"
             f" {task.get('run', 'another run')}; give that step (--step={step}), or train the encoder again."
         )
-    return Encoding(build_encoder(config, gan, num_labels), config["encoder"], jax.device_put(variables))
+    with about(Path(run) / CONFIG_NAME):
+        encoder = build_encoder(config, gan, num_labels)
+        _check_fits(variables, jax.eval_shape(encoder.init, jax.random.key(0)), at)
+    return Encoding(encoder, config["encoder"], jax.device_put(variables))
 
 
 def open_classifier(name: str, step: str = "best") -> Embedder:
@@ -132,9 +142,11 @@ def open_classifier(name: str, step: str = "best") -> Embedder:
     config = read_config(name)
     kind = config.get("task", {}).get("kind")
     if kind != "classifier":
-        raise BadInput(f"{name} is a run of task {kind!r}; give one of task 'classifier'.")
-    variables, _ = load_ema(name, find_step(name, step))
-    classifier = build_classifier(config, config["labels"])
+        raise BadInput(f"{name} is a run of task {shown(kind)}; give one of task 'classifier'.")
+    variables, at = load_ema(name, find_step(name, step))
+    with about(Path(name) / CONFIG_NAME):
+        classifier = build_classifier(config, labels_of(config))
+        _check_fits(variables, jax.eval_shape(classifier.init, jax.random.key(0)), at)
     return classifier_embedders.from_classifier(classifier, variables, Path(name).resolve().name, _digest(variables))
 
 
@@ -149,13 +161,16 @@ def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
     config = read_config(path)
     kind = config.get("task", {}).get("kind")
     if kind != "vocoder":
-        raise BadInput(f"{path} is a run of task {kind!r}; give the run of a vocoder.")
+        raise BadInput(f"{path} is a run of task {shown(kind)}; give the run of a vocoder.")
     try:
         step = find_step(path, "best")
     except BadInput:
         step = None
-    variables, _ = load_ema(path, step)
-    return TrainedVocoder(build_vocoder(config), variables, {})
+    variables, at = load_ema(path, step)
+    with about(Path(path) / CONFIG_NAME):
+        vocoder = build_vocoder(config)
+        _check_fits(variables, shapes_of(vocoder), at)
+    return TrainedVocoder(vocoder, variables, {})
 
 
 def with_vocoder(gan: Gan, config: Mapping[str, Any], vocoder: str | os.PathLike[str] | None) -> Gan:
@@ -171,6 +186,15 @@ def with_vocoder(gan: Gan, config: Mapping[str, Any], vocoder: str | os.PathLike
     """
     choice = None if vocoder is None else os.fspath(vocoder)
     return gan.with_decoder(choose_decoder(gan.decoder, config.get("decoder", {}), choice, load_vocoder))
+
+
+def _check_fits(variables: Mapping[str, Any], expected: Mapping[str, Any], step: int) -> None:
+    """Refuse a checkpoint of another network than the config's, which would be played otherwise than it was trained."""
+    arrays = flat(variables)
+    if misfit := misfit_of(arrays, expected):
+        raise BadInput(f"its network is not that of the checkpoint of step {step} ({misfit}); restore the config.")
+    if odd := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise BadInput(f"the checkpoint of step {step} holds NaN or infinite values in {odd[0]}; give another step.")
 
 
 def _digest(variables: Mapping[str, Any]) -> str:

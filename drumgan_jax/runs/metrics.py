@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.regular_files import read_regular
 
 METRICS_NAME = "metrics.jsonl"
 
@@ -14,23 +15,26 @@ def keep_until(path: Path, step: int) -> None:
     """Drop lines beyond `step` (at 0, all lines) and a truncated last line, atomically."""
     if not path.exists():
         return
-    kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step and step > 0]
+    lines = read_regular(path).decode(errors="replace").splitlines()
+    kept = [line for line in lines if _step_of(line) <= step and step > 0]
     with replacing(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in kept))
 
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
+        step = json.loads(line)["step"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return float("inf")
+    return step if isinstance(step, (int, float)) and not isinstance(step, bool) else float("inf")
 
 
 def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
     """The lines of a run's metrics.jsonl, in order, without a line that is being written."""
     path = Path(run_dir) / METRICS_NAME
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
+    lines = read_regular(path).decode(errors="replace").splitlines() if path.exists() else []
+    found = [json.loads(line) for line in lines if _step_of(line) < float("inf")]
+    return [{name: value for name, value in line.items() if isinstance(value, (int, float))} for line in found]
 
 
 def hours_run(run_dir: str | os.PathLike[str]) -> float:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple, cast
 import jax
 from flax import linen as nn
 
+from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.front_end import FRONT_ENDS, FrontEnd, settings_of
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_part, check_shapes
+from drumgan_jax.core.settings import build_part, check_shapes, section_at
 from drumgan_jax.core.weight_file import FileFormat, fitted, flat, not_one, read_weights, write_weights
 from drumgan_jax.networks.mel_inception import MelInception
 from drumgan_jax.networks.short_chunk import ShortChunk
@@ -87,10 +88,14 @@ def build_classifier(config: Mapping[str, Any], label_names: Sequence[str]) -> C
     Raises:
         BadInput: a section names an unknown part or setting, or a value is out of range.
     """
-    sounds = build_representation(config["representation"])
-    front_end = {"sample_rate": sounds.sample_rate, "num_samples": sounds.num_samples, **config["front_end"]}
+    sounds = build_representation(section_at(config, "representation"))
+    front_end = {
+        "sample_rate": sounds.sample_rate,
+        "num_samples": sounds.num_samples,
+        **section_at(config, "front_end"),
+    }
     attributes = config.get("task", {}).get("attributes", ())
-    return _build(front_end, config["network"], label_names, attributes)
+    return _build(front_end, section_at(config, "network"), label_names, attributes)
 
 
 def save_classifier(
@@ -140,6 +145,7 @@ def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
 def _build(
     front_end: Mapping[str, Any], network: Mapping[str, Any], label_names: Sequence[str], attributes: Sequence[str]
 ) -> Classifier:
+    check_attributes(attributes if isinstance(attributes, (list, tuple)) else [attributes], "config.task.attributes")
     if len(label_names) < 2:
         raise BadInput(f"a classifier needs two labels or more, not {len(label_names)}; prepare a data set with them.")
     classifier = Classifier(
@@ -148,11 +154,6 @@ def _build(
         label_names=tuple(label_names),
         attributes=tuple(attributes),
     )
-    dropout = getattr(classifier.network, "dropout", 0.0)
-    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout < 1.0:
-        raise BadInput(
-            f"config.network.dropout is {dropout!r}; it must be a number from 0 up to, but not including, 1."
-        )
     check_shapes("network", classifier.init)
     return classifier
 

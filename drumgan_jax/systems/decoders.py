@@ -98,7 +98,7 @@ class GriffinLim:
     """
 
     representation: Any
-    iterations: int = whole(1, 32)
+    iterations: int = whole(1, 32, most=100_000)
     momentum: float = real(0.0, 1.0, 0.99)
     phases: str = text("random", choices=("random", "noise", "onset"))
     silence: float = real(0.0, 1e3, 0.0)
@@ -190,7 +190,7 @@ class _VocoderSettings:
     """Section `decoder` of kind vocoder: the vocoder of `path`, or Griffin-Lim with these settings if it is empty."""
 
     path: str = text("")
-    iterations: int = whole(1, 32)
+    iterations: int = whole(1, 32, most=100_000)
     momentum: float = real(0.0, 1.0, 0.99)
 
 

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drumgan_jax.audio.views import VIEWS
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_part, check_shapes
+from drumgan_jax.core.settings import build_part, check_shapes, section_at
 from drumgan_jax.networks.encoders import ConvolutionEncoder, WaveformEncoder
 from drumgan_jax.systems.gan import Gan
 
@@ -97,15 +96,14 @@ def build_encoder(config: Mapping[str, Any], gan: Gan, num_labels: int) -> Encod
     Raises:
         BadInput: the section names an unknown part or setting, or a value is out of range.
     """
-    if "encoder" not in config:
-        raise BadInput("the config has no section encoder; add it (`drumgan configs` lists examples).")
-    network = {name: value for name, value in config["encoder"].items() if name != "view"}
+    section = section_at(config, "encoder")
+    network = {name: value for name, value in section.items() if name != "view"}
     generator = gan.generator
     attributes = 0 if generator.learns_w else generator.num_attributes
     classes = 0 if generator.learns_w else num_labels
     given = {"w_dim": generator.w_dim, "num_labels": classes + attributes, "num_attributes": attributes}
     encoder = Encoder(
-        view=build_part(VIEWS, config["encoder"].get("view", {}), "encoder.view"),
+        view=build_part(VIEWS, section.get("view", {}), "encoder.view"),
         network=build_part(ENCODERS, network, "encoder", **given),
         shape=gan.representation.shape,
     )

@@ -1,10 +1,11 @@
 """The versions of configs: what older ones said, in the present form."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from drumgan_jax.audio.representations import current_settings
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.settings import is_whole, shown
 from drumgan_jax.systems import decoders
 
 # Written into config.json as `format`. 1 (without the key) had the decoder's settings in section `representation`, and
@@ -32,9 +33,7 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BadInput: it is of a later version than this one.
     """
-    version = config.get("format", 1)
-    if not isinstance(version, int) or version > CONFIG_FORMAT:
-        raise BadInput(f"its config is of format {version}, and this version reads up to {CONFIG_FORMAT}; update it.")
+    version = version_of(config)
     current = {**config, "format": CONFIG_FORMAT}
     if version < 2:
         if "features" in current:
@@ -46,11 +45,101 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
     added: dict[str, dict[str, Any]] = {"train": _ADDED_TO_TRAIN, "preparation": _ADDED_TO_PREPARATION}
     for section, by_kind in (("task", _ADDED_TO_TASK), ("slicing", _ADDED_TO_SLICING)):
         if isinstance(current.get(section), Mapping):
-            added[section] = by_kind.get(current[section].get("kind"), {})
+            added[section] = by_kind.get(str(current[section].get("kind")), {})
     for section, settings in added.items():
         if isinstance(current.get(section), Mapping):
             current[section] = {**settings, **current[section]}
     return current
+
+
+def version_of(config: Mapping[str, Any]) -> int:
+    """The format of a config.
+
+    Raises:
+        BadInput: it is of a later version than this one, or its format is no number.
+    """
+    version = config.get("format", 1)
+    if not is_whole(version, 1):
+        raise BadInput(f"its format is {shown(version)}; it must be a whole number of at least 1.")
+    if version > CONFIG_FORMAT:
+        raise BadInput(f"its config is of format {version}, and this version reads up to {CONFIG_FORMAT}; update it.")
+    return version
+
+
+def check_sections(config: Mapping[str, Any]) -> None:
+    """Check what all readers of a stored config take for granted: which sections it has, and that they are some.
+
+    The settings within a section are checked by the part that is built from it.
+
+    Raises:
+        BadInput: names the key.
+    """
+    if unknown := sorted(set(config) - {*_SECTIONS, *_VALUES}):
+        raise BadInput(f"it has no use for {shown(unknown[0])}; correct the name, or take it out.")
+    for name in sorted(set(config) & set(_SECTIONS)):
+        if not isinstance(config[name], Mapping):
+            raise BadInput(f"{name} is {shown(config[name])}; it must be a section.")
+    for name in sorted(set(config) & set(_VALUES)):
+        fits, wanted = _VALUES[name]
+        if not fits(config[name]):
+            raise BadInput(f"{name} is {shown(config[name])}; it must be {wanted}.")
+    if "kind" in config.get("task", {}) and not isinstance(config["task"]["kind"], str):
+        raise BadInput(f"task.kind is {shown(config['task']['kind'])}; it must be a text.")
+
+
+def labels_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes, or tags, of a stored config.
+
+    Raises:
+        BadInput: it has none.
+    """
+    if not config.get("labels"):
+        raise BadInput("the config has no labels; restore them.")
+    return tuple(config["labels"])
+
+
+def _are_names(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and all(isinstance(one, str) and one for one in value)
+        and len(set(value)) == len(value)
+    )
+
+
+_SECTIONS = (
+    "attributes",
+    "augmentation",
+    "checkpoint",
+    "data",
+    "data_augmentation",
+    "decoder",
+    "discriminator",
+    "encoder",
+    "evaluation",
+    "feature_networks",
+    "front_end",
+    "generator",
+    "growth",
+    "logging",
+    "mesh",
+    "network",
+    "objective",
+    "optimizer",
+    "preparation",
+    "representation",
+    "slicing",
+    "task",
+    "train",
+    "vocoder",
+)
+# Other values: whether one fits, and what it must be.
+_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "changes": (lambda value: isinstance(value, (list, tuple)), "a list"),
+    "format": (lambda value: is_whole(value, 1), "a whole number of at least 1"),
+    "labels": (_are_names, "a list of different names"),
+    "name": (lambda value: isinstance(value, str), "a text"),
+    "seed": (lambda value: is_whole(value, 0) and value < 2**31, f"a whole number from 0 to {2**31 - 1}"),
+}
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.data_augmentation import DataAugmentation, DrumAugmentation, NoDataAugmentation
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.audio.spectral_distance import (
@@ -20,7 +21,19 @@ from drumgan_jax.audio.spectral_distance import (
 from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Representation
-from drumgan_jax.core.settings import build_part
+from drumgan_jax.core.schedules import Scheduled
+from drumgan_jax.core.settings import (
+    build_part,
+    build_section,
+    check_shapes,
+    flag,
+    read_partly,
+    real,
+    section_at,
+    text,
+    texts,
+    whole,
+)
 from drumgan_jax.networks import (
     frame_discriminator,
     frame_generator,
@@ -73,6 +86,51 @@ AUGMENTATIONS: dict[str, type[Augmentation]] = {
 }
 GROWTHS: dict[str, type[Growth]] = {"constant": Constant, "progressive": Progressive}
 COMPUTE_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True)
+class GanTaskSettings:
+    """Section `task` of a GAN.
+
+    Attributes:
+        conditional: whether the networks are conditioned on the data set's labels.
+        soft_labels: whether the labels are class probabilities from `drumgan label` rather than classes.
+        independent_classes: whether class weights are sliders from 0 to 1 when the generator is played, which it takes
+            as they are, rather than shares of 1. Training is the same: its labels are classes or probabilities.
+        attributes: of the data set's, by name, that the networks are conditioned on beside or instead of classes.
+        critic_steps: steps of the discriminator for one of the generator.
+        label_weight: share of the labels in what both networks see, the rest being alike for all classes. A schedule
+            from 0 to 1 conditions gradually, for few recordings, of which a conditional GAN otherwise makes one sound
+            a class (Shahbazi et al. 2022, "Collapse by conditioning").
+        start_from: run whose last networks this run begins with; empty for none.
+    """
+
+    conditional: bool = flag(False)
+    soft_labels: bool = flag(False)
+    independent_classes: bool = flag(False)
+    attributes: tuple[str, ...] = texts(())
+    critic_steps: int = whole(1, 1)
+    label_weight: Scheduled = real(0.0, 1.0, 1.0, scheduled=True)
+    start_from: str = text("")
+
+    def __post_init__(self) -> None:
+        if self.soft_labels and not self.conditional:
+            raise BadInput("config.task.soft_labels is true but config.task.conditional is false; set both or neither.")
+        if self.independent_classes and not self.conditional:
+            raise BadInput(
+                "config.task.independent_classes is true but config.task.conditional is false; set both or neither."
+            )
+        check_attributes(self.attributes, "config.task.attributes")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Precision:
+    compute_dtype: str = text()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Batches:
+    batch_size: int = whole(1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +222,7 @@ class Gan:
 
 def _framing(config: Mapping[str, Any], representation: Representation) -> dict[str, int]:
     """How much the frames of a representation overlap, for the generators that want to know."""
-    part = GENERATORS.get(config["generator"].get("kind"))
+    part = GENERATORS.get(str(section_at(config, "generator").get("kind")))
     wanted = part is not None and "overlap" in {f.name for f in dataclasses.fields(part)}
     if not wanted or not isinstance(representation, LogMagnitude):
         return {}
@@ -184,12 +242,12 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
     Raises:
         BadInput: a section names an unknown part or setting, or a value is out of range.
     """
-    representation = build_representation(config["representation"])
+    representation = build_representation(section_at(config, "representation"))
     num_attributes = len(config.get("task", {}).get("attributes", ()))
     given = {
         "shape": representation.shape,
         "num_labels": num_labels + num_attributes,
-        "compute_dtype": resolve_compute_dtype(config["train"]["compute_dtype"]),
+        "compute_dtype": resolve_compute_dtype(read_partly(config, "train", _Precision).compute_dtype),
     }
     networks = build_feature_networks(config.get("feature_networks", {}), representation)
     projected_on = {"feature_networks": networks} if networks else {}
@@ -198,14 +256,16 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
         decoder=build_decoder(config.get("decoder", {}), representation),
         generator=build_part(
             GENERATORS,
-            config["generator"],
+            section_at(config, "generator"),
             "generator",
             **given,
             **_framing(config, representation),
             num_attributes=num_attributes,
         ),
-        discriminator=build_part(DISCRIMINATORS, config["discriminator"], "discriminator", **given, **projected_on),
-        objective=build_part(OBJECTIVES, config["objective"], "objective"),
+        discriminator=build_part(
+            DISCRIMINATORS, section_at(config, "discriminator"), "discriminator", **given, **projected_on
+        ),
+        objective=build_part(OBJECTIVES, section_at(config, "objective"), "objective"),
         augmentation=build_part(AUGMENTATIONS, config.get("augmentation", {"kind": "none"}), "augmentation"),
         data_augmentation=build_part(
             DATA_AUGMENTATIONS, config.get("data_augmentation", {"kind": "none"}), "data_augmentation"
@@ -237,8 +297,31 @@ def gan_at(config: Mapping[str, Any], num_labels: int, step: int) -> tuple[Gan, 
         BadInput: see `build_gan`.
     """
     gan = build_gan(config, num_labels)
-    stage, alpha = gan.growth.at(step * config["train"]["batch_size"])
+    stage, alpha = gan.growth.at(step * read_partly(config, "train", _Batches).batch_size)
     return gan.at(stage), {"growth": {"alpha": np.float32(alpha)}}
+
+
+def gan_task_settings(config: Mapping[str, Any]) -> GanTaskSettings:
+    """Section `task` of a GAN's config.
+
+    Raises:
+        BadInput: a setting is unknown or out of range.
+    """
+    settings = {name: value for name, value in section_at(config, "task").items() if name != "kind"}
+    return build_section(GanTaskSettings, settings, "task")
+
+
+def generator_shapes(gan: Gan, num_labels: int) -> dict[str, Any]:
+    """Shapes and dtypes of a generator's variables, whose labels are classes and attributes.
+
+    Raises:
+        BadInput: it cannot be built with its settings.
+    """
+    labels = jnp.zeros((1, num_labels)) if num_labels else None
+    shapes: dict[str, Any] = check_shapes(
+        "generator", gan.generator.init, jnp.zeros((1, gan.generator.z_dim)), labels, None
+    )
+    return shapes
 
 
 def resolve_compute_dtype(name: str) -> Any:

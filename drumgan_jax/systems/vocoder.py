@@ -14,7 +14,7 @@ from drumgan_jax.audio.representations import build_representation, current_sett
 from drumgan_jax.audio.spectrograms import LogMel
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.parts import Array, Representation
-from drumgan_jax.core.settings import build_part, check_shapes
+from drumgan_jax.core.settings import build_part, check_shapes, section_at
 from drumgan_jax.core.weight_file import (
     FileFormat,
     fitted,
@@ -97,12 +97,10 @@ def build_vocoder(config: Mapping[str, Any]) -> Vocoder:
         BadInput: a section names an unknown part or setting, a value is out of range, or the product of the network's
             ratios is not the hop length.
     """
-    representation = build_representation(config["representation"])
+    representation = build_representation(section_at(config, "representation"))
     if not isinstance(representation, LogMel):
         raise BadInput(f"config.representation.kind is {config['representation']['kind']!r}; a vocoder takes log_mel.")
-    if "vocoder" not in config:
-        raise BadInput("the config has no section vocoder; add it (see configs/melgan.py).")
-    network: Any = build_part(VOCODERS, config["vocoder"], "vocoder")
+    network: Any = build_part(VOCODERS, section_at(config, "vocoder"), "vocoder")
     vocoder = Vocoder(representation, network)
     check_shapes("vocoder", vocoder.init)
     hop = math.prod(network.ratios)

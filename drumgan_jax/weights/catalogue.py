@@ -12,13 +12,13 @@ class WeightsFile:
         file_name: file name in the cache folder.
         url: the publisher's address.
         size: size in bytes, for display; rounded to a megabyte if no exact size is published.
-        sha256: the SHA-256 digest in hex, or its leading digits; empty if none is published, so that only the layout of
-            the file can be checked.
+        sha256: the SHA-256 digest in hex; empty if none is published.
         what: description in one line.
         licence: licence of the weights, as stated by their publisher.
         package: a package on the Python package index whose wheel is the file, which pip fetches; empty for a file at
             `url`.
         checkpoint: name in the wheel of a TensorFlow checkpoint, without endings; empty for PyTorch's files.
+        git_blob: the object name, in hex, of the file in the publisher's Git repository, if that is its digest.
     """
 
     name: str
@@ -30,10 +30,18 @@ class WeightsFile:
     licence: str
     package: str = ""
     checkpoint: str = ""
+    git_blob: str = ""
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether the publisher says what the file's bytes are."""
+        return bool(self.sha256 or self.git_blob)
 
 
-# This release publishes neither digests nor sizes; the sizes given here are those of the weights alone.
-_PJLOOPGAN = "https://github.com/Arthurddd/pjloop-gan/raw/master/feature_networks/checkpoints"
+# This release publishes no sizes; those given here are of the weights alone. Its digests are Git's, of this commit.
+_PJLOOPGAN = (
+    "https://github.com/Arthurddd/pjloop-gan/raw/b9cb9aab3e05c19fb6dde7012a0aea48eb9ca28e/feature_networks/checkpoints"
+)
 
 # Both checkpoints are in one wheel. The digest is that of the package index.
 _MUSICNN = WeightsFile(
@@ -84,6 +92,7 @@ _FILES = (
         url=f"{_PJLOOPGAN}/autotagging/autotagging.pth",
         size=48_000_000,
         sha256="",
+        git_blob="444a57329f211011b3c07134fd25472f40e01c16",
         what="short-chunk CNN of the pjloopgan release, a tagger trained on MagnaTagATune",
         licence="MIT",
     ),
@@ -93,6 +102,7 @@ _FILES = (
         url=f"{_PJLOOPGAN}/drum_genre/drum_scnn.ckpt",
         size=10_000_000,
         sha256="",
+        git_blob="da6b944f81dc9b03e9f5c96e71cbc5a856074be8",
         what="short-chunk CNN of the pjloopgan release, trained on the genres of drum loops",
         licence="MIT",
     ),
@@ -102,6 +112,7 @@ _FILES = (
         url=f"{_PJLOOPGAN}/synth_genre/synth_scnn.ckpt",
         size=10_000_000,
         sha256="",
+        git_blob="57627cd8cc2730fcf9bcbe9b01367b7bdb0cb160",
         what="short-chunk CNN of the pjloopgan release, trained on the genres of synth loops",
         licence="MIT",
     ),

@@ -1,10 +1,12 @@
 """The cache folder of published weights: finding, downloading and reading them."""
 
 import contextlib
+import dataclasses
 import hashlib
 import http.client
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,10 +16,13 @@ import zipfile
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from tqdm import tqdm
 
+from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.weights.catalogue import CATALOGUE, WeightsFile
 from drumgan_jax.weights.tensorflow_files import read_checkpoint
@@ -27,7 +32,10 @@ _BLOCK = 2**20
 _TIMEOUT = 30.0
 _RANGE_NOT_SATISFIABLE = 416
 _PARTIAL_CONTENT = 206
-_DIGITS = 64
+_SHA256 = re.compile("[0-9a-f]{64}")
+_HTTPS = "https"
+# Beside a file of which nobody publishes a digest: the one that its user gave.
+_GIVEN = ".sha256"
 
 
 def folder() -> Path:
@@ -85,14 +93,48 @@ def _read_wheel(path: Path, file: WeightsFile) -> tuple[dict[str, np.ndarray], s
 
 
 def _check(path: Path, file: WeightsFile) -> str:
-    """SHA-256 of a downloaded file in hex, which must be the published one."""
-    digest = file_hash(path)
-    if not digest.startswith(file.sha256):
-        raise BadInput(
-            f"{path} has SHA-256 {digest}, not the published {file.sha256}; delete it and run"
-            f" `drumgan weights get {file.name}`."
-        )
-    return digest
+    """SHA-256 of a downloaded file in hex, whose digest must be the one in the catalogue, or the one that was given."""
+    if not file.has_digest:
+        file = dataclasses.replace(file, sha256=_kept_digest(path, file))
+    if other := _other_digest(path, file):
+        raise BadInput(f"{path} has {other}; delete it and run `drumgan weights get {file.name}`.")
+    return file_hash(path)
+
+
+def _kept_digest(path: Path, file: WeightsFile) -> str:
+    """The digest that the user gave for a file without a published one."""
+    try:
+        kept = path.with_name(path.name + _GIVEN).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        kept = ""
+    if not _SHA256.fullmatch(kept):
+        raise BadInput(_no_digest(file))
+    return kept
+
+
+def _other_digest(path: Path, file: WeightsFile) -> str:
+    """What a file's digest is and should be; empty if it is as it should be."""
+    if file.sha256:
+        found, wanted, kind = file_hash(path), file.sha256, "SHA-256"
+    else:
+        found, wanted, kind = git_blob(path), file.git_blob, "the Git object name"
+    return "" if found == wanted else f"{kind} {found}, not the published {wanted}"
+
+
+def git_blob(path: str | os.PathLike[str]) -> str:
+    """The name, in hex, that Git gives to the content of a file."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha1(f"blob {os.fstat(file.fileno()).st_size}\0".encode(), usedforsecurity=False)
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _no_digest(file: WeightsFile) -> str:
+    return (
+        f"nobody publishes a digest of {file.name}, so its file cannot be told from another; get its SHA-256 from"
+        f" somebody who has it from {file.url}, and run `drumgan weights get {file.name} --sha256=HEX`."
+    )
 
 
 def _read(path: Path, file: WeightsFile) -> dict[str, np.ndarray]:
@@ -112,23 +154,26 @@ def file_hash(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def get(name: str) -> Path:
+def get(name: str, sha256: str = "") -> Path:
     """Download weights into the cache folder unless they exist; an interrupted download is resumed.
 
-    The file gets its final name only when it is complete and its digest is the published one. If no complete digest is
-    published, it must be a readable state dict.
+    The file gets its final name only when it is complete and its digest is the one in the catalogue, or the given one.
+
+    Args:
+        name: in the catalogue.
+        sha256: the SHA-256, in hex, of a file without a published digest, which is kept beside it.
 
     Raises:
         BadInput: the name is unknown, the publisher cannot be reached, the download is interrupted, the cache folder
             cannot be written, or the downloaded or existing file has the wrong digest or cannot be read.
     """
-    file = entry(name)
+    file = _with_digest(entry(name), sha256)
     path = folder() / file.file_name
     with _cache_errors():
         if path.is_file():
-            _check(path, file)
-            if len(file.sha256) < _DIGITS:
-                _read(path, file)
+            if other := _other_digest(path, file):
+                raise BadInput(f"{path} has {other}; delete it and run `drumgan weights get {file.name}`.")
+            _keep_digest(path, sha256)
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         if file.package:
@@ -137,8 +182,29 @@ def get(name: str) -> Path:
         partial = path.with_name(f"{path.name}.partial")
         _download(file, path, partial)
         _check_download(file, path, partial)
+        _keep_digest(path, sha256)
         os.replace(partial, path)
     return path
+
+
+def _with_digest(file: WeightsFile, sha256: str) -> WeightsFile:
+    """The entry of a file with the digest that was given, which it must have if and only if none is published."""
+    sha256 = sha256.lower()
+    if file.has_digest:
+        if sha256:
+            raise BadInput(f"the digest of {file.name} is published; leave --sha256 out.")
+        return file
+    if not sha256:
+        raise BadInput(_no_digest(file))
+    if not _SHA256.fullmatch(sha256):
+        raise BadInput(f"--sha256 is {sha256!r}; it must be 64 digits in hex.")
+    return dataclasses.replace(file, sha256=sha256)
+
+
+def _keep_digest(path: Path, sha256: str) -> None:
+    if sha256:
+        with replacing(path.with_name(path.name + _GIVEN)) as temporary:
+            temporary.write_text(sha256.lower() + "\n")
 
 
 def _fetch_package(file: WeightsFile, path: Path) -> None:
@@ -172,23 +238,9 @@ def _fetch_package(file: WeightsFile, path: Path) -> None:
 
 def _check_download(file: WeightsFile, path: Path, partial: Path) -> None:
     """Delete a download and raise a BadInput unless it is the file in the catalogue."""
-    digest = file_hash(partial)
-    if not digest.startswith(file.sha256):
+    if other := _other_digest(partial, file):
         partial.unlink()
-        raise BadInput(
-            f"the file from {file.url} has SHA-256 {digest}, not the published {file.sha256}, and was removed; try"
-            f" again, or put the file at {path}."
-        )
-    if len(file.sha256) == _DIGITS:
-        return
-    try:
-        read_state_dict(partial)
-    except BadInput as problem:
-        partial.unlink()
-        raise BadInput(
-            f"the file from {file.url} is not a readable PyTorch state dict, and was removed; try again, or put the"
-            f" file at {path}."
-        ) from problem
+        raise BadInput(f"the file from {file.url} has {other}, and was removed; try again, or put the file at {path}.")
 
 
 def _download(file: WeightsFile, path: Path, partial: Path) -> None:
@@ -199,7 +251,7 @@ def _download(file: WeightsFile, path: Path, partial: Path) -> None:
         except urllib.error.HTTPError as problem:
             if problem.code != _RANGE_NOT_SATISFIABLE or not received:
                 raise
-            if _is_complete(received, problem.headers, file):
+            if _is_complete(received, problem.headers):
                 return
             response = _open(file.url, 0)
     with response:
@@ -226,23 +278,40 @@ def _next_block(response: http.client.HTTPResponse, file: WeightsFile, path: Pat
         return response.read(_BLOCK)
 
 
-def _is_complete(received: int, headers: Message, file: WeightsFile) -> bool:
+def _is_complete(received: int, headers: Message) -> bool:
     """Whether the download is complete, after the server refused to send bytes beyond those received."""
     size = headers["Content-Range"]
-    if size is None:
-        # The download may also be of another, shorter file, which only a complete digest can exclude.
-        return len(file.sha256) == _DIGITS
-    return size.replace(" ", "") == f"bytes*/{received}"
+    # Without a size the digest, which is asked next, tells it from another, shorter file.
+    return size is None or size.replace(" ", "") == f"bytes*/{received}"
 
 
 def _open(url: str, received: int) -> http.client.HTTPResponse:
+    _check_scheme(url)
     headers = {"User-Agent": "drumgan"} | ({"Range": f"bytes={received}-"} if received else {})
+    opener = urllib.request.build_opener(_Redirects)
     try:
-        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT)
+        response: http.client.HTTPResponse = opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT)
+        return response
     except urllib.error.HTTPError as problem:
         # An error response also keeps its connection open.
         problem.close()
         raise
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection to an address that anybody on the way could answer for."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """The request at the new address; see the base class."""
+        _check_scheme(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_scheme(url: str) -> None:
+    if urlsplit(url).scheme != _HTTPS:
+        raise BadInput(f"{url} is no https address, so its answer could be anybody's; give one that is.")
 
 
 @contextlib.contextmanager

@@ -108,10 +108,7 @@ def test_steps_without_digests_and_runs_being_written_are_noted(copy: Path) -> N
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    directory = write_dataset(tmp_path / "data")
-    split = {"name": "train", "shardLengths": ["12", "12"]}
-    (directory / "dataset_info.json").write_text(json.dumps({"version": "1.0.0", "splits": [split]}))
-    return directory
+    return write_dataset(tmp_path / "data")
 
 
 def test_a_sound_data_set_is_read_and_left_as_it_is(data: Path) -> None:
@@ -166,7 +163,7 @@ def test_what_is_wrong_with_a_data_set_is_named(data: Path) -> None:
     np.savez(data / "record_index.npz", **index)
     assert "has other places than the records of toy-train" in unsound(data)["record_index.npz"]
     (data / "features.json").write_text("{")
-    assert unsound(data)["description"].endswith("features.json is damaged; prepare the data set again.")
+    assert "features.json is damaged" in unsound(data)["description"]
 
 
 def test_packed_files(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from verbs import drumgan
 
+from drumgan_jax.commands.latents_file import read_latents, write_latents
 from drumgan_jax.commands.sounds import (
     cuts,
     open_instrument,
@@ -16,8 +17,6 @@ from drumgan_jax.commands.sounds import (
     parse_labels,
     parse_layers,
     parse_numbers,
-    read_latents,
-    write_latents,
 )
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.latents.recordings import CutWarning
@@ -73,7 +72,7 @@ def test_damaged_noise_is_one_sentence(instrument: Instrument, tmp_path: Path, c
     whole = (tmp_path / "noises.npz").read_bytes()
     for damaged in (content, whole[:60] + bytes(200) + whole[260:]):
         (tmp_path / "noises.npz").write_bytes(damaged)
-        with pytest.raises(BadInput, match=r"is not a latents\.json, or is damaged"):
+        with pytest.raises(BadInput, match=r"noises\.npz (is damaged|does not fit)"):
             read_latents(str(tmp_path / "latents.json"), instrument)
 
 

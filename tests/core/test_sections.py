@@ -9,13 +9,17 @@ import pytest
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.schedules import Linear
 from drumgan_jax.core.settings import (
+    MOST_LAYERS,
     build_part,
     build_section,
     check_fields,
     check_shapes,
     flag,
+    read_partly,
     read_section,
     real,
+    section_at,
+    sizes,
     text,
     texts,
     whole,
@@ -32,6 +36,11 @@ class Toy:
     names: tuple[str, ...] = texts(())
     loud: bool = flag(False)
     free: Any = None
+    count: int = 0
+    gain: float | None = None
+    widths: tuple[int, ...] = sizes((4, 8), most=64)
+    pair: tuple[int, int] = sizes((1, 2), count=2)
+    layers: int = whole(0, 8, most=MOST_LAYERS)
 
 
 @pytest.mark.parametrize(
@@ -50,15 +59,27 @@ class Toy:
         ("names", "kick", "a tuple of different names"),
         ("names", ["kick", "kick"], "a tuple of different names"),
         ("loud", 1, "True or False"),
+        # Without a check of its own, a field is of its annotation's type.
+        ("count", 1.5, "a whole number"),
+        ("count", True, "a whole number"),
+        ("count", 2**63, "a whole number"),
+        ("gain", "1", "a number or None"),
+        ("gain", float("inf"), "a number or None"),
+        ("share", 10**400, "a number from 0 and below 1"),
+        ("widths", [], "a tuple of whole numbers from 1 to 64"),
+        ("widths", [4, 65], "a tuple of whole numbers from 1 to 64"),
+        ("widths", 4, "a tuple of whole numbers from 1 to 64"),
+        ("pair", [1, 2, 3], f"a tuple of 2 of whole numbers from 1 to {2**63 - 1:,}"),
+        ("pair", [[1], 2], f"a tuple of 2 of whole numbers from 1 to {2**63 - 1:,}"),
+        ("layers", -1, "a whole number of at least 0"),
+        ("layers", 10**9, "a whole number of at most 256"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_by_its_path(name: str, value: Any, wanted: str) -> None:
     with pytest.raises(BadInput) as problem:
         build_section(Toy, {"size": 2, name: value}, "toys.first")
-    shown = tuple(value) if isinstance(value, list) else value
-    assert f"config.toys.first.{name} is {shown!r}; it must be {wanted}." == str(problem.value) or (
-        name == "rate" and wanted in str(problem.value)
-    )
+    assert str(problem.value).startswith(f"config.toys.first.{name} is ")
+    assert str(problem.value).endswith(f"; it must be {wanted}.")
 
 
 def test_sections_with_and_without_a_kind_are_built_alike() -> None:
@@ -70,7 +91,7 @@ def test_sections_with_and_without_a_kind_are_built_alike() -> None:
     for section, match in (
         ({"kind": "other"}, r"config\.toy\.kind is 'other'; it must be one of toy"),
         ({"kind": "toy"}, r"config\.toy lacks size; give it a value"),
-        ({"kind": "toy", "size": 2, "sise": 3}, r"config\.toy has no setting sise; it has free, level, loud"),
+        ({"kind": "toy", "size": 2, "sise": 3}, r"config\.toy has no setting sise; it has count, free, gain"),
     ):
         with pytest.raises(BadInput, match=match):
             build_part({"toy": Toy}, section, "toy")
@@ -80,6 +101,21 @@ def test_sections_with_and_without_a_kind_are_built_alike() -> None:
         build_part({"toy": Toy}, {"kind": "toy", "size": 2}, "toy", shape=(1,))
     with pytest.raises(BadInput, match=r"the config has no section a\.c; add it"):
         read_section({"a": {}}, "a.c", Toy)
+
+
+def test_a_part_of_a_section_is_read_and_a_section_is_one() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Part:
+        rate: float = real(0.0, 1.0, 0.5)
+
+    assert read_partly({"toy": {"rate": 0.25, "other": [1]}}, "toy", Part) == Part(0.25)
+    assert read_partly({}, "toy", Part) == Part()
+    for config in ({"a": 5}, {"a": {"b": []}}):
+        with pytest.raises(BadInput, match=r"^config\.a(\.b)? is .*; it must be a section\.$"):
+            section_at(config, "a.b" if isinstance(config["a"], dict) else "a")
+    for build in (lambda: build_part({"toy": Toy}, [], "toy"), lambda: build_section(Toy, "x" * 9000, "toy")):
+        with pytest.raises(BadInput, match=r"^config\.toy is .{2,120}; it must be a section\.$"):
+            build()
 
 
 def test_what_is_constructed_directly_can_be_checked_too() -> None:

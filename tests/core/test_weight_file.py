@@ -118,3 +118,19 @@ class TestDigests:
     def test_a_file_of_an_earlier_version_has_none_and_is_read(self, path):
         self.rewrite(path, lambda header, arrays: header.pop("digest"))
         assert read_weights(path, FORM, "a test").header["step"] == 3
+
+
+def test_a_file_that_is_listed_has_the_listed_digest(tmp_path):
+    path = tmp_path / "a.npz"
+    write_weights(path, FORM, HEADER, ARRAYS)
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  b.npz\n{read_weights(path, FORM, 'a test').sha256}  a.npz\n")
+    assert read_weights(path, FORM, "a test").header["step"] == 3
+    write_weights(path, FORM, {**HEADER, "step": 4}, ARRAYS)
+    with pytest.raises(BadInput, match=r"a\.npz is damaged: its SHA-256 is [0-9a-f]{64}, not that in .*SHA256SUMS; "):
+        read_weights(path, FORM, "a test")
+
+
+def test_all_packaged_files_are_listed(repository):
+    lists = sorted((repository / "drumgan_jax").rglob("SHA256SUMS"))
+    listed = {str(one.parent / line.split("  ")[1]) for one in lists for line in one.read_text().splitlines()}
+    assert listed == {str(path) for path in (repository / "drumgan_jax").rglob("*.npz")}

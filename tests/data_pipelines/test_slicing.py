@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drumgan_jax.audio.one_shot import SLICING_KINDS
 from drumgan_jax.audio.signal import Signal
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data_pipelines import slicing, synthetic
@@ -20,6 +21,10 @@ RATE = 8000
 
 def noise(length, seed=0):
     return np.random.default_rng(seed).uniform(-0.5, 0.5, length).astype(np.float32)
+
+
+def test_players_know_the_kinds():
+    assert set(SLICING_KINDS) == set(SLICINGS)
 
 
 @pytest.mark.smoke

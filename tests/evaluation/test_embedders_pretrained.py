@@ -90,6 +90,7 @@ def test_weights_of_another_network_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "weights" / CATALOGUE["short_chunk"].file_name
     path.parent.mkdir()
     torch_writer.write(path, {"features.0.weight": np.zeros((2, 1, 3, 3), np.float32)})
+    path.with_name(f"{path.name}.sha256").write_text(store.file_hash(path))
     with pytest.raises(BadInput, match=r"lack bn\.bias .* for ShortChunk"):
         short_chunk.build()
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import Mesh
-from training_cases import LABELS, mesh_of, write_dataset
+from training_cases import LABELS, mesh_of, write_dataset, write_info
 
 from drumgan_jax.commands.pack import describe, pack
 from drumgan_jax.configs import drum_classifier
@@ -44,6 +44,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (directory / f"toy-train.tfrecord-0000{shard}-of-00003").rename(directory / f"toy-{name}")
     (directory / "toy-train.tfrecord-00002-of-00003").rename(directory / "toy-test.tfrecord-00000-of-00001")
     write_index(directory)
+    write_info(directory)
     return directory
 
 
@@ -75,6 +76,7 @@ def test_attributes_are_predicted_of_sounds_as_they_are(tmp_path: Path) -> None:
     (directory / "toy-train.tfrecord-00000-of-00002").rename(directory / "toy-train.tfrecord-00000-of-00001")
     (directory / INDEX_NAME).unlink()
     write_index(directory)
+    write_info(directory)
     dataset, losses = open_dataset(directory), []
     for weight in (0.0, 3.0):
         task_settings = {"attributes": ("brightness", "decay"), "attribute_weight": weight}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from training_cases import LABELS, write_dataset
 
-from drumgan_jax.commands.sounds import read_latents, write_latents
+from drumgan_jax.commands.latents_file import read_latents, write_latents
 from drumgan_jax.configs import pca_gan
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh

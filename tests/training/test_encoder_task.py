@@ -279,7 +279,7 @@ def test_unfit_runs_and_settings_are_told(
         ({"train": {"accumulation": 2}}, "an encoder takes 1 only"),
         ({"train": {"compute_dtype": "bfloat16"}}, "takes float32 only"),
         ({"task": {"run": ""}}, "config.task.run is empty; give"),
-        ({"task": {"run": str(tmp_path / "absent")}}, r"absent/config.json cannot be read"),
+        ({"task": {"run": str(tmp_path / "absent")}}, r"absent/config.json cannot be opened"),
         ({"task": {"step": "77"}}, "has no checkpoint of step 77; it has 3, 5, 8"),
         ({"task": {"step": "newest"}}, "neither a number nor last, best or images"),
         ({"task": {"num_latents": -1}}, "config.task.num_latents is -1"),

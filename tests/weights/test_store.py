@@ -56,6 +56,8 @@ def publisher(monkeypatch, cache):
     url = f"http://127.0.0.1:{server.server_port}/weights.pth"
     offer(monkeypatch, url=url, sha256=DIGEST)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    # A server of https would need a certificate that this process trusts.
+    monkeypatch.setattr(store, "_HTTPS", "http")
     yield server
     server.shutdown()
     thread.join()
@@ -123,43 +125,67 @@ def state_dict(tmp_path, size):
     return (tmp_path / "published.pth").read_bytes()
 
 
-def test_leading_digits_are_checked_and_no_digits_take_any_state_dict(publisher, cache, monkeypatch, tmp_path):
+def test_a_publishers_digest_may_be_that_of_git(publisher, cache, monkeypatch):
+    blob = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+    offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256="", git_blob=blob)
+    assert store.get("vggish").read_bytes() == CONTENT
+    store.find("vggish").write_bytes(CONTENT[:-1])
+    for function in (store.get, store.load):
+        with pytest.raises(BadInput, match=f"has the Git object name .*, not the published {blob}; delete it"):
+            function("vggish")
+
+
+def test_without_a_published_digest_one_is_demanded_and_kept(publisher, cache, monkeypatch, tmp_path):
     publisher.content = state_dict(tmp_path, 100)
-    offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256="00000000")
-    with pytest.raises(BadInput, match="not the published 00000000"):
-        store.get("vggish")
-    for sha256 in (hashlib.sha256(publisher.content).hexdigest()[:8], ""):
-        offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256=sha256)
-        store.get("vggish").unlink()
-
-
-def test_what_has_no_digest_and_is_no_state_dict_is_told_and_not_kept(publisher, cache, monkeypatch):
     offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256="")
-    publisher.content = b"<html>Please sign in.</html>"
-    with pytest.raises(BadInput, match=r"not a readable PyTorch state dict, and was removed; .*put the file at"):
+    digest = hashlib.sha256(publisher.content).hexdigest()
+    for given, told in (("", "nobody publishes a digest of vggish"), ("00000000", "it must be 64 digits in hex")):
+        with pytest.raises(BadInput, match=told):
+            store.get("vggish", given)
+    with pytest.raises(BadInput, match=f"has SHA-256 {digest}, not the published {'0' * 64}, and was removed"):
+        store.get("vggish", "0" * 64)
+    assert files(cache) == []
+    # A file that somebody put there is no better known than one that was fetched.
+    (cache / "weights" / "vggish-10086976.pth").write_bytes(publisher.content)
+    with pytest.raises(BadInput, match=r"run `drumgan weights get vggish --sha256=HEX`"):
+        store.load("vggish")
+    (cache / "weights" / "vggish-10086976.pth").unlink()
+    assert store.get("vggish", digest.upper()).read_bytes() == publisher.content
+    state, found = store.load("vggish")
+    assert found == digest
+    assert len(state["x"]) == 100
+    offer(monkeypatch, sha256=digest)
+    with pytest.raises(BadInput, match="the digest of vggish is published; leave --sha256 out"):
+        store.get("vggish", digest)
+
+
+class Elsewhere(Publisher):
+    def do_GET(self):
+        self.send_response(302)
+        self.send_header("Location", "ftp://127.0.0.1/weights.pth")
+        self.end_headers()
+
+
+def test_only_https_is_fetched_and_followed(publisher, cache, monkeypatch):
+    publisher.RequestHandlerClass = Elsewhere
+    with pytest.raises(BadInput, match=r"ftp://127\.0\.0\.1/weights\.pth is no https address"):
+        store.get("vggish")
+    monkeypatch.undo()
+    monkeypatch.setenv("DRUMGAN_CACHE", str(cache))
+    offer(monkeypatch, url=f"http://127.0.0.1:{publisher.server_port}/weights.pth")
+    with pytest.raises(BadInput, match="is no https address"):
         store.get("vggish")
     assert files(cache) == []
-    path = cache / "weights" / "vggish-10086976.pth"
-    path.write_bytes(publisher.content)
-    for function in (store.get, store.load):
-        with pytest.raises(BadInput, match="not a readable PyTorch state dict; delete it and run `drumgan weights get"):
-            function("vggish")
-    assert path.read_bytes() == publisher.content
 
 
 @pytest.mark.parametrize("tells_size", [False, True])
-@pytest.mark.parametrize("whole_digest", [False, True])
-def test_a_part_longer_than_the_file_is_never_taken_for_it(
-    publisher, cache, monkeypatch, tmp_path, tells_size, whole_digest
-):
-    # A readable state dict of another size, so that only the size or a whole digest can tell.
+def test_a_part_longer_than_the_file_is_never_taken_for_it(publisher, cache, monkeypatch, tmp_path, tells_size):
     part = state_dict(tmp_path, 200)
     publisher.content, publisher.tells_size = state_dict(tmp_path, 100), tells_size
-    sha256 = hashlib.sha256(publisher.content).hexdigest() if whole_digest else ""
-    offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256=sha256)
+    offer(monkeypatch, url=CATALOGUE["vggish"].url, sha256=hashlib.sha256(publisher.content).hexdigest())
     (cache / "weights").mkdir(parents=True)
     (cache / "weights" / "vggish-10086976.pth.partial").write_bytes(part)
-    if whole_digest and not tells_size:
+    if not tells_size:
         with pytest.raises(BadInput, match="and was removed; try again"):
             store.get("vggish")
     assert store.get("vggish").read_bytes() == publisher.content
@@ -214,7 +240,7 @@ def of_torch(variables):
         ("short_chunk_synth_loops", 58, (1, 1, 2, 2, 2, 4), True),
     ],
 )
-def test_files_laid_out_as_the_release_of_pjloopgan_are_read(cache, name, labels, blocks, nested):
+def test_files_laid_out_as_the_release_of_pjloopgan_are_read(cache, monkeypatch, name, labels, blocks, nested):
     network = ShortChunk(labels, 2, blocks)
     shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 64, 64, 1), np.float32))
     random = np.random.default_rng(0)
@@ -232,6 +258,7 @@ def test_files_laid_out_as_the_release_of_pjloopgan_are_read(cache, name, labels
         torch_writer.write_raw(path, torch_writer.ordered(saved.items()), arrays)
     else:
         torch_writer.write(path, state)
+    monkeypatch.setitem(CATALOGUE, name, dataclasses.replace(CATALOGUE[name], git_blob=store.git_blob(path)))
     found, _ = store.load(name)
     jax.tree.map(np.testing.assert_array_equal, PUBLISHED[name].convert(found, network), variables)
     whole = PUBLISHED[name].network
@@ -268,7 +295,12 @@ def test_the_catalogue_agrees_with_itself():
         assert name == file.name
         assert file.url.startswith("https://")
         assert set(file.sha256) <= set("0123456789abcdef")
-        assert len(file.sha256) in (0, 8, 64)
+        assert len(file.sha256) in (0, 64)
+        assert set(file.git_blob) <= set("0123456789abcdef")
+        assert len(file.git_blob) in (0, 40)
+        assert not (file.sha256 and file.git_blob)
+    # That of which no digest is published.
+    assert [name for name, file in CATALOGUE.items() if not file.has_digest] == ["short_chunk"]
     # The hub's convention: the file's name carries the digest's first digits.
     for name in ("vggish", "inception"):
         assert CATALOGUE[name].file_name.endswith(f"-{CATALOGUE[name].sha256[:8]}.pth")

@@ -10,18 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.data_augmentation import NoDataAugmentation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, run_key
 from drumgan_jax.core.mesh import batch_sharding
-from drumgan_jax.core.schedules import Scheduled
-from drumgan_jax.core.settings import flag, real, text, texts, whole
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.systems.feature_networks import load_weights
-from drumgan_jax.systems.gan import Gan, build_gan
+from drumgan_jax.systems.gan import Gan, GanTaskSettings, build_gan
 from drumgan_jax.training.optimization import Player
 from drumgan_jax.training.task import Evaluation, Evaluator, Metrics, Summary
 from drumgan_jax.training.tasks.another_run import started_from
@@ -30,41 +27,6 @@ from drumgan_jax.training.tasks.gan_steps import PLAYERS, GanState, Steps
 from drumgan_jax.training.tasks.skeleton import TaskContext, TaskSkeleton
 
 Array = jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class GanTaskSettings:
-    """Section `task`.
-
-    Attributes:
-        conditional: whether the networks are conditioned on the data set's labels.
-        soft_labels: whether the labels are class probabilities from `drumgan label` rather than classes.
-        independent_classes: whether class weights are sliders from 0 to 1 when the generator is played, which it takes
-            as they are, rather than shares of 1. Training is the same: its labels are classes or probabilities.
-        attributes: of the data set's, by name, that the networks are conditioned on beside or instead of classes.
-        critic_steps: steps of the discriminator for one of the generator.
-        label_weight: share of the labels in what both networks see, the rest being alike for all classes. A schedule
-            from 0 to 1 conditions gradually, for few recordings, of which a conditional GAN otherwise makes one sound
-            a class (Shahbazi et al. 2022, "Collapse by conditioning").
-        start_from: run whose last networks this run begins with; empty for none.
-    """
-
-    conditional: bool = flag(False)
-    soft_labels: bool = flag(False)
-    independent_classes: bool = flag(False)
-    attributes: tuple[str, ...] = texts(())
-    critic_steps: int = whole(1, 1)
-    label_weight: Scheduled = real(0.0, 1.0, 1.0, scheduled=True)
-    start_from: str = text("")
-
-    def __post_init__(self) -> None:
-        if self.soft_labels and not self.conditional:
-            raise BadInput("config.task.soft_labels is true but config.task.conditional is false; set both or neither.")
-        if self.independent_classes and not self.conditional:
-            raise BadInput(
-                "config.task.independent_classes is true but config.task.conditional is false; set both or neither."
-            )
-        check_attributes(self.attributes, "config.task.attributes")
 
 
 def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
