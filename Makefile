@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 READY := $(VENV)/.ready
 
-.PHONY: sums demo test test-slow test-install test-parity smoke setup lint types bench bench-torch gpu clean
+.PHONY: sums demo test test-slow test-install test-parity smoke setup lint types bench bench-torch gpu release clean
 
 setup: $(READY)
 
@@ -88,6 +88,14 @@ PACKAGED := drumgan_jax/models drumgan_jax/evaluation/embedders drumgan_jax/eval
 
 sums:
 	for folder in $(PACKAGED); do (cd $$folder && sha256sum *.npz > SHA256SUMS) || exit 1; done
+
+# The file of the release page (weights/catalogue.py), of a run with its encoder (docs/one_shots.md).
+RUNS ?= runs
+
+release: setup
+	mkdir -p release
+	$(BIN)/drumgan pack --run=$(RUNS)/style --step=last --precision=bytes --out=release/style_drumsynth.npz
+	cd release && wc -c *.npz && sha256sum *.npz
 
 clean:
 	rm -rf $(VENV) .venv-parity build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -85,7 +85,17 @@ def packaged() -> ConfigDict:
     config.representation.update(sample_rate=22050, num_samples=8192)
     narrow(config, 16, 1024, 8, 64)
     config.generator.update(z_dim=64, w_dim=64, style_mixing=1.0)
-    config.train.update(batch_size=16, total_images=400_000, ema_half_life_images=10_000)
+    # O, where the paper has a gradient penalty and five critic steps: several times as many generator steps.
+    config.objective = {"kind": "relativistic", "r1_gamma": 1.0, "r2_gamma": 1.0, "interval": 4}
+    for name in ("r1_gamma", "r2_gamma"):
+        defaults.schedule(config.objective, name, kind="cosine", start=0.1, end=0.01, images=80_000)
+    config.discriminator.label_projection = True  # O; the class is heard in the logit itself
+    config.task.critic_steps = 1
+    config.train.update(batch_size=16, total_images=128_000, ema_half_life_images=4_000)
+    config.train.update(class_balance=1.0, source_balance=0.5)
+    for optimizer in config.optimizer.values():
+        optimizer.beta1 = 0.0
+        defaults.schedule(optimizer, "learning_rate", kind="cosine", start=3e-4, end=2e-5, images=128_000)
     config.logging.update(every=100, samples_every=5_000)
     config.checkpoint.every = 1_000
     config.evaluation.every = 0

@@ -39,7 +39,7 @@ def packaged() -> ConfigDict:
     config = _encoder(style_drumsynth.packaged())
     config.optimizer.encoder.learning_rate = 5e-4  # O; few steps
     config.task.recording_weight = 1.0  # O; generated sounds alone leave recordings far off
-    config.train.update(batch_size=32, total_images=64_000, ema_half_life_images=2_000)
+    config.train.update(batch_size=32, total_images=32_000, ema_half_life_images=2_000)
     config.checkpoint.every = 500
     config.evaluation.update(every=500, num_samples=256)
     return config

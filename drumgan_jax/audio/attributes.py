@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from drumgan_jax.audio import descriptors
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 
 Array = jax.Array
 
@@ -203,7 +203,9 @@ class AttributeScale:
             if not (typical >= 0.0).all() or not (typical <= 1.0).all():
                 raise ValueError("its ranks are not from 0 to 1")
         except (ArithmeticError, KeyError, TypeError, ValueError) as problem:
-            raise BadInput(f"the scale of attributes is damaged ({problem}); prepare the data set again.") from problem
+            raise BadInput(
+                f"the scale of attributes is damaged ({first_line(problem)}); prepare the data set again."
+            ) from problem
         return cls(names, quantiles, typical)
 
 

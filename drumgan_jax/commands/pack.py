@@ -143,7 +143,11 @@ def _pack_instrument(
     card |= {
         "encoder": getattr(instrument, "encoding", None) is not None,
         "vocoder": instrument.decoder_digest is not None,
-        "figures": report.get("figures", {}),
+        # The data set's path is one of this machine; `sources` tells what it holds.
+        "figures": {
+            name: {key: value for key, value in figure.items() if key != "data"}
+            for name, figure in report.get("figures", {}).items()
+        },
         "sources": _sources(config),
     }
     save_instrument(out, instrument, card, precision)

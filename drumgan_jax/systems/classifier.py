@@ -145,7 +145,7 @@ def load_classifier(path: str | os.PathLike[str]) -> ClassifierFile:
 def _build(
     front_end: Mapping[str, Any], network: Mapping[str, Any], label_names: Sequence[str], attributes: Sequence[str]
 ) -> Classifier:
-    check_attributes(attributes if isinstance(attributes, (list, tuple)) else [attributes], "config.task.attributes")
+    check_attributes([attributes] if isinstance(attributes, str) else attributes, "config.task.attributes")
     if len(label_names) < 2:
         raise BadInput(f"a classifier needs two labels or more, not {len(label_names)}; prepare a data set with them.")
     classifier = Classifier(

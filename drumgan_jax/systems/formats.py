@@ -5,7 +5,7 @@ from typing import Any
 
 from drumgan_jax.audio.representations import current_settings
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import is_whole, shown
+from drumgan_jax.core.settings import is_section, is_whole, shown
 from drumgan_jax.systems import decoders
 
 # Written into config.json as `format`. 1 (without the key) had the decoder's settings in section `representation`, and
@@ -44,10 +44,10 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
             current["representation"] = current_settings(current["representation"])
     added: dict[str, dict[str, Any]] = {"train": _ADDED_TO_TRAIN, "preparation": _ADDED_TO_PREPARATION}
     for section, by_kind in (("task", _ADDED_TO_TASK), ("slicing", _ADDED_TO_SLICING)):
-        if isinstance(current.get(section), Mapping):
+        if is_section(current.get(section)):
             added[section] = by_kind.get(str(current[section].get("kind")), {})
     for section, settings in added.items():
-        if isinstance(current.get(section), Mapping):
+        if is_section(current.get(section)):
             current[section] = {**settings, **current[section]}
     return current
 
@@ -77,7 +77,7 @@ def check_sections(config: Mapping[str, Any]) -> None:
     if unknown := sorted(set(config) - {*_SECTIONS, *_VALUES}):
         raise BadInput(f"it has no use for {shown(unknown[0])}; correct the name, or take it out.")
     for name in sorted(set(config) & set(_SECTIONS)):
-        if not isinstance(config[name], Mapping):
+        if not is_section(config[name]):
             raise BadInput(f"{name} is {shown(config[name])}; it must be a section.")
     for name in sorted(set(config) & set(_VALUES)):
         fits, wanted = _VALUES[name]

@@ -12,14 +12,14 @@ from absl import logging
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
 from drumgan_jax.core import distributed
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, about
 from drumgan_jax.core.write_lock import WriteLock, only_writer
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, check_resumable, complete_steps, read_config
 from drumgan_jax.runs.load import load_vocoder
 from drumgan_jax.systems.decoders import keep_decoder, relative
 from drumgan_jax.systems.feature_networks import described
-from drumgan_jax.systems.formats import current_config
+from drumgan_jax.systems.formats import check_sections, current_config
 
 # Keys and sections that may change when a run is resumed, and of which nothing is kept. An encoder's run keeps its own
 # copy of the generator's checkpoint (task.step) and resumes with that copy.
@@ -88,6 +88,8 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     """
     plain = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
     frozen = current_config(plain)
+    with about("the config"):
+        check_sections(frozen)
     representation, stored = build_representation(frozen["representation"]), settings_of(dataset.representation)
     others = differences(representation, dataset.representation)
     if others:

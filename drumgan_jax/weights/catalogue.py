@@ -1,4 +1,4 @@
-"""Catalogue of the published weights used by embedders and feature networks."""
+"""Catalogue of published weights: of embedders, of feature networks, and the instruments of our own release page."""
 
 import dataclasses
 
@@ -37,6 +37,9 @@ class WeightsFile:
         """Whether the publisher says what the file's bytes are."""
         return bool(self.sha256 or self.git_blob)
 
+
+# The page of our own instruments. Its files are those of the repository's folder release/, which `make release` writes.
+RELEASE = "https://github.com/drumgan-jax/drumgan_jax/releases/download/instruments-1"
 
 # This release publishes no sizes; those given here are of the weights alone. Its digests are Git's, of this commit.
 _PJLOOPGAN = (
@@ -125,4 +128,17 @@ _FILES = (
     ),
 )
 
-CATALOGUE = {file.name: file for file in _FILES}
+_INSTRUMENTS = (
+    WeightsFile(
+        name="style_drumsynth",
+        file_name="style_drumsynth.npz",
+        url=f"{RELEASE}/style_drumsynth.npz",
+        size=1_255_056,
+        sha256="c2f4cd178e2372b453cb47c5e15b148ab258ca2526e39488ce8ffd8071508595",
+        what="an instrument, with its encoder: style_drumsynth:packaged, kick, snare and cymbal",
+        licence="Apache-2.0",
+    ),
+)
+INSTRUMENTS = tuple(file.name for file in _INSTRUMENTS)
+
+CATALOGUE = {file.name: file for file in (*_FILES, *_INSTRUMENTS)}

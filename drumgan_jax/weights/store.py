@@ -68,6 +68,18 @@ def find(name: str) -> Path:
     return path
 
 
+def verified(name: str) -> Path:
+    """As `find`; the file is the published one.
+
+    Raises:
+        BadInput: as `find`, or the file has another digest.
+    """
+    path = find(name)
+    with _cache_errors():
+        _check(path, entry(name))
+    return path
+
+
 def load(name: str) -> tuple[dict[str, np.ndarray], str]:
     """Load downloaded weights: arrays by their published names, and a SHA-256 in hex.
 

@@ -96,7 +96,7 @@ def seeds(tmp_path: Path) -> list[curves.Run]:
     }
     return compare.read_runs(
         [
-            write_run(tmp_path / name, of_run, seed=int(name[-1]), system=name[:2], data={"dir": name})
+            write_run(tmp_path / name, of_run, seed=int(name[-1]), generator={"kind": name[:2]}, data={"dir": name})
             for name, of_run in values.items()
         ]
     )
@@ -129,9 +129,9 @@ def test_runs_of_one_config_and_several_seeds_are_one_line(seeds: list[curves.Ru
 def test_runs_that_differ_in_more_or_have_the_same_seed_are_apart(tmp_path: Path) -> None:
     settings = {
         "a-0": {"seed": 0},
-        "a-1": {"seed": 1, "width": 3},
-        "b-0": {"seed": 0, "x": 1},
-        "b-1": {"seed": 0, "x": 1},
+        "a-1": {"seed": 1, "generator": {"width": 3}},
+        "b-0": {"seed": 0, "generator": {"x": 1}},
+        "b-1": {"seed": 0, "generator": {"x": 1}},
     }
     runs = [curves.read_run(write_run(tmp_path / name, {10: 1.0}, **config)) for name, config in settings.items()]
     assert [group.label for group in curves.groups_of(runs)] == ["a-0", "a-1", "b-0", "b-1"]
@@ -148,7 +148,9 @@ def test_where_seeds_come_twice_the_rest_of_the_config_decides(tmp_path: Path) -
 
 def test_groups_whose_names_begin_alike_are_called_by_all_of_their_names(tmp_path: Path) -> None:
     runs = [
-        curves.read_run(write_run(tmp_path / f"run-{2 * width + seed}", {10: 1.0}, seed=seed, width=width))
+        curves.read_run(
+            write_run(tmp_path / f"run-{2 * width + seed}", {10: 1.0}, seed=seed, generator={"width": width})
+        )
         for width in (1, 2)
         for seed in (0, 1)
     ]

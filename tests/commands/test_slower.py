@@ -40,7 +40,7 @@ def test_schedules_are_halved_by_their_rates() -> None:
 def test_the_error_prints_it_and_the_flags_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def train(config: Any, workdir: str, profile: Any) -> None:
+    def train(config: Any, workdir: str, profile: Any, at: Any) -> None:
         seen.append({name: player.learning_rate for name, player in config.optimizer.items()})
         raise TrainingDiverged("training diverged at step 7.")
 

@@ -29,6 +29,7 @@ KINDS = [
 ]
 # Whose pages or frames have sums, so that no other sound than the written one can come of them.
 SUMMED = ("OGG",)
+STREAMED = "WAV without a size"
 EACH = 64
 # A second of sound of a byte: more than any of these codings makes.
 MOST_OF_A_BYTE = 5_000
@@ -42,7 +43,8 @@ def inputs() -> Iterator[tuple[str, tuple[str, int, bytes, bytes]]]:
             yield f"{kind} {coding} {name}", (kind, width, content, damaged)
     streamed = wav(SAMPLES, data_size=0, riff_size=0)
     for name, damaged in mutated_bytes(streamed, EACH, 99):
-        yield f"streamed {name}", ("WAV", 2, streamed, damaged)
+        # Without a size, an end is as good as another.
+        yield f"streamed {name}", (STREAMED, 2, streamed, damaged)
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -66,7 +68,7 @@ def test_damaged_audio(tmp_path: Path, share: int) -> None:
         most = len(damaged) // width if width else MOST_OF_A_BYTE * len(damaged)
         if samples.size > most:
             return f"{samples.size} samples of {len(damaged)} bytes"
-        is_cut = len(damaged) < len(content) and content.startswith(damaged)
+        is_cut = kind != STREAMED and len(damaged) < len(content) and content.startswith(damaged)
         return f"{len(samples)} of {len(expected)} samples of a file that was cut" if is_cut else ""
 
     found, count = faults(inputs(), share, 1, read, wrong)

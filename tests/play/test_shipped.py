@@ -1,6 +1,7 @@
 """The model that comes with the package, and what the README points to."""
 
 import re
+import shutil
 from pathlib import Path
 
 import jax
@@ -10,11 +11,14 @@ import pytest
 from drumgan_jax.audio.files import resample
 from drumgan_jax.audio.onsets import find_onsets
 from drumgan_jax.configs import pca_gan
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import read_weights
 from drumgan_jax.data.patterns import GENRES
 from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.load import FORMAT, PACKAGED, SHIPPED, load
+from drumgan_jax.weights.catalogue import CATALOGUE, INSTRUMENTS
+from drumgan_jax.weights.store import file_hash
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 SOUNDS = 32
@@ -85,6 +89,34 @@ def test_the_packaged_loops_are_bars_of_two_seconds_that_repeat_on_the_grid() ->
         times = find_onsets(np.tile(bar, 3), loops.sample_rate)
         late.append(np.median(np.abs((times + sixteenth / 2) % sixteenth - sixteenth / 2)))
     assert np.mean(np.asarray(late) < 0.01) >= 0.8
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_a_released_instrument_is_the_catalogues_and_plays(
+    name: str, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = repository / "release" / f"{name}.npz"
+    assert (file.stat().st_size, file_hash(file)) == (CATALOGUE[name].size, CATALOGUE[name].sha256)
+    sources = read_weights(file, FORMAT, "an instrument").header["card"]["sources"]
+    assert sources
+    assert not HELD_OUT & set(sources)
+    monkeypatch.setenv("DRUMGAN_CACHE", str(tmp_path))
+    with pytest.raises(BadInput, match=f"drumgan weights get {name}"):
+        load(packaged=name)
+    fetched = tmp_path / "weights" / f"{name}.npz"
+    fetched.parent.mkdir()
+    shutil.copy(file, fetched)
+    instrument = load(name)
+    sounds = instrument.sample(range(8), labels="snare")
+    assert np.isfinite(sounds.waveforms).all()
+    assert 0.05 < np.abs(sounds.waveforms).max(axis=1).min() <= np.abs(sounds.waveforms).max() <= 1.0
+    again = instrument.render(instrument.encode(sounds.waveforms[0], instrument.sample_rate))
+    assert again.waveforms.shape == (1, instrument.num_samples)
+    content = bytearray(fetched.read_bytes())
+    content[len(content) // 2] ^= 1
+    fetched.write_bytes(content)
+    with pytest.raises(BadInput, match="SHA-256"):
+        load(packaged=name)
 
 
 def test_what_the_readme_points_to_is_there(repository: Path) -> None:

@@ -248,7 +248,10 @@ def test_unfit_settings_are_told(data_dir: Path, tmp_path: Path) -> None:
         ({"task": {"warmup_images": -1}}, r"config\.task\.warmup_images is -1"),
         ({"task": {"warmup_images": 8, "spectral_weight": 0.0}}, r"needs config\.task\.spectral_weight above 0"),
         ({"discriminator": {"kind": "other"}}, r"config\.discriminator\.kind is 'other'"),
-        ({"discriminator": {"width": 0}}, r"config\.discriminator cannot be built with these values"),
+        (
+            {"discriminator": {"width": 0}},
+            r"config\.discriminator\.width is 0; it must be a whole number of at least 1",
+        ),
         (
             {"discriminator": {"scales": 0}},
             r"config\.discriminator\.scales is 0; it must be a whole number of at least 1",
@@ -271,5 +274,5 @@ def test_a_run_of_another_task_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"task": {"kind": "gan"}}))
     with pytest.raises(BadInput, match="is a run of task 'gan'; give the run of a vocoder"):
         load_vocoder(tmp_path)
-    with pytest.raises(BadInput, match=r"absent/config\.json cannot be read"):
+    with pytest.raises(BadInput, match=r"absent/config\.json cannot be opened"):
         load_vocoder(tmp_path / "absent")
