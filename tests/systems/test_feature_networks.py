@@ -150,7 +150,7 @@ def test_names_that_variables_cannot_have_are_one_sentence(name: str) -> None:
         ({"weights": None}, r"feature_networks\.a\.weights is None; it must be a text"),
         ({"seed": -1}, r"feature_networks\.a\.seed is -1; it must be a whole number"),
         ({"network": 3}, r"feature_networks\.a\.network is 3; it must be a section"),
-        ({"network": {"channels": 0}}, r"feature_networks\.a.network cannot be built with these values"),
+        ({"network": {"channels": 0}}, r"feature_networks\.a\.network\.channels is 0; it must be a whole number"),
         ({"network": {"channels": 2, "blocks": [1, 1, 2]}}, r"it needs four blocks or more"),
         ({"network": {"width": 3}}, r"feature_networks\.a\.network has no setting width"),
     ],
