@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.audio.signal import Samples, first_at, in_blocks, last_at, peak
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_part, real, section_at, shown
+from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.settings import build_part, real, section_at
 
 # Kinds of slicing (data_pipelines.slicing), of which the first is this.
 ONE_SHOT = "one_shot"

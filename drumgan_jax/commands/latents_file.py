@@ -14,9 +14,9 @@ import numpy as np
 
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput, about
+from drumgan_jax.core.errors import BadInput, about, shown
 from drumgan_jax.core.json_files import read_json
-from drumgan_jax.core.settings import is_whole, shown
+from drumgan_jax.core.settings import is_whole
 from drumgan_jax.latents.latents import Latents
 from drumgan_jax.play.playable import Playable, condition_names
 

@@ -19,8 +19,7 @@ import numpy as np
 from absl import flags
 
 from drumgan_jax.commands.path_flags import define_path
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import shown
+from drumgan_jax.core.errors import BadInput, shown
 
 RUN = define_path("run", None, "the run directory of a classifier, a vocoder or a GAN.", required=True)
 OUT = define_path("out", None, "the file to write, ending in .npz.", required=True)

@@ -1,9 +1,11 @@
-"""The exception for bad input."""
+"""The exception for bad input, and what its messages are made of."""
 
 import contextlib
 import os
+import reprlib
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 
 class BadInput(ValueError):
@@ -26,3 +28,8 @@ def about(path: str | os.PathLike[str]) -> Iterator[None]:
 def first_line(error: BaseException) -> str:
     """What an exception says, on one line that is not endless, for a message of ours."""
     return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 200, placeholder=" ...")
+
+
+def shown(value: Any) -> str:
+    """A value for a message, which is one line and not endless."""
+    return textwrap.shorten(reprlib.repr(value), 120, placeholder=" ...")

@@ -7,9 +7,7 @@ and name them by the section's path; a class that is also constructed directly c
 import contextlib
 import dataclasses
 import math
-import reprlib
 import sys
-import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +16,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.schedules import bounds, parse_schedule
 
 Part = TypeVar("Part")
@@ -331,11 +329,6 @@ _PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
     str: (lambda value: isinstance(value, str), "a text"),
     types.NoneType: (lambda value: value is None, "None"),
 }
-
-
-def shown(value: Any) -> str:
-    """A value for a message, which is one line and not endless."""
-    return textwrap.shorten(reprlib.repr(value), 120, placeholder=" ...")
 
 
 def _within(value: Any, low: float, high: float, above: bool, below: bool) -> bool:

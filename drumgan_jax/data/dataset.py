@@ -13,10 +13,10 @@ import tensorflow_datasets as tfds
 
 from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
 from drumgan_jax.audio.representations import build_representation, current_settings
-from drumgan_jax.core.errors import BadInput, about, first_line
+from drumgan_jax.core.errors import BadInput, about, first_line, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
-from drumgan_jax.core.settings import is_whole, shown
+from drumgan_jax.core.settings import is_whole
 from drumgan_jax.data.description import AGAIN, FEATURES_NAME, read_features, read_info
 from drumgan_jax.data.records import RecordSource, shards_of
 from drumgan_jax.data.soft_labels import has_soft_labels, probabilities, read_soft_labels

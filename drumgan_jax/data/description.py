@@ -7,11 +7,10 @@ from typing import Any, TypeGuard
 
 import tensorflow_datasets as tfds
 
-from drumgan_jax.core.errors import BadInput, first_line
+from drumgan_jax.core.errors import BadInput, first_line, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.regular_files import read_regular
-from drumgan_jax.core.settings import shown
 from drumgan_jax.data.records import OVERHEAD
 
 INFO_NAME = "dataset_info.json"

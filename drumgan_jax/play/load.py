@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 from drumgan_jax.audio.level import check_sounds
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import shown
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.weight_file import (
     FileFormat,
     in_bytes,

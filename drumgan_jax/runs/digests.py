@@ -14,10 +14,9 @@ from typing import Any
 import google_crc32c
 
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.regular_files import open_regular
-from drumgan_jax.core.settings import shown
 
 # In a run directory.
 CHECKPOINTS = "checkpoints"

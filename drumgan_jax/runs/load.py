@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 from drumgan_jax.audio.level import check_sounds
-from drumgan_jax.core.errors import BadInput, about
-from drumgan_jax.core.settings import shown
+from drumgan_jax.core.errors import BadInput, about, shown
 from drumgan_jax.core.weight_file import flat, misfit_of, variables_digest
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from drumgan_jax.audio.representations import current_settings
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import is_section, is_whole, shown
+from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.settings import is_section, is_whole
 from drumgan_jax.systems import decoders
 
 # Written into config.json as `format`. 1 (without the key) had the decoder's settings in section `representation`, and
