@@ -2,7 +2,8 @@
 
     supervised_case.py RUN PROCESS EVENT
 
-EVENT happens to process 1 at step 5, once all have beaten; "well" is none, and "all" an error that all have.
+EVENT happens to process 1 at step 5, once all have beaten; "well" is none, "long" a run of a
+minute, and "all" an error that all have.
 """
 
 import errno
@@ -17,7 +18,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.training.heartbeats import BATCH, STEP
 from drumgan_jax.training.supervised import Pulse, pulse_of_worker
 
-COUNT, STEPS, AT = 3, 10, 5
+COUNT, STEPS, LONG, AT = 3, 10, 600, 5
 FULL = "the disk of RUN is too full for a checkpoint: make room and run the same command again."
 
 
@@ -46,7 +47,7 @@ def train(run: Path, process: int, event: str, pulse: Pulse) -> int:
     """Steps that all processes do together; the exit status."""
     stop = []
     signal.signal(signal.SIGTERM, lambda number, frame: stop.append(number))
-    for step in range(1, STEPS + 1):
+    for step in range(1, (LONG if event == "long" else STEPS) + 1):
         pulse.at(step, BATCH)
         if event == "all":
             raise BadInput("config.x is invalid.")
