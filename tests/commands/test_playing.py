@@ -63,7 +63,8 @@ def test_generate_with_soft_labels_and_noise_gain_and_again_from_w(run: Path, tm
     # A way keeps the noise of its ends.
     ends = [f"--a={one / 'latents.json'}", f"--b={one / 'latents.json'}:1"]
     drumgan("interpolate", f"--run={run}", *ends, f"--out={tmp_path / 'way'}", "--count=2")
-    np.testing.assert_array_equal(read(tmp_path / "way" / "sound_0001.wav"), read(one / "sound_0001.wav"))
+    # Another program, whose sums may be rounded otherwise; another noise would be far off.
+    np.testing.assert_allclose(read(tmp_path / "way" / "sound_0001.wav"), read(one / "sound_0001.wav"), atol=1e-5)
     assert json.loads((tmp_path / "way" / "latents.json").read_text())["noise"] == 0.5
     ends[1] = f"--b={other / 'latents.json'}"
     said = drumgan("interpolate", f"--run={run}", *ends, f"--out={tmp_path / 'way'}", status=2)
