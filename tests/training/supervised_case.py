@@ -47,7 +47,7 @@ def train(run: Path, process: int, event: str, pulse: Pulse) -> int:
     """Steps that all processes do together; the exit status."""
     stop = []
     signal.signal(signal.SIGTERM, lambda number, frame: stop.append(number))
-    for step in range(1, (LONG if event == "long" else STEPS) + 1):
+    for step in range(1, (LONG if event in ("long", "parent stopped") else STEPS) + 1):
         pulse.at(step, BATCH)
         if event == "all":
             raise BadInput("config.x is invalid.")
