@@ -13,9 +13,13 @@ one GPU; tiny: a CPU), optionally followed by a dash and a row of the paper's Ta
     scnn_loops           row F
     vggish_scnn_tags     row G
     vggish_scnn_loops    row H; the default for a size alone
+    scnn_synth_loops     row F of synth loops, with the classifier of their genres
+    vggish_scnn_synth_loops  row H of synth loops
     musicnn              (O) as row D, with another tagger; it hears a whole bar at once
     musicnn_scnn_loops   (O) as row H, with this tagger
     z512                 row D with the length of z that failed in its section 4; w stays at 64
+
+The other rows of synth loops have nothing of their own: they are those above, with a data set of synth loops.
 
 Rows B and C have the generator of the others, so that only the discriminator differs; in the paper, they have the
 generator of its predecessor, with z of 512. The release differs from this code in three ways: its optimisers keep the
@@ -46,6 +50,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "scnn_loops": ("scnn_loops",),
     "vggish_scnn_tags": ("vggish", "scnn_tags"),
     "vggish_scnn_loops": ("vggish", "scnn_loops"),
+    "scnn_synth_loops": ("scnn_synth_loops",),
+    "vggish_scnn_synth_loops": ("vggish", "scnn_synth_loops"),
     "musicnn": ("musicnn",),
     "musicnn_scnn_loops": ("musicnn", "scnn_loops"),
 }
@@ -112,6 +118,7 @@ def full() -> ConfigDict:
         "scnn_tags": _feature("short_chunk", "short_chunk_tags"),
         "scnn_loops": _feature("short_chunk", "short_chunk_drum_loops"),
         "musicnn": _feature("musicnn", "musicnn"),
+        "scnn_synth_loops": _feature("short_chunk", "short_chunk_synth_loops"),
     }
     config.objective = {"kind": "hinge"}  # R
     config.train.update(

@@ -152,6 +152,8 @@ def test_the_rows_of_table_1_are_variants_with_one_generator(repository: Path) -
         "scnn_loops": ("scnn_loops",),
         "vggish_scnn_tags": ("vggish", "scnn_tags"),
         "vggish_scnn_loops": ("vggish", "scnn_loops"),
+        "scnn_synth_loops": ("scnn_synth_loops",),
+        "vggish_scnn_synth_loops": ("vggish", "scnn_synth_loops"),
         "z512": ("vggish",),
     }
     for size in ("full", "small", "tiny"):
