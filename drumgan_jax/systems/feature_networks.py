@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from drumgan_jax.audio.conversion import MUSICNN, SHORT_CHUNK, VGGISH, Conversion, MelScale, of_front_end
 from drumgan_jax.audio.front_end import FRONT_ENDS, settings_of
-from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.errors import BadInput, brief, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import build_part, build_section, check_shapes, checked, is_whole, mapping, text
 from drumgan_jax.networks import musicnn, short_chunk, vggish
@@ -161,7 +161,7 @@ def described(
         weights = _load(name, section)
         if section.sha256 not in ("", weights.sha256):
             raise BadInput(
-                f"{_SECTION}.{name}.sha256 is {shown(section.sha256)}, but the weights {shown(section.weights)} have"
+                f"{_SECTION}.{name}.sha256 is {brief(section.sha256)}, but the weights {shown(section.weights)} have"
                 f" {weights.sha256}; give the intended file, or leave sha256 empty to accept this one."
             )
         found[name] = {**dataclasses.asdict(section), "sha256": weights.sha256}
@@ -183,7 +183,7 @@ def load_weights(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Weights
         if section.sha256 not in ("", loaded[name].sha256):
             raise BadInput(
                 f"the weights {shown(section.weights)} of {_SECTION}.{name} have changed since the run began (SHA-256"
-                f" {loaded[name].sha256}, then {shown(section.sha256)}); put the former file back."
+                f" {loaded[name].sha256}, then {brief(section.sha256)}); put the former file back."
             )
     return loaded
 
