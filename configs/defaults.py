@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 
 UNTRAINED = "not yet trained"
 
@@ -36,7 +36,7 @@ def pick(variants: Mapping[str, Variant], variant: str) -> ConfigDict:
         BadInput: there is no such variant.
     """
     if variant not in variants:
-        raise BadInput(f"there is no variant {variant!r} of this config; give one of {', '.join(variants)}.")
+        raise BadInput(f"there is no variant {shown(variant)} of this config; give one of {', '.join(variants)}.")
     return variants[variant].make()
 
 

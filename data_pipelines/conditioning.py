@@ -13,8 +13,8 @@ from drumgan_jax.audio.channels import CANCELLATION_DB, CHANNELS, is_channel, lo
 from drumgan_jax.audio.level import Level
 from drumgan_jax.audio.recordings import Recording
 from drumgan_jax.audio.signal import Samples, Signal, resampled
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import build_section, check_fields, checked, flag, real, text, texts, whole
+from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.settings import build_section, check_fields, checked, flag, is_number, real, text, texts, whole
 from drumgan_jax.data_pipelines import stretch
 
 # Slices with a peak below this level count as silent, because normalisation would amplify their noise floor.
@@ -29,9 +29,7 @@ def _check_channel(value: Any) -> str | None:
 
 
 def _check_pitch_shifts(value: Any) -> str | None:
-    fit = (
-        isinstance(value, tuple) and len(value) > 0 and all(isinstance(s, (int, float)) and abs(s) <= 24 for s in value)
-    )
+    fit = isinstance(value, tuple) and len(value) > 0 and all(is_number(s) and abs(s) <= 24 for s in value)
     return None if fit else "one or more numbers within 24 semitones"
 
 
@@ -84,8 +82,8 @@ class Preparation(Level):
         check_attributes(self.attributes, "config.preparation.attributes")
         if both := sorted(set(self.attributes) & set(self.labels)):
             raise BadInput(
-                f"config.preparation has {both[0]!r} in labels and in attributes; rename the class, or leave out the "
-                "attribute."
+                f"config.preparation has {shown(both[0])} in labels and in attributes; rename the class, or leave out"
+                " the attribute."
             )
         if self.test_fraction + self.validation_fraction >= 1:
             raise BadInput(
@@ -98,7 +96,8 @@ class Preparation(Level):
             )
         if both := sorted(set(self.validation_sources) & set(self.test_sources)):
             raise BadInput(
-                f"config.preparation.validation_sources and test_sources both name {both[0]!r}; choose one of them."
+                f"config.preparation.validation_sources and test_sources both name {shown(both[0])}; choose one of"
+                " them."
             )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.data_pipelines.manifests import column_name
 
 # Families of licences, each within the next. Patterns, because libraries write the same licence in many ways. What
@@ -75,7 +75,7 @@ def _parse(text: str) -> Condition:
             raise BadInput(f"--where={text} is not a condition; write it as column=value.")
         chosen = frozenset(values.split("|"))
         if operator == "~" and (unknown := sorted(chosen - set(FAMILIES))):
-            raise BadInput(f"--where={text}: {unknown[0]!r} is no family of licences; give {', '.join(FAMILIES)}.")
+            raise BadInput(f"--where={text}: {shown(unknown[0])} is no family of licences; give {', '.join(FAMILIES)}.")
         alternatives.append((column_name(column), operator == "~", chosen))
     return Condition(text, tuple(alternatives))
 

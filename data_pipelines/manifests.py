@@ -9,8 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.printable import printable
+from drumgan_jax.core.errors import BadInput, first_line, listed, shown
 from drumgan_jax.core.regular_files import read_regular
 
 SUFFIXES = (".csv", ".tsv")
@@ -68,8 +67,8 @@ class Manifest:
         """
         if column not in self.columns:
             raise BadInput(
-                f"{self.path} has no column {column!r}; line {self.line} names the columns "
-                f"{printable(', '.join(self.columns))}; rename one of them, or add the column."
+                f"{self.path} has no column {shown(column)}; line {self.line} names the columns "
+                f"{listed(self.columns)}; rename one of them, or add the column."
             )
 
 
@@ -96,11 +95,12 @@ def read_manifest(path: Path) -> Manifest:
             raise BadInput(f"{path} is empty; give a table with a column path.")
         columns, line = tuple(map(column_name, header)), reader.line_num
         if twice := [column for column in columns if column and columns.count(column) > 1]:
-            raise BadInput(f"{path} line {line} names the column {printable(twice[0])!r} twice; rename one of them.")
+            raise BadInput(f"{path} line {line} names the column {shown(twice[0])} twice; rename one of them.")
         manifest = Manifest(path, line, columns, tuple(_rows(reader, columns)))
     except csv.Error as error:
         raise BadInput(
-            f"{path} line {reader.line_num} cannot be read as a table ({error}); correct its quotation marks."
+            f"{path} line {reader.line_num} cannot be read as a table ({first_line(error)}); correct its quotation"
+            " marks."
         ) from error
     manifest.require("path")
     return manifest

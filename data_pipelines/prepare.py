@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed, shown
 from drumgan_jax.core.paths import expand
 from drumgan_jax.core.write_lock import only_writer
 
@@ -156,12 +156,12 @@ def _with_labels(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[
     labels = {item.label for item in items}
     if both := sorted(set(names) & set(job.preparation.attributes)):
         raise BadInput(
-            f"{both[0]!r} is a class of the recordings and in config.preparation.attributes; rename the class, or "
+            f"{shown(both[0])} is a class of the recordings and in config.preparation.attributes; rename the class, or "
             "leave out the attribute."
         )
     if absent := [name for name in names if name not in labels]:
-        found = ", ".join(sorted(labels))
-        raise BadInput(f"no file has the label {absent[0]!r} of config.preparation.labels; there are {found}.")
+        found = listed(sorted(labels))
+        raise BadInput(f"no file has the label {shown(absent[0])} of config.preparation.labels; there are {found}.")
     others = list(left_out([item for item in items if item.label not in names], "label not wanted"))
     return dataclasses.replace(job, label_names=names), kept, others
 
@@ -175,7 +175,9 @@ def _with_tags(job: Any, items: list[Any]) -> tuple[Any, list[Any], list[dict[st
     frequent = sorted(counts, key=lambda tag: (-counts[tag], tag))
     names = job.preparation.labels or tuple(sorted(frequent[: job.preparation.tags]))
     if len(names) != job.preparation.tags or (absent := [name for name in names if name not in counts]):
-        why = f"{absent[0]!r} is not among them" if len(names) == job.preparation.tags else f"{len(names)} are named"
+        why = (
+            f"{shown(absent[0])} is not among them" if len(names) == job.preparation.tags else f"{len(names)} are named"
+        )
         raise BadInput(
             f"config.preparation.tags is {job.preparation.tags}, and the manifest's column tags (with | between tags)"
             f" has {len(counts)} tags, of which {why}; correct the column, tags or labels."
@@ -222,7 +224,9 @@ def _finish(job: Any, directory: Path, settings: dict[str, Any], others: Any) ->
 def _version_directory(config: Mapping[str, Any], data_dir: str | os.PathLike[str]) -> Path:
     name = config["name"]
     if not _NAME.fullmatch(name):
-        raise BadInput(f"config.name is {name!r}; a data set's name is lower case letters, digits and underscores.")
+        raise BadInput(
+            f"config.name is {shown(name)}; a data set's name is lower case letters, digits and underscores."
+        )
     return Path(expand(os.fspath(data_dir))).resolve() / name / _VERSION
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from drumgan_jax.audio.files import Audio, read_audio
 from drumgan_jax.audio.listing import AUDIO_SUFFIXES, FORMATS, Found, walk
 from drumgan_jax.audio.recordings import Recording, held, open_recording
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line, shown
 from drumgan_jax.core.paths import expand
 from drumgan_jax.core.printable import printable
 from drumgan_jax.core.regular_files import irregular
@@ -370,9 +370,9 @@ def _options(source: str, query: str, defaults: dict[str, int]) -> tuple[dict[st
             genres = _genres(source, value)
         elif key not in options:
             known = [*options, "genres"] if "bars" in options else [*options]
-            raise BadInput(f"{source} has no option {key!r}; there are {', '.join(known)}.")
+            raise BadInput(f"{source} has no option {shown(key)}; there are {', '.join(known)}.")
         elif not value.isdecimal():
-            raise BadInput(f"{source}: {key} is {value!r}; it must be a whole number.")
+            raise BadInput(f"{source}: {key} is {shown(value)}; it must be a whole number.")
         else:
             options[key] = int(value)
     if options["count"] < 1 or options.get("bars", 1) < 1:
@@ -402,10 +402,11 @@ def _compile(pattern: str) -> re.Pattern[str] | None:
         compiled = re.compile(pattern)
     except re.error as error:
         raise BadInput(
-            f"config.preparation.label_pattern {pattern!r} is not a valid regular expression ({error}); correct it."
+            f"config.preparation.label_pattern {shown(pattern)} is not a valid regular expression"
+            f" ({first_line(error)}); correct it."
         ) from error
     if compiled.groups < 1:
-        raise BadInput(f"config.preparation.label_pattern {pattern!r} has no group; put the label in parentheses.")
+        raise BadInput(f"config.preparation.label_pattern {shown(pattern)} has no group; put the label in parentheses.")
     return compiled
 
 
@@ -420,5 +421,5 @@ def _number(text: str | None, manifest: Path, line: int) -> float | None:
     try:
         number = float(text)
     except ValueError:
-        raise BadInput(f"{manifest} line {line}: bpm is {text!r}; it must be a number or empty.") from None
+        raise BadInput(f"{manifest} line {line}: bpm is {shown(text)}; it must be a number or empty.") from None
     return number if 30 <= number <= 300 else None

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief, listed, shown
 from drumgan_jax.data_pipelines.conditioning import Preparation
 from drumgan_jax.data_pipelines.sources import Item
 
@@ -96,8 +96,8 @@ def _as_given(items: Sequence[Item]) -> dict[str, list[Item]]:
     for item in items:
         if item.split not in splits:
             raise BadInput(
-                f"{item.path} has the split {item.split!r}; config.preparation.split_by=manifest needs a column split"
-                f" with one of {', '.join(splits)} in each row."
+                f"{item.path} has the split {shown(item.split)}; config.preparation.split_by=manifest needs a column"
+                f" split with one of {', '.join(splits)} in each row."
             )
         splits[item.split].append(item)
     return {split: members for split, members in splits.items() if members or split == "train"}
@@ -107,20 +107,20 @@ def _by_name(items: Sequence[Item], preparation: Preparation) -> dict[str, list[
     named = {"validation": set(preparation.validation_sources), "test": set(preparation.test_sources)}
     sources = {item.source for item in items}
     held_out = named["validation"] | named["test"]
-    known = ", ".join(sorted(sources))
+    known = listed(sorted(sources))
     for split, of_split in named.items():
         if absent := sorted(of_split - sources):
             raise BadInput(
-                f"config.preparation.{split}_sources names {absent[0]!r}, which has no recordings; the sources are "
-                f"{known}."
+                f"config.preparation.{split}_sources names {shown(absent[0])}, which has no recordings; the sources"
+                f" are {known}."
             )
     if held_out == sources:
         raise BadInput(f"config.preparation.test_sources names all sources ({known}); leave some to train on.")
     trained = {item.label for item in items if item.source not in held_out}
     if lost := [label for label in preparation.labels if label not in trained]:
         raise BadInput(
-            f"config.preparation.test_sources leaves no {lost[0]} to train on; leave a source that has some, or remove "
-            "it from config.preparation.labels."
+            f"config.preparation.test_sources leaves no {brief(lost[0])} to train on; leave a source that has some,"
+            " or remove it from config.preparation.labels."
         )
     splits = {"train": [item for item in items if item.source not in held_out]}
     for split, of_split in named.items():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.audio.files import Audio
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed
 from drumgan_jax.core.paths import expand
 
 
@@ -69,7 +69,7 @@ def _open(name: str) -> tuple[Path, Any]:
     if not ready:
         raise BadInput(f"tfds:{name} is not prepared; run `tfds build {name}` first.")
     if "audio" not in builder.info.features:
-        raise BadInput(f"tfds:{name} has no feature 'audio'; it has {', '.join(builder.info.features)}.")
+        raise BadInput(f"tfds:{name} has no feature 'audio'; it has {listed(builder.info.features)}.")
     if not getattr(builder.info.features["audio"], "sample_rate", None):
         raise BadInput(f"tfds:{name} has audio without a sample rate; export it to files.")
     return Path(builder.data_path), builder.info

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from absl import app, flags, logging
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.large_pages import restart_with_large_pages
 
 # A verb's module defines its flags on import and has a `main(argv)`; if the module sets POSITIONAL, argv may hold
@@ -46,7 +46,7 @@ def main() -> None:
         print(overview())
         return
     if verb not in VERBS:
-        sys.exit(f"drumgan: there is no verb {verb!r}; the verbs are {', '.join(VERBS)}.")
+        sys.exit(f"drumgan: there is no verb {shown(verb)}; the verbs are {', '.join(VERBS)}.")
     try:
         module = importlib.import_module(VERBS[verb][0])
         app.run(module.main, argv=[f"drumgan {verb}", *arguments], flags_parser=_parser(module))
@@ -81,7 +81,7 @@ def _parser(module: ModuleType) -> Callable[[Sequence[str]], list[str]]:
             # At absl's default, libraries such as Orbax log every step of every checkpoint.
             logging.set_verbosity(logging.WARNING)
         if len(rest) > 1 and not getattr(module, "POSITIONAL", False):
-            raise BadInput(f"{rest[1]!r} is not a flag; flags are written --name=value.")
+            raise BadInput(f"{shown(rest[1])} is not a flag; flags are written --name=value.")
         return rest
 
     return parse

@@ -22,7 +22,7 @@ from typing import Any
 from drumgan_jax.commands import compare
 from drumgan_jax.commands.config_files import GRID, find_module
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line, shown
 from drumgan_jax.core.paths import expand
 from drumgan_jax.core.write_lock import only_writer
 
@@ -67,11 +67,11 @@ def read_grid(text: str) -> Grid:
     # A grid file is a program and may define these as anything.
     except Exception as problem:
         raise BadInput(
-            f"{text} is not a grid ({type(problem).__name__}: {problem}); see drumgan_jax/launch/sweep.py."
+            f"{text} is not a grid ({type(problem).__name__}: {first_line(problem)}); see drumgan_jax/launch/sweep.py."
         ) from problem
     bad = [name for name in grid.runs if not name or Path(name).name != name]
     if bad or not grid.runs:
-        raise BadInput(f"{text} names its runs badly ({bad}); give RUNS names that can be folders.")
+        raise BadInput(f"{text} names its runs badly ({shown(bad)}); give RUNS names that can be folders.")
     return grid
 
 
@@ -132,7 +132,9 @@ def read_status(workdir: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text()) if path.exists() else {}
     except ValueError as problem:
-        raise BadInput(f"{path} is damaged ({problem}); delete it: finished runs will end at once.") from problem
+        raise BadInput(
+            f"{path} is damaged ({first_line(problem)}); delete it: finished runs will end at once."
+        ) from problem
 
 
 def write_status(workdir: Path, status: Mapping[str, Any]) -> None:

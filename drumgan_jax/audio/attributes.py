@@ -11,7 +11,8 @@ import numpy as np
 from scipy import special
 
 from drumgan_jax.audio import descriptors
-from drumgan_jax.core.errors import BadInput, first_line
+from drumgan_jax.core.errors import BadInput, first_line, listed, shown
+from drumgan_jax.core.settings import numbers_of
 
 Array = jax.Array
 
@@ -51,7 +52,7 @@ ATTRIBUTES: dict[str, Attribute] = {
 def check_attributes(names: Sequence[str], where: str) -> None:
     """Raise BadInput if a name is no attribute; `where` is the setting, for the message."""
     if unknown := [name for name in names if name not in ATTRIBUTES]:
-        raise BadInput(f"{where} has {unknown[0]!r}, which is no attribute; there are {', '.join(ATTRIBUTES)}.")
+        raise BadInput(f"{where} has {shown(unknown[0])}, which is no attribute; there are {', '.join(ATTRIBUTES)}.")
 
 
 def measure_attributes(waveforms: np.ndarray, sample_rate: int, names: Sequence[str]) -> np.ndarray:
@@ -163,7 +164,7 @@ class AttributeScale:
         """
         if unknown := [name for name in names if name not in self.names]:
             raise BadInput(
-                f"the data set has no attribute {unknown[0]!r}; it has {', '.join(self.names) or 'none'}: prepare it "
+                f"the data set has no attribute {shown(unknown[0])}; it has {listed(self.names) or 'none'}: prepare it "
                 "with config.preparation.attributes."
             )
         columns = self.columns(names)
@@ -195,7 +196,7 @@ class AttributeScale:
             names = tuple(saved["names"])
             if any(name not in ATTRIBUTES for name in names) or len(set(names)) < len(names):
                 raise ValueError(f"its names are not different ones of {', '.join(ATTRIBUTES)}")
-            quantiles, typical = (np.asarray(saved[name], np.float64) for name in ("quantiles", "typical"))
+            quantiles, typical = (numbers_of(saved[name]) for name in ("quantiles", "typical"))
             fits = quantiles.ndim == 2 and typical.ndim == 3 and len(quantiles) == typical.shape[2] == len(names)
             fits = fits and quantiles.size > 0 and typical.size > 0
             if not fits or not np.isfinite(quantiles).all() or (np.diff(quantiles) < 0).any():

@@ -13,7 +13,7 @@ from drumgan_jax.audio.mel import mel_bands, mel_filterbank, mel_to_magnitude
 from drumgan_jax.audio.stft import Framing, hann_window, istft, stft
 from drumgan_jax.core import parts
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.settings import MOST_FEATURES, MOST_RATE, MOST_SAMPLES, check_fields, real, whole
+from drumgan_jax.core.settings import MOST_FEATURES, MOST_RATE, MOST_SAMPLES, check_fields, numbers_of, real, whole
 
 Array = jax.Array
 
@@ -336,11 +336,8 @@ class LogMel(_Logarithmic):
 def _statistic(name: str, value: Any, shape: tuple[int, int, int]) -> float | tuple:
     """The statistic as a number, or as nested tuples if it has several values; rounded to float32."""
     try:
-        given = np.asarray(value)
-        if not np.issubdtype(given.dtype, np.number):
-            raise TypeError
         with np.errstate(over="ignore"):
-            array = np.broadcast_to(given.astype(np.float32), shape)
+            array = np.broadcast_to(numbers_of(value).astype(np.float32), shape)
     except (OverflowError, TypeError, ValueError):
         raise BadInput(
             f"representation.{name} does not fit the shape {shape}; fit it with `drumgan prepare`."

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.commands.findings import UNSOUND, Finding, tried
-from drumgan_jax.core.errors import BadInput, first_line
+from drumgan_jax.core.errors import BadInput, brief, first_line, listed, shown
 from drumgan_jax.core.json_files import read_json
+from drumgan_jax.core.settings import is_whole
 from drumgan_jax.data.dataset import SOFT_LABELS, Dataset, open_dataset
 from drumgan_jax.data.description import AGAIN, INFO_NAME, read_info
 from drumgan_jax.data.records import INDEX_NAME, check_index, read_shard, shards_of
@@ -86,19 +87,23 @@ def _info(directory: Path, counts: dict[str, list[int]]) -> str:
         raise BadInput(f"{directory / INFO_NAME} is missing; {AGAIN}.")
     for split, paths in shards_of(directory).items():
         info.check_split(split, counts[split], sum(path.stat().st_size for path in paths))
-    return f"version {info.version}, splits {', '.join(info.splits)}"
+    return f"version {brief(info.version)}, splits {listed(info.splits)}"
 
 
 def _report(path: Path, counts: dict[str, list[int]]) -> str:
     report = read_json(path, AGAIN)
     try:
-        told = {split: int(number) for split, number in report["counts"]["examples"].items()}
+        told = dict(report["counts"]["examples"].items())
+        if not all(is_whole(number, 0) for number in told.values()):
+            raise ValueError(f"its counts are {shown(told)}")
         files = len(report["files"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{path} is damaged ({error}); prepare the data set again.") from error
+        raise BadInput(f"{path} is damaged ({first_line(error)}); prepare the data set again.") from error
     found = {split: sum(numbers) for split, numbers in counts.items()}
     if told != found:
-        raise BadInput(f"{path} counts {told} examples, and the shards hold {found}; prepare the data set again.")
+        raise BadInput(
+            f"{path} counts {shown(told)} examples, and the shards hold {found}; prepare the data set again."
+        )
     return f"{files:,} recordings"
 
 

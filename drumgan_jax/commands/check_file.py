@@ -6,7 +6,7 @@ from typing import Any
 
 from drumgan_jax.commands.findings import Finding, tried
 from drumgan_jax.core.array_files import DAMAGES, arrays_of
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed, shown
 from drumgan_jax.core.regular_files import read_regular
 from drumgan_jax.core.weight_file import header_of, not_one
 
@@ -30,7 +30,7 @@ def read_file(path: Path) -> str:
     kind = header["format"].rpartition(" ")[0]
     if kind not in _READERS:
         known = ", ".join(name.removeprefix("drumgan ") for name in _READERS)
-        raise BadInput(f"{path} is of kind {kind!r}; give a packed {known}.")
+        raise BadInput(f"{path} is of kind {shown(kind)}; give a packed {known}.")
     read = _READERS[kind](path)
     has = "as its digest says" if "digest" in header else "no digest"
     return f"{header['format'].removeprefix('drumgan ')}: {read}; {path.stat().st_size:,} bytes, {has}"
@@ -55,7 +55,7 @@ def _instrument(path: Path) -> str:
 def _classifier(path: Path) -> str:
     from drumgan_jax.systems.classifier import load_classifier
 
-    return f"classes {', '.join(load_classifier(path).classifier.label_names)}"
+    return f"classes {listed(load_classifier(path).classifier.label_names)}"
 
 
 def _vocoder(path: Path) -> str:
@@ -67,7 +67,7 @@ def _vocoder(path: Path) -> str:
 def _judge(path: Path) -> str:
     from drumgan_jax.evaluation.quality.judge import load_judge
 
-    return f"classes {', '.join(load_judge(path).classes)}"
+    return f"classes {listed(load_judge(path).classes)}"
 
 
 def _measured_set(path: Path) -> str:

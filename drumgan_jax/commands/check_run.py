@@ -9,8 +9,9 @@ from typing import Any
 from drumgan_jax.commands.check_file import read_file
 from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, tried
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line, shown
 from drumgan_jax.core.regular_files import read_regular
+from drumgan_jax.core.settings import is_whole
 from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
 from drumgan_jax.play.pca_gaussian import FITTED, open_pca_run
@@ -52,7 +53,7 @@ def check_run(run: Path) -> tuple[str, list[Finding]]:
 
 def _kind(run: Path) -> str:
     try:
-        return f"a run of task {read_config(run)['task']['kind']!r}"
+        return f"a run of task {shown(read_config(run)['task']['kind'])}"
     except (BadInput, KeyError, TypeError):
         return "a run directory"
 
@@ -123,9 +124,13 @@ def _checkpoint(run: Path, step: int) -> Finding:
 def _metrics(path: Path) -> str:
     try:
         lines = read_regular(path).decode().splitlines()
-        steps = [int(json.loads(line)["step"]) for line in lines]
+        steps = [json.loads(line)["step"] for line in lines]
+        if odd := [step for step in steps if not is_whole(step, 0)]:
+            raise ValueError(f"its step is {shown(odd[0])}")
     except DAMAGES as error:
-        raise BadInput(f"{path} has a line that is damaged ({error}); training drops it when it goes on.") from error
+        raise BadInput(
+            f"{path} has a line that is damaged ({first_line(error)}); training drops it when it goes on."
+        ) from error
     back = next((number for number in range(1, len(steps)) if steps[number] < steps[number - 1]), None)
     if back is not None:
         raise BadInput(
@@ -142,7 +147,9 @@ def _evaluations(folder: Path) -> str:
             report: Any = json.loads(read_regular(path))
             _ = report["step"]
         except DAMAGES as error:
-            raise BadInput(f"{path} is damaged ({error}); delete it and evaluate that step again.") from error
+            raise BadInput(
+                f"{path} is damaged ({first_line(error)}); delete it and evaluate that step again."
+            ) from error
     return f"{len(paths)} reports"
 
 
@@ -152,7 +159,7 @@ def _arrays(path: Path) -> str:
     except BadInput:
         raise
     except DAMAGES as error:
-        raise BadInput(f"{path} is damaged ({error}); delete it, and it will be made again.") from error
+        raise BadInput(f"{path} is damaged ({first_line(error)}); delete it, and it will be made again.") from error
     return f"{sum(array.nbytes for array in arrays.values()):,} bytes of arrays"
 
 

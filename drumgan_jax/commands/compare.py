@@ -40,7 +40,7 @@ from drumgan_jax.commands.curves import (
 )
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line, listed, shown
 from drumgan_jax.core.paths import expand
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import number, table
@@ -93,7 +93,7 @@ def figures_of(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
     known = sorted({name for run in runs for name in run.curves})
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise BadInput(f"no run has the figure {unknown[0]!r}; there are {', '.join(known)}.")
+        raise BadInput(f"no run has the figure {shown(unknown[0])}; there are {listed(known)}.")
     return list(wanted) or known
 
 
@@ -106,7 +106,9 @@ def moments_of(flag: str, unit: str, amounts: Sequence[str]) -> list[Moment]:
     try:
         moments = [Moment(float(amount), unit) for amount in amounts]
     except ValueError as error:
-        raise BadInput(f"--{flag} has a value that is not a number ({error}); write --{flag}=1,2.") from error
+        raise BadInput(
+            f"--{flag} has a value that is not a number ({first_line(error)}); write --{flag}=1,2."
+        ) from error
     for moment in moments:
         if not 0.0 <= moment.amount < math.inf:
             raise BadInput(f"--{flag} has {moment.amount:g}; give numbers of 0 or more, such as --{flag}=1,2.")
@@ -233,7 +235,9 @@ def _written(path: str | Path) -> Iterator[Path]:
             yield temporary
     # Matplotlib raises ValueError for an unknown file suffix.
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be written ({error}); give another path, such as compare.png.") from error
+        raise BadInput(
+            f"{path} cannot be written ({first_line(error)}); give another path, such as compare.png."
+        ) from error
 
 
 def _cell(points: Sequence[Point | None]) -> str:

@@ -13,7 +13,7 @@ from types import ModuleType
 from ml_collections import ConfigDict
 
 from drumgan_jax import configs
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.paths import expand
 
 # The attribute that marks a module as a config, or as a grid of runs (launch/sweep.py); helper modules have neither.
@@ -47,7 +47,7 @@ def find_module(text: str, having: str = CONFIG) -> ModuleType:
     meant = did_you_mean(path.stem, names(having))
     if text.isidentifier():
         raise BadInput(
-            f"there is no {kind} {text!r}{meant}; there are {', '.join(names(having))}, and files by their paths."
+            f"there is no {kind} {shown(text)}{meant}; there are {', '.join(names(having))}, and files by their paths."
         )
     raise BadInput(
         f"there is no {kind} file {path.absolute()}; give another path, or a bare name, which is looked up among the "

@@ -8,7 +8,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from drumgan_jax.commands.config_files import did_you_mean, load
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.paths import expand
 
 # absl then lists these flags in the help of the calling verb.
@@ -112,5 +112,5 @@ def _wrong(key: str, value: str, current: Any) -> str:
     """The message for an override of the wrong type."""
     if isinstance(current, ConfigDict):
         return f"config.{key} is a section; give its settings one by one, as --config.{key}.{next(iter(current))}=..."
-    kind = _KINDS.get(type(current), f"of the same type as {current!r}")
-    return f"config.{key} is {value!r}; it must be {kind}, such as {current!r}."
+    kind = _KINDS.get(type(current), f"of the same type as {shown(current)}")
+    return f"config.{key} is {shown(value)}; it must be {kind}, such as {shown(current)}."

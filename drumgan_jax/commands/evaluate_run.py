@@ -7,7 +7,7 @@ from typing import Any
 
 from drumgan_jax.commands.evaluate_folders import RECONSTRUCTION, print_figures, reference_statistics, suite_of
 from drumgan_jax.commands.progress import progress
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed
 
 # Sounds that every metric of a table can do with.
 _LEAST = 12
@@ -180,8 +180,8 @@ def _quality(
             yardstick = dataset_yardstick(suite, dataset, judge, request.sounds, others)
         if request.judge and yardstick.judge is None:
             raise BadInput(
-                f"{request.judge} knows the classes {', '.join(judge.classes)}, and the recordings have "
-                f"{', '.join(yardstick.form.label_names) or 'none'}; fit a judge to recordings of these."
+                f"{request.judge} knows the classes {listed(judge.classes)}, and the recordings have "
+                f"{listed(yardstick.form.label_names) or 'none'}; fit a judge to recordings of these."
             )
         found = quality(instrument, yardstick, request.run, request.seed, request.truncation)
         directory = None if dataset is None else dataset.directory

@@ -26,7 +26,7 @@ from drumgan_jax.commands.sounds import (
     parse_layers,
     write_sounds,
 )
-from drumgan_jax.core.errors import BadInput, about
+from drumgan_jax.core.errors import BadInput, about, shown
 from drumgan_jax.latents.latents import Latents
 
 RUN = define_path(
@@ -73,7 +73,7 @@ def _end(instrument: Any, flag: str, text: str, label: str | None) -> tuple[Late
     if text.isdecimal():
         return instrument.draw([int(text)], parse_label(label)), None
     if label is not None:
-        raise BadInput(f"--label_{flag} applies to seeds, but --{flag} is {text!r}; leave it out.")
+        raise BadInput(f"--label_{flag} applies to seeds, but --{flag} is {shown(text)}; leave it out.")
     path, _, number = text.rpartition(":") if _LATENTS.search(text) else (text, "", "0")
     if path.endswith(".json"):
         latents, how = read_latents(path, instrument)

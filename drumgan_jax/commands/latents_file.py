@@ -6,7 +6,7 @@ found by inversion is stored beside it, in `noises.npz`.
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ import numpy as np
 
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput, about, shown
+from drumgan_jax.core.errors import BadInput, about, first_line, listed, shown
 from drumgan_jax.core.json_files import read_json
-from drumgan_jax.core.settings import is_whole
+from drumgan_jax.core.settings import is_number, is_whole
 from drumgan_jax.latents.latents import Latents
 from drumgan_jax.play.playable import Playable, condition_names
 
@@ -78,7 +78,9 @@ def read_latents(path: str, instrument: Playable) -> tuple[Latents, dict[str, An
         if not is_whole(version, 1):
             raise _unfit("format", version, "a whole number of at least 1")
         if version > LATENTS_FORMAT:
-            raise BadInput(f"it is of format {version}, and this version reads up to {LATENTS_FORMAT}; update it.")
+            raise BadInput(
+                f"it is of format {shown(version)}, and this version reads up to {LATENTS_FORMAT}; update it."
+            )
         if "model" not in saved and "sounds" in saved:
             raise BadInput("it is of an earlier version, without w; make its sounds again from their seeds.")
         model, step = saved.get("model"), saved.get("step")
@@ -104,19 +106,38 @@ def _latents(saved: Mapping[str, Any], folder: Path, instrument: Playable) -> La
     for number, row in enumerate(rows):
         if not is_whole(row.get("seed"), 0) or row["seed"] >= 2**32:
             raise _unfit(f"sounds.{number}.seed", row.get("seed"), f"a whole number from 0 to {2**32 - 1}")
-    labels = [_labels(row.get("labels"), f"sounds.{number}.labels", names) for number, row in enumerate(rows)]
-    z = [None if row.get("z") is None else _row(row["z"], f"sounds.{number}.z") for number, row in enumerate(rows)]
-    known = all(one is not None for one in z)
-    if known and len({len(one) for one in z if one is not None}) > 1:
+    labels = _of_all(rows, "labels", lambda value, key: _labels(value, key, names))
+    z = _of_all(rows, "z", _row)
+    if z is not None and len({len(one) for one in z}) > 1:
         raise BadInput("the z of its sounds are of different lengths; make the sounds again.")
+    _require("noises", saved, "")
     return Latents(
         seeds=np.asarray([row["seed"] for row in rows], np.uint32),
         ws=np.stack([_ws(row.get("ws"), f"sounds.{number}.ws", shape) for number, row in enumerate(rows)]),
-        z=np.asarray(z, np.float32) if known else None,
-        labels=None if any(one is None for one in labels) else np.asarray(labels, np.float32).reshape(len(rows), -1),
-        noises=_noises(saved.get("noises"), folder, [(len(rows), *size, 1) for size in instrument.noise_sizes]),
+        z=None if z is None else np.asarray(z, np.float32),
+        labels=None if labels is None else np.asarray(labels, np.float32).reshape(len(rows), -1),
+        noises=_noises(saved["noises"], folder, [(len(rows), *size, 1) for size in instrument.noise_sizes]),
         model=saved["model"],
     )
+
+
+def _of_all(
+    rows: Sequence[Mapping[str, Any]], name: str, read: Callable[[Any, str], list[float]]
+) -> list[list[float]] | None:
+    """A value of every sound, each as `read` returns it of the value and its key; None if it is null in all."""
+    for number, row in enumerate(rows):
+        _require(name, row, f"sounds.{number}.")
+    if len({row[name] is None for row in rows}) > 1:
+        raise BadInput(f"{name} is null in some of its sounds and not in others: {_REMEDY}.")
+    if rows[0][name] is None:
+        return None
+    return [read(row[name], f"sounds.{number}.{name}") for number, row in enumerate(rows)]
+
+
+def _require(name: str, given: Mapping[str, Any], place: str) -> None:
+    # A key that is always written, with null for none.
+    if name not in given:
+        raise BadInput(f"{place}{name} is missing: {_REMEDY}.")
 
 
 def _noises(name: Any, folder: Path, sizes: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, ...] | None:
@@ -130,7 +151,7 @@ def _noises(name: Any, folder: Path, sizes: Sequence[tuple[int, ...]]) -> tuple[
     except BadInput:
         raise
     except DAMAGES as problem:
-        raise BadInput(f"{path} is damaged ({problem}); {again}.") from problem
+        raise BadInput(f"{path} is damaged ({first_line(problem)}); {again}.") from problem
     noises = tuple(arrays[one] for one in sorted(arrays))
     if [noise.shape for noise in noises] != list(sizes):
         raise BadInput(f"{path} does not fit this run's layers or the sounds; {again}.")
@@ -139,11 +160,9 @@ def _noises(name: Any, folder: Path, sizes: Sequence[tuple[int, ...]]) -> tuple[
     return noises
 
 
-def _labels(value: Any, key: str, names: Sequence[str]) -> list[float] | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict) or value.keys() != set(names) or not all(map(_is_number, value.values())):
-        raise _unfit(key, value, f"a number for each of {', '.join(names) or 'nothing'}")
+def _labels(value: Any, key: str, names: Sequence[str]) -> list[float]:
+    if not isinstance(value, dict) or value.keys() != set(names) or not all(map(_is_float32, value.values())):
+        raise _unfit(key, value, f"a number for each of {listed(names) or 'nothing'}")
     return [value[name] for name in names]
 
 
@@ -158,20 +177,20 @@ def _ws(value: Any, key: str, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _row(value: Any, key: str) -> list[float]:
-    if not isinstance(value, list) or not all(map(_is_number, value)):
+    if not isinstance(value, list) or not all(map(_is_float32, value)):
         raise _unfit(key, value, "a list of numbers")
     return value
 
 
 def _noise(value: Any) -> Any:
     numbers = value if isinstance(value, list) else [value]
-    if isinstance(value, bool) or all(map(_is_number, numbers)):
+    if isinstance(value, bool) or all(map(_is_float32, numbers)):
         return value
     raise _unfit("noise", value, "true, false, a number, or a list of numbers")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _MOST
+def _is_float32(value: Any) -> bool:
+    return is_number(value) and abs(value) <= _MOST
 
 
 def _unfit(key: str, value: Any, wanted: str) -> BadInput:

@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 
 from drumgan_jax.commands.path_flags import define_path
-from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.errors import BadInput, listed, shown
 
 RUN = define_path("run", None, "the run directory of a classifier, a vocoder or a GAN.", required=True)
 OUT = define_path("out", None, "the file to write, ending in .npz.", required=True)
@@ -196,8 +196,8 @@ def measure(classifier: Any, variables: Mapping[str, Any], config: Mapping[str, 
         raise BadInput(f"{path} was prepared with another representation ({', '.join(others)}); use the run's config.")
     if dataset.label_names != classifier.label_names:
         raise BadInput(
-            f"{path} has the labels {', '.join(dataset.label_names)} but the classifier has"
-            f" {', '.join(classifier.label_names)}; prepare the data set with config.preparation.labels."
+            f"{path} has the labels {listed(dataset.label_names)} but the classifier has"
+            f" {listed(classifier.label_names)}; prepare the data set with config.preparation.labels."
         )
     compiled = jax.jit(functools.partial(tally, classifier))
     confusion, loss = np.zeros((len(classifier.label_names),) * 2, np.int64), 0.0

@@ -11,7 +11,7 @@ from drumgan_jax.audio.files import write_audio
 from drumgan_jax.audio.pictures import save_grid
 from drumgan_jax.commands.latents_file import write_latents
 from drumgan_jax.core.compilation import enable_compilation_cache
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.latents.latents import Sounds
 from drumgan_jax.latents.recordings import CutWarning
 from drumgan_jax.play.load import load
@@ -32,13 +32,15 @@ def open_instrument(run: str | None, step: str, vocoder: str | None = None) -> A
 def check_editable(instrument: Any, instead: str = "use drumgan generate with seeds") -> None:
     """Raise BadInput if an instrument has no latent space to move in; `instead` says what to do."""
     if not isinstance(instrument, CanEdit):
-        raise BadInput(f"an instrument of kind {instrument.kind!r} cannot be edited; {instead}.")
+        raise BadInput(f"an instrument of kind {shown(instrument.kind)} cannot be edited; {instead}.")
 
 
 def check_encoder(instrument: Any) -> None:
     """Raise BadInput if an instrument cannot encode, or has no encoder."""
     if not isinstance(instrument, CanEncode):
-        raise BadInput(f"an instrument of kind {instrument.kind!r} cannot encode; use drumgan generate with seeds.")
+        raise BadInput(
+            f"an instrument of kind {shown(instrument.kind)} cannot encode; use drumgan generate with seeds."
+        )
     if getattr(instrument, "encoding", True) is None:
         raise BadInput(
             "this run has no encoder; use drumgan encode --invert, or train an encoder into the run's folder encoder"
@@ -49,7 +51,7 @@ def check_encoder(instrument: Any) -> None:
 def check_invertible(instrument: Any) -> None:
     """Raise BadInput if an instrument cannot find latents by optimisation."""
     if not isinstance(instrument, CanInvert):
-        raise BadInput(f"an instrument of kind {instrument.kind!r} has no --invert; leave it out.")
+        raise BadInput(f"an instrument of kind {shown(instrument.kind)} has no --invert; leave it out.")
 
 
 def write_sounds(
@@ -119,7 +121,7 @@ def parse_labels(label: str | None, attributes: str | None) -> str | dict[str, f
     classes = parse_label(label)
     classes = {} if classes is None else {classes: 1.0} if isinstance(classes, str) else classes
     if both := sorted(set(classes) & set(values)):
-        raise BadInput(f"{both[0]!r} is in --label and in --attributes; give it once.")
+        raise BadInput(f"{shown(both[0])} is in --label and in --attributes; give it once.")
     return {**classes, **values}
 
 
@@ -137,9 +139,11 @@ def parse_label(text: str | None) -> str | dict[str, float] | None:
         try:
             value = float(weight)
         except ValueError as problem:
-            raise BadInput(f"a label's weight is {item!r}; write weights as kick=0.7,snare=0.3.") from problem
+            raise BadInput(f"a label's weight is {shown(item)}; write weights as kick=0.7,snare=0.3.") from problem
         if name.strip() in weights:
-            raise BadInput(f"the class {name.strip()!r} is named twice in {text!r}; give each class one weight.")
+            raise BadInput(
+                f"the class {shown(name.strip())} is named twice in {shown(text)}; give each class one weight."
+            )
         weights[name.strip()] = value
     return weights
 
@@ -154,7 +158,7 @@ def parse_layers(text: str | None) -> tuple[int, int] | None:
         return None
     start, colon, stop = text.partition(":")
     if not (colon and start.isdecimal() and stop.isdecimal()):
-        raise BadInput(f"--layers is {text!r}; write a range of layers as 0:4.")
+        raise BadInput(f"--layers is {shown(text)}; write a range of layers as 0:4.")
     return int(start), int(stop)
 
 
@@ -171,5 +175,5 @@ def parse_numbers(texts: Sequence[str], flag: str) -> list[float]:
         except ValueError:
             numbers.append(math.nan)
         if not math.isfinite(numbers[-1]):
-            raise BadInput(f"--{flag} has {text!r}; write numbers as 0,0.5,1.")
+            raise BadInput(f"--{flag} has {shown(text)}; write numbers as 0,0.5,1.")
     return numbers

@@ -12,7 +12,9 @@ from collections.abc import Collection
 
 import numpy as np
 
+from drumgan_jax.core.errors import shown
 from drumgan_jax.core.regular_files import read_regular
+from drumgan_jax.core.zip_archives import whole_zip
 
 # Exceptions raised by reading a file that is truncated, changed or of another kind.
 DAMAGES = (
@@ -56,12 +58,12 @@ def arrays_of(content: bytes, only: Collection[str] | None = None) -> dict[str, 
     Raises:
         One of DAMAGES: it is damaged, no such file, holds Python objects, or unpacks to far more than is written so.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with whole_zip(), zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {one.filename.removesuffix(_ENDING): one for one in archive.infolist()}
         if len(members) < len(archive.infolist()):
             raise ValueError("it has an array twice")
         if odd := [one.filename for one in archive.infolist() if not one.filename.endswith(_ENDING)]:
-            raise ValueError(f"its {odd[0]} is no array")
+            raise ValueError(f"its {shown(odd[0])} is no array")
         if any(one.compress_type not in _COMPRESSIONS for one in archive.infolist()):
             raise ValueError("it is compressed as NumPy never does")
         total = sum(one.file_size for one in archive.infolist())
@@ -79,8 +81,9 @@ def _array(content: bytes) -> np.ndarray:
             # Of headers that only old versions of Python wrote.
             warnings.simplefilter("error", UserWarning)
             shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-    except (SyntaxError, tokenize.TokenError, UserWarning, KeyError) as error:
-        raise ValueError(f"an array's header cannot be read ({error})") from error
+    # NumPy quotes the header, which may be long.
+    except (ValueError, SyntaxError, tokenize.TokenError, UserWarning, KeyError) as error:
+        raise ValueError("an array's header cannot be read") from error
     if dtype.hasobject:
         raise ValueError("it holds Python objects")
     left = len(content) - file.tell()

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 
 AXES = ("data", "fsdp")
 # Splitting smaller parameters (in elements) costs more in collectives than it saves in memory.
@@ -29,7 +29,7 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
     sizes = {"data": data, "fsdp": fsdp}
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < -1 or size == 0:
-            raise BadInput(f"config.mesh.{name} is {size!r}; it must be a whole number above 0, or -1.")
+            raise BadInput(f"config.mesh.{name} is {shown(size)}; it must be a whole number above 0, or -1.")
     free = [name for name, size in sizes.items() if size == -1]
     if len(free) == 1:
         other = sizes["fsdp" if free == ["data"] else "data"]

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 
 # Seconds within which all processes of a run have ended after one is lost: config.train.host_timeout.
 HOST_TIMEOUT = 30.0
@@ -40,4 +40,4 @@ def place_given() -> Place | None:
     try:
         return Place(os.environ[VARIABLES[0]], int(os.environ[VARIABLES[1]]), int(os.environ[VARIABLES[2]]))
     except ValueError as error:
-        raise BadInput(f"{VARIABLES[1]} and {VARIABLES[2]} must be whole numbers ({error}).") from error
+        raise BadInput(f"{VARIABLES[1]} and {VARIABLES[2]} must be whole numbers ({first_line(error)}).") from error

@@ -11,12 +11,12 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import jax
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.errors import BadInput, first_line, listed, shown
 from drumgan_jax.core.schedules import bounds, parse_schedule
 
 Part = TypeVar("Part")
@@ -155,6 +155,27 @@ def is_whole(value: Any, least: int) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
 
 
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a value is a number; True, False and texts of digits are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def numbers_of(value: Any) -> np.ndarray:
+    """Numbers, nested lists of them, or arrays, as a float64 array; NumPy would take True and "1" among them too.
+
+    Raises:
+        ValueError: a value is no number, or the lists are of different lengths.
+    """
+    left = [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, (list, tuple)):
+            left.extend(part)
+        elif not is_number(part) and not np.issubdtype(np.asarray(part).dtype, np.number):
+            raise ValueError(f"{shown(part)} is no number")
+    return np.asarray(value, np.float64)
+
+
 def check_fields(part: Any, section: str) -> None:
     """Refuse values that do not pass their fields' checks.
 
@@ -200,7 +221,7 @@ def build_section(part: Callable[..., Part], settings: Mapping[str, Any], sectio
         raise BadInput(f"config.{section} is {shown(settings)}; it must be a section.")
     if unknown := sorted(set(settings) - set(known)):
         has = ", ".join(sorted(known)) or "none"
-        raise BadInput(f"config.{section} has no setting {', '.join(unknown)}; it has {has}.")
+        raise BadInput(f"config.{section} has no setting {listed(unknown)}; it has {has}.")
     if twice := sorted(set(given) & set(settings)):
         raise BadInput(f"config.{section}.{twice[0]} follows from other sections; take it out.")
     if useless := sorted(set(given) - set(known)):
@@ -266,7 +287,7 @@ def read_seed(config: Mapping[str, Any]) -> int:
     """The run's seed, from 0 to 2**31 - 1."""
     seed = config.get("seed", 0)
     if not is_whole(seed, 0) or seed >= 2**31:
-        raise BadInput(f"config.seed is {seed!r}; it must be a whole number from 0 to {2**31 - 1}.")
+        raise BadInput(f"config.seed is {shown(seed)}; it must be a whole number from 0 to {2**31 - 1}.")
     return seed
 
 
@@ -294,8 +315,9 @@ def _refused_sizes(section: str, hint: str) -> Iterator[None]:
         raise
     # Sizes of zero, or too small for the input, raise one of these inside a network.
     except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as problem:
-        first = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise BadInput(f"config.{section} cannot be built with these values ({first}){hint}.") from problem
+        raise BadInput(
+            f"config.{section} cannot be built with these values ({first_line(problem)}){hint}."
+        ) from problem
 
 
 def _value(field: "dataclasses.Field[Any]", value: Any, section: str) -> Any:
@@ -333,10 +355,13 @@ _PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
 
 def _within(value: Any, low: float, high: float, above: bool, below: bool) -> bool:
     # A whole number that no float holds is none either.
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or abs(value) > _LARGEST:
-        return False
     return (
-        math.isfinite(value) and low <= value <= high and not (above and value == low) and not (below and value == high)
+        is_number(value)
+        and abs(value) <= _LARGEST
+        and math.isfinite(value)
+        and low <= value <= high
+        and not (above and value == low)
+        and not (below and value == high)
     )
 
 

@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from drumgan_jax.core.array_files import DAMAGES, arrays_of
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief, listed, shown
 from drumgan_jax.core.regular_files import read_regular
 
 # As `sha256sum` writes it, of files in the same folder.
@@ -104,11 +104,11 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
         raise not_one(path, owner, error, form.written_by) from error
     kind, _, number = str(found).rpartition(" ")
     if kind != form.name:
-        raise BadInput(f"{path} is the file of a {kind or found}; give that of a {form.name}.")
+        raise BadInput(f"{path} is the file of a {brief(kind or found)}; give that of a {form.name}.")
     if not number.isdecimal() or not 1 <= int(number) <= form.version:
         raise BadInput(
-            f"{path} is of format {found!r}, which this version cannot read (it reads up to {form.version}); update"
-            f" drumgan_jax, or write the file again with `{form.written_by}`."
+            f"{path} is of format {shown(found)}, which this version cannot read (it reads up to {form.version});"
+            f" update drumgan_jax, or write the file again with `{form.written_by}`."
         )
     if not whole:
         raise BadInput(
@@ -240,7 +240,7 @@ def misfit_of(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> 
     wanted = flatten_dict(dict(expected), sep="/")
     if arrays.keys() != wanted.keys():
         odd = sorted(arrays.keys() ^ wanted.keys())
-        return f"its arrays and the network's differ in {', '.join(odd[:3])}"
+        return f"its arrays and the network's differ in {listed(odd[:3])}"
     for name, leaf in wanted.items():
         have = arrays[name]
         if have.shape != leaf.shape or have.dtype != leaf.dtype:

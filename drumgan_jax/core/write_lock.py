@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief
 
 LOCK_NAME = ".writer.json"
 CLAIM_NAME = ".writer-claim.json"
@@ -219,4 +219,5 @@ def _who(path: Path) -> str:
     holder = _read(path) or {}
     if not {"command", "process", "host", "since"} <= holder.keys():
         return "another process"
-    return f"`{holder['command']}` (process {holder['process']} on {holder['host']}, since {holder['since']})"
+    command, process, host, since = (brief(str(holder[name])) for name in ("command", "process", "host", "since"))
+    return f"`{command}` (process {process} on {host}, since {since})"

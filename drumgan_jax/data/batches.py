@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.data.dataset import SOFT_LABELS, Batch, Dataset
 from drumgan_jax.data.sampling import WeighedOrder
 
@@ -27,7 +27,7 @@ def check_examples(dataset: Dataset, split: str, batch_size: int) -> None:
     count = len(dataset.source(split))
     if count < batch_size:
         raise BadInput(
-            f"{dataset.directory} has {count} examples in split {split!r}, fewer than "
+            f"{dataset.directory} has {count} examples in split {shown(split)}, fewer than "
             f"config.train.batch_size ({batch_size}); prepare more recordings or lower the batch size."
         )
 

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
 from drumgan_jax.audio.representations import build_representation, current_settings
-from drumgan_jax.core.errors import BadInput, about, first_line, shown
+from drumgan_jax.core.errors import BadInput, about, first_line, listed, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import is_whole
@@ -261,7 +261,8 @@ def _representation(settings: dict[str, Any]) -> Representation:
         raise BadInput(f"format is {shown(version)}; it must be a whole number of at least 1: {AGAIN}.")
     if version > DATASET_FORMAT:
         raise BadInput(
-            f"the data set is of format {version}, and this version reads up to {DATASET_FORMAT}; update drumgan_jax."
+            f"the data set is of format {shown(version)}, and this version reads up to {DATASET_FORMAT}; update"
+            " drumgan_jax."
         )
     return build_representation(current_settings(settings))
 
@@ -276,6 +277,6 @@ def _find(path: Path) -> Path:
     if not directories:
         raise BadInput(f"{path} holds no data set; make one with `drumgan prepare`, or correct config.data.dir.")
     if len(directories) > 1:
-        names = ", ".join(str(one.relative_to(path)) for one in directories)
+        names = listed(str(one.relative_to(path)) for one in directories)
         raise BadInput(f"{path} holds {len(directories)} data sets ({names}); give one of them.")
     return directories[0]

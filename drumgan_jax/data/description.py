@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 import tensorflow_datasets as tfds
 
-from drumgan_jax.core.errors import BadInput, first_line, shown
+from drumgan_jax.core.errors import BadInput, brief, first_line, listed, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.regular_files import read_regular
@@ -61,15 +61,17 @@ class Info:
         """
         if odd := sorted(self.splits.keys() ^ shards.keys()):
             where = "has no shards" if odd[0] in self.splits else "is in the folder only"
-            raise BadInput(f"{self.path} names the splits {', '.join(self.splits)}, and {odd[0]!r} {where}; {AGAIN}.")
+            raise BadInput(f"{self.path} names the splits {listed(self.splits)}, and {shown(odd[0])} {where}; {AGAIN}.")
         for split, paths in shards.items():
             if len(paths) != len(self.splits[split].records):
                 raise BadInput(
-                    f"{self.path} has shardLengths of {len(self.splits[split].records)} shards of split {split!r}, and"
-                    f" the folder has {len(paths)}; {AGAIN}."
+                    f"{self.path} has shardLengths of {len(self.splits[split].records)} shards of split"
+                    f" {shown(split)}, and the folder has {len(paths)}; {AGAIN}."
                 )
             if odd_names := [one.name for one in paths if not one.name.startswith(f"{self.name}-{split}.")]:
-                raise BadInput(f"{self.path} is of the data set {self.name!r}, and {odd_names[0]} is not; {AGAIN}.")
+                raise BadInput(
+                    f"{self.path} is of the data set {shown(self.name)}, and {brief(odd_names[0])} is not; {AGAIN}."
+                )
 
     def check_split(self, split: str, records: Sequence[int], num_bytes: int) -> None:
         """Compare with what a split's shards hold.
@@ -85,13 +87,14 @@ class Info:
         told = self.splits.get(split)
         if told is None or list(told.records) != list(records):
             raise BadInput(
-                f"{self.path} says that the shards of split {split!r} have {told and list(told.records)} records, and"
-                f" they have {list(records)}; prepare the data set again."
+                f"{self.path} says that the shards of split {shown(split)} have"
+                f" [{listed(told.records if told else ())}] records, and"
+                f" they have [{listed(records)}]; prepare the data set again."
             )
         # TFDS itself counts what records hold, and `drumgan prepare` their files.
         if told.num_bytes not in (num_bytes, num_bytes - OVERHEAD * sum(records)):
             raise BadInput(
-                f"{self.path} says that split {split!r} has numBytes {told.num_bytes:,}, and its shards have"
+                f"{self.path} says that split {shown(split)} has numBytes {told.num_bytes:,}, and its shards have"
                 f" {num_bytes:,}; {AGAIN}."
             )
 
@@ -143,7 +146,7 @@ def _is_count(value: Any) -> TypeGuard[str]:
 
 
 def _damaged(path: Path, key: str, value: Any, wanted: str) -> BadInput:
-    return BadInput(f"{path}: {key} is {shown(value)}; it must be {wanted}: {AGAIN}.")
+    return BadInput(f"{path}: {brief(key)} is {shown(value)}; it must be {wanted}: {AGAIN}.")
 
 
 def read_features(directory: Path, representation: Representation) -> tfds.features.FeaturesDict:

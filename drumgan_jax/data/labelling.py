@@ -8,7 +8,7 @@ from jax.sharding import NamedSharding
 from scipy.special import softmax
 
 from drumgan_jax.audio.files import resample
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.data.soft_labels import SoftLabels, has_soft_labels, read_soft_labels
 from drumgan_jax.evaluation.collecting import LOGITS, Sound, Stream, embed
@@ -102,8 +102,8 @@ def _columns(dataset: Dataset, classifier: Embedder) -> tuple[tuple[str, ...], l
     names = dataset.label_names if dataset.has_labels else classifier.classes
     if set(names) - set(classifier.classes):
         raise BadInput(
-            f"{dataset.directory} has the classes {', '.join(names)}, but {classifier.name} has "
-            f"{', '.join(classifier.classes)}; give a classifier with all classes of the data set."
+            f"{dataset.directory} has the classes {listed(names)}, but {classifier.name} has "
+            f"{listed(classifier.classes)}; give a classifier with all classes of the data set."
         )
     return names, [classifier.classes.index(name) for name in names]
 

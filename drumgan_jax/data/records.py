@@ -18,7 +18,7 @@ import numpy as np
 
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief, first_line, listed, shown
 from drumgan_jax.core.regular_files import open_regular
 
 INDEX_NAME = "record_index.npz"
@@ -115,7 +115,7 @@ class RecordSource:
         self._shards = [name for name in sorted(index) if _SHARD.fullmatch(name)["split"] == split]  # type: ignore[index]
         if not self._shards:
             splits = sorted({_SHARD.fullmatch(name)["split"] for name in index})  # type: ignore[index]
-            raise BadInput(f"{self.directory} has no split {split!r}; it has {', '.join(splits)}.")
+            raise BadInput(f"{self.directory} has no split {shown(split)}; it has {listed(splits)}.")
         self._offsets = [index[name] for name in self._shards]
         for name, offsets in zip(self._shards, self._offsets, strict=True):
             _check_size(self.directory / name, offsets)
@@ -215,10 +215,10 @@ def _load_index(directory: Path) -> dict[str, np.ndarray]:
         except BadInput:
             raise
         except DAMAGES as error:
-            raise BadInput(f"{path} is damaged ({error}); {again}.") from error
+            raise BadInput(f"{path} is damaged ({first_line(error)}); {again}.") from error
         if set(index) != set(shards):
             first = sorted(set(index) ^ set(shards))[0]
-            raise BadInput(f"{path} does not match its shards in {first}; restore that shard or prepare again.")
+            raise BadInput(f"{path} does not match its shards in {brief(first)}; restore that shard or prepare again.")
         return index
     try:
         write_index(directory)

@@ -9,7 +9,7 @@ import numpy as np
 
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line, listed, shown
 
 FILE_NAME = "soft_labels.npz"
 _FINGERPRINT = "fingerprint_"
@@ -77,7 +77,7 @@ def read_soft_labels(directory: str | os.PathLike[str]) -> SoftLabels:
     except BadInput:
         raise
     except DAMAGES as error:
-        raise BadInput(f"{path} is damaged ({error}); delete it and run drumgan label again.") from error
+        raise BadInput(f"{path} is damaged ({first_line(error)}); delete it and run drumgan label again.") from error
     return SoftLabels(names, classifier, arrays, fingerprints)
 
 
@@ -98,13 +98,13 @@ def probabilities(
     labels = read_soft_labels(directory)
     if labels.names != label_names:
         raise BadInput(
-            f"the soft labels of {directory} are for {', '.join(labels.names)}, but its classes are "
-            f"{', '.join(label_names)}; run drumgan label --overwrite."
+            f"the soft labels of {directory} are for {listed(labels.names)}, but its classes are "
+            f"{listed(label_names)}; run drumgan label --overwrite."
         )
     rows = labels.splits.get(split)
     if rows is None or labels.fingerprints[split] != fingerprint:
         raise BadInput(
-            f"the soft labels of {directory} do not match the current records of its split {split!r}; run drumgan "
+            f"the soft labels of {directory} do not match the current records of its split {shown(split)}; run drumgan "
             "label --overwrite."
         )
     return rows

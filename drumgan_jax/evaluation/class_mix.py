@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed
 
 
 def counts_at_mix(shares: np.ndarray, count: int) -> np.ndarray:
@@ -41,7 +41,7 @@ def items_at_mix(classes: np.ndarray, shares: np.ndarray, count: int, names: Seq
     asked = wanted > 0.0
     if not there[asked].all():
         missing = [names[number] for number in np.flatnonzero(asked & (there == 0)).tolist()]
-        raise BadInput(f"there is no sound of the class {', '.join(missing)}, which the reference has.")
+        raise BadInput(f"there is no sound of the class {listed(missing)}, which the reference has.")
     count = min(count, int(np.min(there[asked] / wanted[asked])))
     while (counts_at_mix(wanted, count) > there).any():
         count -= 1

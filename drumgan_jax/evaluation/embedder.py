@@ -11,7 +11,7 @@ import flax.struct
 import jax
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import is_whole
 
@@ -65,13 +65,13 @@ class Embedder(abc.ABC):
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or "/" in self.name:
-            raise BadInput(f"an embedder has the name {self.name!r}; give it a text without a slash.")
+            raise BadInput(f"an embedder has the name {shown(self.name)}; give it a text without a slash.")
         least = dict.fromkeys(("sample_rate", "window", "hop", "dimensions", "rows_per_window"), 1)
         for field, low in (least | {"num_classes": 0}).items():
             if not is_whole(getattr(self, field), low):
                 raise BadInput(
-                    f"the embedder {self.name} has {field} {getattr(self, field)!r}; it must be a whole number of at"
-                    f" least {low}."
+                    f"the embedder {self.name} has {field} {shown(getattr(self, field))}; it must be a whole number"
+                    f" of at least {low}."
                 )
         if len(self.classes) not in (0, self.num_classes):
             raise BadInput(

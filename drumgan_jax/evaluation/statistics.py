@@ -9,7 +9,8 @@ import numpy as np
 
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief, listed, shown
+from drumgan_jax.core.settings import numbers_of
 from drumgan_jax.core.weight_file import weight_path
 from drumgan_jax.evaluation.collecting import Embeddings
 from drumgan_jax.evaluation.embedder import Embedder
@@ -52,7 +53,7 @@ def find(name: str) -> Path:
         return path
     if name.endswith(".npz"):
         raise BadInput(f"{path} does not exist; {_WRITE} --save_statistics={name}`.")
-    known = ", ".join(sorted(file.stem for file in folder().glob("*.npz"))) or "none yet"
+    known = listed(sorted(file.stem for file in folder().glob("*.npz"))) or "none yet"
     raise BadInput(
         f"{name} is neither a folder nor the name of statistics (there are: {known}); {_WRITE} "
         f"--save_statistics={name}`."
@@ -123,7 +124,7 @@ def _arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             f"{path} is damaged, or no file of reference statistics; {_WRITE} --save_statistics={path}`."
         ) from problem
     if version > VERSION:
-        raise BadInput(f"{path} was written by a later version of drumgan (format {version}); update drumgan.")
+        raise BadInput(f"{path} was written by a later version of drumgan (format {shown(version)}); update drumgan.")
     return arrays
 
 
@@ -134,19 +135,19 @@ def _side(
     name = embedder.name
     if name not in names:
         raise BadInput(
-            f"{path} has statistics of {', '.join(names) or 'no embedder'}, not of {name}; choose the embedder with "
+            f"{path} has statistics of {listed(names) or 'no embedder'}, not of {name}; choose the embedder with "
             f"--metrics=METRIC:EMBEDDER, or write them with --metrics=fad:{name}."
         )
     try:
         sounds, rows = int(arrays[f"{name}.sounds"]), int(arrays[f"{name}.rows"])
         weights, rate = str(arrays[f"{name}.weights"]), int(arrays[f"{name}.sample_rate"])
-        mean, covariance = (np.asarray(arrays[f"{name}.{part}"], np.float64) for part in ("mu", "cov"))
+        mean, covariance = (numbers_of(arrays[f"{name}.{part}"]) for part in ("mu", "cov"))
     except DAMAGES as problem:
         raise BadInput(f"{path} is damaged: its statistics of {name} are not complete; write it again.") from problem
     if (weights, rate) != (embedder.weights_hash, embedder.sample_rate):
         raise BadInput(
-            f"the statistics of {name} in {path} are of the weights {weights[:8] or 'none'} at {rate} Hz, not of "
-            f"{embedder.weights_hash[:8] or 'none'} at {embedder.sample_rate} Hz; write the file again."
+            f"the statistics of {name} in {path} are of the weights {brief(weights[:8]) or 'none'} at {shown(rate)}"
+            f" Hz, not of {embedder.weights_hash[:8] or 'none'} at {embedder.sample_rate} Hz; write the file again."
         )
     size = embedder.dimensions
     fits = mean.shape == (size,) and covariance.shape == (size, size) and rows >= 2 and sounds >= 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jax.sharding import NamedSharding
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.evaluation import collecting
 from drumgan_jax.evaluation.arithmetic import HOST, Arithmetic, arithmetic_of
@@ -248,12 +248,12 @@ class Suite:
                 SOUNDS nor WINDOWS.
         """
         if weigh not in (SOUNDS, WINDOWS):
-            raise BadInput(f"means cannot weigh {weigh!r}; give {SOUNDS} or {WINDOWS}.")
+            raise BadInput(f"means cannot weigh {shown(weigh)}; give {SOUNDS} or {WINDOWS}.")
         requests, notes = [], []
         for name in names:
             metric, _, choice = name.partition(":")
             if metric not in METRICS:
-                raise BadInput(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
+                raise BadInput(f"there is no metric {shown(metric)}; there are {', '.join(METRICS)}.")
             embedder, note = (_chosen(choice, representation), None) if choice else _preferred(metric)
             if LOGITS in METRICS[metric].needs and not embedder.num_classes:
                 raise BadInput(f"{name} needs an embedder with class logits; {embedder.name} has none, use drums.")

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed, shown
 from drumgan_jax.latents.labels import Labels, class_weights
 from drumgan_jax.latents.seeds import items_of, labels_of
 
@@ -92,7 +92,7 @@ class Conditions:
         if not names:
             return classes
         if not np.isnan(asked).all() and not (np.nanmin(asked) >= 0.0 and np.nanmax(asked) <= 1.0):
-            raise BadInput(f"an attribute is out of range; give each of {', '.join(names)} a number from 0 to 1.")
+            raise BadInput(f"an attribute is out of range; give each of {listed(names)} a number from 0 to 1.")
         items = np.asarray(items_of(seeds, self.attributes.typical.shape[1]))
         total = classes.sum(axis=1, keepdims=True)
         # Without any class, all classes' recordings are meant.
@@ -135,6 +135,6 @@ class Conditions:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, (int, float, np.number)) and 0.0 <= value <= 1.0:
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and 0.0 <= value <= 1.0:
         return float(value)
-    raise BadInput(f"the attribute {name} is {value!r}; give a number from 0 to 1, its rank among the recordings.")
+    raise BadInput(f"the attribute {name} is {shown(value)}; give a number from 0 to 1, its rank among the recordings.")

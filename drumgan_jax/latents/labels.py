@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from drumgan_jax.audio.attributes import ATTRIBUTES
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed
 
 One = str | Mapping[str, float]
 Labels = One | Sequence[One] | Sequence[Sequence[float]] | np.ndarray | jax.Array
@@ -50,7 +50,7 @@ def class_weights(
         return weights.astype(np.float32)
     total = weights.sum(axis=1, keepdims=True)
     if names and not total.all():
-        raise BadInput(f"all label weights of a sound are zero; give at least one of {', '.join(names)} a weight.")
+        raise BadInput(f"all label weights of a sound are zero; give at least one of {listed(names)} a weight.")
     return (weights / np.where(total, total, 1.0)).astype(np.float32)
 
 
@@ -58,10 +58,10 @@ def _row(one: Any, names: Sequence[str], others: Sequence[str]) -> np.ndarray:
     weights = {one: 1.0} if isinstance(one, str) else dict(one)
     unknown = sorted(set(weights) - set(names))
     if unknown:
-        known = ", ".join(names) if names else "none, it is trained without labels"
+        known = listed(names) if names else "none, it is trained without labels"
         meant = others or set(unknown) & set(ATTRIBUTES)
-        and_others = f"; its attributes: {', '.join(others) or 'none'}" if meant else ""
-        raise BadInput(f"this run knows no class {', '.join(unknown)}; its classes: {known}{and_others}.")
+        and_others = f"; its attributes: {listed(others) or 'none'}" if meant else ""
+        raise BadInput(f"this run knows no class {listed(unknown)}; its classes: {known}{and_others}.")
     return _numbers([weights.get(name, 0.0) for name in names])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from drumgan_jax.audio.files import resample
 from drumgan_jax.audio.level import Level
 from drumgan_jax.audio.one_shot import OneShot, one_shot_of
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.settings import read_partly
 
 Recordings = np.ndarray | Sequence[np.ndarray]
@@ -84,7 +84,7 @@ def checked_mono(recording: np.ndarray, rate: int, name: str = "the recording") 
         BadInput: as `as_trained` does, except for silence; the message calls the recording `name`.
     """
     if isinstance(rate, bool) or not isinstance(rate, (int, np.integer)) or rate not in _RATES:
-        raise BadInput(f"a sample rate of {rate!r} Hz is not valid; give a whole number from 1,000 to 768,000.")
+        raise BadInput(f"a sample rate of {shown(rate)} Hz is not valid; give a whole number from 1,000 to 768,000.")
     if recording.ndim not in (1, 2) or (recording.ndim == 2 and not 1 <= recording.shape[1] <= _MOST_CHANNELS):
         raise BadInput(f"{name} is {recording.shape}; give [samples], or [samples, channels].")
     if not np.issubdtype(recording.dtype, np.floating):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief
 
 # PyTorch's names of a layer's arrays by Flax's; no layer has both a scale and a kernel.
 _LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
@@ -85,4 +85,4 @@ def _check_names(present: set[str], expected: set[str], network: str) -> None:
         if names:
             first, *others = sorted(names)
             more = f" and {len(others)} more" if others else ""
-            raise BadInput(f"the weights {problem} {first}{more} for {network}; give the published file.")
+            raise BadInput(f"the weights {problem} {brief(first)}{more} for {network}; give the published file.")

@@ -7,7 +7,7 @@ import numpy as np
 
 from drumgan_jax.audio.files import resample
 from drumgan_jax.audio.onsets import SHORTEST_GAP, find_onsets
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import SILENCE_DB, checked_mono
 from drumgan_jax.play.finish import TRUE_PEAK_DB, true_peaks
@@ -112,7 +112,7 @@ def transform(
     latents = encode_hits(instrument, hits)
     if vary:
         if not isinstance(instrument, CanEdit):
-            raise BadInput(f"an instrument of kind {instrument.kind!r} cannot vary sounds; leave the amount at 0.")
+            raise BadInput(f"an instrument of kind {shown(instrument.kind)} cannot vary sounds; leave the amount at 0.")
         latents = instrument.vary(latents, vary, direction)
     sounds = instrument.render(latents)
     return Transformed(put_back(hits, sounds), hits, sounds)
@@ -144,7 +144,7 @@ def find_hits(instrument: Any, audio: np.ndarray, sample_rate: int) -> Hits:
 def encode_hits(instrument: Any, hits: Hits) -> Latents:
     """Latents of the hits, each brought to the form of the training data; see Instrument.encode."""
     if not isinstance(instrument, CanEncode):
-        raise BadInput(f"an instrument of kind {instrument.kind!r} does not encode; choose one with an encoder.")
+        raise BadInput(f"an instrument of kind {shown(instrument.kind)} does not encode; choose one with an encoder.")
     return instrument.encode(hits.sounds, hits.sample_rate)
 
 

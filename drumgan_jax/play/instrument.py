@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.latents import inversion, movement, rendering
 from drumgan_jax.latents.components import NUM_SAMPLES, Components, components_of, kept_components
@@ -318,7 +318,9 @@ class Instrument:
         if len(a) != 1 or len(b) != 1 or n < 2:
             raise BadInput(f"interpolate goes from one sound to one other in 2 or more; not {len(a)}, {len(b)} in {n}.")
         if space not in ("w", "z") or how not in ("linear", "spherical"):
-            raise BadInput(f"interpolate knows w or z, and linear or spherical, but not {space!r} and {how!r}.")
+            raise BadInput(
+                f"interpolate knows w or z, and linear or spherical, but not {shown(space)} and {shown(how)}."
+            )
         way = movement.linear if how == "linear" else movement.spherical
         t = np.linspace(0.0, 1.0, n)
         z = labels = None

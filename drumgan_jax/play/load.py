@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from drumgan_jax.audio.level import check_sounds
-from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.errors import BadInput, brief, shown
 from drumgan_jax.core.weight_file import (
     FileFormat,
     in_bytes,
@@ -147,7 +147,7 @@ def load(
     if packaged is not None:
         if run is not None or packaged not in (*PACKAGED, *INSTRUMENTS):
             names = ", ".join((*PACKAGED, *INSTRUMENTS))
-            raise BadInput(f"packaged is {packaged!r}; it is one of {names}, and no run is given with it.")
+            raise BadInput(f"packaged is {shown(packaged)}; it is one of {names}, and no run is given with it.")
         return _load_file(_named(packaged), step, vocoder)
     if run is None and not SHIPPED.is_file():
         raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
@@ -218,7 +218,7 @@ def _load_file(path: Path, step: int | str | None, vocoder: str | Path | None) -
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise not_one(path, _OWNER, error) from error
     if step not in (None, "last", "best", at, str(at)):
-        raise BadInput(f"{path} has no step {step}; it is of step {at} alone.")
+        raise BadInput(f"{path} has no step {brief(str(step))}; it is of step {at} alone.")
     if kind not in KINDS:
         raise BadInput(f"{path} is an instrument of kind {shown(kind)}, which this version does not know; update it.")
     try:

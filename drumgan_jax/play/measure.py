@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.collecting import Embeddings, sampled
 from drumgan_jax.evaluation.embedder import DeviceEmbedder, Embedder
@@ -105,8 +105,8 @@ def reference_labels(
         return ranks
     if tuple(label_names) != dataset.label_names:
         raise BadInput(
-            f"{dataset.directory} has the classes {', '.join(dataset.label_names) or 'none'} and the run"
-            f" {', '.join(label_names)}; give a data set with the run's classes."
+            f"{dataset.directory} has the classes {listed(dataset.label_names) or 'none'} and the run"
+            f" {listed(label_names)}; give a data set with the run's classes."
         )
     labels = dataset.labels(split, count, label_key(config))
     return np.concatenate([labels, ranks], axis=1) if ranks.size else labels

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.weight_file import fitted, flat, halved, restored
 from drumgan_jax.latents.components import Components
 from drumgan_jax.latents.conditions import Conditions
@@ -88,7 +88,9 @@ def unpack_gan(
     try:
         components = Components.of_arrays(_part("components", arrays))
     except (KeyError, ValueError) as problem:
-        raise BadInput(f"its principal components are damaged ({problem}); write it with `drumgan pack`.") from problem
+        raise BadInput(
+            f"its principal components are damaged ({first_line(problem)}); write it with `drumgan pack`."
+        ) from problem
     num_labels = len(conditions.classes)
     gan, growth = gan_at(config, num_labels, step)
     variables = restored(_part("generator", arrays), generator_shapes(gan, len(conditions.names)))

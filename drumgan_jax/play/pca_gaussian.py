@@ -17,7 +17,7 @@ from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput, about
+from drumgan_jax.core.errors import BadInput, about, first_line
 from drumgan_jax.core.keys import Purpose, sound_keys
 from drumgan_jax.latents.labels import Labels, class_weights
 from drumgan_jax.latents.latents import Latents, Sounds
@@ -163,7 +163,7 @@ def open_pca_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
     except BadInput:
         raise
     except DAMAGES as error:
-        raise BadInput(f"{path} cannot be read ({error}); fit the run again.") from error
+        raise BadInput(f"{path} cannot be read ({first_line(error)}); fit the run again.") from error
     fitted = PcaGaussian.of_arrays(arrays)
     with about(run / CONFIG_NAME):
         return _checked(PcaInstrument(fitted, tuple(config.get("labels", ())), config))

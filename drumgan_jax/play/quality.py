@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.evaluation.class_mix import classes_at_mix, mix_of
 from drumgan_jax.evaluation.quality import SOUNDS
@@ -234,8 +234,8 @@ def generated_set(playable: Playable, yardstick: Yardstick, name: str, seed: int
     names = yardstick.form.label_names
     if playable.label_names and playable.label_names != names:
         raise BadInput(
-            f"{name} has the classes {', '.join(playable.label_names)} and the recordings "
-            f"{', '.join(names) or 'none'}; give a data set of its classes with --data."
+            f"{name} has the classes {listed(playable.label_names)} and the recordings "
+            f"{listed(names) or 'none'}; give a data set of its classes with --data."
         )
     seeds = range(seed, seed + len(yardstick.classes))
     classes = yardstick.classes if playable.label_names else None

@@ -24,7 +24,8 @@ from orbax.checkpoint import v1 as ocp
 
 from drumgan_jax.core import distributed
 from drumgan_jax.core.array_files import DAMAGES
-from drumgan_jax.core.errors import BadInput, first_line
+from drumgan_jax.core.errors import BadInput, brief, first_line, listed, shown
+from drumgan_jax.core.settings import is_number
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs import digests
 from drumgan_jax.runs.config import CHECKPOINTS, complete_steps
@@ -278,7 +279,7 @@ def load_items(
     if not steps:
         raise BadInput(f"{run_dir} has no complete checkpoint; give a run directory that training has saved to.")
     if step is not None and step not in steps:
-        raise BadInput(f"{run_dir} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}.")
+        raise BadInput(f"{run_dir} has no checkpoint of step {step}; it has {listed(map(str, steps))}.")
     problems: list[BadInput] = []
     for at in reversed(steps) if step is None else (step,):
         try:
@@ -304,7 +305,7 @@ def read_item(path: Path, item: str) -> dict[str, Any]:
         BadInput: it cannot be read, or is not what was saved.
     """
     if (file := digests.first_altered(path, (item,))) is not None:
-        raise BadInput(f"{path} is damaged (its file {file} is not what was saved); give another step.")
+        raise BadInput(f"{path} is damaged (its file {brief(file)} is not what was saved); give another step.")
     try:
         metadata = ocp.checkpointables_metadata(path).metadata[item]
         target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
@@ -346,6 +347,8 @@ def _metrics(checkpoint: Path) -> dict[str, Any]:
         if found is None:
             # Of a version that wrote no digests.
             found = json.loads(earlier.read_text()) if earlier.exists() else {}
+        if odd := [name for name, value in found.items() if not is_number(value)]:
+            raise ValueError(f"{odd[0]} is {shown(found[odd[0]])}")
         return {name: float(value) for name, value in found.items()}
     except DAMAGES as error:
         logging.warning("the figures of %s cannot be read (%s), so it is not the best.", checkpoint, first_line(error))

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from drumgan_jax.core.errors import BadInput, about
+from drumgan_jax.core.errors import BadInput, about, listed, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.evaluation.names import is_higher_better
@@ -66,7 +66,7 @@ def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
     if images := _IMAGES.fullmatch(step):
         return _step_at(run_dir, round(1000 * float(images[1])))
     if step != "best":
-        raise BadInput(f"the step {step!r} is neither a number nor last, best or images such as 800kimg.")
+        raise BadInput(f"the step {shown(step)} is neither a number nor last, best or images such as 800kimg.")
     config = read_config(run_dir)
     with about(Path(run_dir) / CONFIG_NAME):
         metric = read_section(config, "evaluation", EvaluationSettings).metric
@@ -91,6 +91,6 @@ def _step_at(run_dir: str | os.PathLike[str], images: int) -> int:
     names = [f"{one / 1000:g}kimg" for one in sorted(milestones) if settings.steps_of(one) in kept]
     raise BadInput(
         f"{run_dir} has no checkpoint of {images / 1000:g}kimg (step {step}); it has"
-        f" {'the milestones ' + ', '.join(names) if names else 'no milestones'} and the steps"
-        f" {', '.join(map(str, kept)) or 'none'}."
+        f" {'the milestones ' + listed(names) if names else 'no milestones'} and the steps"
+        f" {listed(map(str, kept)) or 'none'}."
     )

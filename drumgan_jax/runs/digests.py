@@ -17,6 +17,7 @@ from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.regular_files import open_regular
+from drumgan_jax.core.settings import is_whole
 
 # In a run directory.
 CHECKPOINTS = "checkpoints"
@@ -80,7 +81,7 @@ def read_digests(checkpoint: Path) -> dict[str, Any]:
     """
     path = checkpoint / DIGESTS_NAME
     content = read_json(path, _ANOTHER)
-    if content.get("format") != _FORMAT:
+    if not is_whole(content.get("format"), _FORMAT) or content["format"] > _FORMAT:
         raise BadInput(f"{path}: format is {shown(content.get('format'))}; it must be {_FORMAT}: {_ANOTHER}.")
     if not isinstance(content.get("crc32c"), dict) or not content["crc32c"]:
         raise BadInput(f"{path}: crc32c lists no files; {_ANOTHER}.")

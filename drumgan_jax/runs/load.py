@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from drumgan_jax.audio.level import check_sounds
-from drumgan_jax.core.errors import BadInput, about, shown
+from drumgan_jax.core.errors import BadInput, about, brief, shown
 from drumgan_jax.core.weight_file import flat, misfit_of, variables_digest
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
@@ -112,10 +112,10 @@ def load_encoder(run: str | os.PathLike[str], gan: Gan, num_labels: int, model: 
     config, (variables, at) = read_config(run), load_ema(run)
     if bytes(np.asarray(variables.pop("generator", ()), np.uint8)).hex() != model:
         task = config.get("task", {})
-        step = task.get("step", "last")
+        step, generator = (brief(str(task.get(*one))) for one in (("step", "last"), ("run", "another run")))
         raise BadInput(
             f"{run} is an encoder of another generator: it was trained on the checkpoint config.task.step={step} of"
-            f" {task.get('run', 'another run')}; give that step (--step={step}), or train the encoder again."
+            f" {generator}; give that step (--step={step}), or train the encoder again."
         )
     with about(Path(run) / CONFIG_NAME):
         encoder = build_encoder(config, gan, num_labels)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.regular_files import read_regular
+from drumgan_jax.core.settings import is_number
 
 METRICS_NAME = "metrics.jsonl"
 
@@ -26,7 +27,7 @@ def _step_of(line: str) -> float:
         step = json.loads(line)["step"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return float("inf")
-    return step if isinstance(step, (int, float)) and not isinstance(step, bool) else float("inf")
+    return step if is_number(step) else float("inf")
 
 
 def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
@@ -34,7 +35,7 @@ def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
     path = Path(run_dir) / METRICS_NAME
     lines = read_regular(path).decode(errors="replace").splitlines() if path.exists() else []
     found = [json.loads(line) for line in lines if _step_of(line) < float("inf")]
-    return [{name: value for name, value in line.items() if isinstance(value, (int, float))} for line in found]
+    return [{name: value for name, value in line.items() if is_number(value)} for line in found]
 
 
 def hours_run(run_dir: str | os.PathLike[str]) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from drumgan_jax.audio.phase import noise_phasors, onset_phasors, random_phasors, refine_phases
 from drumgan_jax.audio.representations import current_settings
 from drumgan_jax.audio.spectrograms import LogMel, check_example
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import build_part, check_fields, real, text, whole
 from drumgan_jax.core.weight_file import fitted, flat, halved, restored, variables_digest
@@ -221,7 +221,9 @@ def build_decoder(
             return _with_vocoder(representation, asked.path, read)
         settings = {"kind": usual, "iterations": asked.iterations, "momentum": asked.momentum}
     elif isinstance(kind, str) and kind in DECODERS and not DECODERS[kind].suits(representation):
-        raise BadInput(f"config.decoder.kind is {kind!r}, which does not suit config.representation; take {usual!r}.")
+        raise BadInput(
+            f"config.decoder.kind is {shown(kind)}, which does not suit config.representation; take {shown(usual)}."
+        )
     decoder: Decoder = build_part(DECODERS, settings, "decoder", representation=representation)
     return decoder
 
@@ -315,7 +317,9 @@ def unpack_decoder(
     # Files of the first version have vocoders only, and no kind.
     kind = section.get("kind", "vocoder")
     if kind not in UNPACKERS:
-        raise BadInput(f"{path} has a decoder of kind {kind!r}; this version knows {', '.join(sorted(UNPACKERS))}.")
+        raise BadInput(
+            f"{path} has a decoder of kind {shown(kind)}; this version knows {', '.join(sorted(UNPACKERS))}."
+        )
     return UNPACKERS[kind](section, arrays, representation, path)
 
 

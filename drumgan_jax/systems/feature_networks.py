@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from drumgan_jax.audio.conversion import MUSICNN, SHORT_CHUNK, VGGISH, Conversion, MelScale, of_front_end
 from drumgan_jax.audio.front_end import FRONT_ENDS, settings_of
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import build_part, build_section, check_shapes, checked, is_whole, mapping, text
 from drumgan_jax.networks import musicnn, short_chunk, vggish
@@ -161,7 +161,7 @@ def described(
         weights = _load(name, section)
         if section.sha256 not in ("", weights.sha256):
             raise BadInput(
-                f"{_SECTION}.{name}.sha256 is {section.sha256}, but the weights {section.weights!r} have"
+                f"{_SECTION}.{name}.sha256 is {brief(section.sha256)}, but the weights {shown(section.weights)} have"
                 f" {weights.sha256}; give the intended file, or leave sha256 empty to accept this one."
             )
         found[name] = {**dataclasses.asdict(section), "sha256": weights.sha256}
@@ -182,8 +182,8 @@ def load_weights(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Weights
         loaded[name] = _load(name, section)
         if section.sha256 not in ("", loaded[name].sha256):
             raise BadInput(
-                f"the weights {section.weights!r} of {_SECTION}.{name} have changed since the run began (SHA-256"
-                f" {loaded[name].sha256}, then {section.sha256}); put the former file back."
+                f"the weights {shown(section.weights)} of {_SECTION}.{name} have changed since the run began (SHA-256"
+                f" {loaded[name].sha256}, then {brief(section.sha256)}); put the former file back."
             )
     return loaded
 
@@ -209,9 +209,11 @@ def build_feature_networks(
 def _section(name: str, settings: Mapping[str, Any]) -> Section:
     """Build a section and check its fields, without reading weights."""
     if not name.isidentifier() or name.endswith("_mixing"):
-        raise BadInput(f"{_SECTION} has a network named {name!r}; use letters and digits, without a final _mixing.")
+        raise BadInput(
+            f"{_SECTION} has a network named {shown(name)}; use letters and digits, without a final _mixing."
+        )
     if not isinstance(settings, Mapping):
-        raise BadInput(f"{_SECTION}.{name} is {settings!r}; it must be a section with kind and weights.")
+        raise BadInput(f"{_SECTION}.{name} is {shown(settings)}; it must be a section with kind and weights.")
     return build_section(Section, settings, f"feature_networks.{name}")
 
 
@@ -247,15 +249,15 @@ def _completed(name: str, section: Section) -> Section:
         network, front_end, knows = file.classifier.network, settings_of(file.classifier.front_end), True
     else:
         raise BadInput(
-            f"{_SECTION}.{name}.weights is {section.weights!r}; it must be {RANDOM}, one of"
+            f"{_SECTION}.{name}.weights is {shown(section.weights)}; it must be {RANDOM}, one of"
             f" {', '.join(PUBLISHED)}, or a classifier's file (.npz) written by drumgan pack."
         )
     taps = KINDS[section.kind].taps
     wanted = [f.name for f in dataclasses.fields(taps) if f.name not in ("parent", "name", "compute_dtype")]
     if not all(hasattr(network, field) for field in wanted):
         raise BadInput(
-            f"{_SECTION}.{name}.weights {section.weights!r} belong to a {type(network).__name__}, not to a network of"
-            f" kind {section.kind}; give weights of that kind, or change kind."
+            f"{_SECTION}.{name}.weights {shown(section.weights)} belong to a {type(network).__name__}, not to a"
+            f" network of kind {section.kind}; give weights of that kind, or change kind."
         )
     layout = _listed({field: getattr(network, field) for field in wanted})
     takes = section.input or (CONVERTED if knows else NORMALIZED)
@@ -308,7 +310,7 @@ def _load(name: str, section: Section) -> Weights:
     arrays = flatten_dict(variables)
     if wrong := [path for path, spec in shapes.items() if path not in arrays or arrays[path].shape != spec.shape]:
         raise BadInput(
-            f"the weights {section.weights!r} of {_SECTION}.{name} have another layout"
+            f"the weights {shown(section.weights)} of {_SECTION}.{name} have another layout"
             f" ({'/'.join(wrong[0])} does not fit); give the intended file."
         )
     return Weights(unflatten_dict({path: np.asarray(arrays[path], np.float32) for path in shapes}), sha256)

@@ -62,7 +62,9 @@ def version_of(config: Mapping[str, Any]) -> int:
     if not is_whole(version, 1):
         raise BadInput(f"its format is {shown(version)}; it must be a whole number of at least 1.")
     if version > CONFIG_FORMAT:
-        raise BadInput(f"its config is of format {version}, and this version reads up to {CONFIG_FORMAT}; update it.")
+        raise BadInput(
+            f"its config is of format {shown(version)}, and this version reads up to {CONFIG_FORMAT}; update it."
+        )
     return version
 
 

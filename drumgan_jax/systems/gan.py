@@ -19,7 +19,7 @@ from drumgan_jax.audio.spectral_distance import (
     pooled_distance,
 )
 from drumgan_jax.audio.spectrograms import LogMagnitude
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.schedules import Scheduled
 from drumgan_jax.core.settings import (
@@ -274,7 +274,7 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
     )
     if gan.encodes and not isinstance(representation, LogMagnitude):
         raise BadInput(
-            f"config.generator.kind {config['generator']['kind']!r} makes log magnitudes; set"
+            f"config.generator.kind {shown(config['generator']['kind'])} makes log magnitudes; set"
             " config.representation.kind to 'log_magnitude'."
         )
     for player in ("generator", "discriminator"):
@@ -334,7 +334,7 @@ def resolve_compute_dtype(name: str) -> Any:
         return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
     if name not in COMPUTE_DTYPES:
         known = ", ".join(["auto", *COMPUTE_DTYPES])
-        raise BadInput(f"config.train.compute_dtype is {name!r}; it must be one of {known}.")
+        raise BadInput(f"config.train.compute_dtype is {shown(name)}; it must be one of {known}.")
     return COMPUTE_DTYPES[name]
 
 

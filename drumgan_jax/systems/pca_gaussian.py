@@ -81,15 +81,23 @@ class PcaGaussian:
         """Build it from the arrays that `arrays` returns, in any precision.
 
         Raises:
-            BadInput: one is missing, not finite, or does not fit the others.
+            BadInput: one is missing, of another type, not finite, or does not fit the others.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         if missing := [name for name in names if name not in arrays]:
             raise BadInput(f"its arrays lack {', '.join(missing)}; fit it again.")
+        if odd := [name for name in names if not np.issubdtype(arrays[name].dtype, np.floating)]:
+            raise BadInput(f"its {odd[0]} is {arrays[odd[0]].dtype}, not of floating-point numbers; fit it again.")
         found = cls(**{name: np.asarray(arrays[name], np.float32) for name in names})
-        features, components, classes = len(found.mean), len(found.deviations), len(found.class_means)
-        shapes = [(components, features), (components,), (classes, components), (classes, components, components)]
-        if [getattr(found, name).shape for name in names[1:]] != shapes:
+        features, components, classes = found.mean.size, found.deviations.size, len(np.atleast_1d(found.class_means))
+        shapes = [
+            (features,),
+            (components, features),
+            (components,),
+            (classes, components),
+            (classes, components, components),
+        ]
+        if [getattr(found, name).shape for name in names] != shapes:
             raise BadInput("its arrays do not fit each other; fit it again.")
         if not all(np.isfinite(array).all() for array in found.arrays().values()):
             raise BadInput("its arrays hold NaN or infinite values; fit it again.")

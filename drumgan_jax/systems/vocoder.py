@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from drumgan_jax.audio.representations import build_representation, current_settings, settings_of
 from drumgan_jax.audio.spectrograms import LogMel
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.parts import Array, Representation
 from drumgan_jax.core.settings import build_part, check_shapes, section_at
 from drumgan_jax.core.weight_file import (
@@ -99,7 +99,9 @@ def build_vocoder(config: Mapping[str, Any]) -> Vocoder:
     """
     representation = build_representation(section_at(config, "representation"))
     if not isinstance(representation, LogMel):
-        raise BadInput(f"config.representation.kind is {config['representation']['kind']!r}; a vocoder takes log_mel.")
+        raise BadInput(
+            f"config.representation.kind is {shown(config['representation']['kind'])}; a vocoder takes log_mel."
+        )
     network: Any = build_part(VOCODERS, section_at(config, "vocoder"), "vocoder")
     vocoder = Vocoder(representation, network)
     check_shapes("vocoder", vocoder.init)

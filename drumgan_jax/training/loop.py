@@ -12,7 +12,7 @@ import jax
 
 from drumgan_jax.core import distributed
 from drumgan_jax.core.compilation import enable_compilation_cache
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.mesh import batch_sharding, check_batch, local_rows, make_mesh
 from drumgan_jax.core.settings import read_section, read_seed
 from drumgan_jax.data.batches import DevicePrefetch, batches, check_examples
@@ -207,7 +207,9 @@ def _scored(evaluate: Evaluator, state: Any, settings: EvaluationSettings) -> Ev
     evaluation = evaluate(state)
     if settings.metric not in evaluation.scores:
         known = ", ".join(evaluation.scores)
-        raise BadInput(f"config.evaluation.metric is {settings.metric!r}, which is not measured; give one of {known}.")
+        raise BadInput(
+            f"config.evaluation.metric is {shown(settings.metric)}, which is not measured; give one of {known}."
+        )
     return evaluation
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import jax
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line, shown
 from drumgan_jax.training.trace import Operation, read_operations
 
 __all__ = ["ProfiledSteps"]
@@ -51,12 +51,14 @@ class ProfiledSteps:
         """
         matched = re.fullmatch(r"(\d{1,18})(?:\.\.(\d{1,18}))?", text, re.ASCII)
         if matched is None:
-            raise BadInput(f"--profile is {text!r}; give its first and last step, as --profile=101..116, or one step.")
+            raise BadInput(
+                f"--profile is {shown(text)}; give its first and last step, as --profile=101..116, or one step."
+            )
         first, last = int(matched[1]), int(matched[2] or matched[1])
         if first > last:
-            raise BadInput(f"--profile is {text!r}, which ends before it begins; write --profile={last}..{first}.")
+            raise BadInput(f"--profile is {shown(text)}, which ends before it begins; write --profile={last}..{first}.")
         if first == 0:
-            raise BadInput(f"--profile is {text!r}, but the first step is 1; profile from a later step.")
+            raise BadInput(f"--profile is {shown(text)}, but the first step is 1; profile from a later step.")
         return cls(first, last)
 
     def check(self, total_steps: int) -> None:
@@ -112,7 +114,9 @@ class Profile:
         try:
             jax.profiler.start_trace(self._folder, profiler_options=options)
         except RuntimeError as problem:
-            self._tell(f"The trace of {self._steps} cannot begin ({problem}); the training goes on without it.")
+            self._tell(
+                f"The trace of {self._steps} cannot begin ({first_line(problem)}); the training goes on without it."
+            )
         else:
             self._began = time.perf_counter()
 
@@ -146,7 +150,7 @@ class Profile:
         try:
             jax.profiler.stop_trace()
         except RuntimeError as problem:
-            self._tell(f"The trace of {self._steps} cannot be written to {self._folder} ({problem}).")
+            self._tell(f"The trace of {self._steps} cannot be written to {self._folder} ({first_line(problem)}).")
             return False
         return True
 
@@ -164,7 +168,10 @@ class Profile:
             newest = max(folder.glob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
             operations = read_operations(newest.read_bytes())
         except (IndexError, KeyError, OSError, RuntimeError, ValueError) as problem:
-            return f"{heading}: its operations cannot be read ({problem}); TensorBoard or Perfetto may open it."
+            return (
+                f"{heading}: its operations cannot be read ({first_line(problem)}); TensorBoard or Perfetto may open"
+                " it."
+            )
         if not operations:
             return f"{heading}: it has no operations that can be listed; TensorBoard or Perfetto may open it."
         return f"{heading}: {dearest(operations, steps.count, seconds)}"

@@ -12,7 +12,7 @@ from absl import logging
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
 from drumgan_jax.core import distributed
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput, about
+from drumgan_jax.core.errors import BadInput, about, listed
 from drumgan_jax.core.write_lock import WriteLock, only_writer
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, check_resumable, complete_steps, read_config
@@ -149,7 +149,7 @@ def check(run_dir: Path, frozen: dict[str, Any]) -> dict[str, Any]:
     others = [key for key in keys if key not in changed and not _is_in(key, (*FREE, CHANGES))]
     if others:
         raise BadInput(
-            f"{run_dir} holds a run of another config, which differs in {', '.join(others)}; give "
+            f"{run_dir} holds a run of another config, which differs in {listed(others)}; give "
             "another --workdir, or that run's config."
         )
     changes = list(stored.get(CHANGES, []))

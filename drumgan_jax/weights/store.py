@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.weights.catalogue import CATALOGUE, WeightsFile
 from drumgan_jax.weights.tensorflow_files import read_checkpoint
 from drumgan_jax.weights.torch_files import read_state_dict
@@ -50,7 +50,7 @@ def entry(name: str) -> WeightsFile:
         BadInput: the catalogue has no such name.
     """
     if name not in CATALOGUE:
-        raise BadInput(f"there are no weights named {name!r}; there are {', '.join(sorted(CATALOGUE))}.")
+        raise BadInput(f"there are no weights named {shown(name)}; there are {', '.join(sorted(CATALOGUE))}.")
     return CATALOGUE[name]
 
 
@@ -209,7 +209,7 @@ def _with_digest(file: WeightsFile, sha256: str) -> WeightsFile:
     if not sha256:
         raise BadInput(_no_digest(file))
     if not _SHA256.fullmatch(sha256):
-        raise BadInput(f"--sha256 is {sha256!r}; it must be 64 digits in hex.")
+        raise BadInput(f"--sha256 is {shown(sha256)}; it must be 64 digits in hex.")
     return dataclasses.replace(file, sha256=sha256)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.protocol_buffers import fields, varints
 
 _MAGIC = 0xDB4775248B80FB57
@@ -37,7 +37,7 @@ def read_checkpoint(index: bytes, data: bytes) -> dict[str, np.ndarray]:
         return {name.decode(): _array(fields(entry), data) for name, entry in _table(index) if name}
     except (IndexError, KeyError, TypeError, ValueError, struct.error) as problem:
         raise BadInput(
-            f"the TensorFlow checkpoint cannot be read ({problem}); give the published files, whole."
+            f"the TensorFlow checkpoint cannot be read ({first_line(problem)}); give the published files, whole."
         ) from problem
 
 

@@ -19,8 +19,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.regular_files import open_regular
+from drumgan_jax.core.zip_archives import whole_zip
 
 _LITTLE = b"little"
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -96,7 +97,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """
     file = open_regular(path)
     try:
-        with file:
+        with file, whole_zip():
             state, content = _open_zip(file) if zipfile.is_zipfile(file) else _open_stream(file)
             tensors = _tensors(state)
             _check_sizes(tensors)
@@ -104,9 +105,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             contents = {key: content(storage) for key, storage in storages.items()}
         return {name: _array(name, tensor, contents[tensor.storage.key]) for name, tensor in tensors.items()}
     except _DAMAGE as problem:
-        reason = str(problem).rstrip(".") or type(problem).__name__
         raise BadInput(
-            f"{path} is not a readable PyTorch state dict ({reason}); download the published file."
+            f"{path} is not a readable PyTorch state dict ({first_line(problem)}); download the published file."
         ) from problem
 
 

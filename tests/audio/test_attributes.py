@@ -97,6 +97,12 @@ def test_a_scale_is_of_ranks_and_survives_its_file(scale: AttributeScale) -> Non
         scale.only(("pitch",))
     with pytest.raises(BadInput, match="scale of attributes is damaged"):
         AttributeScale.of_json({**scale.to_json(), "names": ["brightness"]})
+    # NumPy would take both for 1.
+    for odd in (True, "1"):
+        saved = scale.to_json()
+        saved["typical"][0][0][0] = odd
+        with pytest.raises(BadInput, match=f"scale of attributes is damaged .{odd!r} is no number"):
+            AttributeScale.of_json(saved)
 
 
 def test_what_is_not_asked_goes_with_what_is_as_in_recordings_of_the_class(scale: AttributeScale) -> None:

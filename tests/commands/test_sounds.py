@@ -99,6 +99,33 @@ def test_an_instrument_is_opened_with_the_compilation_cache(run: Path, monkeypat
     assert len(enabled) == 6
 
 
+def test_latents_that_lack_something_are_one_sentence(instrument: Instrument, tmp_path: Path) -> None:
+    path = tmp_path / "latents.json"
+    write_latents(tmp_path, instrument.draw([0, 1, 2]), instrument, {"noise": True}, ["a.wav", "b.wav", "c.wav"])
+    written = path.read_text()
+    for name in ("z", "labels"):
+        saved = json.loads(written)
+        saved["sounds"][1][name] = None
+        path.write_text(json.dumps(saved))
+        with pytest.raises(BadInput, match=rf"latents\.json: {name} is null in some of its sounds and not in others"):
+            read_latents(str(path), instrument)
+        del saved["sounds"][1][name]
+        path.write_text(json.dumps(saved))
+        with pytest.raises(BadInput, match=rf"latents\.json: sounds\.1\.{name} is missing"):
+            read_latents(str(path), instrument)
+    # Noise that is stored would be drawn anew.
+    saved = json.loads(written)
+    del saved["noises"]
+    path.write_text(json.dumps(saved))
+    with pytest.raises(BadInput, match=r"latents\.json: noises is missing"):
+        read_latents(str(path), instrument)
+    # Sounds that were taken out of the list leave the others as they were.
+    saved = json.loads(written)
+    del saved["sounds"][1]
+    path.write_text(json.dumps(saved))
+    same(read_latents(str(path), instrument)[0], instrument.draw([0, 2]))
+
+
 def test_latents_of_others_are_one_sentence(instrument: Instrument, tmp_path: Path) -> None:
     path = tmp_path / "latents.json"
     drawn = dataclasses.replace(instrument.draw([0]), model="0" * 64)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.evaluation.embedder import Embedder
 
@@ -63,7 +63,7 @@ def build_embedder(name: str, representation: Representation | None = None) -> E
     points = _points(name)
     if not points:
         known = ", ".join([*EMBEDDERS, *sorted(point.name for point in entry_points(group=GROUP))])
-        raise BadInput(f"there is no embedder {name!r}; there are {known}, and files written by drumgan pack.")
+        raise BadInput(f"there is no embedder {shown(name)}; there are {known}, and files written by drumgan pack.")
     if len(points) > 1:
         packages = " and ".join(sorted(_package(point) for point in points))
         raise BadInput(f"the packages {packages} both have an embedder {name}; uninstall one of them.")
@@ -96,7 +96,7 @@ def _plugin(point: EntryPoint, model: str) -> Embedder:
     except ImportError as problem:
         missing = f"install {problem.name}" if problem.name else "see its documentation"
         raise BadInput(
-            f"the embedder {point.name} of the package {package} cannot be imported ({problem}); {missing}."
+            f"the embedder {point.name} of the package {package} cannot be imported ({first_line(problem)}); {missing}."
         ) from problem
     if not isinstance(embedder, Embedder):
         raise BadInput(
@@ -117,8 +117,8 @@ def _function(point: EntryPoint, package: str) -> Callable[..., Embedder]:
         loaded = point.load()
     except AttributeError as problem:
         raise BadInput(
-            f"the entry point {point.value} of the package {package} has no such function ({problem}); install another"
-            " version of it."
+            f"the entry point {point.value} of the package {package} has no such function ({first_line(problem)});"
+            " install another version of it."
         ) from problem
     function = getattr(loaded, "build", loaded)
     if not callable(function):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.evaluation.embedder import HostEmbedder
 from drumgan_jax.evaluation.embedders import torch_models
 from drumgan_jax.weights.store import file_hash
@@ -52,8 +52,9 @@ def build(model: str = "") -> HostEmbedder:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True)["model"])
     # What PyTorch raises of damaged files and other networks is of many types.
     except Exception as problem:
-        first = (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(":")
-        raise BadInput(f"{weights} does not hold the weights of CNN14 ({first}); download it again.") from problem
+        raise BadInput(
+            f"{weights} does not hold the weights of CNN14 ({first_line(problem).rstrip(':')}); download it again."
+        ) from problem
     network.eval()
 
     def function(windows: np.ndarray) -> np.ndarray:

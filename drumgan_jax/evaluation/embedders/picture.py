@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from drumgan_jax.audio.representations import build_representation, current_settings, settings_of
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.evaluation.embedder import Array, DeviceEmbedder, EmbedderOutput
 from drumgan_jax.evaluation.embedders.inception import resize
@@ -88,7 +88,7 @@ def _read(folder: Path) -> Representation:
                 settings = json.loads(path.read_text())
                 settings = dict(settings[section] if section else settings)
             except (OSError, ValueError, KeyError, TypeError) as problem:
-                raise BadInput(f"{path} is damaged ({problem}); name another run or data set.") from problem
+                raise BadInput(f"{path} is damaged ({first_line(problem)}); name another run or data set.") from problem
             settings.pop("format", None)
             return build_representation(current_settings(settings))
     raise BadInput(f"{folder} is neither a run nor a data set's version folder; give picture=RUN.")

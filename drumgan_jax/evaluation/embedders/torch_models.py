@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.weight_file import variables_digest
 from drumgan_jax.evaluation.embedder import EmbedderOutput, HostEmbedder
 
@@ -23,7 +23,7 @@ def imported(module: str, embedder: str, packages: str) -> Any:
         return importlib.import_module(module)
     except ImportError as problem:
         raise BadInput(
-            f"the embedder {embedder} needs packages that are not installed ({problem}); run `pip install "
+            f"the embedder {embedder} needs packages that are not installed ({first_line(problem)}); run `pip install "
             f"'drumgan-jax[embedders]'` or `pip install {packages}`."
         ) from problem
 
@@ -53,8 +53,9 @@ def pretrained(embedder: str, kind: str, where: str, **options: Any) -> Any:
             part = getattr(transformers, kind).from_pretrained(where, local_files_only=True, **options)
     # What transformers raises of absent, unfit or damaged files is of many types.
     except Exception as problem:
-        first = (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")
-        raise BadInput(f"the weights of {embedder} cannot be read from {where} ({first}); {remedy}.") from problem
+        raise BadInput(
+            f"the weights of {embedder} cannot be read from {where} ({first_line(problem)}); {remedy}."
+        ) from problem
     if not options.get("output_loading_info"):
         return part
     part, info = part

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.weight_file import FileFormat, not_one, read_weights, variables_digest, write_weights
 from drumgan_jax.evaluation.intervals import Figure, bootstrap
 from drumgan_jax.evaluation.quality.thumbnails import decibels, digests, thumbnails
@@ -94,7 +94,7 @@ def fit_judge(kept: np.ndarray, classes: np.ndarray, names: Sequence[str], about
     counts = np.bincount(classes, minlength=len(names))
     if len(names) < 2 or not counts.all():
         found = dict(zip(names, counts.tolist(), strict=True))
-        raise BadInput(f"a judge needs two or more classes with a sound each, not {found}.")
+        raise BadInput(f"a judge needs two or more classes with a sound each, not {shown(found)}.")
     features = _features(kept)
     mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-3)
     x = np.c_[(features - mean) / deviation, np.ones(len(features))]

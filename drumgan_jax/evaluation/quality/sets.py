@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief, listed
+from drumgan_jax.core.settings import numbers_of
 from drumgan_jax.core.weight_file import FileFormat, not_one, read_weights, write_weights
 from drumgan_jax.evaluation.collecting import Embeddings, Sound, Stream
 from drumgan_jax.evaluation.intervals import GROUPS
@@ -146,7 +147,7 @@ def load_set(path: str | os.PathLike[str]) -> MeasuredSet:
         classes = arrays["classes"].astype(int) if "classes" in arrays else None
         return MeasuredSet(
             header["name"],
-            float(header["seconds"]),
+            float(numbers_of(header["seconds"])),
             classes,
             tuple(header["labels"]),
             embeddings,
@@ -167,7 +168,7 @@ def embedded_by(measured: MeasuredSet, names: Sequence[str]) -> dict[str, Embedd
     missing = [name for name in names if name not in measured.embeddings]
     if missing:
         raise BadInput(
-            f"{measured.name} was not embedded by {missing[0]}, only by {', '.join(measured.embeddings)}; give the "
+            f"{measured.name} was not embedded by {brief(missing[0])}, only by {listed(measured.embeddings)}; give the "
             "recordings themselves, with --data."
         )
     return {name: measured.embeddings[name] for name in names}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed
 from drumgan_jax.evaluation.class_mix import check_same_mix, describe_mix
 from drumgan_jax.evaluation.intervals import Figure
 from drumgan_jax.evaluation.quality.judge import Judge
@@ -128,8 +128,8 @@ def check_alike(reference: MeasuredSet, measured: MeasuredSet) -> None:
         return
     if reference.label_names != measured.label_names:
         raise BadInput(
-            f"{measured.name} has the classes {', '.join(measured.label_names)} and {reference.name} "
-            f"{', '.join(reference.label_names)}; compare it with a data set of its own classes: give --data."
+            f"{measured.name} has the classes {listed(measured.label_names)} and {reference.name} "
+            f"{listed(reference.label_names)}; compare it with a data set of its own classes: give --data."
         )
     remedy = "draw both at one mix: drumgan evaluate --run=RUN --data=DATA does"
     sides = (reference.name, measured.name)

@@ -5,7 +5,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.training.task import Task
 from drumgan_jax.training.tasks.classifier import build_classifier_task
 from drumgan_jax.training.tasks.encoder import build_encoder_task
@@ -30,5 +30,5 @@ def build_task(config: Mapping[str, Any], mesh: Mesh) -> Task:
     """
     kind = config.get("task", {}).get("kind")
     if kind not in TASKS:
-        raise BadInput(f"config.task.kind is {kind!r}; it must be one of {', '.join(sorted(TASKS))}.")
+        raise BadInput(f"config.task.kind is {shown(kind)}; it must be one of {', '.join(sorted(TASKS))}.")
     return TASKS[kind](config, mesh)

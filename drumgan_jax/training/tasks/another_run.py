@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.runs.checkpoints import load_items
 from drumgan_jax.runs.config import read_config
 from drumgan_jax.training.tasks.gan_steps import GanState
@@ -28,7 +28,7 @@ def started_from(run: str | os.PathLike[str], state: GanState, shapes: GanState)
     """
     kind = read_config(run).get("task", {}).get("kind")
     if kind != "gan":
-        raise BadInput(f"config.task.start_from is {run}, a run of task {kind!r}; give the run of a GAN.")
+        raise BadInput(f"config.task.start_from is {run}, a run of task {shown(kind)}; give the run of a GAN.")
     (trained, ema), _ = load_items(run, ("train", "ema"))
     found = {name: trained.get(name, {}) for name in _NETWORKS} | {"ema": ema}
     for name, tree in found.items():

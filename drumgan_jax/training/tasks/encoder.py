@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from drumgan_jax.audio.representations import build_representation, differences
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, listed
 from drumgan_jax.core.keys import Purpose, run_key, run_keys, sound_keys
 from drumgan_jax.core.mesh import replicated, shard_batch
 from drumgan_jax.core.settings import real, text, whole
@@ -106,8 +106,8 @@ def build_encoder_task(config: Mapping[str, Any], mesh: Mesh) -> "EncoderTask":
         )
     if trained.label_key and list(trained.label_names) != list(config["labels"]):
         raise BadInput(
-            f"{task.run} knows the classes {', '.join(trained.label_names)}, and the data set has "
-            f"{', '.join(config['labels']) or 'none'}; give a data set of the generator's classes."
+            f"{task.run} knows the classes {listed(trained.label_names)}, and the data set has "
+            f"{listed(config['labels']) or 'none'}; give a data set of the generator's classes."
         )
     if trained.conditions.attributes.names and config.get("attributes") != trained.config["attributes"]:
         raise BadInput(
