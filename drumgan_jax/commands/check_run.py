@@ -9,7 +9,7 @@ from typing import Any
 from drumgan_jax.commands.check_file import read_file
 from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, tried
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.regular_files import read_regular
 from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
@@ -110,14 +110,14 @@ def _checkpoint(run: Path, step: int) -> Finding:
         stored = digests.read_digests(path)
     except BadInput as problem:
         return Finding(_name(path), UNSOUND, str(problem))
-    if bad := digests.altered(path, stored, list(stored)):
-        more = f" and {len(bad) - 1} more of its {len(stored)} files" if len(bad) > 1 else ""
+    if bad := stored.altered():
+        more = f" and {len(bad) - 1} more of its {len(stored.files)} files" if len(bad) > 1 else ""
         return Finding(
             _name(path), UNSOUND, f"{path}: {bad[0]}{more} not what was saved; restore it, or delete this checkpoint."
         )
-    if odd := digests.unlisted(path, stored):
+    if odd := stored.unlisted():
         return Finding(_name(path), NOTE, f"{size}, all as saved, and {odd[0]}, which was not")
-    return Finding(_name(path), SOUND, f"{len(stored)} files, {size}")
+    return Finding(_name(path), SOUND, f"{len(stored.files)} files, {size}")
 
 
 def _metrics(path: Path) -> str:
@@ -125,7 +125,9 @@ def _metrics(path: Path) -> str:
         lines = read_regular(path).decode().splitlines()
         steps = [int(json.loads(line)["step"]) for line in lines]
     except DAMAGES as error:
-        raise BadInput(f"{path} has a line that is damaged ({error}); training drops it when it goes on.") from error
+        raise BadInput(
+            f"{path} has a line that is damaged ({first_line(error)}); training drops it when it goes on."
+        ) from error
     back = next((number for number in range(1, len(steps)) if steps[number] < steps[number - 1]), None)
     if back is not None:
         raise BadInput(
@@ -142,7 +144,9 @@ def _evaluations(folder: Path) -> str:
             report: Any = json.loads(read_regular(path))
             _ = report["step"]
         except DAMAGES as error:
-            raise BadInput(f"{path} is damaged ({error}); delete it and evaluate that step again.") from error
+            raise BadInput(
+                f"{path} is damaged ({first_line(error)}); delete it and evaluate that step again."
+            ) from error
     return f"{len(paths)} reports"
 
 
@@ -152,7 +156,7 @@ def _arrays(path: Path) -> str:
     except BadInput:
         raise
     except DAMAGES as error:
-        raise BadInput(f"{path} is damaged ({error}); delete it, and it will be made again.") from error
+        raise BadInput(f"{path} is damaged ({first_line(error)}); delete it, and it will be made again.") from error
     return f"{sum(array.nbytes for array in arrays.values()):,} bytes of arrays"
 
 

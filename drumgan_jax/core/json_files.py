@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.regular_files import read_regular
 
 
@@ -31,7 +31,7 @@ def read_json(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
     except RecursionError:
         raise BadInput(f"{path} is damaged (it is nested too deeply); {remedy}.") from None
     except ValueError as error:
-        raise BadInput(f"{path} is damaged ({error}); {remedy}.") from error
+        raise BadInput(f"{path} is damaged ({first_line(error)}); {remedy}.") from error
     return found
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.core.regular_files import open_regular
 
 INDEX_NAME = "record_index.npz"
@@ -81,6 +81,11 @@ def read_shard(path: Path) -> Iterator[bytes]:
     offsets = _scan_shard(path)
     for record, (start, end) in enumerate(itertools.pairwise(map(int, offsets))):
         yield _payload(_read(path, record, start, end - start), end - start, path, record)
+
+
+def is_shard(name: str) -> bool:
+    """Whether a file's name is that of a shard."""
+    return _SHARD.fullmatch(name) is not None
 
 
 def shards_of(directory: Path) -> dict[str, list[Path]]:
@@ -215,7 +220,7 @@ def _load_index(directory: Path) -> dict[str, np.ndarray]:
         except BadInput:
             raise
         except DAMAGES as error:
-            raise BadInput(f"{path} is damaged ({error}); {again}.") from error
+            raise BadInput(f"{path} is damaged ({first_line(error)}); {again}.") from error
         if set(index) != set(shards):
             first = sorted(set(index) ^ set(shards))[0]
             raise BadInput(f"{path} does not match its shards in {first}; restore that shard or prepare again.")

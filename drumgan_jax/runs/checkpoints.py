@@ -179,8 +179,8 @@ class Checkpoints:
         if digests.has_digests(path):
             try:
                 stored = digests.read_digests(path)
-                names = list(stored)
-                bad = digests.altered(path, stored, names[jax.process_index() :: jax.process_count()])
+                names = list(stored.files)
+                bad = stored.altered(names[jax.process_index() :: jax.process_count()])
                 found = names.index(bad[0]) if bad else _SOUND
             except BadInput:
                 found = -1
