@@ -84,7 +84,7 @@ class Checkpoints:
             target: the state as jax.ShapeDtypeStruct with shardings, which may differ from those at saving.
 
         Raises:
-            BadInput: there are checkpoints, but none can be read.
+            BadInput: there are checkpoints, but none can be read, or the last one that is sound cannot be restored.
         """
         damaged: dict[int, str] = {}
         for step in sorted(self._kept, reverse=True):
@@ -94,10 +94,19 @@ class Checkpoints:
                 continue
             try:
                 state = self._load(step, target)
-            # A storage layer may raise anything on damaged files; an earlier checkpoint may be intact.
             except Exception as error:
+                if digests.has_digests(path):
+                    # Not damaged: what failed is memory, a disk, or another process.
+                    raise BadInput(
+                        f"{path} is what was saved, but could not be restored ({first_line(error)}); give the same"
+                        " command again once that is mended."
+                    ) from error
                 if jax.process_count() > 1:
-                    raise BadInput(f"{path} cannot be read; delete it to resume from the previous one.") from error
+                    raise BadInput(
+                        f"{path} could not be restored ({first_line(error)}); give the same command again, or, if that"
+                        " happens again, delete it to resume from the previous one."
+                    ) from error
+                # A storage layer may raise anything on damaged files; an earlier checkpoint may be intact.
                 damaged[step] = first_line(error)
                 continue
             if self._first and not digests.has_digests(path):
