@@ -36,6 +36,9 @@ _UNREADABLE, _INCOMPLETE, _DELETED = "unreadable-", "incomplete-", "deleted-"
 # Orbax's, after it.
 _BEING_WRITTEN = ".orbax-checkpoint-tmp"
 _SOUND = 2**31 - 1
+# Seconds for a save. Orbax counts them by the clock on the wall: one that jumped over its 20 minutes ended the run, or
+# let it wait for ever. Processes that stand still are found by their supervisor.
+_LONG = 10**9
 
 
 class Checkpoints:
@@ -138,7 +141,10 @@ class Checkpoints:
         items = {"train": state.replace(ema=None), "ema": state.ema, "data": {"step": step}}
         try:
             told = {**digests.EXPECTED, "metrics": metrics or {}}
-            response = ocp.save_checkpointables_async(self.directory / str(step), items, custom_metadata=told)
+            context = ocp.Context()
+            context.asynchronous.timeout_secs = _LONG
+            with context:
+                response = ocp.save_checkpointables_async(self.directory / str(step), items, custom_metadata=told)
         except Exception as error:
             raise self._translated(error) from error
         everything = {**self._kept, step: self._badness(metrics)}
