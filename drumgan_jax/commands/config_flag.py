@@ -26,6 +26,8 @@ _MOVED = {
     "representation.vocoder": "decoder.path",
     "features": "feature_networks",
 }
+# Of a value that is shown.
+_MOST_LETTERS = 100
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a tuple"}
 
 
@@ -77,6 +79,8 @@ def explain(argv: Sequence[str], problem: Exception) -> BadInput | None:
         if str(problem).startswith(f"flag --config.{key}="):
             value = str(problem).removeprefix(f"flag --config.{key}=").partition(": ")[0]
             return BadInput(_wrong(key, value, known[key]))
+        if isinstance(known[key], list):
+            return BadInput(f"config.{key} is a list, which cannot be given here; make it a tuple in {given[-1]}.")
     return None
 
 
@@ -108,9 +112,13 @@ def _unknown(key: str, known: dict[str, Any]) -> str:
     return f"the config has no config.{key}; {f'config.{prefix}'.rstrip('.')} has {', '.join(there)}."
 
 
+def _short(value: str) -> str:
+    return value if len(value) <= _MOST_LETTERS else f"{value[:_MOST_LETTERS]}..."
+
+
 def _wrong(key: str, value: str, current: Any) -> str:
     """The message for an override of the wrong type."""
     if isinstance(current, ConfigDict):
         return f"config.{key} is a section; give its settings one by one, as --config.{key}.{next(iter(current))}=..."
     kind = _KINDS.get(type(current), f"of the same type as {current!r}")
-    return f"config.{key} is {value!r}; it must be {kind}, such as {current!r}."
+    return f"config.{key} is {_short(value)!r}; it must be {kind}, such as {current!r}."

@@ -19,7 +19,7 @@ from drumgan_jax.audio.spectral_distance import (
     pooled_distance,
 )
 from drumgan_jax.audio.spectrograms import LogMagnitude
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.schedules import Scheduled
 from drumgan_jax.core.settings import (
@@ -334,7 +334,7 @@ def resolve_compute_dtype(name: str) -> Any:
         return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
     if name not in COMPUTE_DTYPES:
         known = ", ".join(["auto", *COMPUTE_DTYPES])
-        raise BadInput(f"config.train.compute_dtype is {name!r}; it must be one of {known}.")
+        raise BadInput(f"config.train.compute_dtype is {shown(name)}; it must be one of {known}.")
     return COMPUTE_DTYPES[name]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import jax
 from jax.sharding import Mesh
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.mesh import StateLayout
 from drumgan_jax.core.settings import build_section, read_section, read_seed
 from drumgan_jax.data.dataset import Dataset
@@ -77,7 +77,7 @@ class TaskContext:
         if s.accumulation != 1:
             raise BadInput(f"config.train.accumulation is {s.accumulation}; {trained} takes 1 only.")
         if s.compute_dtype not in ("auto", "float32"):
-            raise BadInput(f"config.train.compute_dtype is {s.compute_dtype!r}; {trained} takes float32 only.")
+            raise BadInput(f"config.train.compute_dtype is {shown(s.compute_dtype)}; {trained} takes float32 only.")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
