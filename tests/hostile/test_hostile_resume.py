@@ -67,6 +67,17 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 @pytest.fixture
 def run(begun: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    built: dict[str, Any] = {}
+    build = loop.build_task
+
+    def once(frozen: dict[str, Any], mesh: Any) -> Any:
+        """Building takes most of the time, and a config always makes the same task."""
+        key = json.dumps(without(frozen), sort_keys=True)
+        if key not in built:
+            built[key] = build(frozen, mesh)
+        return built[key]
+
+    monkeypatch.setattr(loop, "build_task", once)
     monkeypatch.setattr(loop, "Checkpoints", Halting)
     shutil.copytree(begun[0], tmp_path / "run")
     return tmp_path / "run"
