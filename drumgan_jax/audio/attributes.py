@@ -195,7 +195,7 @@ class AttributeScale:
             names = tuple(saved["names"])
             if any(name not in ATTRIBUTES for name in names) or len(set(names)) < len(names):
                 raise ValueError(f"its names are not different ones of {', '.join(ATTRIBUTES)}")
-            quantiles, typical = (np.asarray(saved[name], np.float64) for name in ("quantiles", "typical"))
+            quantiles, typical = (_numbers(saved[name]) for name in ("quantiles", "typical"))
             fits = quantiles.ndim == 2 and typical.ndim == 3 and len(quantiles) == typical.shape[2] == len(names)
             fits = fits and quantiles.size > 0 and typical.size > 0
             if not fits or not np.isfinite(quantiles).all() or (np.diff(quantiles) < 0).any():
@@ -207,6 +207,13 @@ class AttributeScale:
                 f"the scale of attributes is damaged ({first_line(problem)}); prepare the data set again."
             ) from problem
         return cls(names, quantiles, typical)
+
+
+def _numbers(saved: Any) -> np.ndarray:
+    """The numbers in nested lists [...] float64; a truth value is none."""
+    if any(isinstance(one, bool) for one in np.asarray(saved, object).flat):
+        raise ValueError("a truth value is no number")
+    return np.asarray(saved, np.float64)
 
 
 NO_ATTRIBUTES = AttributeScale((), np.zeros((0, _POINTS)), np.zeros((1, 1, 0)))

@@ -8,7 +8,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from drumgan_jax.commands.config_files import did_you_mean, load
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, quoted
 from drumgan_jax.core.paths import expand
 
 # absl then lists these flags in the help of the calling verb.
@@ -26,8 +26,6 @@ _MOVED = {
     "representation.vocoder": "decoder.path",
     "features": "feature_networks",
 }
-# Of a value that is shown.
-_MOST_LETTERS = 100
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a tuple"}
 
 
@@ -112,13 +110,9 @@ def _unknown(key: str, known: dict[str, Any]) -> str:
     return f"the config has no config.{key}; {f'config.{prefix}'.rstrip('.')} has {', '.join(there)}."
 
 
-def _short(value: str) -> str:
-    return value if len(value) <= _MOST_LETTERS else f"{value[:_MOST_LETTERS]}..."
-
-
 def _wrong(key: str, value: str, current: Any) -> str:
     """The message for an override of the wrong type."""
     if isinstance(current, ConfigDict):
         return f"config.{key} is a section; give its settings one by one, as --config.{key}.{next(iter(current))}=..."
     kind = _KINDS.get(type(current), f"of the same type as {current!r}")
-    return f"config.{key} is {_short(value)!r}; it must be {kind}, such as {current!r}."
+    return f"config.{key} is '{quoted(value)}'; it must be {kind}, such as {current!r}."

@@ -7,6 +7,11 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from drumgan_jax.core.printable import printable
+
+# Of a text that a message quotes.
+_MOST_LETTERS = 300
+
 
 class BadInput(ValueError):
     """A file or value given by the user cannot be used.
@@ -28,6 +33,12 @@ def about(path: str | os.PathLike[str]) -> Iterator[None]:
 def first_line(error: BaseException) -> str:
     """What an exception says, on one line that is not endless, for a message of ours."""
     return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 200, placeholder=" ...")
+
+
+def quoted(text: str | os.PathLike[str]) -> str:
+    """A path or text that was given, for a message, which is one line and not endless."""
+    line = printable(os.fspath(text))
+    return line if len(line) <= _MOST_LETTERS else f"{line[:_MOST_LETTERS]}..."
 
 
 def shown(value: Any) -> str:

@@ -266,7 +266,7 @@ def read_seed(config: Mapping[str, Any]) -> int:
     """The run's seed, from 0 to 2**31 - 1."""
     seed = config.get("seed", 0)
     if not is_whole(seed, 0) or seed >= 2**31:
-        raise BadInput(f"config.seed is {seed!r}; it must be a whole number from 0 to {2**31 - 1}.")
+        raise BadInput(f"config.seed is {shown(seed)}; it must be a whole number from 0 to {2**31 - 1}.")
     return seed
 
 

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
 from drumgan_jax.audio.representations import build_representation, current_settings
-from drumgan_jax.core.errors import BadInput, about, first_line, shown
+from drumgan_jax.core.errors import BadInput, about, first_line, quoted, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import is_whole
@@ -286,8 +286,11 @@ def _representation(settings: dict[str, Any]) -> Representation:
 
 
 def _find(path: Path) -> Path:
-    if not path.is_dir():
-        raise BadInput(f"{path} is not a folder; give a data set written by `drumgan prepare` (config.data.dir).")
+    # False too for what can be no path.
+    if not os.path.isdir(path):
+        raise BadInput(
+            f"{quoted(path)} is not a folder; give a data set written by `drumgan prepare` (config.data.dir)."
+        )
     directories = [path] if (path / "features.json").is_file() else []
     # At most NAME/VERSION/features.json, so that a folder of recordings given by mistake is not searched.
     for pattern in ("*/features.json", "*/*/features.json"):

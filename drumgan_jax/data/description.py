@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 import tensorflow_datasets as tfds
 
-from drumgan_jax.core.errors import BadInput, first_line, shown
+from drumgan_jax.core.errors import BadInput, first_line, quoted, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.regular_files import read_regular
@@ -63,7 +63,8 @@ class Info:
         """
         if odd := sorted(self.splits.keys() ^ shards.keys()):
             where = "has no shards" if odd[0] in self.splits else "is in the folder only"
-            raise BadInput(f"{self.path} names the splits {', '.join(self.splits)}, and {odd[0]!r} {where}; {AGAIN}.")
+            names = quoted(", ".join(self.splits))
+            raise BadInput(f"{self.path} names the splits {names}, and {shown(odd[0])} {where}; {AGAIN}.")
         for split, paths in shards.items():
             if len(paths) != len(self.splits[split].records):
                 raise BadInput(
@@ -71,7 +72,9 @@ class Info:
                     f" the folder has {len(paths)}; {AGAIN}."
                 )
             if odd_names := [one.name for one in paths if not one.name.startswith(f"{self.name}-{split}.")]:
-                raise BadInput(f"{self.path} is of the data set {self.name!r}, and {odd_names[0]} is not; {AGAIN}.")
+                raise BadInput(
+                    f"{self.path} is of the data set {shown(self.name)}, and {odd_names[0]} is not; {AGAIN}."
+                )
 
     def check_split(self, split: str, records: Sequence[int], num_bytes: int) -> None:
         """Compare with what a split's shards hold.

@@ -13,6 +13,7 @@ from drumgan_jax.audio.representations import build_representation, differences,
 from drumgan_jax.core import distributed
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, about, shown
+from drumgan_jax.core.settings import section_at
 from drumgan_jax.core.write_lock import WriteLock, only_writer
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, check_resumable, complete_steps, read_config
@@ -90,7 +91,8 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     frozen = current_config(plain)
     with about("the config"):
         check_sections(frozen)
-    representation, stored = build_representation(frozen["representation"]), settings_of(dataset.representation)
+    representation = build_representation(section_at(frozen, "representation"))
+    stored = settings_of(dataset.representation)
     others = differences(representation, dataset.representation)
     if others:
         raise BadInput(

@@ -136,14 +136,16 @@ def test_an_edited_config_of_the_run(run: Path, begun: tuple[Path, dict[str, Any
         if where is None or where[0] in (CHANGES, "format"):
             return ""
         # A value that this version adds to runs from before it.
-        added = name == "deleted" and (where[-1].endswith("_balance") or where[0] in ("preparation", "slicing", "task"))
+        added = name == "deleted" and (
+            str(where[-1]).endswith("_balance") or where[0] in ("preparation", "slicing", "task")
+        )
         edited, old = value_at(json.loads(content), where), value_at(stored, where)
         # Python's True is 1, and what is not there is nothing; both are written as they should be.
         same = edited == old or (edited is MISSING and old is None)
         if not (may_change(where) or added or same):
             return "another run's config was taken for this one's"
         told = [key for one in found.get(CHANGES, []) for key in one["before"]]
-        onward = is_onward(where) and not same
+        onward = is_onward(where) and not (same or added)
         return "" if not onward or any(key.startswith(".".join(where)) for key in told) else f"not told: {told}"
 
     inputs = [(what, (at, text.encode(), name)) for what, at, text, name in mutated_values(stored)]
