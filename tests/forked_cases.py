@@ -117,6 +117,11 @@ def toy_training(data_dir: str, run_dir: str, images: int, at: Callable[[int, st
     train(config, run_dir, at=at)
 
 
+def no_locks(*_: Any) -> None:
+    """As `flock` of a file system without locks."""
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
 def training_through_jumps(data_dir: str, run_dir: str, images: int, jumps: dict[int, float], locks: bool) -> None:
     """The same while the clock jumps to so many seconds from the right time before some steps.
 
@@ -133,10 +138,7 @@ def training_through_jumps(data_dir: str, run_dir: str, images: int, jumps: dict
             while here.exists():
                 time.sleep(0.01)
 
-    def refused(*_: Any) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
     # The process is this run's alone.
     time.time, time.time_ns = lambda: right() + off, lambda: now() + int(off * 1e9)
-    fcntl.flock = fcntl.flock if locks else refused  # type: ignore[assignment]
+    fcntl.flock = fcntl.flock if locks else no_locks  # type: ignore[assignment]
     toy_training(data_dir, run_dir, images, at)

@@ -1,6 +1,7 @@
 """A clock that jumps by an hour, there and back: a run, its lock and its figures do not depend on what time it is."""
 
 import ast
+import fcntl
 import itertools
 import math
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from forked_cases import Forked, toy_training, training_through_jumps
+from forked_cases import Forked, no_locks, toy_training, training_through_jumps
 from training_cases import finish, timeless, write_dataset
 
 from drumgan_jax.core.errors import BadInput
@@ -25,7 +26,11 @@ JUMPS = {8: HOUR, 16: -HOUR}
 @pytest.mark.parametrize(
     ("locks", "name"), [(True, LOCK_NAME), pytest.param(False, CLAIM_NAME, marks=pytest.mark.slow)]
 )
-def test_a_run_goes_on_through_jumps_and_stays_the_only_writer(tmp_path: Path, locks: bool, name: str) -> None:
+def test_a_run_goes_on_through_jumps_and_stays_the_only_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool, name: str
+) -> None:
+    if not locks:
+        monkeypatch.setattr(fcntl, "flock", no_locks)
     data, run, whole = write_dataset(tmp_path / "data").parent, tmp_path / "run", tmp_path / "whole"
     compiled = tmp_path / "compiled"
     finish(Forked(toy_training, os.fspath(data), os.fspath(whole), 8 * STEPS, devices=4, compiled=compiled))
