@@ -97,6 +97,7 @@ def prepare(
 
 def summary(result: PrepareResult) -> str:
     """What came out, as lines for a terminal."""
+    from drumgan_jax.data.description import REPORT_NAME
     from drumgan_jax.data_pipelines import report
 
     lines = [report.table(result.counts)]
@@ -107,7 +108,7 @@ def summary(result: PrepareResult) -> str:
 
         lines.append(f"features: mean {np.mean(mean):.4g}, standard deviation {np.mean(std):.4g}")
     lines.append(f"data set: {result.directory} ({result.seconds:.1f} s)")
-    lines.append(f"every file and its reasons: {result.directory / report.REPORT_NAME}")
+    lines.append(f"every file and its reasons: {result.directory / REPORT_NAME}")
     return "\n".join(lines)
 
 
@@ -202,9 +203,11 @@ def _chunks(items: list[Any], job: Any) -> list[Any]:
 
 
 def _finish(job: Any, directory: Path, settings: dict[str, Any], others: Any) -> tuple[Any, Any]:
-    """Fit the statistics and write what lies beside TFDS's files."""
+    """Fit the statistics and write what lies beside TFDS's files; digests of all of them last."""
     from drumgan_jax.audio.representations import settings_of
     from drumgan_jax.data.dataset import ATTRIBUTES_NAME, DATASET_FORMAT
+    from drumgan_jax.data.description import REPORT_NAME
+    from drumgan_jax.data.digests import write_digests
     from drumgan_jax.data.records import write_index
     from drumgan_jax.data_pipelines import report
 
@@ -216,8 +219,9 @@ def _finish(job: Any, directory: Path, settings: dict[str, Any], others: Any) ->
     if names := job.preparation.attributes:
         scale = report.fitted_scale(parts, names, len(job.label_names))
         (directory / ATTRIBUTES_NAME).write_text(json.dumps(scale.to_json()))
-    counts = report.write(directory / report.REPORT_NAME, parts, {**settings, "representation": fitted}, others)
+    counts = report.write(directory / REPORT_NAME, parts, {**settings, "representation": fitted}, others)
     write_index(directory)
+    write_digests(directory)
     return counts, representation
 
 

@@ -13,7 +13,6 @@ from drumgan_jax.audio.attributes import AttributeScale
 from drumgan_jax.data_pipelines.moments import Moments, merge_all
 from drumgan_jax.data_pipelines.sources import Item
 
-REPORT_NAME = "report.json"
 _MOST_LINES = 12
 
 

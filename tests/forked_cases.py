@@ -1,6 +1,8 @@
 """Processes forked from one that has imported everything, which start at once: Python code, and a toy training."""
 
 import atexit
+import errno
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,9 +109,36 @@ def python(code: str) -> None:
     exec(textwrap.dedent(code), {"__name__": "__main__"})
 
 
-def toy_training(data_dir: str, run_dir: str, images: int) -> None:
+def toy_training(data_dir: str, run_dir: str, images: int, at: Callable[[int, str], None] | None = None) -> None:
     """A toy run with a checkpoint every second step, and one to be kept at step 17."""
     assert tasks.TASKS["toy"] is build_toy_task
     config = tiny_config(data_dir, train={"total_images": images}, checkpoint={"every": 2, "milestones": (136,)})
     config.task = {"kind": "toy", "gain": 0.3}
-    train(config, run_dir)
+    train(config, run_dir, at=at)
+
+
+def no_locks(*_: Any) -> None:
+    """As `flock` of a file system without locks."""
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def training_through_jumps(data_dir: str, run_dir: str, images: int, jumps: dict[int, float], locks: bool) -> None:
+    """The same while the clock jumps to so many seconds from the right time before some steps.
+
+    Before each of them, it waits until a file HERE-STEP beside the run, which it makes, is gone.
+    """
+    right, now, off = time.time, time.time_ns, 0.0
+
+    def at(step: int, _: str) -> None:
+        nonlocal off
+        if step in jumps and off != jumps[step]:
+            off = jumps[step]
+            here = Path(f"{run_dir}-{step}")
+            here.touch()
+            while here.exists():
+                time.sleep(0.01)
+
+    # The process is this run's alone.
+    time.time, time.time_ns = lambda: right() + off, lambda: now() + int(off * 1e9)
+    fcntl.flock = fcntl.flock if locks else no_locks  # type: ignore[assignment]
+    toy_training(data_dir, run_dir, images, at)

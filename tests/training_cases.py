@@ -22,6 +22,7 @@ from drumgan_jax.audio.attributes import AttributeScale, measure_attributes
 from drumgan_jax.audio.representations import build_representation, settings_of
 from drumgan_jax.core.mesh import AXES
 from drumgan_jax.data.dataset import ATTRIBUTES_NAME
+from drumgan_jax.data.digests import write_digests
 from drumgan_jax.data.records import frame_record, read_shard, shards_of, write_index
 
 HERE = Path(__file__).resolve().parent
@@ -97,13 +98,13 @@ def write_dataset(
     for shard, items in enumerate(np.array_split(np.arange(count), shards)):
         name = f"toy-train.tfrecord-{shard:05d}-of-{shards:05d}"
         (directory / name).write_bytes(b"".join(frame_record(records[i]) for i in items))
-    write_index(directory)
-    write_info(directory)
+    write_around(directory)
     return directory
 
 
-def write_info(directory: Path) -> None:
-    """Write dataset_info.json as TFDS does, of the shards that there are."""
+def write_around(directory: Path) -> None:
+    """Write the index, dataset_info.json as TFDS does, and the digests, of the shards that there are."""
+    write_index(directory)
     splits = [
         {
             "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
@@ -115,6 +116,7 @@ def write_info(directory: Path) -> None:
     ]
     info = {"fileFormat": "tfrecord", "name": "toy", "splits": splits, "version": "1.0.0"}
     (directory / "dataset_info.json").write_text(json.dumps(info))
+    write_digests(directory)
 
 
 def tiny_config(data_dir: Path, **sections: dict[str, Any]) -> ConfigDict:

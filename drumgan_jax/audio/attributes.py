@@ -210,4 +210,11 @@ class AttributeScale:
         return cls(names, quantiles, typical)
 
 
+def _numbers(saved: Any) -> np.ndarray:
+    """The numbers in nested lists [...] float64; a truth value is none."""
+    if any(isinstance(one, bool) for one in np.asarray(saved, object).flat):
+        raise ValueError("a truth value is no number")
+    return np.asarray(saved, np.float64)
+
+
 NO_ATTRIBUTES = AttributeScale((), np.zeros((0, _POINTS)), np.zeros((1, 1, 0)))

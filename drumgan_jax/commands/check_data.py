@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from drumgan_jax.commands.findings import UNSOUND, Finding, tried
+from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, tried
+from drumgan_jax.core.digests import DIGESTS_NAME
 from drumgan_jax.core.errors import BadInput, brief, first_line, listed, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.settings import is_whole
-from drumgan_jax.data.dataset import SOFT_LABELS, Dataset, open_dataset
-from drumgan_jax.data.description import AGAIN, INFO_NAME, read_info
+from drumgan_jax.data import digests
+from drumgan_jax.data.dataset import SOFT_LABELS, Dataset, read_dataset
+from drumgan_jax.data.description import AGAIN, INFO_NAME, REPORT_NAME, read_info
 from drumgan_jax.data.records import INDEX_NAME, check_index, read_shard, shards_of
 from drumgan_jax.data.soft_labels import FILE_NAME as SOFT_LABELS_NAME
 from drumgan_jax.data.soft_labels import has_soft_labels
-
-REPORT_NAME = "report.json"
 
 
 def check_data(path: Path) -> tuple[str, list[Finding]]:
@@ -27,12 +27,13 @@ def check_data(path: Path) -> tuple[str, list[Finding]]:
         What it is, and a finding for each part.
     """
     try:
-        dataset = open_dataset(path)
+        dataset = read_dataset(path)
         shards = shards_of(dataset.directory)
     except BadInput as problem:
         return "a data set", [Finding("description", UNSOUND, str(problem))]
     found = [
         tried("description", lambda: _description(dataset)),
+        _digests(dataset.directory),
         tried(INDEX_NAME, lambda: f"{check_index(dataset.directory):,} records"),
     ]
     counts: dict[str, list[int]] = {}
@@ -46,6 +47,21 @@ def check_data(path: Path) -> tuple[str, list[Finding]]:
     if has_soft_labels(dataset.directory) and (dataset.directory / INDEX_NAME).exists():
         found.append(tried(SOFT_LABELS_NAME, lambda: _soft_labels(dataset, list(shards))))
     return f"a data set of {sum(map(sum, counts.values())):,} examples", found
+
+
+def _digests(directory: Path) -> Finding:
+    """Compare every file with its digest."""
+    try:
+        stored = digests.read_digests(directory)
+    except BadInput as problem:
+        return Finding(DIGESTS_NAME, UNSOUND, str(problem))
+    if stored is None:
+        return Finding(DIGESTS_NAME, NOTE, "none, as of an earlier version: changes of valid files are not noticed")
+    if bad := stored.altered():
+        return Finding(DIGESTS_NAME, UNSOUND, str(digests.altered(directory, bad)))
+    if odd := digests.unlisted(directory, stored):
+        return Finding(DIGESTS_NAME, NOTE, f"{len(stored.files)} files, all as written, and {odd[0]}, which was not")
+    return Finding(DIGESTS_NAME, SOUND, f"{len(stored.files)} files, all as written")
 
 
 def _description(dataset: Dataset) -> str:

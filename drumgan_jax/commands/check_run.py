@@ -111,14 +111,14 @@ def _checkpoint(run: Path, step: int) -> Finding:
         stored = digests.read_digests(path)
     except BadInput as problem:
         return Finding(_name(path), UNSOUND, str(problem))
-    if bad := digests.altered(path, stored, list(stored)):
-        more = f" and {len(bad) - 1} more of its {len(stored)} files" if len(bad) > 1 else ""
+    if bad := stored.altered():
+        more = f" and {len(bad) - 1} more of its {len(stored.files)} files" if len(bad) > 1 else ""
         return Finding(
             _name(path), UNSOUND, f"{path}: {bad[0]}{more} not what was saved; restore it, or delete this checkpoint."
         )
-    if odd := digests.unlisted(path, stored):
+    if odd := stored.unlisted():
         return Finding(_name(path), NOTE, f"{size}, all as saved, and {odd[0]}, which was not")
-    return Finding(_name(path), SOUND, f"{len(stored)} files, {size}")
+    return Finding(_name(path), SOUND, f"{len(stored.files)} files, {size}")
 
 
 def _metrics(path: Path) -> str:

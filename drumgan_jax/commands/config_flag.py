@@ -77,6 +77,8 @@ def explain(argv: Sequence[str], problem: Exception) -> BadInput | None:
         if str(problem).startswith(f"flag --config.{key}="):
             value = str(problem).removeprefix(f"flag --config.{key}=").partition(": ")[0]
             return BadInput(_wrong(key, value, known[key]))
+        if isinstance(known[key], list):
+            return BadInput(f"config.{key} is a list, which cannot be given here; make it a tuple in {given[-1]}.")
     return None
 
 

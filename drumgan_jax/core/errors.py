@@ -52,7 +52,7 @@ def listed(names: Iterable[Any]) -> str:
     return ", ".join(texts[:count]) + others
 
 
-def brief(text: str, most: int = _MOST) -> str:
-    """A text for a message, on one line, without odd characters and not endless."""
-    line = printable(" ".join(text.split()))
+def brief(text: str | os.PathLike[str], most: int = _MOST) -> str:
+    """A text or path for a message, on one line, without odd characters and not endless."""
+    line = printable(" ".join(os.fspath(text).split()))
     return line if len(line) <= most else f"{line[: most - len(_CUT)].rstrip()}{_CUT}"

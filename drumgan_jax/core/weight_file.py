@@ -70,7 +70,7 @@ def write_weights(
     """
     path = weight_path(path)
     told = json.loads(json.dumps({"format": f"{form.name} {form.version}", **header}))
-    text = json.dumps({**told, _DIGEST: _content_digest(told, arrays)}, indent=1)
+    text = json.dumps({**told, _DIGEST: content_digest(told, arrays)}, indent=1)
     everything = {_HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
     content = io.BytesIO()
     np.savez_compressed(content, **everything)  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
         arrays = arrays_of(content)
         header = header_of(arrays.pop(_HEADER))
         found, stored = header["format"], header.pop(_DIGEST, None)
-        whole = stored in (None, _content_digest(header, arrays))
+        whole = stored in (None, content_digest(header, arrays))
     except DAMAGES as error:
         raise not_one(path, owner, error, form.written_by) from error
     kind, _, number = str(found).rpartition(" ")
@@ -140,7 +140,7 @@ def header_of(array: np.ndarray) -> dict[str, Any]:
     return header
 
 
-def _content_digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+def content_digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256, in hex, of a header and of the names, shapes, dtypes and values of arrays."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):

@@ -13,15 +13,16 @@ import tensorflow_datasets as tfds
 
 from drumgan_jax.audio.attributes import NO_ATTRIBUTES, AttributeScale
 from drumgan_jax.audio.representations import build_representation, current_settings
-from drumgan_jax.core.errors import BadInput, about, first_line, listed, shown
+from drumgan_jax.core.errors import BadInput, about, brief, first_line, listed, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import is_whole
 from drumgan_jax.data.description import AGAIN, FEATURES_NAME, read_features, read_info
+from drumgan_jax.data.digests import check_description
 from drumgan_jax.data.records import RecordSource, shards_of
 from drumgan_jax.data.soft_labels import has_soft_labels, probabilities, read_soft_labels
 
-__all__ = ["Dataset", "open_dataset"]
+__all__ = ["Dataset", "open_dataset", "read_dataset"]
 
 Batch = dict[str, np.ndarray]
 # Stored features by the name of their part in a batch.
@@ -217,7 +218,25 @@ def _subset(features: tfds.features.FeaturesDict, names: tuple[str, ...]) -> tfd
 
 
 def open_dataset(path: str | os.PathLike[str]) -> Dataset:
-    """Open a data set written by `drumgan prepare`.
+    """Open a data set written by `drumgan prepare`, and see that it is as that wrote it.
+
+    Shards are known by their sizes; `drumgan check` reads them. A data set without digests, of an earlier version, is
+    opened with a warning.
+
+    Args:
+        path: its version directory, or a folder at most two levels above it that holds only one.
+
+    Raises:
+        BadInput: there is no data set or more than one, or a file of its description is missing, damaged or not as it
+            was written.
+    """
+    dataset = read_dataset(path)
+    check_description(dataset.directory)
+    return dataset
+
+
+def read_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Open a data set as it is now, whether or not that is what was written.
 
     Args:
         path: its version directory, or a folder at most two levels above it that holds only one.
@@ -268,8 +287,11 @@ def _representation(settings: dict[str, Any]) -> Representation:
 
 
 def _find(path: Path) -> Path:
-    if not path.is_dir():
-        raise BadInput(f"{path} is not a folder; give a data set written by `drumgan prepare` (config.data.dir).")
+    # False too for what can be no path.
+    if not os.path.isdir(path):
+        raise BadInput(
+            f"{brief(path)} is not a folder; give a data set written by `drumgan prepare` (config.data.dir)."
+        )
     directories = [path] if (path / "features.json").is_file() else []
     # At most NAME/VERSION/features.json, so that a folder of recordings given by mistake is not searched.
     for pattern in ("*/features.json", "*/*/features.json"):

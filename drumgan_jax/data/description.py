@@ -15,6 +15,8 @@ from drumgan_jax.data.records import OVERHEAD
 
 INFO_NAME = "dataset_info.json"
 FEATURES_NAME = "features.json"
+# What became of each recording; for people.
+REPORT_NAME = "report.json"
 AGAIN = "restore it, or prepare the data set again"
 # By which TFDS builds the names of shards, and data.records finds them.
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"

@@ -83,6 +83,11 @@ def read_shard(path: Path) -> Iterator[bytes]:
         yield _payload(_read(path, record, start, end - start), end - start, path, record)
 
 
+def is_shard(name: str) -> bool:
+    """Whether a file's name is that of a shard."""
+    return _SHARD.fullmatch(name) is not None
+
+
 def shards_of(directory: Path) -> dict[str, list[Path]]:
     """The shards of each split of a data set's directory, in order.
 

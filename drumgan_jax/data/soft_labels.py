@@ -10,9 +10,12 @@ import numpy as np
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, first_line, listed, shown
+from drumgan_jax.core.weight_file import content_digest
 
 FILE_NAME = "soft_labels.npz"
 _FINGERPRINT = "fingerprint_"
+# Of all other arrays, in the same file, so that labels are never replaced without it; earlier versions wrote none.
+_DIGEST = "digest"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,7 @@ def write_soft_labels(directory: str | os.PathLike[str], labels: SoftLabels) -> 
         **labels.splits,
         **{_FINGERPRINT + split: np.asarray(value) for split, value in labels.fingerprints.items()},
     }
+    arrays[_DIGEST] = np.asarray(content_digest({}, arrays))
     try:
         with replacing(path) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]
@@ -69,6 +73,8 @@ def read_soft_labels(directory: str | os.PathLike[str]) -> SoftLabels:
         raise BadInput(f"{directory} has no soft labels; run drumgan label first.")
     try:
         arrays = read_arrays(path, "delete it and run drumgan label again")
+        if (digest := arrays.pop(_DIGEST, None)) is not None and str(digest) != content_digest({}, arrays):
+            raise ValueError("it is not what was written")
         names = tuple(str(name) for name in arrays.pop("names"))
         classifier = str(arrays.pop("classifier"))
         keys = [name for name in arrays if name.startswith(_FINGERPRINT)]

@@ -210,10 +210,8 @@ def quality(playable: Playable, yardstick: Yardstick, name: str, seed: int = 0, 
     sets = [one if isinstance(one, MeasuredSet) else measure(one, yardstick.suite) for one in sounds]
     found = compare_sets(yardstick.reference, sets, yardstick.suite, yardstick.judge, yardstick.training)
     judge = yardstick.judge if yardstick.judge and yardstick.judge.classes == playable.label_names else None
-    notes = [*yardstick.notes, *found.warnings]
-    encoder: dict[str, RoundTrip] = {}
-    if yardstick.ground is not None and can_encode(playable):
-        encoder = encoder_figures(playable, yardstick.ground, name, judge)
+    encoder, left_out = encoder_rows(playable, yardstick.ground, name, judge)
+    notes = [*yardstick.notes, *found.warnings, *left_out]
     return Quality(
         found,
         slider_figures(playable, judge) if judge else (),
@@ -253,6 +251,20 @@ def can_encode(playable: Any) -> bool:
 def can_edit(playable: Any) -> bool:
     """Whether a playable has components."""
     return isinstance(getattr(playable, "playable", playable), CanEdit)
+
+
+def encoder_rows(
+    playable: Any, ground: Ground | None, name: str, judge: Judge | None
+) -> tuple[dict[str, RoundTrip], list[str]]:
+    """`encoder_figures`, none without recordings or an encoder, and a note if there is one that cannot be used.
+
+    It may be one that is only beginning to be trained; all else is worth having without it.
+    """
+    try:
+        able = ground is not None and can_encode(playable)
+    except BadInput as problem:
+        return {}, [f"the encoder's rows are left out: {problem}"]
+    return (encoder_figures(playable, ground, name, judge) if able and ground is not None else {}), []
 
 
 def encoder_figures(playable: Any, ground: Ground, name: str, judge: Judge | None) -> dict[str, RoundTrip]:

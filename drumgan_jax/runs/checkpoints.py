@@ -37,6 +37,9 @@ _UNREADABLE, _INCOMPLETE, _DELETED = "unreadable-", "incomplete-", "deleted-"
 # Orbax's, after it.
 _BEING_WRITTEN = ".orbax-checkpoint-tmp"
 _SOUND = 2**31 - 1
+# Seconds for a save. Orbax counts them by the clock on the wall: one that jumped over its 20 minutes ended the run, or
+# let it wait for ever. Processes that stand still are found by their supervisor.
+_LONG = 10**9
 
 
 class Checkpoints:
@@ -85,7 +88,7 @@ class Checkpoints:
             target: the state as jax.ShapeDtypeStruct with shardings, which may differ from those at saving.
 
         Raises:
-            BadInput: there are checkpoints, but none can be read.
+            BadInput: there are checkpoints, but none can be read, or the last one that is sound cannot be restored.
         """
         damaged: dict[int, str] = {}
         for step in sorted(self._kept, reverse=True):
@@ -95,10 +98,19 @@ class Checkpoints:
                 continue
             try:
                 state = self._load(step, target)
-            # A storage layer may raise anything on damaged files; an earlier checkpoint may be intact.
             except Exception as error:
+                if digests.has_digests(path):
+                    # Not damaged: what failed is memory, a disk, or another process.
+                    raise BadInput(
+                        f"{path} is what was saved, but could not be restored ({first_line(error)}); give the same"
+                        " command again once that is mended."
+                    ) from error
                 if jax.process_count() > 1:
-                    raise BadInput(f"{path} cannot be read; delete it to resume from the previous one.") from error
+                    raise BadInput(
+                        f"{path} could not be restored ({first_line(error)}); give the same command again, or, if that"
+                        " happens again, delete it to resume from the previous one."
+                    ) from error
+                # A storage layer may raise anything on damaged files; an earlier checkpoint may be intact.
                 damaged[step] = first_line(error)
                 continue
             if self._first and not digests.has_digests(path):
@@ -130,7 +142,10 @@ class Checkpoints:
         items = {"train": state.replace(ema=None), "ema": state.ema, "data": {"step": step}}
         try:
             told = {**digests.EXPECTED, "metrics": metrics or {}}
-            response = ocp.save_checkpointables_async(self.directory / str(step), items, custom_metadata=told)
+            context = ocp.Context()
+            context.asynchronous.timeout_secs = _LONG
+            with context:
+                response = ocp.save_checkpointables_async(self.directory / str(step), items, custom_metadata=told)
         except Exception as error:
             raise self._translated(error) from error
         everything = {**self._kept, step: self._badness(metrics)}
@@ -180,8 +195,8 @@ class Checkpoints:
         if digests.has_digests(path):
             try:
                 stored = digests.read_digests(path)
-                names = list(stored)
-                bad = digests.altered(path, stored, names[jax.process_index() :: jax.process_count()])
+                names = list(stored.files)
+                bad = stored.altered(names[jax.process_index() :: jax.process_count()])
                 found = names.index(bad[0]) if bad else _SOUND
             except BadInput:
                 found = -1

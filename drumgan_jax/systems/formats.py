@@ -38,7 +38,7 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if version < 2:
         if "features" in current:
             current["feature_networks"] = current.pop("features")
-        if "representation" in current:
+        if is_section(current.get("representation")):
             # A config that was just written by hand has a decoder, and no format yet.
             current.setdefault("decoder", _decoder_of(current["representation"]))
             current["representation"] = current_settings(current["representation"])

@@ -104,7 +104,9 @@ def train(
         at(0, heartbeats.BUILDING)
         task = build_task(frozen, mesh)
         evaluate = task.evaluator(dataset) if evaluation.every else None
-        # Claimed only here, so that a refused config leaves no run behind.
+        # All parts are built for it.
+        shapes = task.shapes
+        # Claimed only here, so that a refused config leaves no run behind, or the run that there is as it was.
         if first:
             run.claim(run_dir, frozen)
 
@@ -112,7 +114,7 @@ def train(
         milestones = frozenset(map(settings.steps_of, saving.milestones))
         checkpoints = Checkpoints(run_dir, saving.keep, evaluation.metric, milestones)
         open_things.callback(checkpoints.close)
-        state, start = checkpoints.restore(task.shapes) or (task.begin(dataset), 0)
+        state, start = checkpoints.restore(shapes) or (task.begin(dataset), 0)
         if profile is not None:
             profile.check_resumed(start)
 

@@ -12,7 +12,8 @@ from absl import logging
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
 from drumgan_jax.core import distributed
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput, about, listed
+from drumgan_jax.core.errors import BadInput, about, listed, shown
+from drumgan_jax.core.settings import section_at
 from drumgan_jax.core.write_lock import WriteLock, only_writer
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, check_resumable, complete_steps, read_config
@@ -90,7 +91,8 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     frozen = current_config(plain)
     with about("the config"):
         check_sections(frozen)
-    representation, stored = build_representation(frozen["representation"]), settings_of(dataset.representation)
+    representation = build_representation(section_at(frozen, "representation"))
+    stored = settings_of(dataset.representation)
     others = differences(representation, dataset.representation)
     if others:
         raise BadInput(
@@ -154,7 +156,7 @@ def check(run_dir: Path, frozen: dict[str, Any]) -> dict[str, Any]:
         )
     changes = list(stored.get(CHANGES, []))
     if changed:
-        told = ", ".join(f"{key} ({before.get(key)}, now {now.get(key)})" for key in changed)
+        told = ", ".join(f"{key} ({shown(before.get(key))}, now {shown(now.get(key))})" for key in changed)
         if jax.process_index() == 0:
             logging.warning("%s goes on from step %d with another %s.", run_dir, steps[-1], told)
         changes.append({"step": steps[-1], "before": {key: before.get(key) for key in changed}})

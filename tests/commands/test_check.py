@@ -16,7 +16,8 @@ from drumgan_jax.commands import check as verb
 from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, screen
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.write_lock import only_writer
-from drumgan_jax.data.records import frame_record, masked_crc, write_index
+from drumgan_jax.data.digests import write_digests
+from drumgan_jax.data.records import frame_record, masked_crc, read_shard, write_index
 from drumgan_jax.play.load import SHIPPED
 
 
@@ -116,7 +117,7 @@ def test_a_sound_data_set_is_read_and_left_as_it_is(data: Path) -> None:
     found = drumgan("check", data.parent.parent)
     assert found.splitlines()[0].endswith(": a data set of 24 examples")
     assert states(found) == dict.fromkeys(
-        ("description", "record_index.npz", "split train", "dataset_info.json"), SOUND
+        ("description", "digests.json", "record_index.npz", "split train", "dataset_info.json"), SOUND
     )
     assert contents(data) == before
 
@@ -148,8 +149,10 @@ def test_what_is_wrong_with_a_data_set_is_named(data: Path) -> None:
     shard.write_bytes(whole[first:])
     write_index(data)
     assert unsound(data) == {
+        "digests.json": f"{shard} is missing or not as written; restore it, or prepare the data set again (or, if that"
+        " was done on purpose, delete digests.json: then nothing is compared).",
         "dataset_info.json": f"{data}/dataset_info.json says that the shards of split 'train' have [12, 12] records,"
-        " and they have [12, 11]; prepare the data set again."
+        " and they have [12, 11]; prepare the data set again.",
     }
     # The index of other shards.
     shard.write_bytes(whole)
@@ -164,6 +167,30 @@ def test_what_is_wrong_with_a_data_set_is_named(data: Path) -> None:
     assert "has other places than the records of toy-train" in unsound(data)["record_index.npz"]
     (data / "features.json").write_text("{")
     assert "features.json is damaged" in unsound(data)["description"]
+
+
+def test_valid_files_that_are_not_those_that_were_written_are_named(data: Path) -> None:
+    """What only digests tell: a record in another's place, other names of classes, and a damaged list."""
+    shard = data / "toy-train.tfrecord-00000-of-00002"
+    whole = shard.read_bytes()
+    records = list(map(frame_record, read_shard(shard)))
+    assert len(records[3]) == len(records[4])
+    shard.write_bytes(b"".join([*records[:3], records[4], records[3], *records[5:]]))
+    assert unsound(data)["digests.json"].startswith(f"{shard} is missing or not as written; ")
+    (data / "label.labels.txt").write_text("snare\nkick\nhat\n")
+    assert unsound(data)["digests.json"].startswith(f"{data}/label.labels.txt and 1 more files are missing or not")
+    shard.write_bytes(whole)
+    (data / "digests.json").write_text("{")
+    assert "digests.json is damaged" in unsound(data)["digests.json"]
+    (data / "digests.json").unlink()
+    text, sound = verb.check(data)
+    assert sound
+    assert states(text)["digests.json"] == NOTE
+    write_digests(data)
+    (data / "notes.txt").touch()
+    text, sound = verb.check(data)
+    assert sound
+    assert "all as written, and notes.txt, which was not" in text
 
 
 def test_packed_files(tmp_path: Path) -> None:

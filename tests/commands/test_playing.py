@@ -1,8 +1,10 @@
 """The verbs that play a run: generate, encode, interpolate, explore; and the run as one packed file."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from drumgan_jax.commands.sounds import cuts
 from drumgan_jax.core.weight_file import read_weights
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.load import FORMAT, load
+from drumgan_jax.play.quality import encoder_rows
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 SAMPLES = 992
@@ -112,6 +115,24 @@ def test_encode_writes_both_sides_and_how_near_they_are(run: Path, recordings: P
     varied = sorted(path.name for path in (out / "variations").glob("*.wav"))
     assert varied == sorted(f"{name}_{number:04d}.wav" for name in names for number in (7, 8, 9))
     assert not np.allclose(read(out / "variations" / varied[0]), read(out / "variations" / varied[1]))
+
+
+def test_an_encoder_that_cannot_be_used_is_left_out_of_the_table(run: Path, tmp_path: Path) -> None:
+    """As of one whose training has just begun, and one of another generator; a run without one has no such rows."""
+    ground: Any = object()  # Nothing is measured.
+    shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "encoder" / "checkpoints")
+    rows, notes = encoder_rows(load(tmp_path / "run"), ground, "run", None)
+    assert rows == {}
+    assert notes == [
+        f"the encoder's rows are left out: {tmp_path}/run/encoder has no complete checkpoint; give a run directory that"
+        " training has saved to."
+    ]
+    other = dataclasses.replace(load(run), model="0" * 64)
+    rows, (note,) = encoder_rows(other, ground, "run", None)
+    assert note.startswith(f"the encoder's rows are left out: {run}/encoder is an encoder of another generator")
+    shutil.rmtree(tmp_path / "run" / "encoder")
+    assert encoder_rows(load(tmp_path / "run"), ground, "run", None) == ({}, [])
 
 
 def test_a_missing_encoder_is_told_before_files_are_read(run: Path, recordings: Path, tmp_path: Path) -> None:

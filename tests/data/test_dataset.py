@@ -16,7 +16,8 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.batches import DevicePrefetch, batches
 from drumgan_jax.data.dataset import open_dataset
-from drumgan_jax.data.records import masked_crc
+from drumgan_jax.data.digests import write_digests
+from drumgan_jax.data.records import frame_record, masked_crc
 
 COUNT = 24
 
@@ -158,7 +159,8 @@ def test_damaged_descriptions(tmp_path):
     (directory / "representation.json").write_text("{")
     with pytest.raises(BadInput, match=r"representation\.json is damaged"):
         open_dataset(directory)
-    # Format 1 had the decoder's settings there; a later format than ours is refused.
+    # Format 1 had the decoder's settings there, and no digests; a later format than ours is refused.
+    (directory / "digests.json").unlink()
     (directory / "representation.json").write_text(json.dumps({**described, "griffin_lim_iterations": 3}))
     assert open_dataset(directory).representation == build_representation(described)
     (directory / "representation.json").write_text(json.dumps({**described, "format": 3}))
@@ -168,6 +170,38 @@ def test_damaged_descriptions(tmp_path):
     (directory / "features.json").write_text("{}")
     with pytest.raises(BadInput, match=r"features\.json is damaged"):
         open_dataset(directory)
+
+
+def test_changes_that_keep_a_file_valid_are_noticed(tmp_path, caplog):
+    directory = write_dataset(tmp_path)
+    (directory / "report.json").write_text("{}")
+    write_digests(directory)
+    names, shard = directory / "label.labels.txt", directory / "toy-train.tfrecord-00001-of-00002"
+    for path, changed in (
+        (names, b"snare\nkick\nhat\n"),
+        (directory / "features.json", (directory / "features.json").read_bytes() + b"\n"),
+        (shard, shard.read_bytes() + frame_record(b"more")),
+    ):
+        whole = path.read_bytes()
+        path.write_bytes(changed)
+        with pytest.raises(BadInput, match=f"{path} is missing or not as written; restore it, or prepare the data set"):
+            open_dataset(directory)
+        path.write_bytes(whole)
+    # What depends on nothing may be changed, and what is made again may be gone.
+    (directory / "report.json").write_text("edited")
+    (directory / "record_index.npz").unlink()
+    assert open_dataset(directory).num_examples("train") == COUNT
+    assert not caplog.messages
+    names.write_bytes(b"snare\nkick\nhat\n")
+    (directory / "digests.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"digests\.json: format is None; it must be 1: restore it, or prepare"):
+        open_dataset(directory)
+    (directory / "digests.json").unlink()
+    for _ in range(2):
+        assert open_dataset(directory).label_names == ("snare", "kick", "hat")
+    assert caplog.messages == [
+        f"{directory} was prepared by a version that wrote no digests, so changes in its files would not be noticed."
+    ]
 
 
 def test_figures_are_of_the_split_test_where_there_is_one(tmp_path):

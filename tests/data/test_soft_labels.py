@@ -16,6 +16,7 @@ from drumgan_jax.audio.files import resample
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.batches import batches
 from drumgan_jax.data.dataset import Dataset, open_dataset
+from drumgan_jax.data.digests import write_digests
 from drumgan_jax.data.labelling import check_replaceable, label_dataset, summary
 from drumgan_jax.data.soft_labels import FILE_NAME, SoftLabels, read_soft_labels, write_soft_labels
 from drumgan_jax.evaluation.embedder import Embedder
@@ -36,6 +37,7 @@ def without_classes(dataset: Dataset) -> Dataset:
     """The same data set, prepared without classes."""
     features = {name: feature for name, feature in dataset.features.items() if name != "label"}
     tfds.features.FeaturesDict(features).save_config(os.fspath(dataset.directory))
+    write_digests(dataset.directory)
     return open_dataset(dataset.directory)
 
 
@@ -73,6 +75,14 @@ def test_what_is_written_is_read_and_batched(dataset: Dataset) -> None:
     order = np.random.default_rng(0).permutation(COUNT)[:5]
     np.testing.assert_array_equal(dataset.labels("train", 5, "soft_labels"), written.splits["train"][order])
     assert set(next(batches(dataset, "train", ("soft_labels",), 4, 0, 0))) == {"soft_labels"}
+
+
+def test_labels_of_an_earlier_version_have_no_digest(dataset: Dataset) -> None:
+    written = some_labels(dataset)
+    path = write_soft_labels(dataset.directory, written)
+    with np.load(path) as file:
+        np.savez(path, **{name: array for name, array in file.items() if name != "digest"})
+    np.testing.assert_array_equal(dataset.soft_labels("train"), written.splits["train"])
 
 
 def test_probabilities_are_the_classifiers_of_the_sounds_beginnings(dataset: Dataset) -> None:
@@ -149,7 +159,7 @@ def test_the_packaged_classifier_is_known_by_its_weights() -> None:
     assert packaged.classes == ("kick", "snare", "cymbal")
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "rows", "missing"])
+@pytest.mark.parametrize("damage", ["cut", "text", "rows", "missing", "edited"])
 def test_damaged_files_are_one_sentence(dataset: Dataset, damage: str) -> None:
     labels = some_labels(dataset)
     path = write_soft_labels(dataset.directory, labels)
@@ -159,6 +169,10 @@ def test_damaged_files_are_one_sentence(dataset: Dataset, damage: str) -> None:
         path.write_text("soft")
     elif damage == "rows":
         write_soft_labels(dataset.directory, dataclasses.replace(labels, splits={"train": 2 * labels.splits["train"]}))
+    elif damage == "edited":
+        with np.load(path) as file:
+            arrays = dict(file)
+        np.savez(path, **{**arrays, "train": arrays["train"][::-1]})
     else:
         np.savez(path, names=np.asarray(LABELS))
     with pytest.raises(BadInput, match=r"soft_labels\.npz is damaged .*; delete it and run drumgan label again"):

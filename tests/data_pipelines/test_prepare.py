@@ -1,6 +1,7 @@
 """`prepare` end to end: what is on disk, what is skipped, and that it is whole or absent."""
 
 import copy
+import hashlib
 import json
 import os
 import resource
@@ -139,9 +140,18 @@ def test_same_input_same_shards_whatever_the_workers(tmp_path):
     source = ["synthetic:drums?count=40"]
     alone = prepare(config(), source, tmp_path / "a", workers=1).directory
     together = prepare(config(), source, tmp_path / "b", workers=2).directory
+    assert {"digests.json", "record_index.npz"} < {path.name for path in alone.iterdir()}
     for path in sorted(alone.iterdir()):
-        if path.name != "record_index.npz":  # A zip, with the time in it.
-            assert path.read_bytes() == (together / path.name).read_bytes(), path.name
+        assert path.read_bytes() == (together / path.name).read_bytes(), path.name
+
+
+def test_digests_are_of_all_that_was_written(drums):
+    """As `sha256sum` tells them: of everything but the index, which is made of the shards where it is missing."""
+    stored = json.loads((drums.directory / "digests.json").read_text())["sha256"]
+    there = {path.name: path.read_bytes() for path in drums.directory.iterdir()}
+    assert there.keys() - stored.keys() == {"digests.json", "record_index.npz"}
+    for name, (size, digest) in stored.items():
+        assert (len(there[name]), hashlib.sha256(there[name]).hexdigest()) == (size, digest)
 
 
 def test_large_parts_are_closed_and_become_shards(tmp_path, monkeypatch):

@@ -13,8 +13,10 @@ from hostile_cases import (
     SHARES,
     alike,
     assert_none,
+    changed,
     faults,
     in_time,
+    keys_of,
     mutated_bytes,
     mutated_text,
     mutated_values,
@@ -22,13 +24,15 @@ from hostile_cases import (
     sound_text,
     value_at,
 )
-from training_cases import write_dataset
+from training_cases import LABELS, write_dataset
 
 from drumgan_jax.commands.check_data import check_data
 from drumgan_jax.commands.findings import is_sound
+from drumgan_jax.core.digests import DIGESTS_NAME
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data import dataset as module
 from drumgan_jax.data.dataset import open_dataset
+from drumgan_jax.data.digests import write_digests
 from drumgan_jax.data.records import INDEX_NAME, frame_record, read_shard, write_index
 
 COUNT, SHARDS = 12, 3
@@ -39,14 +43,24 @@ JSON = ("dataset_info.json", "representation.json", "features.json", "attributes
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set that is only read and copied."""
-    return write_dataset(tmp_path_factory.mktemp("prepared"), COUNT, SHARDS, attributes=("brightness", "decay"))
+    """A data set that is only read and copied, as versions without digests prepared it: what these say is not asked."""
+    folder = tmp_path_factory.mktemp("prepared")
+    directory = write_dataset(folder, COUNT, SHARDS, attributes=("brightness", "decay"))
+    (directory / DIGESTS_NAME).unlink()
+    return directory
 
 
 @pytest.fixture
 def data(prepared: Path, tmp_path: Path) -> Path:
     shutil.copytree(prepared, tmp_path / "toy" / "1.0.0")
     return tmp_path / "toy" / "1.0.0"
+
+
+@pytest.fixture
+def sealed(data: Path) -> Path:
+    """The data set with its digests."""
+    write_digests(data)
+    return data
 
 
 def examples(directory: Path) -> tuple[Any, ...]:
@@ -123,7 +137,7 @@ def test_damaged_shards_indices_and_names(data: Path, share: int) -> None:
                 yield f"{path.name} {what}", (path, damaged)
             yield f"{path.name} gone", (path, None)
             yield f"{path.name} empty", (path, b"")
-        for content in (b"", b"kick\n", b"kick\nsnare\nhat\ntom\n", b"kick\nkick\nhat\n", b"\xff\nsnare\nhat\n", None):
+        for content in (b"kick\n", b"kick\nkick\nhat\n", None):
             yield f"{NAMES} {content!r}", (data / NAMES, content)
 
     made = list(inputs())
@@ -185,6 +199,97 @@ def test_changed_shards(data: Path, prepared: Path, indexed: bool) -> None:
 
     found, count = faults(made, 1, 0, read, wrong)
     assert count == len(made)
+    assert_none(found)
+
+
+def valid_changes(data: Path) -> Iterator[tuple[str, str, bytes | None]]:
+    """Files that are sound as such and not those that were written: what is done, the file, its new content."""
+    kick, snare, hat = LABELS
+    for what, names in (
+        ("exchanged", (snare, kick, hat)),
+        ("turned", (hat, kick, snare)),
+        ("cut", (kick, snare)),
+        ("cut in front", (snare, hat)),
+        ("appended", (kick, snare, hat, "tom")),
+        ("inserted", ("tom", kick, snare, hat)),
+        ("renamed", (kick, snare, "cymbal")),
+        ("in capitals", (kick, snare, hat.upper())),
+        ("with a space", (kick, f"{snare} ", hat)),
+        ("none", ()),
+    ):
+        yield f"names {what}", NAMES, "".join(f"{name}\n" for name in names).encode()
+    yield "names in Latin-1", NAMES, b"kick\nsnare\nh\xe4t\n"
+    yield "names without the last end of line", NAMES, "\n".join(LABELS).encode()
+    yield "names with Windows' ends of lines", NAMES, "\r\n".join((*LABELS, "")).encode()
+    for name in JSON:
+        stored = json.loads((data / name).read_text())
+        yield from ((f"{name}: {what}", name, content) for what, content in sound_text(stored))
+        for path in keys_of(stored):
+            old = value_at(stored, path)
+            if isinstance(old, float):
+                yield f"{name}: {path} a little more", name, json.dumps(changed(stored, path, old + 1e-6)).encode()
+            if isinstance(old, list) and old[::-1] != old:
+                yield f"{name}: {path} turned", name, json.dumps(changed(stored, path, old[::-1])).encode()
+    for path in sorted(data.glob("*.tfrecord-*")):
+        yield f"{path.name}: a byte more", path.name, path.read_bytes() + b"\0"
+        yield f"{path.name}: gone", path.name, None
+
+
+def test_what_is_not_as_it_was_written_is_named(sealed: Path) -> None:
+    made = [(what, (name, content)) for what, name, content in valid_changes(sealed)]
+    wanted = examples(sealed)[0]
+
+    def told(given: tuple[str, bytes | None], found: tuple[Any, ...]) -> str:
+        return f"{given[0]} was not noticed, and the examples are {'other' * (found[0] != wanted)} ones"
+
+    found, count = faults(made, 1, 0, lambda given: restored(sealed / given[0], given[1]), told)
+    assert count == len(made) > 50
+    assert_none(found)
+    for _, (name, content) in made[:3]:
+        with pytest.raises(BadInput, match=f"{sealed / name} "):
+            restored(sealed / name, content)
+    assert is_sound(check_data(sealed)[1])
+
+
+def test_records_in_the_place_of_others_are_found_by_the_check(sealed: Path) -> None:
+    """Exchanged records of one size, in a shard and between two, and one that is there twice: all are sound as such."""
+    first, second, _ = sorted(sealed.glob("*.tfrecord-*"))
+    contents = {path: path.read_bytes() for path in (first, second)}
+    here, there = (list(map(frame_record, read_shard(path))) for path in (first, second))
+    assert len({len(record) for record in (*here, *there)}) == 1
+    for changed_shards in (
+        {first: [here[1], here[0], *here[2:]]},
+        {first: [there[0], *here[1:]], second: [here[0], *there[1:]]},
+        {second: [there[1], *there[1:]]},
+    ):
+        for path, records in changed_shards.items():
+            path.write_bytes(b"".join(records))
+        (digests,) = [one for one in check_data(sealed)[1] if one.part == DIGESTS_NAME]
+        assert not is_sound([digests])
+        assert digests.detail.startswith(str(next(iter(changed_shards))))
+        assert not no_sentence(digests.detail)
+        for path, content in contents.items():
+            path.write_bytes(content)
+    assert is_sound(check_data(sealed)[1])
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_damaged_digests(sealed: Path, share: int) -> None:
+    """Taken as they are or in a sentence: they never make other examples of the same files."""
+    expected = examples(sealed)
+    path = sealed / DIGESTS_NAME
+    stored = json.loads(path.read_text())
+    inputs = [(what, text.encode()) for what, _, text, _ in mutated_values(stored)]
+    inputs += [*mutated_text(stored), *mutated_bytes(path.read_bytes(), 96, 5), *sound_text(stored)]
+    inputs = [(what, content) for what, content in inputs if content != path.read_bytes()]
+    found, count = faults(
+        inputs,
+        share,
+        22,
+        lambda content: restored(path, content),
+        lambda _, found: "" if examples_equal(found, expected) else "other examples",
+    )
+    assert count > len(inputs) // (2 * share)
     assert_none(found)
 
 

@@ -161,6 +161,40 @@ def test_damaged_checkpoints_are_set_aside(saved, failed_reads):
     assert complete_steps(folder) == [2, 6]
 
 
+@pytest.mark.parametrize(("processes", "digests_there"), [(1, True), (2, True), (2, False), (1, False)])
+def test_only_damage_is_called_damage(saved, monkeypatch, processes, digests_there):
+    """What fails for memory, or because another process has died, is no reason to give a checkpoint up."""
+    run_dir, checkpoints = saved
+    checkpoints.close()
+    folder = run_dir / "checkpoints"
+    again = Checkpoints(run_dir, keep=3, metric=METRIC)
+    if not digests_there:
+        for step in (5, 6):
+            (folder / str(step) / digests.DIGESTS_NAME).unlink()
+    load, error = again._load, RuntimeError("UNAVAILABLE: connection reset by peer\nmore")
+
+    def failing(step, target):
+        if step == 6:
+            raise error
+        return load(step, target)
+
+    monkeypatch.setattr(again, "_load", failing)
+    monkeypatch.setattr(module.jax, "process_count", lambda: processes)
+    monkeypatch.setattr(module.distributed, "least", lambda number: number)
+    if (processes, digests_there) == (1, False):
+        assert again.restore(target_of(make_state(0)))[1] == 5
+    else:
+        with pytest.raises(
+            BadInput, match=r"restored \(UNAVAILABLE: connection reset by peer\); give the same"
+        ) as told:
+            again.restore(target_of(make_state(0)))
+        assert (f"{folder / '6'} is what was saved" in str(told.value)) == digests_there
+        assert told.value.__cause__ is error
+        assert (folder / "6").is_dir()
+    monkeypatch.undo()
+    again.close()
+
+
 @LEFTOVERS
 def test_nothing_readable_is_not_a_new_start(saved, failed_reads):
     run_dir, checkpoints = saved

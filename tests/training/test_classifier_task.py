@@ -9,14 +9,14 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import Mesh
-from training_cases import LABELS, mesh_of, write_dataset, write_info
+from training_cases import LABELS, mesh_of, write_around, write_dataset
 
 from drumgan_jax.commands.pack import describe, pack
 from drumgan_jax.configs import drum_classifier
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset
-from drumgan_jax.data.records import INDEX_NAME, write_index
+from drumgan_jax.data.records import INDEX_NAME
 from drumgan_jax.evaluation.embedders.classifier import from_file
 from drumgan_jax.runs.checkpoints import load_ema
 from drumgan_jax.runs.config import find_step
@@ -43,8 +43,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for shard, name in enumerate(("train.tfrecord-00000-of-00002", "train.tfrecord-00001-of-00002")):
         (directory / f"toy-train.tfrecord-0000{shard}-of-00003").rename(directory / f"toy-{name}")
     (directory / "toy-train.tfrecord-00002-of-00003").rename(directory / "toy-test.tfrecord-00000-of-00001")
-    write_index(directory)
-    write_info(directory)
+    write_around(directory)
     return directory
 
 
@@ -75,8 +74,7 @@ def test_attributes_are_predicted_of_sounds_as_they_are(tmp_path: Path) -> None:
     (directory / "toy-train.tfrecord-00001-of-00002").rename(directory / "toy-test.tfrecord-00000-of-00001")
     (directory / "toy-train.tfrecord-00000-of-00002").rename(directory / "toy-train.tfrecord-00000-of-00001")
     (directory / INDEX_NAME).unlink()
-    write_index(directory)
-    write_info(directory)
+    write_around(directory)
     dataset, losses = open_dataset(directory), []
     for weight in (0.0, 3.0):
         task_settings = {"attributes": ("brightness", "decay"), "attribute_weight": weight}

@@ -122,7 +122,7 @@ def test_damage_is_agreed_on_by_all_processes(data_dir, tmp_path):
     folder = tmp_path / "run" / "checkpoints"
     before, damaged = complete_steps(folder)[-2:]
     assert damaged == 4
-    names = list(read_digests(folder / "4"))
+    names = list(read_digests(folder / "4").files)
     (odd,) = [name for name in names[1::2] if name.startswith("train/") and "/d/" in name][-1:]
     content = bytearray((folder / "4" / odd).read_bytes())
     content[-1] ^= 1
