@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from drumgan_jax.core.disks import is_disk_full
 from drumgan_jax.core.errors import BadInput, listed, shown
 from drumgan_jax.core.paths import expand
 from drumgan_jax.core.write_lock import only_writer
@@ -246,6 +247,13 @@ def _staging(final: Path, overwrite: bool) -> Iterator[Path]:
         try:
             (staging / "parts").mkdir()
             yield staging
+        except Exception as error:
+            # Shards, statistics and digests are written by several libraries.
+            if isinstance(error, BadInput) or not is_disk_full(error):
+                raise
+            raise BadInput(
+                "the data set cannot be written (the disk is full); free some space or give another --data_dir."
+            ) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 

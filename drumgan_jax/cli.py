@@ -9,7 +9,8 @@ from types import ModuleType
 
 from absl import app, flags, logging
 
-from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.disks import is_disk_full
+from drumgan_jax.core.errors import BadInput, brief, shown
 from drumgan_jax.core.large_pages import restart_with_large_pages
 
 # A verb's module defines its flags on import and has a `main(argv)`; if the module sets POSITIONAL, argv may hold
@@ -57,6 +58,18 @@ def main() -> None:
         # As by `| head`; the status is that of a program that the signal ended. Nothing is flushed to the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except Exception as problem:
+        # Any verb writes, in many places and through many libraries.
+        if not is_disk_full(problem):
+            raise
+        place = getattr(problem, "filename", None)
+        where = f" ({brief(place)})" if isinstance(place, (str, os.PathLike)) else ""
+        print(
+            f"drumgan {verb}: the disk is full{where}; make room, or give another place, and run the same command"
+            " again.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 def overview() -> str:

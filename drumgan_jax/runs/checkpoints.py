@@ -8,7 +8,6 @@ that are no longer kept go only then.
 
 import concurrent.futures
 import contextlib
-import errno
 import json
 import math
 import os
@@ -24,6 +23,7 @@ from orbax.checkpoint import v1 as ocp
 
 from drumgan_jax.core import distributed
 from drumgan_jax.core.array_files import DAMAGES
+from drumgan_jax.core.disks import is_disk_full
 from drumgan_jax.core.errors import BadInput, brief, first_line, listed, shown
 from drumgan_jax.core.settings import is_number
 from drumgan_jax.evaluation.names import is_higher_better
@@ -327,18 +327,6 @@ def read_item(path: Path, item: str) -> dict[str, Any]:
         return ocp.load_checkpointables(path, {item: target})[item]
     except Exception as error:
         raise BadInput(f"{path} cannot be read ({first_line(error)}); give another step.") from error
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an exception, or one of its causes, reports a full disk or an exhausted quota."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if any(text in str(cause) for text in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
 
 
 def _bytes_here(leaf: Any) -> int:

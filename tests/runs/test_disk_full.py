@@ -1,6 +1,7 @@
-"""A disk that is full at any place of a save: a sentence, and the run goes on from the step before."""
+"""A disk that is full at any place of a save or of `prepare`: a sentence, and nothing is lost."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 from verbs import State
 
+from drumgan_jax.commands.check_data import check_data
+from drumgan_jax.commands.findings import SOUND
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.data_pipelines.prepare import prepare
 from drumgan_jax.runs import checkpoints as module
 from drumgan_jax.runs.checkpoints import Checkpoints
 from drumgan_jax.runs.config import complete_steps
@@ -88,3 +92,29 @@ def test_a_disk_that_fills_at_any_page_of_a_save(small_disk: Path, monkeypatch: 
     assert failed > 10
     assert complete_steps(run / "checkpoints") == [2, 4]
     assert not [path for path in (run / "checkpoints").iterdir() if module._BEING_WRITTEN in path.name]
+
+
+@pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
+def test_a_disk_that_fills_at_any_page_of_prepare(small_disk: Path) -> None:
+    representation = {"kind": "waveform", "sample_rate": 8000, "num_samples": 2000}
+    config = {
+        "name": "small",
+        "representation": representation,
+        "slicing": {"kind": "one_shot"},
+        "preparation": {"test_fraction": 0.0},
+    }
+    folder, failed = small_disk / "data", 0
+    for pages in range(200):
+        leave(small_disk, pages)
+        try:
+            prepare(config, ["synthetic:drums?count=6"], folder)
+        except BadInput as problem:
+            told = str(problem)
+            assert re.search(r"the data set cannot be written \(.*free some space", told), f"{pages}: {told}"
+            assert not [path for path in folder.rglob("*") if path.is_file()], pages
+            shutil.rmtree(folder, ignore_errors=True)
+            failed += 1
+        else:
+            break
+    assert failed > 10
+    assert {finding.state for finding in check_data(folder / "small" / "1.0.0")[1]} == {SOUND}
