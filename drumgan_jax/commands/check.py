@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief
 from drumgan_jax.core.paths import expand
 
 # The path is a positional argument.
@@ -43,7 +43,12 @@ def check(path: Path) -> tuple[str, bool]:
     from drumgan_jax.commands.findings import is_sound, screen
     from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME
 
-    if path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        # Of a name that is too long.
+        raise BadInput(f"{brief(path)} cannot be looked at ({error.strerror}); correct the path.") from error
+    if is_file:
         what, findings = check_file(path)
     elif (path / CONFIG_NAME).exists() or (path / CHECKPOINTS).is_dir():
         what, findings = check_run(path)

@@ -15,9 +15,11 @@ from drumgan_jax.core.settings import is_whole
 from drumgan_jax.data import digests
 from drumgan_jax.data.dataset import SOFT_LABELS, Dataset, read_dataset
 from drumgan_jax.data.description import AGAIN, INFO_NAME, REPORT_NAME, read_info
-from drumgan_jax.data.records import INDEX_NAME, check_index, read_shard, shards_of
+from drumgan_jax.data.records import INDEX_NAME, check_index, read_shard, shards_of, size_of
 from drumgan_jax.data.soft_labels import FILE_NAME as SOFT_LABELS_NAME
 from drumgan_jax.data.soft_labels import has_soft_labels
+
+_SPLIT = "split "
 
 
 def check_data(path: Path) -> tuple[str, list[Finding]]:
@@ -31,22 +33,31 @@ def check_data(path: Path) -> tuple[str, list[Finding]]:
         shards = shards_of(dataset.directory)
     except BadInput as problem:
         return "a data set", [Finding("description", UNSOUND, str(problem))]
-    found = [
-        tried("description", lambda: _description(dataset)),
-        _digests(dataset.directory),
-        tried(INDEX_NAME, lambda: f"{check_index(dataset.directory):,} records"),
-    ]
+    compared = _digests(dataset.directory)
+    found = [tried("description", lambda: _description(dataset)), compared, _index(dataset.directory, compared)]
     counts: dict[str, list[int]] = {}
     for split, paths in shards.items():
-        finding = tried(f"split {split}", functools.partial(_records, dataset, split, paths, counts))
+        finding = tried(f"{_SPLIT}{split}", functools.partial(_records, dataset, split, paths, counts))
         found.append(finding)
-    found.append(tried(INFO_NAME, lambda: _info(dataset.directory, counts)))
-    if (dataset.directory / REPORT_NAME).exists():
-        found.append(tried(REPORT_NAME, lambda: _report(dataset.directory / REPORT_NAME, counts)))
+    whole = all(one.state == SOUND for one in found if one.part.startswith(_SPLIT))
+    for name, read in ((INFO_NAME, _info), (REPORT_NAME, _report)):
+        if not whole:
+            found.append(Finding(name, NOTE, "not compared with the records, which were not all read"))
+        elif name == INFO_NAME or (dataset.directory / name).exists():
+            found.append(tried(name, functools.partial(read, dataset.directory, counts)))
     # Their reading would create an index that is missing.
     if has_soft_labels(dataset.directory) and (dataset.directory / INDEX_NAME).exists():
         found.append(tried(SOFT_LABELS_NAME, lambda: _soft_labels(dataset, list(shards))))
     return f"a data set of {sum(map(sum, counts.values())):,} examples", found
+
+
+def _index(directory: Path, compared: Finding) -> Finding:
+    """Compare the index with the shards, unless these are other ones than were written."""
+    if not (directory / INDEX_NAME).exists():
+        return Finding(INDEX_NAME, NOTE, "missing: it is made again when the data set is used")
+    if compared.state == UNSOUND:
+        return Finding(INDEX_NAME, NOTE, f"not compared, as the files are not those of {DIGESTS_NAME}")
+    return tried(INDEX_NAME, lambda: f"{check_index(directory):,} records")
 
 
 def _digests(directory: Path) -> Finding:
@@ -59,8 +70,12 @@ def _digests(directory: Path) -> Finding:
         return Finding(DIGESTS_NAME, NOTE, "none, as of an earlier version: changes of valid files are not noticed")
     if bad := stored.altered():
         return Finding(DIGESTS_NAME, UNSOUND, str(digests.altered(directory, bad)))
+    try:
+        digests.check_listed(directory, stored)
+    except BadInput as problem:
+        return Finding(DIGESTS_NAME, UNSOUND, str(problem))
     if odd := digests.unlisted(directory, stored):
-        return Finding(DIGESTS_NAME, NOTE, f"{len(stored.files)} files, all as written, and {odd[0]}, which was not")
+        return Finding(DIGESTS_NAME, NOTE, f"{len(stored.files)} files, all as written; {odd[0]} is not listed")
     return Finding(DIGESTS_NAME, SOUND, f"{len(stored.files)} files, all as written")
 
 
@@ -102,11 +117,12 @@ def _info(directory: Path, counts: dict[str, list[int]]) -> str:
     if info is None:
         raise BadInput(f"{directory / INFO_NAME} is missing; {AGAIN}.")
     for split, paths in shards_of(directory).items():
-        info.check_split(split, counts[split], sum(path.stat().st_size for path in paths))
+        info.check_split(split, counts[split], sum(map(size_of, paths)))
     return f"version {brief(info.version)}, splits {listed(info.splits)}"
 
 
-def _report(path: Path, counts: dict[str, list[int]]) -> str:
+def _report(directory: Path, counts: dict[str, list[int]]) -> str:
+    path = directory / REPORT_NAME
     report = read_json(path, AGAIN)
     try:
         told = dict(report["counts"]["examples"].items())

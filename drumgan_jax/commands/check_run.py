@@ -9,20 +9,21 @@ from typing import Any
 from drumgan_jax.commands.check_file import read_file
 from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, tried
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
-from drumgan_jax.core.errors import BadInput, first_line, shown
+from drumgan_jax.core.errors import BadInput, brief, first_line, shown
 from drumgan_jax.core.regular_files import read_regular
 from drumgan_jax.core.settings import is_whole
 from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
 from drumgan_jax.play.pca_gaussian import FITTED, open_pca_run
 from drumgan_jax.runs import digests
-from drumgan_jax.runs.checkpoints import read_item
+from drumgan_jax.runs.checkpoints import read_item, step_in
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, complete_steps, read_config
 from drumgan_jax.runs.load import load_gan, load_vocoder, open_classifier
 from drumgan_jax.runs.metrics import METRICS_NAME
 
 # Beside a generator's run.
 ENCODER = "encoder"
+_AGAIN = "restore what is missing or changed, or delete this checkpoint."
 
 
 def check_run(run: Path) -> tuple[str, list[Finding]]:
@@ -88,7 +89,7 @@ def _checkpoints(run: Path) -> list[Finding]:
     complete = complete_steps(folder)
     found = [_checkpoint(run, step) for step in complete]
     for path in sorted(one for one in folder.iterdir() if one.is_dir() and one.name not in map(str, complete)):
-        if path.name.isdecimal():
+        if digests.is_step(path.name):
             found.append(
                 Finding(_name(path), NOTE, "not complete: its process ended, or is saving it; it does not count")
             )
@@ -113,11 +114,13 @@ def _checkpoint(run: Path, step: int) -> Finding:
         return Finding(_name(path), UNSOUND, str(problem))
     if bad := stored.altered():
         more = f" and {len(bad) - 1} more of its {len(stored.files)} files" if len(bad) > 1 else ""
+        return Finding(_name(path), UNSOUND, f"{path}: {brief(bad[0])}{more} not what was saved; {_AGAIN}")
+    if odd := digests.unlisted(stored):
         return Finding(
-            _name(path), UNSOUND, f"{path}: {bad[0]}{more} not what was saved; restore it, or delete this checkpoint."
+            _name(path), UNSOUND, f"{path / odd[0]} has no digest in {path / digests.DIGESTS_NAME}; {_AGAIN}"
         )
-    if odd := stored.unlisted():
-        return Finding(_name(path), NOTE, f"{size}, all as saved, and {odd[0]}, which was not")
+    if (held := step_in(path.absolute())) not in (None, step):
+        return Finding(_name(path), UNSOUND, f"{path} holds step {held}: its folder was renamed; give it that name.")
     return Finding(_name(path), SOUND, f"{len(stored.files)} files, {size}")
 
 

@@ -22,7 +22,7 @@ from drumgan_jax.core.regular_files import open_regular
 from drumgan_jax.core.settings import is_whole
 
 DIGESTS_NAME = "digests.json"
-# What takes least time beside reading, and what nobody can make another file for.
+# The first costs little beside reading, and finds damage; the second is collision-resistant.
 CRC32C, SHA256 = "crc32c", "sha256"
 _KINDS: Mapping[str, Callable[[], Any]] = {CRC32C: google_crc32c.Checksum, SHA256: hashlib.sha256}
 _FORMAT = 1

@@ -98,8 +98,9 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
     try:
         arrays = arrays_of(content)
         header = header_of(arrays.pop(_HEADER))
-        found, stored = header["format"], header.pop(_DIGEST, None)
-        whole = stored in (None, content_digest(header, arrays))
+        found, told = header["format"], _DIGEST in header
+        stored = header.pop(_DIGEST, None)
+        whole = not told or stored == content_digest(header, arrays)
     except DAMAGES as error:
         raise not_one(path, owner, error, form.written_by) from error
     kind, _, number = str(found).rpartition(" ")
@@ -123,8 +124,10 @@ def _check_listed(path: Path, sha256: str) -> None:
     sums = path.parent / SUMS_NAME
     if not sums.is_file():
         return
-    listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums.read_text().splitlines())}
-    if listed.get(path.name, sha256) != sha256:
+    pairs = (line.split(maxsplit=1) for line in sums.read_text(errors="replace").splitlines())
+    # A star is of files that were read as binary, as `sha256sum -b` reads them.
+    listed = {pair[1].strip().removeprefix("*").removeprefix("./"): pair[0] for pair in pairs if len(pair) == 2}
+    if listed.get(path.name, sha256).lower() != sha256:
         raise BadInput(f"{path} is damaged: its SHA-256 is {sha256}, not that in {sums}; install or copy it again.")
 
 

@@ -44,7 +44,7 @@ class WriteLock:
 
 @contextlib.contextmanager
 def only_writer(folder: str | os.PathLike[str], command: str, remedy: str) -> Iterator[WriteLock]:
-    """Hold a folder, made if absent, against all other writers; the process's end gives it free, however it ends.
+    """Hold a folder, made if absent, against all other writers; the process's end releases it, however it ends.
 
     A folder that was made and is empty at the end is removed.
 

@@ -12,12 +12,14 @@ from absl import logging
 from drumgan_jax.core.digests import DIGESTS_NAME, SHA256, Digests, has_digests
 from drumgan_jax.core.digests import read_digests as read
 from drumgan_jax.core.digests import write_digests as write
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief
 from drumgan_jax.data.description import AGAIN, REPORT_NAME
 from drumgan_jax.data.records import INDEX_NAME, is_shard
 from drumgan_jax.data.soft_labels import FILE_NAME as SOFT_LABELS_NAME
 
 _WITHOUT = (INDEX_NAME, SOFT_LABELS_NAME)
+# Ends of the names of what describes a data set.
+_DESCRIBING = (".json", ".labels.txt")
 
 
 def write_digests(directory: Path) -> None:
@@ -50,10 +52,17 @@ def check_description(directory: Path) -> None:
         return
     # Nothing depends on the report.
     names = [name for name in digests.files if name != REPORT_NAME]
+    check_listed(directory, digests)
     shards = [name for name in names if is_shard(name)]
     described = [name for name in names if not is_shard(name)]
     for name in digests.altered(described) or digests.of_other_size(shards):
         raise altered(directory, [name])
+
+
+def check_listed(directory: Path, digests: Digests) -> None:
+    """Raise BadInput if a shard, or a file that describes the data set, has no digest."""
+    if odd := [name for name in unlisted(directory, digests) if is_shard(name) or name.endswith(_DESCRIBING)]:
+        raise BadInput(f"{directory / DIGESTS_NAME} does not list {odd[0]}; {AGAIN}.")
 
 
 def unlisted(directory: Path, digests: Digests) -> list[str]:
@@ -63,10 +72,10 @@ def unlisted(directory: Path, digests: Digests) -> list[str]:
 
 def altered(directory: Path, names: list[str]) -> BadInput:
     """The error for files that are not as they were written."""
-    more = f" and {len(names) - 1} more files are" if len(names) > 1 else " is"
+    more = f" and {len(names) - 1} more of its files are" if len(names) > 1 else " is"
     return BadInput(
-        f"{directory / names[0]}{more} missing or not as written; {AGAIN} (or, if that was done on purpose, delete"
-        f" {DIGESTS_NAME}: then nothing is compared)."
+        f"{directory / brief(names[0])}{more} missing or not as written; {AGAIN} (or, if that was done on"
+        f" purpose, delete {DIGESTS_NAME}: then nothing is compared)."
     )
 
 

@@ -278,8 +278,16 @@ def _scan_shard(path: Path) -> np.ndarray:
     return np.asarray(offsets, np.uint64)
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a shard; raise BadInput if it is a link to nothing, or cannot be reached."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}); restore the shard, or prepare again.") from error
+
+
 def _check_size(path: Path, offsets: np.ndarray) -> None:
-    size, expected = path.stat().st_size, int(offsets[-1])
+    size, expected = size_of(path), int(offsets[-1])
     if size < expected:
         raise _damaged(path, int(np.searchsorted(offsets, size, side="right")) - 1, "is truncated")
     if size > expected:

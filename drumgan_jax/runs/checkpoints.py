@@ -96,6 +96,9 @@ class Checkpoints:
             if (file := self._altered(path)) is not None:
                 damaged[step] = f"its file {file} is not what was saved"
                 continue
+            if (held := step_in(path)) not in (None, step):
+                damaged[step] = f"it holds step {held}: its folder was renamed"
+                continue
             try:
                 state = self._load(step, target)
             except Exception as error:
@@ -198,6 +201,8 @@ class Checkpoints:
                 names = list(stored.files)
                 bad = stored.altered(names[jax.process_index() :: jax.process_count()])
                 found = names.index(bad[0]) if bad else _SOUND
+                if digests.unlisted(stored):
+                    found = -1
             except BadInput:
                 found = -1
         found = distributed.least(found)
@@ -313,6 +318,15 @@ def load_items(
     raise problems[0]
 
 
+def step_in(path: Path) -> int | None:
+    """The step that the checkpoint in a folder was saved at; None if that cannot be read."""
+    try:
+        return int(ocp.load_checkpointables(path, {"data": {"step": 0}})["data"]["step"])
+    # A storage layer may raise anything, and whoever loads the rest then says what is wrong.
+    except Exception:
+        return None
+
+
 def read_item(path: Path, item: str) -> dict[str, Any]:
     """A part of the checkpoint in a folder, as a tree of dicts with NumPy leaves.
 
@@ -321,6 +335,8 @@ def read_item(path: Path, item: str) -> dict[str, Any]:
     """
     if (file := digests.first_altered(path, (item,))) is not None:
         raise BadInput(f"{path} is damaged (its file {brief(file)} is not what was saved); give another step.")
+    if (held := step_in(path)) is not None and str(held) != path.name:
+        raise BadInput(f"{path} holds step {held}: its folder was renamed; give it that name, or give another step.")
     try:
         metadata = ocp.checkpointables_metadata(path).metadata[item]
         target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)

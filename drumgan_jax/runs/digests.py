@@ -35,7 +35,12 @@ def complete_steps(directory: Path) -> list[int]:
     """Steps of the complete checkpoints in a folder, ascending; those without all they should have are left out."""
     if not directory.is_dir():
         return []
-    return sorted(int(one.name) for one in directory.iterdir() if one.name.isdecimal() and is_complete(one))
+    return sorted(int(one.name) for one in directory.iterdir() if is_step(one.name) and is_complete(one))
+
+
+def is_step(name: str) -> bool:
+    """Whether a folder's name is a step as it is written: 20, not 020."""
+    return name.isascii() and name.isdecimal() and str(int(name)) == name
 
 
 def write_digests(checkpoint: Path) -> None:
@@ -61,5 +66,14 @@ def first_altered(checkpoint: Path, items: Collection[str] | None = None) -> str
         digests = read_digests(checkpoint)
     except BadInput:
         return DIGESTS_NAME
-    names = [name for name in digests.files if items is None or "/" not in name or name.split("/")[0] in items]
-    return next(iter(digests.altered(names)), None)
+
+    def is_looked_at(name: str) -> bool:
+        return items is None or "/" not in name or name.split("/")[0] in items
+
+    altered = digests.altered(list(filter(is_looked_at, digests.files)))
+    return next(iter([*altered, *filter(is_looked_at, unlisted(digests))]), None)
+
+
+def unlisted(digests: Digests) -> list[str]:
+    """Files of a checkpoint that have no digest, but for hidden ones, as file managers leave them."""
+    return [name for name in digests.unlisted() if not name.rpartition("/")[2].startswith(".")]

@@ -16,9 +16,11 @@ from drumgan_jax.commands import check as verb
 from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, screen
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.write_lock import only_writer
+from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.digests import write_digests
-from drumgan_jax.data.records import frame_record, masked_crc, read_shard, write_index
+from drumgan_jax.data.records import RecordSource, frame_record, masked_crc, read_shard, write_index
 from drumgan_jax.play.load import SHIPPED
+from drumgan_jax.runs.checkpoints import load_ema
 
 
 def states(text: str) -> dict[str, str]:
@@ -81,7 +83,7 @@ def test_all_that_is_wrong_with_a_run_is_named(copy: Path, monkeypatch: pytest.M
     }
     assert parts["checkpoints/unreadable-4"] == NOTE
     name = array.relative_to(copy / "checkpoints" / str(STEP))
-    assert f"checkpoints/{STEP}: {name} not what was saved; restore it, or delete this checkpoint." in text
+    assert f"checkpoints/{STEP}: {name} not what was saved; restore what is missing or changed, or delete this" in text
     assert "goes back from step 5 to 2 in line 3, as where two processes wrote it" in text
     with pytest.raises(SystemExit) as ended:
         drumgan("check", copy)
@@ -105,6 +107,25 @@ def test_steps_without_digests_and_runs_being_written_are_noted(copy: Path) -> N
     text, sound = verb.check(copy)
     assert sound
     assert "can be read; " in text
+
+
+def test_a_checkpoint_in_anothers_folder_and_a_file_without_a_digest_are_named(copy: Path) -> None:
+    step = copy / "checkpoints" / str(STEP)
+    (step / ".DS_Store").touch()
+    assert verb.check(copy)[1]
+    (step / "ema" / "another").touch()
+    text, sound = verb.check(copy)
+    assert not sound
+    assert "ema/another has no digest in " in text
+    (step / "ema" / "another").unlink()
+    step.rename(step.with_name("020"))
+    assert states(verb.check(copy)[0])["checkpoints/020"] == NOTE
+    step.with_name("020").rename(step.with_name("20"))
+    text, sound = verb.check(copy)
+    assert not sound
+    assert f"checkpoints/20 holds step {STEP}: its folder was renamed; give it that name" in text
+    with pytest.raises(BadInput, match=f"holds step {STEP}: its folder was renamed"):
+        load_ema(copy)
 
 
 @pytest.fixture
@@ -139,7 +160,9 @@ def test_what_is_wrong_with_a_data_set_is_named(data: Path) -> None:
     shard.write_bytes(whole + frame_record(b"no example"))
     found = unsound(data)
     assert "record 12 is no example of this data set" in found["split train"]
-    assert "record_index.npz" in found
+    # Its remedy is to delete it, which is none here.
+    assert "record_index.npz" not in found
+    assert found.keys() == {"digests.json", "split train"}
     shard.write_bytes(whole[: len(whole) // 2 + 5])
     assert "is truncated" in unsound(data)["split train"]
     # A whole record less, and an index that agrees.
@@ -157,7 +180,8 @@ def test_what_is_wrong_with_a_data_set_is_named(data: Path) -> None:
     # The index of other shards.
     shard.write_bytes(whole)
     (data / "record_index.npz").unlink()
-    assert unsound(data).keys() == {"record_index.npz"}
+    assert states(verb.check(data)[0])["record_index.npz"] == NOTE
+    assert unsound(data) == {}
     assert not (data / "record_index.npz").exists()
     write_index(data)
     with np.load(data / "record_index.npz") as file:
@@ -178,7 +202,7 @@ def test_valid_files_that_are_not_those_that_were_written_are_named(data: Path) 
     shard.write_bytes(b"".join([*records[:3], records[4], records[3], *records[5:]]))
     assert unsound(data)["digests.json"].startswith(f"{shard} is missing or not as written; ")
     (data / "label.labels.txt").write_text("snare\nkick\nhat\n")
-    assert unsound(data)["digests.json"].startswith(f"{data}/label.labels.txt and 1 more files are missing or not")
+    assert unsound(data)["digests.json"].startswith(f"{data}/label.labels.txt and 1 more of its files are missing or")
     shard.write_bytes(whole)
     (data / "digests.json").write_text("{")
     assert "digests.json is damaged" in unsound(data)["digests.json"]
@@ -190,7 +214,30 @@ def test_valid_files_that_are_not_those_that_were_written_are_named(data: Path) 
     (data / "notes.txt").touch()
     text, sound = verb.check(data)
     assert sound
-    assert "all as written, and notes.txt, which was not" in text
+    assert "all as written; notes.txt is not listed" in text
+
+
+def test_a_shard_that_is_a_link_to_nothing_is_named(data: Path) -> None:
+    shard = data / "toy-train.tfrecord-00000-of-00002"
+    shard.unlink()
+    shard.symlink_to(data / "elsewhere")
+    assert f"{shard}" in unsound(data)["digests.json"]
+    (data / "digests.json").unlink()
+    assert "cannot be opened" in unsound(data)["split train"]
+    with pytest.raises(BadInput, match="cannot be read"):
+        list(RecordSource(data, "train"))
+
+
+@pytest.mark.parametrize("name", ["toy-train.tfrecord-00000-of-00002", "label.labels.txt", "representation.json"])
+def test_digests_that_leave_a_file_out_are_refused(data: Path, name: str) -> None:
+    path = data / "digests.json"
+    listed = json.loads(path.read_text())
+    del listed["sha256"][name]
+    path.write_text(json.dumps(listed))
+    expected = f"{path} does not list {name}; restore it, or prepare the data set again."
+    with pytest.raises(BadInput, match=re.escape(expected)):
+        open_dataset(data)
+    assert unsound(data)["digests.json"] == expected
 
 
 def test_packed_files(tmp_path: Path) -> None:
@@ -208,6 +255,8 @@ def test_packed_files(tmp_path: Path) -> None:
 
 
 def test_paths_that_are_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be looked at"):
+        verb.check(tmp_path / ("x" * 5_000))
     with pytest.raises(BadInput, match="is no file or folder; give a run directory, a data set or a packed file"):
         verb.check(tmp_path / "absent")
     assert "write `drumgan check PATH`" in drumgan("check", status=2)

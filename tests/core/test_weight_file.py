@@ -84,6 +84,7 @@ class TestDigests:
             lambda header, arrays: header.update(step=4),
             lambda header, arrays: header["card"].pop("rate"),
             lambda header, arrays: header.update(digest="0" * 64),
+            lambda header, arrays: header.update(digest=None),
             lambda header, arrays: arrays.update(a=arrays["a"] + 1),
             lambda header, arrays: arrays.update(a=arrays["a"].reshape(3, 2)),
             lambda header, arrays: arrays.update(c=arrays.pop("b")),
@@ -120,10 +121,12 @@ class TestDigests:
         assert read_weights(path, FORM, "a test").header["step"] == 3
 
 
-def test_a_file_that_is_listed_has_the_listed_digest(tmp_path):
+@pytest.mark.parametrize("written", ["  a.npz", " *a.npz", "  ./a.npz", "  a.npz\r"])
+def test_a_file_that_is_listed_has_the_listed_digest(tmp_path, written):
     path = tmp_path / "a.npz"
     write_weights(path, FORM, HEADER, ARRAYS)
-    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  b.npz\n{read_weights(path, FORM, 'a test').sha256}  a.npz\n")
+    sha256 = read_weights(path, FORM, "a test").sha256
+    (tmp_path / "SHA256SUMS").write_bytes(f"{'0' * 64}  b.npz\n{sha256}{written}\n".encode() + b"\xff\n")
     assert read_weights(path, FORM, "a test").header["step"] == 3
     write_weights(path, FORM, {**HEADER, "step": 4}, ARRAYS)
     with pytest.raises(BadInput, match=r"a\.npz is damaged: its SHA-256 is [0-9a-f]{64}, not that in .*SHA256SUMS; "):

@@ -316,6 +316,22 @@ def test_a_bit_of_any_file_is_noticed(saved):
     assert digests.first_altered(step) is None
 
 
+def test_a_checkpoint_in_anothers_folder_is_not_taken_for_it(saved, caplog):
+    run_dir, checkpoints = saved
+    checkpoints.close()
+    folder = run_dir / "checkpoints"
+    (folder / "6").rename(folder / "60")
+    with pytest.raises(BadInput, match=r"60 holds step 6: its folder was renamed; give it that name, or give another"):
+        load_ema(run_dir, 60)
+    caplog.clear()
+    assert load_ema(run_dir)[1] == 5
+    again = Checkpoints(run_dir, keep=3, metric=METRIC)
+    _, step = again.restore(target_of(make_state(0)))
+    again.close()
+    assert step == 5
+    assert "it holds step 6: its folder was renamed" in caplog.messages[-1]
+
+
 def test_one_flipped_bit_and_the_run_goes_on_from_the_step_before(saved, caplog):
     run_dir, checkpoints = saved
     checkpoints.close()
