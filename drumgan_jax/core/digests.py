@@ -19,7 +19,6 @@ from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.regular_files import open_regular
-from drumgan_jax.core.settings import is_whole
 
 DIGESTS_NAME = "digests.json"
 # The first costs little beside reading, and finds damage; the second is collision-resistant.
@@ -98,7 +97,8 @@ def read_digests(folder: Path, remedy: str) -> Digests:
     """
     path = folder / DIGESTS_NAME
     content = read_json(path, remedy)
-    if not is_whole(content.get("format"), _FORMAT) or content["format"] > _FORMAT:
+    # True would be equal to 1.
+    if type(content.get("format")) is not int or content["format"] != _FORMAT:
         raise BadInput(f"{path}: format is {shown(content.get('format'))}; it must be {_FORMAT}: {remedy}.")
     kind = next((kind for kind in _KINDS if kind in content), CRC32C)
     files = content.get(kind)

@@ -22,7 +22,7 @@ from drumgan_jax.data.digests import check_description
 from drumgan_jax.data.records import RecordSource, shards_of
 from drumgan_jax.data.soft_labels import has_soft_labels, probabilities, read_soft_labels
 
-__all__ = ["Dataset", "open_dataset", "read_dataset"]
+__all__ = ["Dataset", "open_dataset"]
 
 Batch = dict[str, np.ndarray]
 # Stored features by the name of their part in a batch.
