@@ -54,5 +54,7 @@ def listed(names: Iterable[Any]) -> str:
 
 def brief(text: str | os.PathLike[str], most: int = _MOST) -> str:
     """A text or path for a message, on one line, without odd characters and not endless."""
-    line = printable(" ".join(os.fspath(text).split()))
+    whole = os.fspath(text)
+    # A text of spaces alone would not be seen.
+    line = printable(" ".join(whole.split()) or repr(whole))
     return line if len(line) <= most else f"{line[: most - len(_CUT)].rstrip()}{_CUT}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drumgan_jax.core.errors import first_line, listed, shown
+from drumgan_jax.core.errors import brief, first_line, listed, shown
 
 LONG = "x" * 50_000
 
@@ -37,3 +37,8 @@ def test_a_message_is_its_first_line() -> None:
     assert first_line(ValueError()) == "ValueError"
     assert first_line(ValueError(LONG)) == "x" * 196 + " ..."
     assert first_line(KeyError("\x00")) == r"'\x00'"
+
+
+def test_a_text_of_spaces_alone_is_seen() -> None:
+    assert brief("\n") == r"'\n'"
+    assert brief("") == "''"
