@@ -96,8 +96,10 @@ class Checkpoints:
             if (file := self._altered(path)) is not None:
                 damaged[step] = f"its file {file} is not what was saved"
                 continue
-            if (held := step_in(path)) not in (None, step):
-                damaged[step] = f"it holds step {held}: its folder was renamed"
+            held = step_in(path)
+            # Agreed by all processes, since one of them may not be able to read it.
+            if not distributed.least(int(held in (None, step))):
+                damaged[step] = "it holds another step: its folder was renamed"
                 continue
             try:
                 state = self._load(step, target)
