@@ -206,8 +206,8 @@ def _chunks(items: list[Any], job: Any) -> list[Any]:
 def _finish(job: Any, directory: Path, settings: dict[str, Any], others: Any) -> tuple[Any, Any]:
     """Fit the statistics and write what lies beside TFDS's files; digests of all of them last."""
     from drumgan_jax.audio.representations import settings_of
-    from drumgan_jax.data.dataset import ATTRIBUTES_NAME, DATASET_FORMAT
-    from drumgan_jax.data.description import REPORT_NAME
+    from drumgan_jax.data.dataset import DATASET_FORMAT
+    from drumgan_jax.data.description import ATTRIBUTES_NAME, REPORT_NAME
     from drumgan_jax.data.digests import write_digests
     from drumgan_jax.data.records import write_index
     from drumgan_jax.data_pipelines import report

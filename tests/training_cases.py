@@ -21,7 +21,7 @@ from quick_compilation import quick_flags
 from drumgan_jax.audio.attributes import AttributeScale, measure_attributes
 from drumgan_jax.audio.representations import build_representation, settings_of
 from drumgan_jax.core.mesh import AXES
-from drumgan_jax.data.dataset import ATTRIBUTES_NAME
+from drumgan_jax.data.description import ATTRIBUTES_NAME
 from drumgan_jax.data.digests import write_digests
 from drumgan_jax.data.records import frame_record, read_shard, shards_of, write_index
 

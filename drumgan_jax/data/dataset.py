@@ -17,7 +17,14 @@ from drumgan_jax.core.errors import BadInput, about, brief, first_line, listed, 
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import is_whole
-from drumgan_jax.data.description import AGAIN, FEATURES_NAME, read_features, read_info
+from drumgan_jax.data.description import (
+    AGAIN,
+    ATTRIBUTES_NAME,
+    FEATURES_NAME,
+    REPRESENTATION_NAME,
+    read_features,
+    read_info,
+)
 from drumgan_jax.data.digests import check_description
 from drumgan_jax.data.records import RecordSource, shards_of
 from drumgan_jax.data.soft_labels import has_soft_labels, probabilities, read_soft_labels
@@ -31,9 +38,6 @@ SPLITS = ("train", "validation", "test")
 SOFT_LABELS = "soft_labels"
 # Written into representation.json as `format`. 1 (without the key) had the decoder's settings there.
 DATASET_FORMAT = 2
-# The scale of attributes, beside it; only where they were measured.
-ATTRIBUTES_NAME = "attributes.json"
-REPRESENTATION_NAME = "representation.json"
 
 
 @dataclasses.dataclass(frozen=True)

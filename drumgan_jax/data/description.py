@@ -15,6 +15,9 @@ from drumgan_jax.data.records import OVERHEAD
 
 INFO_NAME = "dataset_info.json"
 FEATURES_NAME = "features.json"
+REPRESENTATION_NAME = "representation.json"
+# The scale of attributes, beside it; only where they were measured.
+ATTRIBUTES_NAME = "attributes.json"
 # What became of each recording; for people.
 REPORT_NAME = "report.json"
 AGAIN = "restore it, or prepare the data set again"

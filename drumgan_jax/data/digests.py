@@ -13,13 +13,21 @@ from drumgan_jax.core.digests import DIGESTS_NAME, SHA256, Digests, has_digests
 from drumgan_jax.core.digests import read_digests as read
 from drumgan_jax.core.digests import write_digests as write
 from drumgan_jax.core.errors import BadInput, brief
-from drumgan_jax.data.description import AGAIN, REPORT_NAME
+from drumgan_jax.data.description import (
+    AGAIN,
+    ATTRIBUTES_NAME,
+    FEATURES_NAME,
+    INFO_NAME,
+    REPORT_NAME,
+    REPRESENTATION_NAME,
+)
 from drumgan_jax.data.records import INDEX_NAME, is_shard
 from drumgan_jax.data.soft_labels import FILE_NAME as SOFT_LABELS_NAME
 
 _WITHOUT = (INDEX_NAME, SOFT_LABELS_NAME)
-# Ends of the names of what describes a data set.
-_DESCRIBING = (".json", ".labels.txt")
+_DESCRIBING = (INFO_NAME, FEATURES_NAME, REPRESENTATION_NAME, ATTRIBUTES_NAME)
+# As TFDS names the classes of a feature.
+_NAMES_OF_CLASSES = ".labels.txt"
 
 
 def write_digests(directory: Path) -> None:
@@ -61,7 +69,11 @@ def check_description(directory: Path) -> None:
 
 def check_listed(directory: Path, digests: Digests) -> None:
     """Raise BadInput if a shard, or a file that describes the data set, has no digest."""
-    if odd := [name for name in unlisted(directory, digests) if is_shard(name) or name.endswith(_DESCRIBING)]:
+
+    def counts(name: str) -> bool:
+        return is_shard(name) or name in _DESCRIBING or name.endswith(_NAMES_OF_CLASSES)
+
+    if odd := list(filter(counts, unlisted(directory, digests))):
         raise BadInput(f"{directory / DIGESTS_NAME} does not list {odd[0]}; {AGAIN}.")
 
 

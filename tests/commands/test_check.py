@@ -212,6 +212,8 @@ def test_valid_files_that_are_not_those_that_were_written_are_named(data: Path) 
     assert states(text)["digests.json"] == NOTE
     write_digests(data)
     (data / "notes.txt").touch()
+    (data / "notes_of_mine.json").touch()
+    open_dataset(data)
     text, sound = verb.check(data)
     assert sound
     assert "all as written; notes.txt is not listed" in text
