@@ -126,8 +126,8 @@ def _check_listed(path: Path, sha256: str) -> None:
         return
     pairs = (line.split(maxsplit=1) for line in sums.read_text(errors="replace").splitlines())
     # A star is of files that were read as binary, as `sha256sum -b` reads them.
-    listed = {pair[1].strip().removeprefix("*").removeprefix("./"): pair[0] for pair in pairs if len(pair) == 2}
-    if listed.get(path.name, sha256).lower() != sha256:
+    sum_of = {pair[1].strip().removeprefix("*").removeprefix("./"): pair[0] for pair in pairs if len(pair) == 2}
+    if sum_of.get(path.name, sha256).lower() != sha256:
         raise BadInput(f"{path} is damaged: its SHA-256 is {sha256}, not that in {sums}; install or copy it again.")
 
 
