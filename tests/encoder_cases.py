@@ -48,7 +48,7 @@ def write_gan_run(folder: Path, data_dir: Path, *steps: int, seed: int = 0, **se
     conditional = frozen["task"]["conditional"]
     gan = build_gan(frozen, len(LABELS) if conditional else 0)
     z, labels = jnp.zeros((1, gan.generator.z_dim)), jnp.zeros((1, len(LABELS))) if conditional else None
-    checkpoints = Checkpoints(folder, len(steps), "fid/log_mel")
+    checkpoints = Checkpoints(folder, len(steps), "fid/log_mel", config=frozen)
     init = jax.jit(gan.generator.init)
     for step in steps:
         variables = init(jax.random.key(seed + step), z, labels, jax.random.key(0))

@@ -74,7 +74,7 @@ def write_run(folder: Path, config: dict[str, Any], ema: Any) -> None:
     """A run directory with one checkpoint, as training leaves it."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
-    checkpoints = Checkpoints(folder, keep=1, metric="fid/log_mel")
+    checkpoints = Checkpoints(folder, keep=1, metric="fid/log_mel", config=config)
     checkpoints.save(STEP, State(ema))
     checkpoints.close()
 

@@ -16,8 +16,9 @@ from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
 from drumgan_jax.play.pca_gaussian import FITTED, open_pca_run
 from drumgan_jax.runs import digests
-from drumgan_jax.runs.checkpoints import read_item, step_in
+from drumgan_jax.runs.checkpoint_items import read_item, step_in
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, complete_steps, read_config
+from drumgan_jax.runs.identity import check_identity
 from drumgan_jax.runs.load import load_gan, load_vocoder, open_classifier
 from drumgan_jax.runs.metrics import METRICS_NAME
 
@@ -65,6 +66,8 @@ def _config(run: Path) -> str:
         if not isinstance(config.get(name), dict):
             raise BadInput(f"{run / CONFIG_NAME} has no section {name}; restore it.")
     steps = [step for step in complete_steps(run / CHECKPOINTS) if digests.first_altered(_step(run, step)) is None]
+    for step in steps:
+        check_identity(_step(run, step), config, run / CONFIG_NAME)
     if steps and config["task"].get("kind") in _NETWORKS:
         _NETWORKS[config["task"]["kind"]](run, steps[-1])
     return f"{config.get('name', '')}, format {config['format']}".removeprefix(", ")
@@ -88,8 +91,19 @@ def _checkpoints(run: Path) -> list[Finding]:
         return []
     complete = complete_steps(folder)
     found = [_checkpoint(run, step) for step in complete]
-    for path in sorted(one for one in folder.iterdir() if one.is_dir() and one.name not in map(str, complete)):
-        if digests.is_step(path.name):
+    if not complete:
+        none = "holds no complete checkpoint, so there is nothing to play or to go on from; restore one."
+        written = writer_of(run) is not None
+        found.append(
+            Finding(f"{CHECKPOINTS}/", NOTE, "none is complete yet")
+            if written
+            else Finding(f"{CHECKPOINTS}/", UNSOUND, f"{folder} {none}")
+        )
+    for path in sorted(one for one in folder.iterdir() if one.name not in map(str, complete)):
+        if not path.is_dir():
+            if not path.name.startswith("."):
+                found.append(Finding(_name(path), NOTE, "a file, and no checkpoint; it does not count"))
+        elif digests.is_step(path.name):
             found.append(
                 Finding(_name(path), NOTE, "not complete: its process ended, or is saving it; it does not count")
             )

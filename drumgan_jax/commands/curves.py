@@ -16,8 +16,8 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import read_reports
 from drumgan_jax.runs.config import CHECKPOINTS, complete_steps, find_step, read_config
+from drumgan_jax.runs.identity import FREE
 from drumgan_jax.runs.metrics import read_metrics, training_clock
-from drumgan_jax.training.run import FREE
 
 _PREFIX = "evaluation/"
 # Points of one figure are comparable only if these are equal.
@@ -45,7 +45,7 @@ class Run:
         curves: points by figure.
         conditions: measurement conditions of the points, by figure.
         seed: seed of its config.
-        identity: its config without the seed and the values that may change on resume (training.run.FREE), as text.
+        identity: its config without the seed and the values that may change on resume (runs.identity.FREE), as text.
         whole: its config without the seed, as text.
         folder: its directory.
     """

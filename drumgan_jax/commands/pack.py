@@ -104,11 +104,11 @@ def _held(run_dir: str) -> contextlib.AbstractContextManager[object]:
 def _pack_classifier(
     run_dir: str, out: str, step: str, held_out: str | None, config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from drumgan_jax.runs.checkpoints import load_ema
     from drumgan_jax.runs.config import find_step
+    from drumgan_jax.runs.load import load_network
     from drumgan_jax.systems.classifier import build_classifier, save_classifier
 
-    variables, at = load_ema(run_dir, find_step(run_dir, step))
+    variables, at = load_network(run_dir, config, find_step(run_dir, step))
     classifier = build_classifier(config, config["labels"])
     card, report = _card(run_dir, at, config["labels"], config)
     if report:
@@ -120,11 +120,11 @@ def _pack_classifier(
 
 
 def _pack_vocoder(run_dir: str, out: str, step: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    from drumgan_jax.runs.checkpoints import load_ema
     from drumgan_jax.runs.config import find_step
+    from drumgan_jax.runs.load import load_network
     from drumgan_jax.systems.vocoder import TrainedVocoder, build_vocoder, save_vocoder
 
-    variables, at = load_ema(run_dir, find_step(run_dir, step))
+    variables, at = load_network(run_dir, config, find_step(run_dir, step))
     card, report = _card(run_dir, at, (), config)
     card["figures"] = {name: value for name, value in report.items() if name != "step"}
     save_vocoder(out, TrainedVocoder(build_vocoder(config), variables, card))

@@ -15,10 +15,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from drumgan_jax.audio.level import check_sounds
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.audio.spectrograms import LogMagnitude
-from drumgan_jax.core.array_files import DAMAGES, read_arrays
-from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput, about, first_line
+from drumgan_jax.core.errors import BadInput, about
 from drumgan_jax.core.keys import Purpose, sound_keys
+from drumgan_jax.core.weight_file import FileFormat, read_weights, write_weights
 from drumgan_jax.latents.labels import Labels, class_weights
 from drumgan_jax.latents.latents import Latents, Sounds
 from drumgan_jax.latents.recordings import Recordings, as_trained
@@ -26,6 +25,7 @@ from drumgan_jax.latents.rendering import in_groups
 from drumgan_jax.latents.seeds import check_seeds, labels_of, z_of
 from drumgan_jax.play.finish import finish
 from drumgan_jax.runs.config import CONFIG_NAME, read_config
+from drumgan_jax.runs.identity import check_same
 from drumgan_jax.systems.decoders import Decoder, build_decoder
 from drumgan_jax.systems.pca_gaussian import IN_HALF, PcaGaussian
 
@@ -33,6 +33,7 @@ Array = jax.Array
 
 # In the run directory.
 FITTED = "fitted.npz"
+_FITTED_FORMAT, _CONFIG = FileFormat("drumgan fit", 1, "drumgan fit"), "config"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,13 +159,9 @@ def open_pca_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
     _check_no_vocoder(vocoder)
     config = read_config(run)
     path = run / FITTED
-    try:
-        arrays = read_arrays(path, "fit the run again")
-    except BadInput:
-        raise
-    except DAMAGES as error:
-        raise BadInput(f"{path} cannot be read ({first_line(error)}); fit the run again.") from error
-    fitted = PcaGaussian.of_arrays(arrays)
+    file = read_weights(path, _FITTED_FORMAT, "a fit")
+    check_same(file.header[_CONFIG], config, run / CONFIG_NAME, FITTED)
+    fitted = PcaGaussian.of_arrays(file.arrays)
     with about(run / CONFIG_NAME):
         return _checked(PcaInstrument(fitted, tuple(config.get("labels", ())), config))
 
@@ -193,10 +190,13 @@ def _checked(instrument: PcaInstrument) -> PcaInstrument:
     return instrument
 
 
-def save_fitted(run: Path, fitted: PcaGaussian) -> None:
-    """Write the arrays of a fit to its run directory, whole or not at all."""
-    with replacing(run / FITTED) as temporary:
-        np.savez(temporary, **fitted.arrays())  # type: ignore[arg-type]
+def save_fitted(run: Path, fitted: PcaGaussian, config: Mapping[str, Any]) -> None:
+    """Write the arrays of a fit, and the config that they belong to, to its run directory, whole or not at all.
+
+    Raises:
+        BadInput: they cannot be written.
+    """
+    write_weights(run / FITTED, _FITTED_FORMAT, {_CONFIG: config}, fitted.arrays())
 
 
 def _check_no_vocoder(vocoder: str | os.PathLike[str] | None) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: saved in the background; the last few, the best and milestones are kept; the EMA loads alone.
+"""Checkpoints of a run: saved in the background; the last few, the best and milestones are kept.
 
 A checkpoint has three items: `train` (the task's state without the EMA), `ema` (the weights that an instrument needs)
 and `data` (the step, which determines the position in the data). It is written under another name, renamed when its
@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 from drumgan_jax.core import distributed
 from drumgan_jax.core.array_files import DAMAGES
 from drumgan_jax.core.disks import is_disk_full
-from drumgan_jax.core.errors import BadInput, brief, first_line, listed, shown
+from drumgan_jax.core.errors import BadInput, first_line, shown
 from drumgan_jax.core.settings import is_number
 from drumgan_jax.evaluation.names import is_higher_better
-from drumgan_jax.runs import digests
-from drumgan_jax.runs.config import CHECKPOINTS, complete_steps
+from drumgan_jax.runs import digests, identity
+from drumgan_jax.runs.checkpoint_items import step_in, without_digests
+from drumgan_jax.runs.digests import CHECKPOINTS, complete_steps
 
 # Space for metadata beside the arrays.
 _MARGIN_BYTES = 2**20
@@ -50,11 +50,20 @@ class Checkpoints:
         keep: number of latest checkpoints to keep.
         metric: name of the figure that chooses the best checkpoint, which is kept too.
         milestones: steps whose checkpoints are kept too.
+        config: of the run, kept in each checkpoint (runs.identity).
     """
 
-    def __init__(self, run_dir: str | os.PathLike[str], keep: int, metric: str, milestones: Collection[int] = ()):
+    def __init__(
+        self,
+        run_dir: str | os.PathLike[str],
+        keep: int,
+        metric: str,
+        milestones: Collection[int] = (),
+        config: Mapping[str, Any] | None = None,
+    ):
         self.directory = Path(run_dir).absolute() / CHECKPOINTS
         self._keep, self._metric, self._milestones = keep, metric, frozenset(milestones)
+        self._told = {**digests.EXPECTED, **identity.told(config or {})}
         self._sign = -1.0 if is_higher_better(metric) else 1.0
         self._first = jax.process_index() == 0
         if self._first:
@@ -146,7 +155,7 @@ class Checkpoints:
         self._check_room(state)
         items = {"train": state.replace(ema=None), "ema": state.ema, "data": {"step": step}}
         try:
-            told = {**digests.EXPECTED, "metrics": metrics or {}}
+            told = {**self._told, "metrics": metrics or {}}
             context = ocp.Context()
             context.asynchronous.timeout_secs = _LONG
             with context:
@@ -234,6 +243,8 @@ class Checkpoints:
 
     def _check_room(self, state: Any) -> None:
         needed = sum(_bytes_here(leaf) for leaf in jax.tree.leaves(state)) + _MARGIN_BYTES
+        if not self.directory.is_dir():
+            raise BadInput(f"{self.directory} is gone: it was deleted or moved while training wrote to it.")
         if shutil.disk_usage(self.directory).free < needed:
             raise self._disk_full(needed)
 
@@ -261,90 +272,6 @@ def retained(figures: Mapping[int, float], keep: int, milestones: Collection[int
     """
     best = _best(figures)
     return {*sorted(figures)[-keep:], *(figures.keys() & set(milestones)), *([] if best is None else [best])}
-
-
-def without_digests(path: Path) -> str:
-    """The sentence about a checkpoint that cannot be verified."""
-    return f"{path} was saved by a version that wrote no digests, so damage in it would not be noticed."
-
-
-def load_ema(run_dir: str | os.PathLike[str], step: int | None = None) -> tuple[dict[str, Any], int]:
-    """Load the EMA weights {"params", "statistics"} of a run, without the rest of the state; see `load_item`."""
-    return load_item(run_dir, "ema", step)
-
-
-def load_item(run_dir: str | os.PathLike[str], item: str, step: int | None = None) -> tuple[dict[str, Any], int]:
-    """Load a part of a run's checkpoint without knowing its tree structure; see `load_items`."""
-    (part,), at = load_items(run_dir, (item,), step)
-    return part, at
-
-
-def load_items(
-    run_dir: str | os.PathLike[str], items: Collection[str], step: int | None = None
-) -> tuple[list[dict[str, Any]], int]:
-    """Load parts of a run's checkpoint without knowing their tree structure.
-
-    Args:
-        run_dir: the run directory; the run may still be training.
-        items: "ema", and "train" for the rest of the state.
-        step: step of the checkpoint; None for the last whose parts are what was saved, with a warning if others are
-            later.
-
-    Returns:
-        The parts as trees of dicts with NumPy leaves, and the step.
-
-    Raises:
-        BadInput: there is no such checkpoint, or it cannot be read or is damaged.
-    """
-    directory = Path(run_dir).absolute() / CHECKPOINTS
-    steps = complete_steps(directory)
-    if not steps:
-        raise BadInput(f"{run_dir} has no complete checkpoint; give a run directory that training has saved to.")
-    if step is not None and step not in steps:
-        raise BadInput(f"{run_dir} has no checkpoint of step {step}; it has {listed(map(str, steps))}.")
-    problems: list[BadInput] = []
-    for at in reversed(steps) if step is None else (step,):
-        try:
-            loaded = [read_item(directory / str(at), item) for item in items]
-        except BadInput as problem:
-            problems.append(problem)
-            continue
-        for told in problems:
-            logging.warning("%s Step %d is taken.", told, at)
-        if not digests.has_digests(directory / str(at)):
-            logging.warning("%s", without_digests(directory / str(at)))
-        return loaded, at
-    if step is None and steps[-1] not in complete_steps(directory):
-        # Deleted by a training that went on meanwhile, not damaged.
-        return load_items(run_dir, items)
-    raise problems[0]
-
-
-def step_in(path: Path) -> int | None:
-    """The step that the checkpoint in a folder was saved at; None if that cannot be read."""
-    try:
-        return int(ocp.load_checkpointables(path, {"data": {"step": 0}})["data"]["step"])
-    # A storage layer may raise anything, and whoever loads the rest then says what is wrong.
-    except Exception:
-        return None
-
-
-def read_item(path: Path, item: str) -> dict[str, Any]:
-    """A part of the checkpoint in a folder, as a tree of dicts with NumPy leaves.
-
-    Raises:
-        BadInput: it cannot be read, or is not what was saved.
-    """
-    if (file := digests.first_altered(path, (item,))) is not None:
-        raise BadInput(f"{path} is damaged (its file {brief(file)} is not what was saved); give another step.")
-    if (held := step_in(path)) is not None and str(held) != path.name:
-        raise BadInput(f"{path} holds step {held}: its folder was renamed; give it that name, or give another step.")
-    try:
-        metadata = ocp.checkpointables_metadata(path).metadata[item]
-        target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
-        return ocp.load_checkpointables(path, {item: target})[item]
-    except Exception as error:
-        raise BadInput(f"{path} cannot be read ({first_line(error)}); give another step.") from error
 
 
 def _bytes_here(leaf: Any) -> int:

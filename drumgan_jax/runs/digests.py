@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from drumgan_jax.core.digests import CRC32C, DIGESTS_NAME, Digests, has_digests
 from drumgan_jax.core.digests import read_digests as read
@@ -24,11 +25,17 @@ def is_complete(checkpoint: Path) -> bool:
         return True
     if not (checkpoint / METADATA_NAME).exists():
         return False
+    # If it is damaged, that is told when it is read.
+    return not told_at_save(checkpoint).get("digests")
+
+
+def told_at_save(checkpoint: Path) -> Mapping[str, Any]:
+    """What was given to Orbax to keep with a checkpoint; empty if that is damaged, or of an earlier version."""
     try:
         told = read_json(checkpoint / METADATA_NAME, _ANOTHER).get("custom_metadata")
     except BadInput:
-        return True  # Damaged, which is told when it is read.
-    return not (isinstance(told, Mapping) and told.get("digests"))
+        return {}
+    return told if isinstance(told, Mapping) else {}
 
 
 def complete_steps(directory: Path) -> list[int]:

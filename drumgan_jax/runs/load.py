@@ -16,8 +16,9 @@ from drumgan_jax.core.weight_file import flat, misfit_of, variables_digest
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
 from drumgan_jax.latents.conditions import Conditions
-from drumgan_jax.runs.checkpoints import load_ema
-from drumgan_jax.runs.config import CONFIG_NAME, find_step, read_config
+from drumgan_jax.runs.checkpoint_items import load_ema
+from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, find_step, read_config
+from drumgan_jax.runs.identity import check_identity
 from drumgan_jax.systems.classifier import build_classifier
 from drumgan_jax.systems.decoders import anywhere, choose_decoder
 from drumgan_jax.systems.encoder import Encoding, build_encoder
@@ -58,6 +59,24 @@ class TrainedGan:
         return np.frombuffer(bytes.fromhex(variables_digest(self.variables)), np.uint8)
 
 
+def load_network(
+    run: str | os.PathLike[str], config: Mapping[str, Any], step: int | None = None
+) -> tuple[dict[str, Any], int]:
+    """The EMA weights of a run's checkpoint, and its step; see `load_ema`.
+
+    Args:
+        run: the run directory.
+        config: the run's, as it was read.
+        step: of the checkpoint; None for the last.
+
+    Raises:
+        BadInput: there is no such checkpoint, it is damaged, or it was saved with another config.
+    """
+    variables, at = load_ema(run, step)
+    check_identity(Path(run) / CHECKPOINTS / str(at), config, Path(run) / CONFIG_NAME)
+    return variables, at
+
+
 def load_gan(
     run: str | os.PathLike[str], step: int | str = "last", vocoder: str | os.PathLike[str] | None = None
 ) -> TrainedGan:
@@ -75,7 +94,7 @@ def load_gan(
     kind = config.get("task", {}).get("kind")
     if kind != "gan":
         raise BadInput(f"{run} is a run of task {shown(kind)}; give the run of a GAN.")
-    variables, at = load_ema(run, find_step(run, step) if isinstance(step, str) else step)
+    variables, at = load_network(run, config, find_step(run, step) if isinstance(step, str) else step)
     # The config's own vocoder is not read if another one is wanted: it may be lost.
     built = config if vocoder is None else {**config, "decoder": anywhere(config.get("decoder", {}))}
     with about(Path(run) / CONFIG_NAME):
@@ -109,7 +128,8 @@ def load_encoder(run: str | os.PathLike[str], gan: Gan, num_labels: int, model: 
     Raises:
         BadInput: the encoder was trained on another generator, or cannot be read.
     """
-    config, (variables, at) = read_config(run), load_ema(run)
+    config = read_config(run)
+    variables, at = load_network(run, config)
     if bytes(np.asarray(variables.pop("generator", ()), np.uint8)).hex() != model:
         task = config.get("task", {})
         step, generator = (brief(str(task.get(*one))) for one in (("step", "last"), ("run", "another run")))
@@ -142,7 +162,7 @@ def open_classifier(name: str, step: str = "best") -> Embedder:
     kind = config.get("task", {}).get("kind")
     if kind != "classifier":
         raise BadInput(f"{name} is a run of task {shown(kind)}; give one of task 'classifier'.")
-    variables, at = load_ema(name, find_step(name, step))
+    variables, at = load_network(name, config, find_step(name, step))
     with about(Path(name) / CONFIG_NAME):
         classifier = build_classifier(config, labels_of(config))
         _check_fits(variables, jax.eval_shape(classifier.init, jax.random.key(0)), at)
@@ -165,7 +185,7 @@ def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
         step = find_step(path, "best")
     except BadInput:
         step = None
-    variables, at = load_ema(path, step)
+    variables, at = load_network(path, config, step)
     with about(Path(path) / CONFIG_NAME):
         vocoder = build_vocoder(config)
         _check_fits(variables, shapes_of(vocoder), at)

@@ -83,11 +83,9 @@ def _fit_pca_gaussian(config: dict[str, Any], dataset: Dataset, run_dir: Path) -
     fitted, with_statistics = fit_pca_gaussian(
         dataset.waveforms(SPLIT, count, _BATCH), labels, representation, settings
     )
-    run.claim(run_dir, {**config, "representation": settings_of(with_statistics)})
-    try:
-        save_fitted(run_dir, fitted)
-    except OSError as error:
-        raise BadInput(f"{run_dir} cannot be written ({error.strerror}); give another --workdir.") from error
+    complete = {**config, "representation": settings_of(with_statistics)}
+    run.claim(run_dir, complete)
+    save_fitted(run_dir, fitted, complete)
 
 
 def _fit_judge(config: dict[str, Any], dataset: Dataset, run_dir: Path) -> None:

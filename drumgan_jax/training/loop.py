@@ -112,7 +112,7 @@ def train(
 
         # State: resume, else initialise
         milestones = frozenset(map(settings.steps_of, saving.milestones))
-        checkpoints = Checkpoints(run_dir, saving.keep, evaluation.metric, milestones)
+        checkpoints = Checkpoints(run_dir, saving.keep, evaluation.metric, milestones, frozen)
         open_things.callback(checkpoints.close)
         state, start = checkpoints.restore(shapes) or (task.begin(dataset), 0)
         if profile is not None:

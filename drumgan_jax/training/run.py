@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +17,19 @@ from drumgan_jax.core.settings import section_at
 from drumgan_jax.core.write_lock import WriteLock, only_writer
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, check_resumable, complete_steps, read_config
+from drumgan_jax.runs.identity import (
+    CHANGES,
+    check_identity,
+    config_at_save,
+    different_keys,
+    flat,
+    is_identity,
+    is_onward,
+)
 from drumgan_jax.runs.load import load_vocoder
 from drumgan_jax.systems.decoders import keep_decoder, relative
 from drumgan_jax.systems.feature_networks import described
 from drumgan_jax.systems.formats import check_sections, current_config
-
-# Keys and sections that may change when a run is resumed, and of which nothing is kept. An encoder's run keeps its own
-# copy of the generator's checkpoint (task.step) and resumes with that copy.
-FREE = (
-    "train.total_images",
-    "train.host_timeout",
-    "task.step",
-    "decoder",
-    "logging",
-    "checkpoint",
-    "evaluation",
-    "data",
-    "mesh",
-)
-# Those that say how training goes on, not what was learned: a checkpoint fits whatever they are, and so does its place
-# in the data. They may change too, and CHANGES in config.json keeps what they were. All others are the run's identity.
-ONWARD = (
-    "optimizer",
-    "objective",
-    "train.accumulation",
-    "train.compute_dtype",
-    "train.ema_half_life_images",
-    "train.ema_rampup",
-    "train.class_balance",
-    "train.source_balance",
-    "generator.rematerialize",
-    "discriminator.rematerialize",
-)
-_IDENTITY = ("objective.kind",)
-CHANGES = "changes"
 
 
 @contextlib.contextmanager
@@ -134,28 +113,34 @@ def check(run_dir: Path, frozen: dict[str, Any]) -> dict[str, Any]:
     """Check that a run directory belongs to this config, or has no checkpoint yet and may change.
 
     Returns:
-        The config. Where it goes on otherwise than the run began (ONWARD), its list CHANGES says so: for each time the
-        step from which it did, and what the changed keys were before.
+        The config. Where it goes on otherwise than the run began (runs.identity), its list CHANGES says so: for each
+        time the step from which it did, and what the changed keys were before.
 
     Raises:
         BadInput: the folder holds a run of another config; names the differing keys.
     """
     steps = complete_steps(run_dir / CHECKPOINTS)
-    if not steps or not (run_dir / CONFIG_NAME).exists():
+    if not steps:
         return frozen
-    check_resumable(run_dir)
-    stored = read_config(run_dir)
-    before, now = _flat(stored), _flat(current_config(frozen))
-    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    changed = [key for key in keys if _is_in(key, ONWARD) and not _is_in(key, _IDENTITY)]
-    others = [key for key in keys if key not in changed and not _is_in(key, (*FREE, CHANGES))]
-    if others:
+    last = run_dir / CHECKPOINTS / str(steps[-1])
+    if (run_dir / CONFIG_NAME).exists():
+        check_resumable(run_dir)
+        stored = read_config(run_dir)
+        check_identity(last, stored, run_dir / CONFIG_NAME)
+    elif (saved := config_at_save(last)) is not None:
+        stored = saved
+    else:
+        raise BadInput(f"{run_dir} has checkpoints and no {CONFIG_NAME}; restore it, or give another --workdir.")
+    keys = different_keys(stored, current_config(frozen))
+    changed = [key for key in keys if is_onward(key)]
+    if others := list(filter(is_identity, keys)):
         raise BadInput(
             f"{run_dir} holds a run of another config, which differs in {listed(others)}; give "
             "another --workdir, or that run's config."
         )
     changes = list(stored.get(CHANGES, []))
     if changed:
+        before, now = flat(stored), flat(current_config(frozen))
         told = ", ".join(f"{key} ({shown(before.get(key))}, now {shown(now.get(key))})" for key in changed)
         if jax.process_index() == 0:
             logging.warning("%s goes on from step %d with another %s.", run_dir, steps[-1], told)
@@ -178,14 +163,3 @@ def claim(run_dir: Path, frozen: dict[str, Any]) -> None:
             temporary.write_text(json.dumps(frozen, indent=2) + "\n")
     except OSError as error:
         raise BadInput(f"{path} cannot be written ({error.strerror}); give another --workdir.") from error
-
-
-def _is_in(key: str, places: Sequence[str]) -> bool:
-    return any(key == place or key.startswith(f"{place}.") for place in places)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return flat

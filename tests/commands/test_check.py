@@ -19,8 +19,8 @@ from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.digests import write_digests
 from drumgan_jax.data.records import RecordSource, frame_record, masked_crc, read_shard, write_index
-from drumgan_jax.play.load import SHIPPED
-from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.play.load import SHIPPED, load
+from drumgan_jax.runs.checkpoint_items import load_ema
 
 
 def states(text: str) -> dict[str, str]:
@@ -275,3 +275,42 @@ def test_a_screen_is_one_screen_and_shows_what_is_wrong() -> None:
     assert "and 42 more: 42 sound" in lines
     assert "checkpoints/50: it is damaged" in lines
     assert lines[-1] == "Parts that were read: 60; not sound: 1."
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("labels", None), ("representation.mean", 0.5), ("task.independent_classes", True), ("generator.z_dim", 9)],
+)
+def test_a_config_that_is_not_the_checkpoints_is_neither_sound_nor_played(copy: Path, key: str, value: object) -> None:
+    path = copy / "config.json"
+    config = json.loads(path.read_text())
+    *outer, name = key.split(".")
+    section = config[outer[0]] if outer else config
+    section[name] = config["labels"][::-1] if value is None else value
+    path.write_text(json.dumps(config))
+    wanted = f"{path}: it is not the config that step {STEP} was saved with, and differs in {key}; restore it."
+    text, sound = verb.check(copy)
+    assert not sound
+    assert f"config.json: {wanted}" in text
+    with pytest.raises(BadInput, match=re.escape(wanted)):
+        load(copy)
+
+
+def test_what_may_change_between_trainings_may_be_edited(copy: Path) -> None:
+    path = copy / "config.json"
+    config = json.loads(path.read_text())
+    config["decoder"] = {**config.get("decoder", {}), "iterations": 3}
+    config["train"]["total_images"] = 4_000
+    path.write_text(json.dumps(config))
+    assert verb.check(copy)[1]
+    assert load(copy).config["decoder"]["iterations"] == 3
+
+
+def test_a_run_without_a_complete_step_is_not_sound(copy: Path) -> None:
+    step = copy / "checkpoints" / str(STEP)
+    (step / "digests.json").unlink()
+    (copy / "checkpoints" / "7").write_text("a file")
+    text, sound = verb.check(copy)
+    assert not sound
+    assert "holds no complete checkpoint, so there is nothing to play or to go on from; restore one." in text
+    assert states(text)["checkpoints/7"] == NOTE

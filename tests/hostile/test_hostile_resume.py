@@ -33,8 +33,8 @@ from verbs import State, drumgan
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.runs.checkpoints import Checkpoints
 from drumgan_jax.runs.config import CONFIG_NAME, read_config
+from drumgan_jax.runs.identity import CHANGES, FREE, ONWARD
 from drumgan_jax.training import loop
-from drumgan_jax.training.run import CHANGES, FREE, ONWARD
 
 STEP = 4
 

@@ -1,6 +1,8 @@
 """Principal components, a generator that is no GAN, are fitted, loaded, packed and played by the same verbs."""
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.play.load import load
-from drumgan_jax.play.pca_gaussian import FITTED, PcaInstrument
+from drumgan_jax.play.pca_gaussian import FITTED, PcaInstrument, save_fitted
 from drumgan_jax.play.playable import CanEdit, CanEncode, CanInvert
 from drumgan_jax.systems.pca_gaussian import PcaGaussianSettings, fit_pca_gaussian
 
@@ -152,12 +154,25 @@ def test_a_damaged_fit_is_told(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "config.json").write_text((run / "config.json").read_text())
-    with pytest.raises(BadInput, match=r"fitted\.npz cannot be (read|opened) .*; fit the run again"):
+    with pytest.raises(BadInput, match=r"fitted\.npz cannot be opened .*; give a fit's \.npz"):
         load(folder)
+    config = json.loads((run / "config.json").read_text())
+    fitted = load(run).fitted
+    for mean, wanted in ((fitted.mean[:-1], "do not fit each other"), (fitted.mean * np.nan, "NaN or infinite")):
+        save_fitted(folder, dataclasses.replace(fitted, mean=mean), config)
+        with pytest.raises(BadInput, match=wanted):
+            load(folder)
     arrays = dict(np.load(run / FITTED))
-    np.savez(folder / FITTED, **{**arrays, "mean": arrays["mean"][:-1]})
-    with pytest.raises(BadInput, match="do not fit each other"):
+    np.savez(folder / FITTED, **{**arrays, "mean": arrays["mean"] + 1})
+    with pytest.raises(BadInput, match=r"fitted\.npz is damaged: .*; write it again with `drumgan fit`"):
         load(folder)
-    np.savez(folder / FITTED, **{**arrays, "mean": np.full_like(arrays["mean"], np.nan)})
-    with pytest.raises(BadInput, match="NaN or infinite"):
+
+
+def test_another_config_beside_a_fit_is_told(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    config = json.loads((run / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "labels": config["labels"][::-1]}))
+    wanted = r"config\.json: it is not the config that fitted\.npz was saved with, and differs in labels; restore it"
+    with pytest.raises(BadInput, match=wanted):
         load(folder)

@@ -19,9 +19,11 @@ from jax.sharding import PartitionSpec as P
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.runs import checkpoints as module
 from drumgan_jax.runs import digests
-from drumgan_jax.runs.checkpoints import Checkpoints, load_ema, load_item, retained
+from drumgan_jax.runs.checkpoint_items import load_ema, load_item, without_digests
+from drumgan_jax.runs.checkpoints import Checkpoints, retained
 from drumgan_jax.runs.config import complete_steps
 
 METRIC = "log_mel/frechet"
@@ -398,12 +400,12 @@ def test_a_checkpoint_of_an_earlier_version_is_loaded_with_a_sentence(tmp_path, 
     (path / "metrics" / "metrics").write_text(json.dumps({METRIC: 0.25}))
     caplog.clear()
     assert load_ema(tmp_path)[1] == 3
-    assert caplog.messages == [module.without_digests(path)]
+    assert caplog.messages == [without_digests(path)]
     caplog.clear()
     checkpoints = Checkpoints(tmp_path, keep=1, metric=METRIC)
     assert checkpoints.best() == (3, 0.25)
     assert checkpoints.restore(target_of(state))[1] == 3
-    assert caplog.messages == [module.without_digests(path)]
+    assert caplog.messages == [without_digests(path)]
     (path / "metrics" / "metrics").write_text("{")
     checkpoints.close()
     damaged = Checkpoints(tmp_path, keep=1, metric=METRIC)
@@ -419,3 +421,26 @@ def test_what_is_kept():
     assert retained(figures, 1, (4, 7)) == {6, 4, 2}
     assert retained({1: inf, 2: inf}, 1, ()) == {2}
     assert retained({}, 3, (1,)) == set()
+
+
+def test_a_later_step_that_nobody_completes_is_told(saved, caplog):
+    run_dir, checkpoints = saved
+    checkpoints.wait()
+    (run_dir / "checkpoints" / "6" / "digests.json").unlink()
+    with only_writer(run_dir, "drumgan train", ""):
+        assert load_ema(run_dir)[1] == 5
+    assert not caplog.messages
+    assert load_ema(run_dir)[1] == 5
+    (told,) = caplog.messages
+    assert "6 is not complete: it has no digests.json, as where its process was killed. Step 5 is taken." in told
+    caplog.clear()
+    assert load_ema(run_dir, 2)[1] == 2
+    assert not caplog.messages
+
+
+def test_a_run_directory_that_is_deleted_meanwhile_is_told(saved):
+    run_dir, checkpoints = saved
+    checkpoints.wait()
+    shutil.rmtree(run_dir / "checkpoints")
+    with pytest.raises(BadInput, match="checkpoints is gone: it was deleted or moved while training wrote to it"):
+        checkpoints.save(7, make_state(7))

@@ -18,7 +18,7 @@ from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.records import INDEX_NAME
 from drumgan_jax.evaluation.embedders.classifier import from_file
-from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.checkpoint_items import load_ema
 from drumgan_jax.runs.config import find_step
 from drumgan_jax.systems.classifier import build_classifier, load_classifier, save_classifier
 from drumgan_jax.training.loop import train

@@ -15,7 +15,7 @@ from training_cases import finish, timeless, write_dataset
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.write_lock import CLAIM_NAME, LOCK_NAME
-from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.checkpoint_items import load_ema
 from drumgan_jax.runs.metrics import read_metrics
 from drumgan_jax.training.run import only_training
 

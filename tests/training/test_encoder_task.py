@@ -23,7 +23,7 @@ from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.reconstruction import mean_squared_error
 from drumgan_jax.play.load import load
 from drumgan_jax.runs import config as run_config
-from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.checkpoint_items import load_ema
 from drumgan_jax.runs.load import TrainedGan, load_gan
 from drumgan_jax.systems.encoder import build_encoder
 from drumgan_jax.training.loop import train

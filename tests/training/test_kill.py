@@ -10,7 +10,7 @@ import pytest
 from forked_cases import Forked, toy_training
 from training_cases import finish, timeless, write_dataset
 
-from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.checkpoint_items import load_ema
 from drumgan_jax.runs.config import complete_steps
 from drumgan_jax.runs.metrics import METRICS_NAME, read_metrics
 

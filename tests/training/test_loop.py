@@ -20,7 +20,7 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.report import read_reports, write_report
 from drumgan_jax.runs import config as run_config
-from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.checkpoint_items import load_ema
 from drumgan_jax.runs.config import complete_steps, find_step, read_config
 from drumgan_jax.runs.metrics import read_metrics
 from drumgan_jax.training import run

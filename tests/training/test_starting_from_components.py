@@ -17,7 +17,7 @@ from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.objectives.augmentation import PROBABILITY
 from drumgan_jax.play.load import load, save_instrument
 from drumgan_jax.play.packed_gan import pack_gan, unpack_gan
-from drumgan_jax.runs.checkpoints import load_item
+from drumgan_jax.runs.checkpoint_items import load_item
 from drumgan_jax.training import run
 from drumgan_jax.training.loop import train
 from drumgan_jax.training.tasks import build_task

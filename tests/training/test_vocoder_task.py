@@ -21,7 +21,7 @@ from drumgan_jax.core.keys import Purpose, run_key
 from drumgan_jax.core.mesh import batch_sharding, make_mesh
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.reconstruction import log_spectral_distance
-from drumgan_jax.runs.checkpoints import load_ema
+from drumgan_jax.runs.checkpoint_items import load_ema
 from drumgan_jax.runs.config import find_step
 from drumgan_jax.runs.load import load_vocoder
 from drumgan_jax.runs.metrics import METRICS_NAME, read_metrics

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from drumgan_jax.core.errors import BadInput, shown
-from drumgan_jax.runs.checkpoints import load_items
+from drumgan_jax.runs.checkpoint_items import load_items
 from drumgan_jax.runs.config import read_config
 from drumgan_jax.training.tasks.gan_steps import GanState
 
