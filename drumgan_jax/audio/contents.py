@@ -1,10 +1,16 @@
 """What a file of audio is made of, walked through once."""
 
+import struct
+from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
 from drumgan_jax.audio import mpeg, riff
+from drumgan_jax.audio.flac import FlacStream
+from drumgan_jax.audio.flac import stream_of as flac_stream_of
 
-_OTHERS = (b"OggS", b"fLaC", b".snd", b"dns.")
+# Of CAF: packets, samples of a channel in all of them.
+_TABLE = struct.Struct(">Qq")
+_OTHERS = (b"OggS", b".snd", b"dns.")
 
 
 class Contents(NamedTuple):
@@ -14,16 +20,37 @@ class Contents(NamedTuple):
         layout: of its chunks; None if it has none.
         chunks: in order.
         stream: of MPEG frames, if it is made of them.
+        flac: what its header and its frames tell, if it is a FLAC.
+        frames: samples of a channel that its table of packets tells; None without one.
     """
 
     layout: riff.Layout | None = None
     chunks: tuple[riff.Chunk, ...] = ()
     stream: mpeg.Stream | None = None
+    flac: FlacStream | None = None
+    frames: int | None = None
 
 
 def contents_of(file: BinaryIO) -> Contents:
     """What a seekable file opened for reading bytes is made of."""
     if layout := riff.layout_of(file):
-        return Contents(layout, tuple(riff.walk(file)))
-    file.seek(0)
-    return Contents() if file.read(4) in _OTHERS else Contents(stream=mpeg.stream_of(file))
+        chunks = tuple(riff.walk(file))
+        return Contents(layout, chunks, frames=_packed_frames(file, chunks))
+    start = mpeg.end_of_tags(file)
+    file.seek(start)
+    match file.read(4):
+        case b"fLaC":
+            return Contents(flac=flac_stream_of(file, start))
+        case first if first in _OTHERS:
+            return Contents()
+    return Contents(stream=mpeg.stream_of(file))
+
+
+def _packed_frames(file: BinaryIO, chunks: Sequence[riff.Chunk]) -> int | None:
+    """Of a CAF of packets, such as ALAC's."""
+    table = next((chunk for chunk in chunks if chunk.name == b"pakt" and chunk.size >= _TABLE.size), None)
+    if table is None:
+        return None
+    file.seek(table.offset)
+    _, frames = _TABLE.unpack(file.read(_TABLE.size))
+    return int(frames)

@@ -28,6 +28,8 @@ _LOUDEST = 2.0**31
 
 _BLOCK = 2**20
 _SMALL = 2**22
+# As libsndfile names those that `audio.integrity` knows.
+_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "MP3", "OGG", "AIFF", "CAF", "AU")
 # First bytes of the files whose decoders print nothing.
 _QUIET = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b"fLaC", b"OggS", b".snd", b"dns.", b"riff")
 
@@ -98,6 +100,8 @@ def _decoded(path: str | os.PathLike[str], file: BinaryIO) -> Iterator[Audio]:
         raise source.error
     if not frames:
         raise BadInput(f"{path} holds no samples; export it again or leave it out.")
+    if contents.frames not in (None, frames):
+        raise BadInput(f"{path} is damaged: it tells {contents.frames:,} samples, and has {frames:,}; copy it again.")
 
 
 def _blocks(path: str | os.PathLike[str], source: "_Source", prints: bool) -> Iterator[Audio]:
@@ -108,6 +112,11 @@ def _blocks(path: str | os.PathLike[str], source: "_Source", prints: bool) -> It
     with quiet() as errors:
         sound = soundfile.SoundFile(source)
     with sound:
+        if sound.format not in _FORMATS:
+            raise BadInput(
+                f"{path} is of format {sound.format}, of which it cannot be seen whether a file is whole; export it as"
+                " WAV or FLAC."
+            )
         rate, wanted = sound.samplerate, max(1, _BLOCK // sound.channels)
         is_last = False
         while not (errors or is_last):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from drumgan_jax.audio.contents import Contents
+from drumgan_jax.audio.flac import FlacStream
 from drumgan_jax.audio.mpeg import Stream
 from drumgan_jax.audio.riff import Chunk, Layout
 
@@ -20,6 +21,9 @@ _SLACK = 128
 
 _PAGE = struct.Struct("<4sBBqIIIB")  # Of Ogg: capture pattern, version, flags, position, stream, number, sum, segments.
 _FIRST, _LAST = 2, 4
+# Of WAV: kind, channels, rate, bytes a second, bytes a frame, bits; and the kinds whose samples are plain numbers.
+_FORMAT = struct.Struct("<HHIIHH")
+_PLAIN = (1, 3, 0xFFFE)
 _BLOCK = 2**16
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -27,15 +31,17 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 def fault(file: BinaryIO, contents: Contents) -> str | None:
     """What is wrong with a file, as the predicate of a sentence; None if nothing that its format can tell.
 
-    Formats that are known: WAV and its relatives, AIFF, CAF, AU, Ogg (Vorbis, Opus, FLAC) and MPEG audio. FLAC has
-    sums that its decoder checks.
+    Formats that are known: WAV and its relatives, AIFF, CAF, AU, Ogg (Vorbis, Opus, FLAC), FLAC and MPEG audio. The
+    sums of FLAC's frames are checked by its decoder.
 
     Args:
         file: seekable file opened for reading bytes.
         contents: what it is made of.
     """
     if contents.layout:
-        return _chunks(contents.layout, contents.chunks)
+        return _chunks(contents.layout, contents.chunks) or _format(file, contents.layout, contents.chunks)
+    if contents.flac:
+        return _flac(contents.flac)
     file.seek(0)
     start = file.read(4)
     if start == b"OggS":
@@ -55,6 +61,36 @@ def _chunks(layout: Layout, chunks: Sequence[Chunk]) -> str | None:
     return None if any(chunk.name == layout.data for chunk in chunks) else TRUNCATED
 
 
+def _format(file: BinaryIO, layout: Layout, chunks: Sequence[Chunk]) -> str | None:
+    """The numbers in a WAV's format must fit each other; then a damaged one is noticed."""
+    form = next((chunk for chunk in chunks if chunk.name == b"fmt " and chunk.size >= _FORMAT.size), None)
+    if form is None:
+        return None
+    file.seek(form.offset)
+    content = file.read(_FORMAT.size)
+    kind, channels, rate, bytes_a_second, frame, bits = struct.unpack(layout.header[0] + _FORMAT.format[1:], content)
+    if kind not in _PLAIN:
+        return None
+    # Some programs write no bytes a second.
+    if frame != channels * -(-bits // 8) or bytes_a_second not in (0, rate * frame):
+        return (
+            f"contradicts itself in its header: {channels} x {bits} bits at {rate} Hz are not {frame} bytes a"
+            f" frame and {bytes_a_second} a second"
+        )
+    return None
+
+
+def _flac(stream: FlacStream) -> str | None:
+    """The header must say what the frames say."""
+    if stream.frame_rate not in (0, stream.rate):
+        return f"is damaged: its header says {stream.rate} Hz, and its frames {stream.frame_rate} Hz"
+    if not stream.frame_samples or not stream.samples or stream.frame_samples == stream.samples:
+        return None
+    if stream.frame_samples < stream.samples:
+        return TRUNCATED
+    return f"is damaged: its header says {stream.samples:,} samples, and its frames {stream.frame_samples:,}"
+
+
 def _au(file: BinaryIO, order: str) -> str | None:
     offset, size = struct.unpack(f"{order}II", (file.read(8) + bytes(8))[:8])
     end = file.seek(0, os.SEEK_END)
@@ -65,6 +101,7 @@ def _ogg(file: BinaryIO) -> str | None:
     """Every page's sum and number are checked, and that each stream has its last page."""
     file.seek(0)
     due: dict[int, int] = {}
+    ended = False
     while header := file.read(_PAGE.size):
         if not header.startswith(b"OggS"):
             if _rest_holds(file, header, b"OggS"):
@@ -79,11 +116,14 @@ def _ogg(file: BinaryIO) -> str | None:
             return TRUNCATED
         if _ogg_sum(header[:22] + bytes(4) + header[26:] + lacing + body) != checksum:
             return "is damaged: a page of its Ogg stream has a wrong checksum"
+        if flags & _FIRST and ended:
+            return "is a chain of several Ogg streams, of which only the first can be read"
         if not flags & _FIRST and due.get(stream) != number:
             return "is damaged: pages of its Ogg stream are missing"
         due[stream] = number + 1
         if flags & _LAST:
             del due[stream]
+            ended = True
     return TRUNCATED if due else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import BinaryIO
 
 from drumgan_jax.audio.contents import Contents
+from drumgan_jax.audio.flac import counted
 from drumgan_jax.audio.mpeg import Stream, information_frame
 from drumgan_jax.audio.riff import Chunk, Layout
 
@@ -16,8 +17,8 @@ _UNKNOWN = 2**32 - 1
 def mended(file: BinaryIO, contents: Contents) -> BinaryIO:
     """The file itself, or one of which a decoder reads all samples and nothing else where it would not of this one.
 
-    That is so of files that were written to a pipe (WAV and its relatives, CAF, AU), and of WAVs with a chunk that
-    lacks its pad byte; W64 is read too far, and MP3 of varying bit rate not far enough.
+    That is so of files that were written to a pipe (WAV and its relatives, CAF, AU, FLAC), and of WAVs with a chunk
+    that lacks its pad byte; W64 is read too far, and MP3 of varying bit rate not far enough.
 
     Args:
         file: seekable file opened for reading bytes; must stay open while the result is read.
@@ -27,6 +28,9 @@ def mended(file: BinaryIO, contents: Contents) -> BinaryIO:
         return _chunked(file, contents.layout, {chunk.name: chunk for chunk in reversed(contents.chunks)})
     if contents.stream:
         return _counted(file, contents.stream)
+    if contents.flac:
+        head = counted(file, contents.flac)
+        return _behind(head, file, len(head)) if head else file
     file.seek(0)
     start = file.read(12)
     streamed = start[:4] in (b".snd", b"dns.") and start[8:] == bytes(4)

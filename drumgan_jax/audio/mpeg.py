@@ -58,7 +58,7 @@ def stream_of(file: BinaryIO) -> Stream | None:
     Args:
         file: seekable file opened for reading bytes.
     """
-    tags = _end_of_tags(file)
+    tags = end_of_tags(file)
     first = _next_frame(file, tags, None, _SEARCH)
     if first is None:
         return None
@@ -113,7 +113,7 @@ def _frame_at(file: BinaryIO, at: int, kind: _Kind) -> _Frame | None:
     return frame if frame and frame.kind == kind else None
 
 
-def _end_of_tags(file: BinaryIO) -> int:
+def end_of_tags(file: BinaryIO) -> int:
     """Where the tags (ID3v2) at the beginning of a file end."""
     at = 0
     while True:

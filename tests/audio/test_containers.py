@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from riff_bytes import chunk, encoded, hit, wav
 
+from drumgan_jax.audio import flac
 from drumgan_jax.audio.decoder_messages import kept_quiet
 from drumgan_jax.audio.files import read_audio
 from drumgan_jax.core.errors import BadInput
@@ -93,6 +94,91 @@ class TestOgg:
         )
         # Its last page is gone.
         assert "is truncated" in told(path, b"".join(pages[:-1]))
+
+
+class TestFlac:
+    """What the header says, the frames say as well; the decoder believes the header."""
+
+    content = encoded(np.tile(SAMPLES, (4, 1)), "FLAC", "PCM_16")
+    samples = 4 * len(SAMPLES)
+
+    def counting(self, samples: int) -> bytes:
+        fields = struct.unpack(">Q", self.content[18:26])[0] >> 36 << 36 | samples
+        return self.content[:18] + struct.pack(">Q", fields) + self.content[26:]
+
+    def test_a_count_that_is_not_the_frames_is_damage(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.flac"
+        wanted = f"is damaged: its header says 1,000 samples, and its frames {self.samples:,};"
+        assert wanted in told(path, self.counting(1000))
+        tag = b"ID3\x03\0\0\0\0\0\x14" + bytes(20)
+        assert wanted in told(path, tag + self.counting(1000))
+        assert "is truncated" in told(path, self.counting(self.samples + 1))
+        # The last frame but one ends at a multiple of its length.
+        whole = self.samples // 4096 * 4096
+        sync = self.content.rfind(b"\xff\xf8")
+        assert "is truncated" in told(path, self.content[:sync])
+        assert len(read(path, self.counting(whole)[:sync])) == whole
+
+    def test_an_unknown_count_is_that_of_the_frames(self, tmp_path: Path) -> None:
+        whole = read(tmp_path / "a.flac", self.content)
+        streamed = self.counting(0)
+        for content in (streamed, streamed + b"TAG" + bytes(125), b"ID3\x03\0\0\0\0\0\x14" + bytes(20) + streamed):
+            np.testing.assert_array_equal(read(tmp_path / "a.flac", content), whole)
+
+    def test_a_rate_that_is_not_the_frames_is_damage(self, tmp_path: Path) -> None:
+        content = bytearray(self.content)
+        content[18] ^= 1
+        assert "is damaged: its header says 48196 Hz, and its frames 44100 Hz;" in told(tmp_path / "a.flac", content)
+
+    @pytest.mark.parametrize("rate", [8000, 12000, 44100, 96000, 11025, 65535, 48010, 352800])
+    @pytest.mark.parametrize("frames", [1, 15, 16, 300, 4096, 4097, 70000])
+    def test_whole_files_of_any_length_and_rate_are_read(self, tmp_path: Path, rate: int, frames: int) -> None:
+        assert len(read(tmp_path / "a.flac", encoded(hit(frames, 2), "FLAC", "PCM_24", rate))) == frames
+
+    def test_with_blocks_of_varying_length_a_frame_tells_its_first_sample(self) -> None:
+        """Made by hand, since encoders here write blocks of one length: a header alone is parsed, not decoded."""
+        head = bytes((0xFF, 0xF9, 0x69, 0x08, 0xC4, 0x80, 0x0F))  # The number is 256, and the block has 16 samples.
+        frame = flac._frame(head + bytes((flac._sum8(head),)) + bytes(8))
+        assert frame == (44100, 256, True, 16)
+
+
+def test_a_format_that_tells_its_size_twice_is_damaged_where_they_differ(tmp_path: Path) -> None:
+    content = bytearray(wav(SAMPLES))
+    assert len(read(tmp_path / "a.wav", content)) == len(SAMPLES)
+    for at, value, wanted in (
+        (24, 22050, "1 x 16 bits at 22050 Hz are not 2 bytes a frame and 88200 a second"),
+        (32, 4, "are not 4 bytes a frame"),
+        (34, 8, "1 x 8 bits"),
+    ):
+        damaged = bytearray(content)
+        damaged[at : at + 2] = struct.pack("<H", value)
+        assert "contradicts itself in its header: " in told(tmp_path / "a.wav", damaged)
+        assert wanted in told(tmp_path / "a.wav", damaged)
+    content[28:32] = bytes(4)
+    assert len(read(tmp_path / "a.wav", content)) == len(SAMPLES)
+
+
+def test_a_chain_of_streams_is_not_read_as_its_first(tmp_path: Path) -> None:
+    one, other = (encoded(SAMPLES, "OGG", "VORBIS") for _ in range(2))
+    if one[14:18] == other[14:18]:
+        other = other.replace(one[14:18], b"abcd")
+    assert "is a chain of several Ogg streams, of which only the first can be read;" in told(
+        tmp_path / "a.ogg", one + other
+    )
+
+
+@pytest.mark.parametrize("kind", ["NIST", "VOC", "IRCAM", "PAF", "SVX"])
+def test_formats_of_which_nothing_is_known_are_named(tmp_path: Path, kind: str) -> None:
+    wanted = f"is of format {kind}, of which it cannot be seen whether a file is whole; export it as WAV or FLAC."
+    assert wanted in told(tmp_path / "a.wav", encoded(SAMPLES, kind, "PCM_16"))
+
+
+def test_packets_that_are_not_those_of_their_table_are_damage(tmp_path: Path) -> None:
+    content = bytearray(encoded(np.tile(SAMPLES, (4, 1)), "CAF", "ALAC_16"))
+    assert len(read(tmp_path / "a.caf", content)) == 4 * len(SAMPLES)
+    at = content.find(b"pakt") + 12 + 8
+    content[at : at + 8] = struct.pack(">q", 4 * len(SAMPLES) - 5000)
+    assert "is damaged: it tells " in told(tmp_path / "a.caf", content)
 
 
 class TestMp3:

@@ -9,7 +9,7 @@ import pytest
 from hostile_cases import SHARES, assert_none, faults, mutated_bytes
 from riff_bytes import encoded, hit, wav
 
-from drumgan_jax.audio.files import read_audio
+from drumgan_jax.audio.files import Audio, read_audio
 
 SAMPLES = hit(3000)
 # Kind and coding as libsndfile knows them, and the bytes of a sample, 0 of a compressed one.
@@ -28,7 +28,9 @@ KINDS = [
     ("MP3", None, 0),
 ]
 # Whose pages or frames have sums, so that no other sound than the written one can come of them.
-SUMMED = ("OGG",)
+SUMMED = ("OGG", "FLAC")
+# Whose headers tell the sample rate twice.
+RATED = (*SUMMED, "WAV", "WAVEX", "RF64", "W64")
 STREAMED = "WAV without a size"
 EACH = 64
 # A second of sound of a byte: more than any of these codings makes.
@@ -51,16 +53,18 @@ def inputs() -> Iterator[tuple[str, tuple[str, int, bytes, bytes]]]:
 def test_damaged_audio(tmp_path: Path, share: int) -> None:
     path, whole = tmp_path / "sound", {}
 
-    def read(given: Any) -> np.ndarray:
+    def read(given: Any) -> Audio:
         path.write_bytes(given[3])
-        return read_audio(path).samples
+        return read_audio(path)
 
-    def wrong(given: Any, samples: np.ndarray) -> str:
+    def wrong(given: Any, found: Audio) -> str:
         kind, width, content, damaged = given
         if content not in whole:
             path.write_bytes(content)
-            whole[content] = read_audio(path).samples
-        expected = whole[content]
+            whole[content] = read_audio(path)
+        (expected, rate), samples = whole[content], found.samples
+        if kind in RATED and found.sample_rate != rate:
+            return f"{found.sample_rate} Hz in place of {rate} Hz"
         if samples.shape == expected.shape and np.array_equal(samples, expected):
             return ""
         if kind in SUMMED:
