@@ -67,7 +67,9 @@ def _digests(directory: Path) -> Finding:
     except BadInput as problem:
         return Finding(DIGESTS_NAME, UNSOUND, str(problem))
     if stored is None:
-        return Finding(DIGESTS_NAME, NOTE, "none, as of an earlier version: changes of valid files are not noticed")
+        return Finding(
+            DIGESTS_NAME, NOTE, "none, as of an earlier version, or deleted: changes of valid files are not noticed"
+        )
     if bad := stored.altered():
         return Finding(DIGESTS_NAME, UNSOUND, str(digests.altered(directory, bad)))
     try:
@@ -75,7 +77,7 @@ def _digests(directory: Path) -> Finding:
     except BadInput as problem:
         return Finding(DIGESTS_NAME, UNSOUND, str(problem))
     if odd := digests.unlisted(directory, stored):
-        return Finding(DIGESTS_NAME, NOTE, f"{len(stored.files)} files, all as written; {odd[0]} is not listed")
+        return Finding(DIGESTS_NAME, NOTE, f"{len(stored.files)} files, all as written; {brief(odd[0])} is not listed")
     return Finding(DIGESTS_NAME, SOUND, f"{len(stored.files)} files, all as written")
 
 

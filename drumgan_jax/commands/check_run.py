@@ -11,7 +11,7 @@ from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, tried
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.errors import BadInput, brief, first_line, shown
 from drumgan_jax.core.regular_files import read_regular
-from drumgan_jax.core.settings import is_whole
+from drumgan_jax.core.settings import is_section, is_whole
 from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
 from drumgan_jax.play.pca_gaussian import FITTED, open_pca_run
@@ -24,6 +24,7 @@ from drumgan_jax.runs.metrics import METRICS_NAME
 
 # Beside a generator's run.
 ENCODER = "encoder"
+_MEASURE_AGAIN = "delete it and evaluate that step again"
 _AGAIN = "restore what is missing or changed, or delete this checkpoint."
 
 
@@ -33,6 +34,14 @@ def check_run(run: Path) -> tuple[str, list[Finding]]:
     Returns:
         What it is, and a finding for each part.
     """
+    found = _parts(run)
+    if (run / ENCODER / CONFIG_NAME).exists():
+        found += [Finding(f"{ENCODER}/{one.part}", one.state, one.detail) for one in _parts(run / ENCODER)]
+    return _kind(run), found
+
+
+def _parts(run: Path) -> list[Finding]:
+    """Findings of a run directory without what lies beside it."""
     found = [tried(CONFIG_NAME, functools.partial(_config, run))]
     if (writer := writer_of(run)) is not None:
         found.append(Finding("(written now)", NOTE, f"by {writer}: what is written meanwhile may look unsound"))
@@ -48,9 +57,7 @@ def check_run(run: Path) -> tuple[str, list[Finding]]:
         elif not path.name.startswith("components-"):
             read = functools.partial(read_file, path)
         found.append(tried(path.name, read))
-    if (run / ENCODER / CONFIG_NAME).exists():
-        found += [Finding(f"{ENCODER}/{one.part}", one.state, one.detail) for one in check_run(run / ENCODER)[1]]
-    return _kind(run), found
+    return found
 
 
 def _kind(run: Path) -> str:
@@ -131,7 +138,7 @@ def _checkpoint(run: Path, step: int) -> Finding:
         return Finding(_name(path), UNSOUND, f"{path}: {brief(bad[0])}{more} not what was saved; {_AGAIN}")
     if odd := digests.unlisted(stored):
         return Finding(
-            _name(path), UNSOUND, f"{path / odd[0]} has no digest in {path / digests.DIGESTS_NAME}; {_AGAIN}"
+            _name(path), UNSOUND, f"{path / brief(odd[0])} has no digest in {path / digests.DIGESTS_NAME}; {_AGAIN}"
         )
     if (held := step_in(path.absolute())) not in (None, step):
         return Finding(_name(path), UNSOUND, f"{path} holds step {held}: its folder was renamed; give it that name.")
@@ -160,13 +167,17 @@ def _metrics(path: Path) -> str:
 def _evaluations(folder: Path) -> str:
     paths = sorted(folder.glob("step_*.json"))
     for path in paths:
+        # A figure may be NaN.
         try:
-            report: Any = json.loads(read_regular(path))
-            _ = report["step"]
+            report = json.loads(read_regular(path))
         except DAMAGES as error:
-            raise BadInput(
-                f"{path} is damaged ({first_line(error)}); delete it and evaluate that step again."
-            ) from error
+            raise BadInput(f"{path} is damaged ({first_line(error)}); {_MEASURE_AGAIN}.") from error
+        if not is_section(report):
+            raise BadInput(f"{path} is damaged: it holds no report; {_MEASURE_AGAIN}.")
+        if not is_whole(report.get("step"), 0):
+            raise BadInput(f"{path}: step is {shown(report.get('step'))}; {_MEASURE_AGAIN}.")
+        if not is_section(report.get("figures", {})):
+            raise BadInput(f"{path}: figures is {shown(report['figures'])}; {_MEASURE_AGAIN}.")
     return f"{len(paths)} reports"
 
 

@@ -1,5 +1,6 @@
 """Weight files: an .npz with weights and a JSON header, written atomically and checked when read."""
 
+import functools
 import hashlib
 import io
 import json
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from drumgan_jax.core.array_files import DAMAGES, arrays_of
@@ -94,7 +96,7 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
     """
     content = read_regular(path, f"give {owner}'s .npz")
     sha256 = hashlib.sha256(content).hexdigest()
-    _check_listed(Path(path), sha256)
+    listed = _check_listed(Path(path), sha256)
     try:
         arrays = arrays_of(content)
         header = header_of(arrays.pop(_HEADER))
@@ -116,19 +118,27 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
             f"{path} is damaged: its header and arrays are not those that were written; write it again with"
             f" `{form.written_by}`."
         )
+    if not (told or listed):
+        _tell_of_none(str(path))
     return WeightFile(int(number), header, arrays, sha256)
 
 
-def _check_listed(path: Path, sha256: str) -> None:
-    """Refuse a file that is another than the list in its folder says; the package has such lists."""
+@functools.cache
+def _tell_of_none(path: str) -> None:
+    logging.warning("%s was written by a version that wrote no digest, so changes in it are not noticed.", path)
+
+
+def _check_listed(path: Path, sha256: str) -> bool:
+    """Whether a list in its folder, such as the package has, names a file; BadInput if that says it is another."""
     sums = path.parent / SUMS_NAME
     if not sums.is_file():
-        return
+        return False
     pairs = (line.split(maxsplit=1) for line in sums.read_text(errors="replace").splitlines())
     # A star is of files that were read as binary, as `sha256sum -b` reads them.
     sum_of = {pair[1].strip().removeprefix("*").removeprefix("./"): pair[0] for pair in pairs if len(pair) == 2}
     if sum_of.get(path.name, sha256).lower() != sha256:
         raise BadInput(f"{path} is damaged: its SHA-256 is {sha256}, not that in {sums}; install or copy it again.")
+    return path.name in sum_of
 
 
 def header_of(array: np.ndarray) -> dict[str, Any]:

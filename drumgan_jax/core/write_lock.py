@@ -64,9 +64,16 @@ def only_writer(folder: str | os.PathLike[str], command: str, remedy: str) -> It
         try:
             folder.mkdir(parents=True, exist_ok=True)
             descriptor = _locked(folder / LOCK_NAME)
+            if descriptor is not None:
+                _check_no_claim(folder / CLAIM_NAME, descriptor)
             claim = None if descriptor is not None else _Claim(folder / CLAIM_NAME, here, lock._lost)
         except _HeldByAnother as held:
             raise BadInput(f"{folder} is being written by {_who(held.path)}; wait for it, or {remedy}.") from None
+        except _HeldOrNot as held:
+            raise BadInput(
+                f"{folder} is or was written by {_who(held.path)}, from a host that has locks here, which this one has"
+                f" not; delete {held.path.name} if that has ended, or {remedy}."
+            ) from None
         except OSError as error:
             raise BadInput(f"{folder} cannot be written ({error.strerror}); {remedy}.") from error
         try:
@@ -109,9 +116,29 @@ class _HeldByAnother(Exception):
     path: Path
 
 
+@dataclasses.dataclass
+class _HeldOrNot(Exception):
+    path: Path
+
+
+def _check_no_claim(path: Path, descriptor: int) -> None:
+    """Release a lock where a claim lives: hosts may see one file system with locks and without."""
+    if path.exists() and _changes(path, _read(path)):
+        path.with_name(LOCK_NAME).unlink(missing_ok=True)
+        os.close(descriptor)
+        raise _HeldByAnother(path)
+    path.unlink(missing_ok=True)
+
+
 def _locked(path: Path) -> int | None:
-    """The descriptor of a file that is locked; None where the file system has no locks."""
+    """The descriptor of a file that is locked; None where the file system has no locks.
+
+    Raises:
+        _HeldByAnother: another process has locked it.
+        _HeldOrNot: there is such a file, and no lock to tell by whether its process lives.
+    """
     while True:
+        made = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,7 +148,11 @@ def _locked(path: Path) -> int | None:
                 raise _HeldByAnother(path) from None
             if error.errno not in _NO_LOCKS:
                 raise
-            path.unlink(missing_ok=True)
+            # Without a name in it, it is that of another process that has just come to the same end.
+            if _read(path):
+                raise _HeldOrNot(path) from None
+            if made:
+                path.unlink(missing_ok=True)
             return None
         # A writer that has just ended may have removed the file between its opening and its locking.
         with contextlib.suppress(FileNotFoundError):

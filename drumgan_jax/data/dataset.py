@@ -146,8 +146,9 @@ class Dataset:
             BadInput: `drumgan label` has not written them, or the data set has changed since.
         """
         if split not in self._soft_labels:
-            fingerprint = self.fingerprint(split, self.num_examples(split))
-            self._soft_labels[split] = probabilities(self.directory, split, self.label_names, fingerprint)
+            count = self.num_examples(split)
+            fingerprint = self.fingerprint(split, count)
+            self._soft_labels[split] = probabilities(self.directory, split, self.label_names, fingerprint, count)
         return self._soft_labels[split]
 
     def waveforms(self, split: str, count: int, batch_size: int) -> Iterator[np.ndarray]:

@@ -40,7 +40,7 @@ def write_digests(directory: Path) -> None:
 
 
 def read_digests(directory: Path) -> Digests | None:
-    """The digests of a data set's files; None if an earlier version prepared it.
+    """The digests of a data set's files; None if there are none: an earlier version wrote none.
 
     Raises:
         BadInput: they cannot be used.
@@ -74,7 +74,7 @@ def check_listed(directory: Path, digests: Digests) -> None:
         return is_shard(name) or name in _DESCRIBING or name.endswith(_NAMES_OF_CLASSES)
 
     if odd := list(filter(counts, unlisted(directory, digests))):
-        raise BadInput(f"{directory / DIGESTS_NAME} does not list {odd[0]}; {AGAIN}.")
+        raise BadInput(f"{directory / DIGESTS_NAME} does not list {brief(odd[0])}; {AGAIN}.")
 
 
 def unlisted(directory: Path, digests: Digests) -> list[str]:
@@ -94,5 +94,7 @@ def altered(directory: Path, names: list[str]) -> BadInput:
 @functools.cache
 def _tell_of_none(directory: Path) -> None:
     logging.warning(
-        "%s was prepared by a version that wrote no digests, so changes in its files would not be noticed.", directory
+        "%s has no %s (an earlier version wrote none, or it was deleted), so changes in its files are not noticed.",
+        directory,
+        DIGESTS_NAME,
     )

@@ -88,7 +88,7 @@ def read_soft_labels(directory: str | os.PathLike[str]) -> SoftLabels:
 
 
 def probabilities(
-    directory: str | os.PathLike[str], split: str, label_names: tuple[str, ...], fingerprint: str
+    directory: str | os.PathLike[str], split: str, label_names: tuple[str, ...], fingerprint: str, count: int
 ) -> np.ndarray:
     """The soft labels of a split [records, classes] float32.
 
@@ -97,6 +97,7 @@ def probabilities(
         split: name of the split.
         label_names: the data set's classes.
         fingerprint: fingerprint of the split's current records.
+        count: how many these are.
 
     Raises:
         BadInput: the file is missing or damaged, or belongs to other classes or records.
@@ -108,7 +109,7 @@ def probabilities(
             f"{listed(label_names)}; run drumgan label --overwrite."
         )
     rows = labels.splits.get(split)
-    if rows is None or labels.fingerprints[split] != fingerprint:
+    if rows is None or labels.fingerprints[split] != fingerprint or len(rows) != count:
         raise BadInput(
             f"the soft labels of {directory} do not match the current records of its split {shown(split)}; run drumgan "
             "label --overwrite."

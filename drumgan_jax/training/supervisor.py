@@ -194,7 +194,9 @@ class _Run:
         if code in (0, os.EX_TEMPFAIL):
             return Ending(Kind.CLEAN, "", code)
         if code > 0:
-            return Ending(Kind.UNCLEAR, f"ended with status {code}", os.EX_TEMPFAIL)
+            # Another's end may have ended it so, but not before the others are known: then it would fail again.
+            status = os.EX_TEMPFAIL if self._watch is not None else code
+            return Ending(Kind.UNCLEAR, f"ended with status {code}", status)
         number = signal.Signals(-code)
         # JAX aborts when it has lost the others.
         if number == signal.SIGABRT:

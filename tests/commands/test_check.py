@@ -306,6 +306,33 @@ def test_what_may_change_between_trainings_may_be_edited(copy: Path) -> None:
     assert load(copy).config["decoder"]["iterations"] == 3
 
 
+def test_an_encoder_that_is_a_link_to_the_run_is_read_once(copy: Path) -> None:
+    shutil.rmtree(copy / "encoder")
+    (copy / "encoder").symlink_to(".")
+    text, sound = verb.check(copy)
+    assert sound
+    assert sum(line.startswith("encoder/") for line in text.splitlines()) == 4
+    assert "encoder/encoder" not in text
+
+
+@pytest.mark.parametrize(
+    ("report", "wanted"),
+    [
+        ("{}", "step is None; delete it and evaluate that step again."),
+        ('{"step": "6"}', "step is '6'; delete it and evaluate that step again."),
+        ('{"step": 6, "figures": [1]}', "figures is [1]; delete it and evaluate that step again."),
+        ("[]", "it holds no report; delete it and evaluate that step again."),
+        ("{", "delete it and evaluate that step again."),
+    ],
+)
+def test_a_report_that_is_none_is_told(copy: Path, report: str, wanted: str) -> None:
+    path = copy / "evaluations" / "step_00000006.json"
+    path.write_text(report)
+    (line,) = [line for line in verb.check(copy)[0].splitlines() if line.startswith("evaluations/: ")]
+    assert line.startswith(f"evaluations/: {path}")
+    assert line.endswith(wanted)
+
+
 def test_a_run_without_a_complete_step_is_not_sound(copy: Path) -> None:
     step = copy / "checkpoints" / str(STEP)
     (step / "digests.json").unlink()

@@ -68,6 +68,26 @@ def test_a_folder_that_cannot_be_one(tmp_path):
         only_writer(tmp_path / "run", "drumgan train", "give another").__enter__()
 
 
+def test_a_claim_of_a_host_without_locks_is_respected_too(monkeypatch, tmp_path):
+    path = tmp_path / CLAIM_NAME
+    claim = {"command": "drumgan train", "process": 7, "host": "other", "since": "then", "token": "x", "beat": 3}
+    path.write_text(json.dumps(claim))
+
+    def beats(seconds):
+        claim["beat"] += 1
+        path.write_text(json.dumps(claim))
+
+    monkeypatch.setattr(write_lock.time, "sleep", beats)
+    with pytest.raises(BadInput, match=r"written by `drumgan train` \(process 7 on other, since then\)"):
+        only_writer(tmp_path, "drumgan pack", "").__enter__()
+    assert os.listdir(tmp_path) == [CLAIM_NAME]
+    # A dead one's is removed.
+    monkeypatch.setattr(write_lock.time, "sleep", lambda seconds: None)
+    with only_writer(tmp_path, "drumgan pack", ""):
+        assert os.listdir(tmp_path) == [LOCK_NAME]
+    assert os.listdir(tmp_path) == []
+
+
 class TestWithoutLocks:
     """On a file system that has none, where time passes as the test says."""
 
@@ -85,6 +105,22 @@ class TestWithoutLocks:
         claim = {"command": "drumgan train", "process": 7, "host": "other", "since": "then", "token": "x", "beat": 3}
         path.write_text(json.dumps(claim))
         return path, claim
+
+    def test_the_lock_of_a_host_that_has_locks_is_left_and_named(self, tmp_path):
+        path = tmp_path / LOCK_NAME
+        holder = {"command": "drumgan train", "process": 7, "host": "other", "since": "then"}
+        path.write_text(json.dumps(holder))
+        wanted = (
+            r"is or was written by `drumgan train` \(process 7 on other, since then\), from a host that has locks here,"
+            r" which this one has not; delete \.writer\.json if that has ended, or leave\."
+        )
+        with pytest.raises(BadInput, match=wanted):
+            only_writer(tmp_path, "drumgan pack", "leave").__enter__()
+        assert json.loads(path.read_text()) == holder
+        # One without a name is another process's that has just found that there are no locks.
+        path.write_text("")
+        with only_writer(tmp_path, "drumgan pack", ""):
+            assert sorted(os.listdir(tmp_path)) == sorted([LOCK_NAME, CLAIM_NAME])
 
     def test_a_claim_that_beats_is_respected(self, monkeypatch, tmp_path, others):
         path, claim = others

@@ -200,7 +200,8 @@ def test_changes_that_keep_a_file_valid_are_noticed(tmp_path, caplog):
     for _ in range(2):
         assert open_dataset(directory).label_names == ("snare", "kick", "hat")
     assert caplog.messages == [
-        f"{directory} was prepared by a version that wrote no digests, so changes in its files would not be noticed."
+        f"{directory} has no digests.json (an earlier version wrote none, or it was deleted), so changes in its files"
+        " are not noticed."
     ]
 
 
