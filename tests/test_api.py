@@ -32,11 +32,11 @@ def test_every_format_is_on_the_page(repository: Path) -> None:
     from drumgan_jax.commands.latents_file import LATENTS_FORMAT
     from drumgan_jax.data.dataset import DATASET_FORMAT
     from drumgan_jax.evaluation.quality import judge, sets
-    from drumgan_jax.play import load
+    from drumgan_jax.play import load, pca_gaussian
     from drumgan_jax.systems import classifier, formats, vocoder
 
     page = (repository / "docs" / "api.md").read_text()
-    for form in (load.FORMAT, classifier.FORMAT, vocoder.FORMAT, judge.FORMAT, sets.FORMAT):
+    for form in (load.FORMAT, classifier.FORMAT, vocoder.FORMAT, judge.FORMAT, sets.FORMAT, pca_gaussian.FITTED_FORMAT):
         assert f"`{form.name} {form.version}`" in page
     for row, version in (
         ("`config.json` of a run", formats.CONFIG_FORMAT),

@@ -33,7 +33,7 @@ Array = jax.Array
 
 # In the run directory.
 FITTED = "fitted.npz"
-_FITTED_FORMAT, _CONFIG = FileFormat("drumgan fit", 1, "drumgan fit"), "config"
+FITTED_FORMAT, _CONFIG = FileFormat("drumgan fit", 1, "drumgan fit"), "config"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +159,7 @@ def open_pca_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
     _check_no_vocoder(vocoder)
     config = read_config(run)
     path = run / FITTED
-    file = read_weights(path, _FITTED_FORMAT, "a fit")
+    file = read_weights(path, FITTED_FORMAT, "a fit")
     check_same(file.header[_CONFIG], config, run / CONFIG_NAME, FITTED)
     fitted = PcaGaussian.of_arrays(file.arrays)
     with about(run / CONFIG_NAME):
@@ -196,7 +196,7 @@ def save_fitted(run: Path, fitted: PcaGaussian, config: Mapping[str, Any]) -> No
     Raises:
         BadInput: they cannot be written.
     """
-    write_weights(run / FITTED, _FITTED_FORMAT, {_CONFIG: config}, fitted.arrays())
+    write_weights(run / FITTED, FITTED_FORMAT, {_CONFIG: config}, fitted.arrays())
 
 
 def _check_no_vocoder(vocoder: str | os.PathLike[str] | None) -> None:
