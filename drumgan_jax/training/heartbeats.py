@@ -25,8 +25,9 @@ from drumgan_jax.core.errors import BadInput
 FOLDER = "heartbeats"
 # Heartbeats within a timeout. A process is lost before the timeout by as many as it takes to see that and to end.
 BEATS, _TO_END = 30, 8
-# Of the timeout: for others to tell of the same error, which then is no one's in particular; and for the first
-# heartbeat of another host, as network file systems can hide a new file for a minute.
+# Shares of the timeout. How long an error of one process waits for the others to report the same one: if all do, the
+# sentence names none. And how long another host's first heartbeat may take: network file systems can hide a new file
+# for a minute.
 _TOLD, _FIRST = 1 / 3, 4.0
 # What an interval counts for at most, in heartbeats: this process, or the storage, may itself have been halted.
 _MOST = 2.0

@@ -64,9 +64,9 @@ def supervise(command: Sequence[str], run_dir: Path, timeout: float) -> int:
 class _Worker:
     """The child process, in a process group of its own, and a socket to it.
 
-    What its C++ libraries say on stderr is shown when it has lived on for two calls of `messages`: they complain at
-    length of another's end just before their own, which is shown only if nothing else explains it. Python's stderr is
-    the parent's.
+    The worker's C++ libraries write to a pipe in place of stderr; Python's stderr is the parent's. When another process
+    of the run ends, these libraries print pages about it and then end the worker. So their output is held back for two
+    calls of `messages`: if the worker still lives then, it is shown; if not, only where no sentence explains the end.
     """
 
     def __init__(self, command: Sequence[str], timeout: float):
