@@ -4,7 +4,7 @@
     drumgan train --config=splice_loops --config.data.dir=data --workdir=runs/splice_loops
 
 (P) marks the paper's values, (O) ours if it gives none; `configs/stylegan2.py` has the rest.
-`full` (loops of 3 s) and `small` (one GPU, the same loops) are not yet trained.
+`full` (loops of 3 s) is not yet trained; `small` (one GPU, the same loops) is, narrowed, in docs/loops.md.
 `tiny` (CPU, one-shots) is the worked example of the README, which has its figures.
 """
 
