@@ -76,6 +76,25 @@ def log_mel_distance(magnitude: Array, other: Array, sample_rate: int) -> Array:
     return 10.0 * jnp.mean(jnp.abs(a - b))
 
 
+def level_features(waveforms: Array, sample_rate: int) -> Array:
+    """Levels in mel bands [batch, features] of waveforms [batch, samples].
+
+    Of windows of 2,048 and 512 samples, a quarter of one apart, in units of 10 dB and with an offset 60 dB below a
+    full-scale sine. The Euclidean distance of two sounds is the root of the sum over both of the mean squared
+    difference.
+    """
+
+    def of_windows(n_fft: int, bands: int) -> Array:
+        filters = jnp.asarray(mel_filterbank(sample_rate, n_fft, bands, MEL_LOWEST, sample_rate / 2, htk=True).T)
+        spectra = stft(waveforms, Framing(n_fft, n_fft // 4))
+        # Not of magnitudes, whose gradient at 0 is none.
+        power = (jnp.square(spectra.real) + jnp.square(spectra.imag)) @ filters
+        levels = jnp.log10(power + (1e-3 * n_fft / 4) ** 2).reshape(len(waveforms), -1)
+        return levels / np.sqrt(levels.shape[1])
+
+    return jnp.concatenate([of_windows(2048, MEL_BANDS), of_windows(512, MEL_BANDS // 4)], axis=1)
+
+
 def pooled_distance(magnitude: Array, other: Array) -> Array:
     """Mean absolute difference in dB [] of powers averaged over 4 frames, 2 x 2 cells and 4 bins; [batch, time, freq].
 

@@ -34,6 +34,8 @@ class LossContext:
         reconstruct: examples made again by the generator from the w that it finds for them, plus normal noise of a
             given standard deviation: without the noise of its layers, and with it; None if it has no encoder.
         varied: what is reconstructed: the real examples, or changed ones; None for the real ones.
+        features: of examples, [batch, features], whose Euclidean distances tell how unlike two sounds are; None if
+            their representation has none.
         distances: of a batch of examples to its reconstructions without and with noise [], by name.
     """
 
@@ -46,6 +48,7 @@ class LossContext:
     images: Array
     reconstruct: Callable[[Array, float], tuple[Array, Array]] | None = None
     varied: Array | None = None
+    features: Callable[[Array], Array] | None = None
     distances: Mapping[str, Callable[[Array, Array, Array], Array]] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property

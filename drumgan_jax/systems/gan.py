@@ -13,6 +13,7 @@ from drumgan_jax.audio.attributes import check_attributes
 from drumgan_jax.audio.data_augmentation import DataAugmentation, DrumAugmentation, NoDataAugmentation
 from drumgan_jax.audio.representations import build_representation
 from drumgan_jax.audio.spectral_distance import (
+    level_features,
     log_mel_distance,
     noisiness_distance,
     octaves_distance,
@@ -182,6 +183,19 @@ class Gan:
     def encodes(self) -> bool:
         """Whether the generator has an encoder of its own."""
         return getattr(self.generator, "encodes", False)
+
+    @property
+    def features(self) -> Callable[[Array], Array] | None:
+        """Features of examples whose distances tell how unlike two sounds are; see LossContext."""
+        shown = self.representation
+        if not shown.keeps_phase:
+            return None
+
+        def of(x: Array) -> Array:
+            waveforms = shown.invert(growing.upsample_nearest(x, shown.shape[:2]))
+            return level_features(waveforms, shown.sample_rate)
+
+        return of
 
     @property
     def distances(self) -> dict[str, Distance]:

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from drumgan_jax.audio.mel import mel_filterbank
 from drumgan_jax.audio.spectral_distance import (
     bass_distance,
+    level_features,
     multi_scale_spectral_loss,
     noisiness_distance,
     octaves_distance,
@@ -157,3 +159,28 @@ def test_the_distance_of_noisiness_is_its_definition_and_leaves_the_plain_recons
     assert float(found) == pytest.approx(np.abs(stray - missed).mean(), rel=1e-4)
     gradient = jax.grad(lambda plain: noisiness_distance(x, plain, plain + 0.3 * noise))(plain)
     np.testing.assert_allclose(gradient, 0.0, atol=1e-6)
+
+
+def test_level_features_are_levels_of_mel_bands_at_two_resolutions() -> None:
+    rng = np.random.default_rng(0)
+    waveforms = rng.standard_normal((2, 4096)).astype(np.float32) * [[0.1], [0.01]]
+    expected = []
+    for n_fft, bands in ((2048, 64), (512, 16)):
+        hop, window = n_fft // 4, 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+        padded = np.pad(waveforms.astype(np.float64), ((0, 0), (n_fft // 2, n_fft // 2)))
+        starts = range(0, padded.shape[1] - n_fft + 1, hop)
+        frames = np.stack([padded[:, start : start + n_fft] * window for start in starts], axis=1)
+        power = np.abs(np.fft.rfft(frames)) ** 2 @ mel_filterbank(RATE, n_fft, bands, 20.0, RATE / 2, htk=True).T
+        levels = np.log10(power + (1e-3 * n_fft / 4) ** 2).reshape(2, -1)
+        expected.append(levels / np.sqrt(levels.shape[1]))
+    found = level_features(jnp.asarray(waveforms), RATE)
+    np.testing.assert_allclose(found, np.concatenate(expected, axis=1), atol=1e-4)
+
+
+def test_level_features_of_silence_have_a_finite_gradient_and_tell_20_db() -> None:
+    gradient = jax.jit(jax.grad(lambda waveforms: level_features(waveforms, RATE).sum()))(jnp.zeros((1, 4096)))
+    assert np.isfinite(gradient).all()
+    noise = np.random.default_rng(1).standard_normal((1, 4096)).astype(np.float32) * 0.3
+    soft, loud = (np.asarray(level_features(jnp.asarray(gain * noise), RATE)) for gain in (0.1, 1.0))
+    # Two units of 10 dB, at both resolutions.
+    np.testing.assert_allclose(np.linalg.norm(loud - soft), 2.0 * np.sqrt(2.0), rtol=0.05)

@@ -238,6 +238,7 @@ class Steps:
             images=self._images(state),
             reconstruct=reconstruct if self.gan.encodes else None,
             varied=varied,
+            features=self.gan.features,
             distances=self.gan.distances,
         )
 
