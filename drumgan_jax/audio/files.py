@@ -11,10 +11,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from drumgan_jax.audio.contents import contents_of
+from drumgan_jax.audio.contents import STARTS, contents_of
 from drumgan_jax.audio.decoder_messages import kept_quiet
-from drumgan_jax.audio.integrity import TRUNCATED, fault
-from drumgan_jax.audio.mended import mended
+from drumgan_jax.audio.integrity import SEVERAL, TRUNCATED, fault
+from drumgan_jax.audio.mended import mended, without_tags
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.regular_files import open_regular
@@ -31,7 +31,7 @@ _SMALL = 2**22
 # As libsndfile names those that `audio.integrity` knows.
 _FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "MP3", "OGG", "AIFF", "CAF", "AU")
 # First bytes of the files whose decoders print nothing.
-_QUIET = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b"fLaC", b"OggS", b".snd", b"dns.", b"riff")
+_QUIET = tuple(start for start in STARTS if start != b"caff")
 
 
 class Audio(NamedTuple):
@@ -80,12 +80,15 @@ def decode(path: str | os.PathLike[str]) -> Iterator[Audio]:
 
 
 def _decoded(path: str | os.PathLike[str], file: BinaryIO) -> Iterator[Audio]:
-    start = file.read(4)
-    if not start:
+    if not file.read(1):
         raise BadInput(f"{path} is empty (0 bytes); copy or export it again.")
+    file = without_tags(file)
+    file.seek(0)
+    start = file.read(4)
     contents = contents_of(file)
     if wrong := fault(file, contents):
-        raise BadInput(f"{path} {wrong}; copy or export it again.")
+        remedy = "make a file of each" if wrong == SEVERAL else "copy or export it again"
+        raise BadInput(f"{path} {wrong}; {remedy}.")
     source = _Source(mended(file, contents))
     frames = 0
     try:
@@ -100,8 +103,8 @@ def _decoded(path: str | os.PathLike[str], file: BinaryIO) -> Iterator[Audio]:
         raise source.error
     if not frames:
         raise BadInput(f"{path} holds no samples; export it again or leave it out.")
-    if contents.frames not in (None, frames):
-        raise BadInput(f"{path} is damaged: it tells {contents.frames:,} samples, and has {frames:,}; copy it again.")
+    if contents.frames and not contents.frames[0] <= frames <= contents.frames[1]:
+        raise BadInput(f"{path} is damaged: it tells {contents.frames[0]:,} frames, and has {frames:,}; copy it again.")
 
 
 def _blocks(path: str | os.PathLike[str], source: "_Source", prints: bool) -> Iterator[Audio]:

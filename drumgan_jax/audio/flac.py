@@ -1,4 +1,4 @@
-"""The header of a FLAC stream beside its frames, which repeat what it says; its decoder believes the header alone.
+"""The header of a FLAC stream beside its frames, which say the rate and where they are again; decoders ask only it.
 
 Layout: RFC 9639.
 """
@@ -7,13 +7,20 @@ import os
 import struct
 from typing import BinaryIO, NamedTuple
 
-# Of the largest frames that encoders write; those of 65,535 samples may be longer, and are not searched for.
+# Bytes at the end in which the last frame is looked for. If it is longer, as one of 65,535 samples may be, nothing is
+# known of it.
 _TAIL = 2**18
+# Frames whose checksum is computed, which takes long in Python, before the last one is given up. Of digital silence,
+# a truncated file has thousands in its tail.
+_TRIES, _LONGEST = 16, 2**17
+_MOST_BLOCKS = 10_000
+_START = b"fLaC\0\0\0\x22"
+_CHUNK = 2**20
 _HEADER, _ID3V1 = 16, 128
 _RATES = (0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
 _BLOCKS = (0, 192, 576, 1_152, 2_304, 4_608, 0, 0, *(2**power for power in range(8, 16)))
-# Of the field with the number of samples, whose first four bits are in the byte before.
-COUNT_AT = 22
+# Where the number of samples ends: 36 bits, of which the first four are in a byte with other fields.
+_COUNT_END = 26
 
 
 class FlacStream(NamedTuple):
@@ -23,15 +30,16 @@ class FlacStream(NamedTuple):
         rate: of the header, in Hz.
         frame_rate: of the first frame, in Hz; 0 if it does not say.
         samples: of the header; 0 for unknown.
-        frame_samples: where the last frame ends; None if there is none whose checksum is right.
-        start: of the stream in the file, in bytes.
+        frame_samples: from the first frame's start to the last one's end, by the numbers of both; None if the last one
+            was not found. If they are not those of the header, that frame's checksum is right.
+        is_joined: whether another stream follows in the file.
     """
 
     rate: int
     frame_rate: int
     samples: int
     frame_samples: int | None
-    start: int
+    is_joined: bool
 
 
 class _Frame(NamedTuple):
@@ -41,17 +49,15 @@ class _Frame(NamedTuple):
     block: int  # Samples.
 
 
-def stream_of(file: BinaryIO, start: int = 0) -> FlacStream | None:
-    """The stream that begins at a byte of a file; None if it is damaged so that a decoder says so.
-
-    Args:
-        file: seekable file opened for reading bytes.
-        start: of the stream.
-    """
-    file.seek(start + 4)
-    information, at = b"", start + 4
-    is_last = False
+def stream_of(file: BinaryIO) -> FlacStream | None:
+    """The stream of a seekable file opened for reading bytes; None if it is damaged so that a decoder says so."""
+    file.seek(4)
+    information, at = b"", 4
+    is_last, blocks = False, 0
     while not is_last:
+        blocks += 1
+        if blocks > _MOST_BLOCKS:
+            return None
         head = file.read(4)
         if len(head) < 4:
             return None
@@ -67,7 +73,9 @@ def stream_of(file: BinaryIO, start: int = 0) -> FlacStream | None:
         return None
     fields = int.from_bytes(information[10:18], "big")
     rate, samples = fields >> 44, fields & (2**36 - 1)
-    return FlacStream(rate, first.rate, samples, _end(file, first, at, samples), start)
+    begin = first.number if first.varying else first.number * first.block
+    last = _end(file, first, at, begin + samples)
+    return FlacStream(rate, first.rate, samples, None if last is None else last - begin, _is_joined(file, at))
 
 
 def _end(file: BinaryIO, first: _Frame, frames_at: int, told: int) -> int | None:
@@ -79,8 +87,8 @@ def _end(file: BinaryIO, first: _Frame, frames_at: int, told: int) -> int | None
     if tail[-_ID3V1:].startswith(b"TAG"):
         tail = tail[:-_ID3V1]
     sync = bytes((0xFF, 0xF9 if first.varying else 0xF8))
-    at = len(tail)
-    while (at := tail.rfind(sync, 0, at)) >= 0:
+    at, tries = len(tail), 0
+    while (at := tail.rfind(sync, 0, at)) >= 0 and tries < _TRIES and len(tail) - at <= _LONGEST:
         frame = _frame(tail[at : at + _HEADER])
         if frame is None or frame.rate != first.rate:
             continue
@@ -88,7 +96,18 @@ def _end(file: BinaryIO, first: _Frame, frames_at: int, told: int) -> int | None
         # By chance, what looks like a header is within a frame; the sum over a frame and its own checksum is 0.
         if samples == told or _sum16(tail[at:]) == 0:
             return samples
+        tries += 1
     return None
+
+
+def _is_joined(file: BinaryIO, at: int) -> bool:
+    file.seek(at)
+    kept = b""
+    while block := file.read(_CHUNK):
+        if _START in kept + block:
+            return True
+        kept = block[1 - len(_START) :]
+    return False
 
 
 def _frame(content: bytes) -> _Frame | None:
@@ -149,10 +168,10 @@ def _sum16(content: bytes) -> int:
 
 
 def counted(file: BinaryIO, stream: FlacStream) -> bytes | None:
-    """The start of a file whose header tells no number of samples, with the number; None if no frame tells it."""
+    """The first bytes of a file, with the number of samples that they lack; None if they have it or no frame tells."""
     if stream.samples or not stream.frame_samples:
         return None
     file.seek(0)
-    head = file.read(stream.start + COUNT_AT + 4)
+    head = file.read(_COUNT_END)
     fields = struct.unpack(">Q", head[-8:])[0] | stream.frame_samples
     return head[:-8] + struct.pack(">Q", fields)

@@ -15,6 +15,7 @@ from drumgan_jax.audio.mpeg import Stream
 from drumgan_jax.audio.riff import Chunk, Layout
 
 TRUNCATED = "is truncated: it ends before its header says"
+SEVERAL = "holds several streams, of which the decoder reads only the first"
 
 # Some programs count a few bytes of the header to the samples.
 _SLACK = 128
@@ -23,7 +24,11 @@ _PAGE = struct.Struct("<4sBBqIIIB")  # Of Ogg: capture pattern, version, flags, 
 _FIRST, _LAST = 2, 4
 # Of WAV: kind, channels, rate, bytes a second, bytes a frame, bits; and the kinds whose samples are plain numbers.
 _FORMAT = struct.Struct("<HHIIHH")
-_PLAIN = (1, 3, 0xFFFE)
+_PLAIN = (1, 3, 6, 7, 0xFFFE)
+_BYTES = (6, 7)
+# Of AIFF: channels, frames, bits; and the codings of AIFF-C whose samples are plain numbers.
+_COMMON = struct.Struct(">hIh")
+_PLAIN_AIFC = (b"NONE", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"raw ")
 _BLOCK = 2**16
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -39,7 +44,8 @@ def fault(file: BinaryIO, contents: Contents) -> str | None:
         contents: what it is made of.
     """
     if contents.layout:
-        return _chunks(contents.layout, contents.chunks) or _format(file, contents.layout, contents.chunks)
+        chunks = contents.layout, contents.chunks
+        return _chunks(*chunks) or _size(file, *chunks) or _format(file, *chunks) or _aiff(file, *chunks)
     if contents.flac:
         return _flac(contents.flac)
     file.seek(0)
@@ -62,7 +68,7 @@ def _chunks(layout: Layout, chunks: Sequence[Chunk]) -> str | None:
 
 
 def _format(file: BinaryIO, layout: Layout, chunks: Sequence[Chunk]) -> str | None:
-    """The numbers in a WAV's format must fit each other; then a damaged one is noticed."""
+    """The numbers in a WAV's format must fit each other, so that a damaged one is noticed."""
     form = next((chunk for chunk in chunks if chunk.name == b"fmt " and chunk.size >= _FORMAT.size), None)
     if form is None:
         return None
@@ -71,8 +77,13 @@ def _format(file: BinaryIO, layout: Layout, chunks: Sequence[Chunk]) -> str | No
     kind, channels, rate, bytes_a_second, frame, bits = struct.unpack(layout.header[0] + _FORMAT.format[1:], content)
     if kind not in _PLAIN:
         return None
-    # Some programs write no bytes a second.
-    if frame != channels * -(-bits // 8) or bytes_a_second not in (0, rate * frame):
+    whole = channels * (1 if kind in _BYTES else -(-bits // 8))
+    # 24 bits may lie in 32.
+    frames = (whole, 4 * channels) if (kind, bits) == (1, 24) else (whole,)
+    wrong_bits = kind in _BYTES and bits not in (8, 16)
+    # Some programs write a frame of 0 bytes, and bytes a second of one channel, of one byte each, or none.
+    rates = (rate * frame, rate * frame // max(channels, 1), rate, 0, 2**32 - 1)
+    if wrong_bits or frame not in (*frames, 0) or bytes_a_second not in (*rates, rate * whole):
         return (
             f"contradicts itself in its header: {channels} x {bits} bits at {rate} Hz are not {frame} bytes a"
             f" frame and {bytes_a_second} a second"
@@ -80,8 +91,38 @@ def _format(file: BinaryIO, layout: Layout, chunks: Sequence[Chunk]) -> str | No
     return None
 
 
+def _size(file: BinaryIO, layout: Layout, chunks: Sequence[Chunk]) -> str | None:
+    """Chunks must go on to where a RIFF or AIFF says that it ends: a damaged length hides what is behind it."""
+    if layout.kind not in ("RIFF", "RIFX", "AIFF") or not chunks or chunks[-1].streamed or chunks[-1].missing:
+        return None
+    file.seek(4)
+    told = 8 + int.from_bytes(file.read(4), "big" if layout.header[0] == ">" else "little")
+    last = chunks[-1]
+    is_within = last.offset + last.size + _SLACK < told <= file.seek(0, os.SEEK_END)
+    return "is damaged: its chunks end before its header says" if is_within else None
+
+
+def _aiff(file: BinaryIO, layout: Layout, chunks: Sequence[Chunk]) -> str | None:
+    """The number of frames that an AIFF tells must be that of its samples."""
+    found = {chunk.name: chunk for chunk in reversed(chunks)}
+    common, data = found.get(b"COMM"), found.get(b"SSND")
+    if layout.kind != "AIFF" or common is None or data is None or data.streamed or common.size < _COMMON.size:
+        return None
+    file.seek(common.offset)
+    content = file.read(22)
+    channels, frames, bits = _COMMON.unpack(content[: _COMMON.size])
+    if common.size >= 22 and content[18:22] not in _PLAIN_AIFC:
+        return None
+    told = frames * channels * -(-bits // 8)
+    if frames and abs(told - (data.size + data.missing - 8)) > _SLACK:
+        return f"contradicts itself: {channels} x {bits} bits of {frames:,} frames are not its {data.size - 8:,} bytes"
+    return None
+
+
 def _flac(stream: FlacStream) -> str | None:
     """The header must say what the frames say."""
+    if stream.is_joined:
+        return SEVERAL
     if stream.frame_rate not in (0, stream.rate):
         return f"is damaged: its header says {stream.rate} Hz, and its frames {stream.frame_rate} Hz"
     if not stream.frame_samples or not stream.samples or stream.frame_samples == stream.samples:
@@ -116,8 +157,8 @@ def _ogg(file: BinaryIO) -> str | None:
             return TRUNCATED
         if _ogg_sum(header[:22] + bytes(4) + header[26:] + lacing + body) != checksum:
             return "is damaged: a page of its Ogg stream has a wrong checksum"
-        if flags & _FIRST and ended:
-            return "is a chain of several Ogg streams, of which only the first can be read"
+        if flags & _FIRST and (due or ended):
+            return SEVERAL
         if not flags & _FIRST and due.get(stream) != number:
             return "is damaged: pages of its Ogg stream are missing"
         due[stream] = number + 1

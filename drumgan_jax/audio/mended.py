@@ -6,9 +6,9 @@ import struct
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from drumgan_jax.audio.contents import Contents
+from drumgan_jax.audio.contents import STARTS, Contents
 from drumgan_jax.audio.flac import counted
-from drumgan_jax.audio.mpeg import Stream, information_frame
+from drumgan_jax.audio.mpeg import Stream, end_of_tags, information_frame
 from drumgan_jax.audio.riff import Chunk, Layout
 
 _UNKNOWN = 2**32 - 1
@@ -35,6 +35,13 @@ def mended(file: BinaryIO, contents: Contents) -> BinaryIO:
     start = file.read(12)
     streamed = start[:4] in (b".snd", b"dns.") and start[8:] == bytes(4)
     return _behind(start[:8] + struct.pack("<I", _UNKNOWN), file, 12) if streamed else file
+
+
+def without_tags(file: BinaryIO) -> BinaryIO:
+    """The file, or what is behind the tags (ID3v2) that some programs write before other formats than MPEG's."""
+    start = end_of_tags(file)
+    file.seek(start)
+    return _behind(b"", file, start) if start and file.read(4) in STARTS else file
 
 
 def _chunked(file: BinaryIO, layout: Layout, chunks: Mapping[bytes, Chunk]) -> BinaryIO:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_cases import in_time
 from riff_bytes import chunk, encoded, hit, wav
 
 from drumgan_jax.audio import flac
@@ -125,6 +126,28 @@ class TestFlac:
         for content in (streamed, streamed + b"TAG" + bytes(125), b"ID3\x03\0\0\0\0\0\x14" + bytes(20) + streamed):
             np.testing.assert_array_equal(read(tmp_path / "a.flac", content), whole)
 
+    def test_a_truncated_silence_ends_soon(self, tmp_path: Path) -> None:
+        """Its frames are so short that thousands are in the tail, where one's checksum after the other is not right."""
+        content = encoded(np.zeros((44100 * 600, 1), np.float32), "FLAC", "PCM_16")
+        (tmp_path / "a.flac").write_bytes(content[:-5000])
+        with in_time(), pytest.raises(BadInput):
+            read_audio(tmp_path / "a.flac")
+        blocks = b"fLaC" + content[4:42] + b"\1\0\0\0" * 500_000
+        (tmp_path / "a.flac").write_bytes(blocks)
+        with in_time(), pytest.raises(BadInput):
+            read_audio(tmp_path / "a.flac")
+
+    def test_a_recorded_stream_begins_at_a_later_frame(self, tmp_path: Path) -> None:
+        """As a radio's, whose first frame is the one that was just sent: here a file without its first two frames."""
+        content, starts = self.counting(0), []
+        at = content.find(b"\xff\xf8", 42)
+        while at >= 0:
+            if flac._frame(content[at : at + 16]):
+                starts.append(at)
+            at = content.find(b"\xff\xf8", at + 1)
+        found = read(tmp_path / "a.flac", content[: starts[0]] + content[starts[2] :])
+        np.testing.assert_array_equal(found, read(tmp_path / "b.flac", self.content)[2 * 4096 :])
+
     def test_a_rate_that_is_not_the_frames_is_damage(self, tmp_path: Path) -> None:
         content = bytearray(self.content)
         content[18] ^= 1
@@ -146,7 +169,7 @@ def test_a_format_that_tells_its_size_twice_is_damaged_where_they_differ(tmp_pat
     content = bytearray(wav(SAMPLES))
     assert len(read(tmp_path / "a.wav", content)) == len(SAMPLES)
     for at, value, wanted in (
-        (24, 22050, "1 x 16 bits at 22050 Hz are not 2 bytes a frame and 88200 a second"),
+        (24, 22051, "1 x 16 bits at 22051 Hz are not 2 bytes a frame and 88200 a second"),
         (32, 4, "are not 4 bytes a frame"),
         (34, 8, "1 x 8 bits"),
     ):
@@ -154,17 +177,57 @@ def test_a_format_that_tells_its_size_twice_is_damaged_where_they_differ(tmp_pat
         damaged[at : at + 2] = struct.pack("<H", value)
         assert "contradicts itself in its header: " in told(tmp_path / "a.wav", damaged)
         assert wanted in told(tmp_path / "a.wav", damaged)
-    content[28:32] = bytes(4)
-    assert len(read(tmp_path / "a.wav", content)) == len(SAMPLES)
+    # As some programs write it.
+    for rate in (0, 2**32 - 1, 44100):
+        content[28:32] = struct.pack("<I", rate)
+        assert len(read(tmp_path / "a.wav", content)) == len(SAMPLES)
+    wide = bytearray(wav(np.concatenate([SAMPLES, SAMPLES], axis=1)))
+    wide[28:36] = struct.pack("<IHH", 4 * 44100, 4, 24)
+    wide[22:24] = struct.pack("<H", 1)
+    assert len(read(tmp_path / "a.wav", wide)) == len(SAMPLES)
+
+
+def test_a_chunk_that_is_cut_short_by_its_length_is_damage(tmp_path: Path) -> None:
+    content = bytearray(wav(SAMPLES))
+    content[40:44] = struct.pack("<I", 20000)
+    assert "is damaged: its chunks end before its header says;" in told(tmp_path / "a.wav", content)
+    # Behind the end that the header tells, programs write what they like.
+    assert len(read(tmp_path / "a.wav", wav(SAMPLES) + bytes(5000))) == len(SAMPLES)
+    aiff = bytearray(encoded(SAMPLES, "AIFF", "PCM_16"))
+    at = aiff.find(b"COMM") + 8
+    for field, value, wanted in (
+        (at + 2, struct.pack(">I", 20000), "1 x 16 bits of 20,000 frames are not its 60,000 bytes"),
+        (at, struct.pack(">H", 2), "2 x 16 bits of 30,000 frames are not its 60,000 bytes"),
+    ):
+        damaged = bytearray(aiff)
+        damaged[field : field + len(value)] = value
+        assert f"contradicts itself: {wanted};" in told(tmp_path / "a.aiff", damaged)
+
+
+@pytest.mark.parametrize(
+    ("kind", "coding"), [("WAV", "PCM_16"), ("AIFF", "PCM_16"), ("AU", "PCM_16"), ("OGG", "VORBIS")]
+)
+def test_a_tag_before_another_format_takes_nothing_of_its_end(tmp_path: Path, kind: str, coding: str) -> None:
+    content = encoded(SAMPLES, kind, coding)
+    for length in (16, 100_000):
+        size = bytes(length >> shift & 0x7F for shift in (21, 14, 7, 0))
+        tag = b"ID3\x04\0\0" + size + bytes(length)
+        np.testing.assert_array_equal(read(tmp_path / "a.wav", tag + content), read(tmp_path / "b.wav", content))
+        assert "is truncated" in told(tmp_path / "a.wav", tag + content[: 2 * len(content) // 3])
 
 
 def test_a_chain_of_streams_is_not_read_as_its_first(tmp_path: Path) -> None:
     one, other = (encoded(SAMPLES, "OGG", "VORBIS") for _ in range(2))
     if one[14:18] == other[14:18]:
         other = other.replace(one[14:18], b"abcd")
-    assert "is a chain of several Ogg streams, of which only the first can be read;" in told(
-        tmp_path / "a.ogg", one + other
-    )
+    wanted = "holds several streams, of which the decoder reads only the first; make a file of each."
+    assert wanted in told(tmp_path / "a.ogg", one + other)
+    # Without its last page, of one number, and at once.
+    assert wanted in told(tmp_path / "a.ogg", one[: one.rfind(b"OggS")] + one)
+    first = other[: other.find(b"OggS", 4)]
+    assert wanted in told(tmp_path / "a.ogg", first + one)
+    flac = encoded(SAMPLES, "FLAC", "PCM_16")
+    assert wanted in told(tmp_path / "a.flac", flac + flac)
 
 
 @pytest.mark.parametrize("kind", ["NIST", "VOC", "IRCAM", "PAF", "SVX"])
