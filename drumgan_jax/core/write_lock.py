@@ -22,6 +22,8 @@ CLAIM_NAME = ".writer-claim.json"
 # Seconds between two heartbeats of a claim, and how many may fail to come before its writer is taken for dead. Nothing
 # is compared with a clock: those of two hosts may differ, and either may jump.
 _BEAT, _MISSED = 5.0, 6
+# Seconds between tries to lock, and their number.
+_MOMENT, _TRIES = 0.05, 4
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
 
@@ -63,31 +65,24 @@ def only_writer(folder: str | os.PathLike[str], command: str, remedy: str) -> It
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            descriptor = _locked(folder / LOCK_NAME)
+            descriptor = _locked(folder / LOCK_NAME, here)
             if descriptor is not None:
-                _check_no_claim(folder / CLAIM_NAME, descriptor)
-            claim = None if descriptor is not None else _Claim(folder / CLAIM_NAME, here, lock._lost)
+                _check_claims(folder, descriptor)
+            claim = None if descriptor is not None else _claimed(folder, here, lock._lost)
         except _HeldByAnother as held:
             raise BadInput(f"{folder} is being written by {_who(held.path)}; wait for it, or {remedy}.") from None
         except _HeldOrNot as held:
             raise BadInput(
-                f"{folder} is or was written by {_who(held.path)}, from a host that has locks here, which this one has"
-                f" not; delete {held.path.name} if that has ended, or {remedy}."
+                f"{folder} is locked by {_who(held.path)}, and this host, whose mount of it has no locks, cannot tell"
+                f" whether that still runs; if not, delete {held.path.name}, else {remedy}."
             ) from None
         except OSError as error:
             raise BadInput(f"{folder} cannot be written ({error.strerror}); {remedy}.") from error
         try:
-            if descriptor is not None:
-                # Only for the sentence of others, so a full disk does not matter.
-                with contextlib.suppress(OSError):
-                    os.ftruncate(descriptor, 0)
-                    os.pwrite(descriptor, json.dumps(here).encode(), 0)
             yield lock
         finally:
             if descriptor is not None:
-                # Removed while it is held: whoever has opened it meanwhile sees that it is another file now.
-                (folder / LOCK_NAME).unlink(missing_ok=True)
-                os.close(descriptor)
+                _release(folder, descriptor)
             elif claim is not None:
                 claim.end()
     finally:
@@ -97,9 +92,16 @@ def only_writer(folder: str | os.PathLike[str], command: str, remedy: str) -> It
 
 
 def writer_of(folder: str | os.PathLike[str]) -> str | None:
-    """Who holds a folder by a kernel lock now, as the sentence of `only_writer` names it; None for nobody."""
+    """Who holds a folder, as the sentence of `only_writer` names it; None for nobody.
+
+    A claim that its writer left when it was killed counts for one that holds the folder: that takes long to tell.
+    """
+    claim = Path(folder) / CLAIM_NAME
+    if claim.is_file():
+        return _who(claim)
     try:
-        descriptor = os.open(Path(folder) / LOCK_NAME, os.O_RDONLY)
+        # A pipe of that name would be waited for.
+        descriptor = os.open(Path(folder) / LOCK_NAME, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -121,22 +123,42 @@ class _HeldOrNot(Exception):
     path: Path
 
 
-def _check_no_claim(path: Path, descriptor: int) -> None:
-    """Release a lock where a claim lives: hosts may see one file system with locks and without."""
+# One host may mount a file system with locks, and another the same without. So who has a lock looks for a claim, and
+# who has a claim for a lock: of two that start at once, one at least sees the other.
+
+
+def _check_claims(folder: Path, descriptor: int) -> None:
+    """Release the lock of a folder, and raise _HeldByAnother, if there is a claim whose writer lives."""
+    path = folder / CLAIM_NAME
     if path.exists() and _changes(path, _read(path)):
-        path.with_name(LOCK_NAME).unlink(missing_ok=True)
-        os.close(descriptor)
+        _release(folder, descriptor)
         raise _HeldByAnother(path)
     path.unlink(missing_ok=True)
 
 
-def _locked(path: Path) -> int | None:
-    """The descriptor of a file that is locked; None where the file system has no locks.
+def _claimed(folder: Path, here: dict[str, Any], lost: threading.Event) -> "_Claim":
+    """A claim of a folder; raise _HeldOrNot if there is a lock as well."""
+    claim = _Claim(folder / CLAIM_NAME, here, lost)
+    if _read(folder / LOCK_NAME):
+        claim.end()
+        raise _HeldOrNot(folder / LOCK_NAME)
+    return claim
+
+
+def _release(folder: Path, descriptor: int) -> None:
+    # Removed while it is held: whoever has opened it meanwhile sees that it is another file now.
+    (folder / LOCK_NAME).unlink(missing_ok=True)
+    os.close(descriptor)
+
+
+def _locked(path: Path, here: dict[str, Any]) -> int | None:
+    """The descriptor of a file that is locked and names the writer; None where the file system has no locks.
 
     Raises:
         _HeldByAnother: another process has locked it.
-        _HeldOrNot: there is such a file, and no lock to tell by whether its process lives.
+        _HeldOrNot: it names a writer, and without locks nothing tells whether that still runs.
     """
+    tries = _TRIES
     while True:
         made = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -144,6 +166,11 @@ def _locked(path: Path) -> int | None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
+            if error.errno in _HELD and tries:
+                # Whoever only asks who writes holds it for a moment.
+                tries -= 1
+                time.sleep(_MOMENT)
+                continue
             if error.errno in _HELD:
                 raise _HeldByAnother(path) from None
             if error.errno not in _NO_LOCKS:
@@ -157,6 +184,10 @@ def _locked(path: Path) -> int | None:
         # A writer that has just ended may have removed the file between its opening and its locking.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                # For the sentences of others; a full disk does not matter.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, json.dumps(here).encode(), 0)
                 return descriptor
         os.close(descriptor)
 
@@ -218,7 +249,8 @@ class _Claim:
 
     def _beat(self) -> None:
         while not self._ended.wait(_BEAT):
-            if self._path.exists() and not self._is_own():
+            # Nobody but a writer that takes over removes it. One that cannot be read now may be next time.
+            if not self._path.exists() or (_read(self._path) and not self._is_own()):
                 self._lost.set()
                 return
             self._content["beat"] += 1

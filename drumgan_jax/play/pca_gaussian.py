@@ -160,7 +160,10 @@ def open_pca_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
     config = read_config(run)
     path = run / FITTED
     file = read_weights(path, FITTED_FORMAT, "a fit")
-    check_same(file.header[_CONFIG], config, run / CONFIG_NAME, FITTED)
+    saved = file.header.get(_CONFIG)
+    if not isinstance(saved, Mapping):
+        raise BadInput(f"{path} has no config in its header; fit the run again.")
+    check_same(saved, config, run / CONFIG_NAME, FITTED)
     fitted = PcaGaussian.of_arrays(file.arrays)
     with about(run / CONFIG_NAME):
         return _checked(PcaInstrument(fitted, tuple(config.get("labels", ())), config))

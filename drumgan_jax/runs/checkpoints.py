@@ -28,7 +28,7 @@ from drumgan_jax.core.settings import is_number
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs import digests, identity
 from drumgan_jax.runs.checkpoint_items import step_in, without_digests
-from drumgan_jax.runs.digests import CHECKPOINTS, complete_steps
+from drumgan_jax.runs.digests import CHECKPOINTS, CONFIG_NAME, complete_steps
 
 # Space for metadata beside the arrays.
 _MARGIN_BYTES = 2**20
@@ -63,7 +63,8 @@ class Checkpoints:
     ):
         self.directory = Path(run_dir).absolute() / CHECKPOINTS
         self._keep, self._metric, self._milestones = keep, metric, frozenset(milestones)
-        self._told = {**digests.EXPECTED, **identity.told(config or {})}
+        self._config = dict(config or {})
+        self._told = {**digests.EXPECTED, **identity.kept_config(self._config)}
         self._sign = -1.0 if is_higher_better(metric) else 1.0
         self._first = jax.process_index() == 0
         if self._first:
@@ -105,6 +106,8 @@ class Checkpoints:
             if (file := self._altered(path)) is not None:
                 damaged[step] = f"its file {file} is not what was saved"
                 continue
+            # As `training.run.check` did for the newest one, which may be another.
+            identity.check_identity(path, self._config, self.directory.with_name(CONFIG_NAME))
             held = step_in(path)
             # Agreed by all processes, since one of them may not be able to read it.
             if not distributed.least(int(held in (None, step))):

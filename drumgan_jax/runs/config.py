@@ -10,13 +10,12 @@ from drumgan_jax.core.errors import BadInput, about, listed, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.evaluation.names import is_higher_better
-from drumgan_jax.runs.digests import CHECKPOINTS, complete_steps
+from drumgan_jax.runs.digests import CHECKPOINTS, CONFIG_NAME, complete_steps
 from drumgan_jax.runs.metrics import read_metrics
 from drumgan_jax.runs.settings import CheckpointSettings, EvaluationSettings, TrainSettings
 from drumgan_jax.systems.decoders import located
 from drumgan_jax.systems.formats import CONFIG_FORMAT, check_sections, current_config, version_of
 
-CONFIG_NAME = "config.json"
 _IMAGES = re.compile(r"(\d+(?:\.\d+)?)kimg")
 
 
@@ -47,7 +46,8 @@ def check_resumable(run_dir: str | os.PathLike[str]) -> None:
 
 
 def _stored_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    return read_json(Path(run_dir) / CONFIG_NAME, "restore it, or give another run directory")
+    remedy = "restore it (a training that goes on writes it again), or give another run directory"
+    return read_json(Path(run_dir) / CONFIG_NAME, remedy)
 
 
 def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:

@@ -1,17 +1,19 @@
 """Digests of a checkpoint's files, which also say that it is complete."""
 
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from drumgan_jax.core.array_files import DAMAGES
 from drumgan_jax.core.digests import CRC32C, DIGESTS_NAME, Digests, has_digests
 from drumgan_jax.core.digests import read_digests as read
 from drumgan_jax.core.digests import write_digests as write
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.json_files import read_json
+from drumgan_jax.core.regular_files import read_regular
 
 # In a run directory.
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, CONFIG_NAME = "checkpoints", "config.json"
 # Written by Orbax last of all.
 METADATA_NAME = "_CHECKPOINT_METADATA"
 # Given to Orbax for that file: tells a checkpoint whose digests are still to be written from one of an earlier version.
@@ -32,8 +34,9 @@ def is_complete(checkpoint: Path) -> bool:
 def told_at_save(checkpoint: Path) -> Mapping[str, Any]:
     """What was given to Orbax to keep with a checkpoint; empty if that is damaged, or of an earlier version."""
     try:
-        told = read_json(checkpoint / METADATA_NAME, _ANOTHER).get("custom_metadata")
-    except BadInput:
+        # A figure may be NaN.
+        told = json.loads(read_regular(checkpoint / METADATA_NAME))["custom_metadata"]
+    except (BadInput, *DAMAGES):
         return {}
     return told if isinstance(told, Mapping) else {}
 

@@ -1,7 +1,7 @@
-"""What of a run's config says what its checkpoints are: it stays the same, and each checkpoint holds it.
+"""The identity of a run: those keys of its config that never change, because its weights mean nothing without them.
 
-So a config that was edited or copied from another run is noticed, even if its networks have the same shapes: with the
-classes in another order, a kick would be played for a snare.
+Each checkpoint keeps the config that it was saved with. So a `config.json` that was edited, or is another run's, is
+noticed, even if the networks have the same shapes: with the classes in another order, a kick would be a snare.
 """
 
 import json
@@ -42,7 +42,7 @@ ONWARD = (
 )
 _NOT_ONWARD = ("objective.kind",)
 CHANGES = "changes"
-# Files of the machine that trained; whoever moves a run may name them anew.
+# Other runs; whoever moves them names them anew.
 _PLACES = ("task.run", "task.start_from")
 # In what Orbax keeps with a checkpoint.
 _CONFIG = "config"
@@ -63,7 +63,7 @@ def is_onward(key: str) -> bool:
 
 def is_identity(key: str) -> bool:
     """Whether a key stays what it is for as long as a run lives."""
-    return not is_onward(key) and not _is_in(key, (*FREE, CHANGES))
+    return not is_onward(key) and not _is_in(key, (*FREE, *_PLACES, CHANGES))
 
 
 def different_keys(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
@@ -72,21 +72,39 @@ def different_keys(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
     return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
 
 
-def told(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint keeps of the config that it is saved with."""
+def kept_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What Orbax keeps with a checkpoint of the config that it is saved with; nothing of an empty one."""
     return {_CONFIG: json.loads(json.dumps(config))} if config else {}
 
 
 def config_at_save(checkpoint: Path) -> dict[str, Any] | None:
-    """The config that a checkpoint was saved with, in the present form; None if it was saved without."""
+    """The config that a checkpoint was saved with, in the present form; None if it keeps none.
+
+    Raises:
+        BadInput: it is of a later version.
+    """
     found = told_at_save(checkpoint).get(_CONFIG)
-    return current_config(found) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        return None
+    with about(checkpoint):
+        return current_config(found)
 
 
-def check_identity(checkpoint: Path, config: Mapping[str, Any], file: Path) -> None:
-    """Refuse a config that is not the one that a checkpoint was saved with; see `check_same`."""
-    if (saved := config_at_save(checkpoint)) is not None:
+def check_identity(checkpoint: Path, config: Mapping[str, Any], file: Path) -> bool:
+    """Refuse a config that is not the one that a checkpoint was saved with; see `check_same`.
+
+    Returns:
+        Whether the checkpoint keeps a config to compare with.
+    """
+    saved = config_at_save(checkpoint) if config else None
+    if saved is not None:
         check_same(saved, config, file, f"step {checkpoint.name}")
+    return saved is not None
+
+
+def without_config(checkpoint: Path) -> str:
+    """The sentence about a checkpoint that keeps no config."""
+    return f"{checkpoint} was saved by a version that kept no config with it, so another config.json is not noticed."
 
 
 def check_same(saved: Mapping[str, Any], config: Mapping[str, Any], file: Path, what: str) -> None:
@@ -95,14 +113,13 @@ def check_same(saved: Mapping[str, Any], config: Mapping[str, Any], file: Path, 
     Args:
         saved: the config that it was saved with, of any version.
         config: the run's, in the present form.
-        file: where that is stored, for the sentence.
-        what: was saved, for the sentence.
+        file: where the run's config is stored, for the sentence.
+        what: what was saved with it, for the sentence.
 
     Raises:
-        BadInput: names the keys that differ, of those that are a run's identity; paths may.
+        BadInput: keys of the run's identity differ; names them.
     """
-    keys = different_keys(current_config(saved), config)
-    if odd := [key for key in keys if is_identity(key) and not _is_in(key, _PLACES)]:
+    if odd := list(filter(is_identity, different_keys(current_config(saved), config))):
         with about(file):
             raise BadInput(
                 f"it is not the config that {what} was saved with, and differs in {listed(odd)}; restore it."

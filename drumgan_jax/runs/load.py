@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 
 from drumgan_jax.audio.level import check_sounds
 from drumgan_jax.core.errors import BadInput, about, brief, shown
@@ -18,7 +19,8 @@ from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
 from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.runs.checkpoint_items import load_ema
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, find_step, read_config
-from drumgan_jax.runs.identity import check_identity
+from drumgan_jax.runs.digests import has_digests
+from drumgan_jax.runs.identity import check_identity, without_config
 from drumgan_jax.systems.classifier import build_classifier
 from drumgan_jax.systems.decoders import anywhere, choose_decoder
 from drumgan_jax.systems.encoder import Encoding, build_encoder
@@ -73,7 +75,9 @@ def load_network(
         BadInput: there is no such checkpoint, it is damaged, or it was saved with another config.
     """
     variables, at = load_ema(run, step)
-    check_identity(Path(run) / CHECKPOINTS / str(at), config, Path(run) / CONFIG_NAME)
+    checkpoint = Path(run) / CHECKPOINTS / str(at)
+    if not check_identity(checkpoint, config, Path(run) / CONFIG_NAME) and has_digests(checkpoint):
+        logging.warning("%s", without_config(checkpoint))
     return variables, at
 
 

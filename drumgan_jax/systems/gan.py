@@ -187,7 +187,7 @@ class Gan:
     @property
     def features(self) -> Callable[[Array], Array] | None:
         """Features of examples whose distances tell how unlike two sounds are; see LossContext."""
-        shown = self.representation
+        shown: Any = self.representation
         if not shown.keeps_phase:
             return None
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, check_resumable, complete_steps, read_config
 from drumgan_jax.runs.identity import (
     CHANGES,
-    check_identity,
     config_at_save,
     different_keys,
     flat,
@@ -84,8 +83,8 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     if dataset.attributes.names:
         frozen["attributes"] = dataset.attributes.to_json()
     if "feature_networks" in frozen:
-        begun = run_dir is not None and bool(complete_steps(run_dir / CHECKPOINTS))
-        before = read_config(run_dir).get("feature_networks") if run_dir is not None and begun else None
+        steps = complete_steps(run_dir / CHECKPOINTS) if run_dir is not None else []
+        before = _stored(run_dir, steps).get("feature_networks") if run_dir is not None and steps else None
         frozen["feature_networks"] = described(frozen["feature_networks"], before)
     return frozen
 
@@ -122,15 +121,7 @@ def check(run_dir: Path, frozen: dict[str, Any]) -> dict[str, Any]:
     steps = complete_steps(run_dir / CHECKPOINTS)
     if not steps:
         return frozen
-    last = run_dir / CHECKPOINTS / str(steps[-1])
-    if (run_dir / CONFIG_NAME).exists():
-        check_resumable(run_dir)
-        stored = read_config(run_dir)
-        check_identity(last, stored, run_dir / CONFIG_NAME)
-    elif (saved := config_at_save(last)) is not None:
-        stored = saved
-    else:
-        raise BadInput(f"{run_dir} has checkpoints and no {CONFIG_NAME}; restore it, or give another --workdir.")
+    stored = _stored(run_dir, steps)
     keys = different_keys(stored, current_config(frozen))
     changed = [key for key in keys if is_onward(key)]
     if others := list(filter(is_identity, keys)):
@@ -146,6 +137,17 @@ def check(run_dir: Path, frozen: dict[str, Any]) -> dict[str, Any]:
             logging.warning("%s goes on from step %d with another %s.", run_dir, steps[-1], told)
         changes.append({"step": steps[-1], "before": {key: before.get(key) for key in changed}})
     return {**frozen, CHANGES: changes} if changes else frozen
+
+
+def _stored(run_dir: Path, steps: Sequence[int]) -> dict[str, Any]:
+    """The config of a run that has checkpoints: its file, or if that is lost, the copy in the last one that has one."""
+    if (run_dir / CONFIG_NAME).exists():
+        check_resumable(run_dir)
+        return read_config(run_dir)
+    kept = (config_at_save(run_dir / CHECKPOINTS / str(step)) for step in reversed(steps))
+    if found := next(filter(None, kept), None):
+        return found
+    raise BadInput(f"{run_dir} has checkpoints and no {CONFIG_NAME}; restore it, or give another --workdir.")
 
 
 def claim(run_dir: Path, frozen: dict[str, Any]) -> None:

@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from drumgan_jax.core import write_lock
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.write_lock import CLAIM_NAME, LOCK_NAME, only_writer
+from drumgan_jax.core.write_lock import CLAIM_NAME, LOCK_NAME, only_writer, writer_of
 
 HOLDER = """
 import sys, time
@@ -88,6 +89,30 @@ def test_a_claim_of_a_host_without_locks_is_respected_too(monkeypatch, tmp_path)
     assert os.listdir(tmp_path) == []
 
 
+def test_who_only_asks_keeps_no_writer_off(tmp_path):
+    asked, ended = [], threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            asked.append(writer_of(tmp_path))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(50):
+            with only_writer(tmp_path, "drumgan pack", ""):
+                (tmp_path / "a file").touch()
+    finally:
+        ended.set()
+        thread.join()
+    assert None in asked
+
+
+def test_a_pipe_in_the_locks_place_is_nobody(tmp_path):
+    os.mkfifo(tmp_path / LOCK_NAME)
+    assert writer_of(tmp_path) is None
+
+
 class TestWithoutLocks:
     """On a file system that has none, where time passes as the test says."""
 
@@ -111,8 +136,8 @@ class TestWithoutLocks:
         holder = {"command": "drumgan train", "process": 7, "host": "other", "since": "then"}
         path.write_text(json.dumps(holder))
         wanted = (
-            r"is or was written by `drumgan train` \(process 7 on other, since then\), from a host that has locks here,"
-            r" which this one has not; delete \.writer\.json if that has ended, or leave\."
+            r"is locked by `drumgan train` \(process 7 on other, since then\), and this host, whose mount of it has no"
+            r" locks, cannot tell whether that still runs; if not, delete \.writer\.json, else leave\."
         )
         with pytest.raises(BadInput, match=wanted):
             only_writer(tmp_path, "drumgan pack", "leave").__enter__()
@@ -121,6 +146,30 @@ class TestWithoutLocks:
         path.write_text("")
         with only_writer(tmp_path, "drumgan pack", ""):
             assert sorted(os.listdir(tmp_path)) == sorted([LOCK_NAME, CLAIM_NAME])
+
+    def test_a_lock_that_comes_beside_a_claim_ends_the_claim(self, monkeypatch, tmp_path):
+        made = write_lock._Claim._made
+
+        def and_locked(self):
+            done = made(self)
+            (tmp_path / LOCK_NAME).write_text(json.dumps({"command": "drumgan fit"}))
+            return done
+
+        monkeypatch.setattr(write_lock._Claim, "_made", and_locked)
+        with pytest.raises(BadInput, match="is locked by another process"):
+            only_writer(tmp_path, "drumgan pack", "leave").__enter__()
+        assert os.listdir(tmp_path) == [LOCK_NAME]
+
+    def test_a_claim_that_is_gone_is_lost(self, monkeypatch, tmp_path):
+        """Whoever took over by a lock has removed it."""
+        monkeypatch.setattr(write_lock, "_BEAT", 0.001)
+        with only_writer(tmp_path, "drumgan train", "") as lock:
+            # Again where it was just being written.
+            while not lock._lost.wait(0.01):
+                (tmp_path / CLAIM_NAME).unlink(missing_ok=True)
+            with pytest.raises(BadInput, match="was taken over while this process stood still"):
+                lock.check()
+        assert os.listdir(tmp_path) == []
 
     def test_a_claim_that_beats_is_respected(self, monkeypatch, tmp_path, others):
         path, claim = others

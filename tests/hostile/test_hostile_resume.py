@@ -31,9 +31,10 @@ from training_cases import tiny_config, write_dataset
 from verbs import State, drumgan
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.runs import identity
 from drumgan_jax.runs.checkpoints import Checkpoints
 from drumgan_jax.runs.config import CONFIG_NAME, read_config
-from drumgan_jax.runs.identity import CHANGES, FREE, ONWARD
+from drumgan_jax.runs.identity import CHANGES, is_identity
 from drumgan_jax.training import loop
 
 STEP = 4
@@ -101,13 +102,11 @@ def resumed(run: Path, config: Any) -> dict[str, Any]:
 
 def may_change(where: tuple[Any, ...]) -> bool:
     """Whether the run is the same one with another value there."""
-    key = ".".join(map(str, where))
-    return any(key == place or key.startswith(f"{place}.") for place in (*FREE, *ONWARD)) and key != "objective.kind"
+    return not is_identity(".".join(map(str, where)))
 
 
 def is_onward(where: tuple[Any, ...]) -> bool:
-    key = ".".join(map(str, where))
-    return any(key == place or key.startswith(f"{place}.") for place in ONWARD)
+    return identity.is_onward(".".join(map(str, where)))
 
 
 def leaves(tree: Any) -> set[tuple[str, ...]]:
