@@ -70,12 +70,14 @@ class State:
     ema: Any
 
 
-def write_run(folder: Path, config: dict[str, Any], ema: Any) -> None:
-    """A run directory with one checkpoint, as training leaves it."""
+def write_run(
+    folder: Path, config: dict[str, Any], ema: Any, kept: dict[str, Any] | None = None, step: int = STEP
+) -> None:
+    """A run directory with one checkpoint, as training leaves it; it may keep another config."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
-    checkpoints = Checkpoints(folder, keep=1, metric="fid/log_mel", config=config)
-    checkpoints.save(STEP, State(ema))
+    checkpoints = Checkpoints(folder, keep=1, metric="fid/log_mel", config=config if kept is None else kept)
+    checkpoints.save(step, State(ema))
     checkpoints.close()
 
 

@@ -76,6 +76,12 @@ def _measured_set(path: Path) -> str:
     return f"{len(load_set(path))} sounds"
 
 
+def _fit(path: Path) -> str:
+    from drumgan_jax.play.pca_gaussian import read_fitted
+
+    return f"{len(read_fitted(path)[0].class_means)} classes"
+
+
 # By the kind in the header's format.
 _READERS: dict[str, Callable[[Path], str]] = {
     "drumgan instrument": _instrument,
@@ -83,4 +89,5 @@ _READERS: dict[str, Callable[[Path], str]] = {
     "drumgan vocoder": _vocoder,
     "drumgan judge": _judge,
     "drumgan measured set": _measured_set,
+    "drumgan fit": _fit,
 }

@@ -1,8 +1,9 @@
 """`drumgan check RUN`: config, checkpoints, metrics, evaluations and packed parts of a run directory."""
 
+import contextlib
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.errors import BadInput, brief, first_line, shown
 from drumgan_jax.core.regular_files import read_regular
 from drumgan_jax.core.settings import is_section, is_whole
+from drumgan_jax.core.weight_file import variables_digest
 from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.evaluation.report import FOLDER as EVALUATIONS
 from drumgan_jax.play.pca_gaussian import FITTED, open_pca_run
 from drumgan_jax.runs import digests
 from drumgan_jax.runs.checkpoint_items import read_item, step_in
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, complete_steps, read_config
-from drumgan_jax.runs.identity import check_identity
-from drumgan_jax.runs.load import load_gan, load_vocoder, open_classifier
+from drumgan_jax.runs.identity import check_identity, config_at_save
+from drumgan_jax.runs.load import load_encoder, load_gan, load_vocoder, open_classifier
 from drumgan_jax.runs.metrics import METRICS_NAME
 
 # Beside a generator's run.
@@ -35,9 +37,31 @@ def check_run(run: Path) -> tuple[str, list[Finding]]:
         What it is, and a finding for each part.
     """
     found = _parts(run)
-    if (run / ENCODER / CONFIG_NAME).exists():
-        found += [Finding(f"{ENCODER}/{one.part}", one.state, one.detail) for one in _parts(run / ENCODER)]
+    encoder = run / ENCODER
+    if encoder.exists():
+        found.append(_encoder(run))
+    if (encoder / CONFIG_NAME).exists():
+        found += [Finding(f"{ENCODER}/{one.part}", one.state, one.detail) for one in _parts(encoder)]
     return _kind(run), found
+
+
+def _encoder(run: Path) -> Finding:
+    """Whether the encoder beside a run is one of its generator's, at any step that can be read."""
+    generators = []
+    for step in reversed(complete_steps(run / CHECKPOINTS)):
+        with contextlib.suppress(BadInput):
+            generators.append(load_gan(run, step))
+    if not generators:
+        return Finding(f"{ENCODER}/", NOTE, "not compared, as no generator of this run can be read")
+    problem = ""
+    for one in generators:
+        try:
+            load_encoder(run / ENCODER, one.gan, len(one.label_names), variables_digest(one.variables))
+        except BadInput as error:
+            problem = problem or str(error)
+        else:
+            return Finding(f"{ENCODER}/", SOUND, f"of the generator of step {one.step}")
+    return Finding(f"{ENCODER}/", UNSOUND, problem)
 
 
 def _parts(run: Path) -> list[Finding]:
@@ -73,11 +97,24 @@ def _config(run: Path) -> str:
         if not isinstance(config.get(name), dict):
             raise BadInput(f"{run / CONFIG_NAME} has no section {name}; restore it.")
     steps = [step for step in complete_steps(run / CHECKPOINTS) if digests.first_altered(_step(run, step)) is None]
-    for step in steps:
-        check_identity(_step(run, step), config, run / CONFIG_NAME)
-    if steps and config["task"].get("kind") in _NETWORKS:
-        _NETWORKS[config["task"]["kind"]](run, steps[-1])
+    foreign = _foreign(run, config)
+    if foreign and len(foreign) == len(steps):
+        raise foreign[max(foreign)]
+    own = [step for step in steps if step not in foreign]
+    if own and config["task"].get("kind") in _NETWORKS:
+        _NETWORKS[config["task"]["kind"]](run, own[-1])
     return f"{config.get('name', '')}, format {config['format']}".removeprefix(", ")
+
+
+def _foreign(run: Path, config: Mapping[str, Any]) -> dict[int, BadInput]:
+    """The steps that were saved with another config, and the sentence of each."""
+    found = {}
+    for step in complete_steps(run / CHECKPOINTS):
+        try:
+            check_identity(_step(run, step), config, run / CONFIG_NAME)
+        except BadInput as problem:
+            found[step] = problem
+    return found
 
 
 # By the kind of task: what loads the networks of a run's step, which must be those of its config.
@@ -95,9 +132,16 @@ def _step(run: Path, step: int) -> Path:
 def _checkpoints(run: Path) -> list[Finding]:
     folder = run / CHECKPOINTS
     if not folder.is_dir():
-        return []
+        return [Finding(CHECKPOINTS, UNSOUND, f"{folder} is no folder; restore it.")] if folder.exists() else []
     complete = complete_steps(folder)
-    found = [_checkpoint(run, step) for step in complete]
+    try:
+        foreign = _foreign(run, read_config(run))
+    except BadInput:
+        foreign = {}
+    if len(foreign) == len(complete):
+        # Then the config is another's.
+        foreign = {}
+    found = [_checkpoint(run, step, foreign.get(step)) for step in complete]
     if not complete:
         none = "holds no complete checkpoint, so there is nothing to play or to go on from; restore one."
         written = writer_of(run) is not None
@@ -119,7 +163,7 @@ def _checkpoints(run: Path) -> list[Finding]:
     return found
 
 
-def _checkpoint(run: Path, step: int) -> Finding:
+def _checkpoint(run: Path, step: int, foreign: BadInput | None) -> Finding:
     path = run / CHECKPOINTS / str(step)
     size = f"{sum(one.stat().st_size for one in path.rglob('*') if one.is_file()) / 2**20:,.1f} MiB"
     if not digests.has_digests(path):
@@ -142,6 +186,10 @@ def _checkpoint(run: Path, step: int) -> Finding:
         )
     if (held := step_in(path.absolute())) not in (None, step):
         return Finding(_name(path), UNSOUND, f"{path} holds step {held}: its folder was renamed; give it that name.")
+    if foreign:
+        return Finding(_name(path), UNSOUND, f"{path} is of another run: {foreign}")
+    if config_at_save(path) is None:
+        return Finding(_name(path), NOTE, f"{len(stored.files)} files, {size}; no config, as of an earlier version")
     return Finding(_name(path), SOUND, f"{len(stored.files)} files, {size}")
 
 
@@ -174,7 +222,8 @@ def _evaluations(folder: Path) -> str:
             raise BadInput(f"{path} is damaged ({first_line(error)}); {_MEASURE_AGAIN}.") from error
         if not is_section(report):
             raise BadInput(f"{path} is damaged: it holds no report; {_MEASURE_AGAIN}.")
-        if not is_whole(report.get("step"), 0):
+        step = report.get("step")
+        if not is_whole(step, 0) or path.stem != f"step_{step:08d}":
             raise BadInput(f"{path}: step is {shown(report.get('step'))}; {_MEASURE_AGAIN}.")
         if not is_section(report.get("figures", {})):
             raise BadInput(f"{path}: figures is {shown(report['figures'])}; {_MEASURE_AGAIN}.")

@@ -158,15 +158,23 @@ def open_pca_run(run: Path, step: int | str, vocoder: str | os.PathLike[str] | N
     del step
     _check_no_vocoder(vocoder)
     config = read_config(run)
-    path = run / FITTED
-    file = read_weights(path, FITTED_FORMAT, "a fit")
+    fitted, saved = read_fitted(run / FITTED)
+    check_same(saved, config, run / CONFIG_NAME, FITTED)
+    with about(run / CONFIG_NAME):
+        return _checked(PcaInstrument(fitted, tuple(config.get("labels", ())), config))
+
+
+def read_fitted(path: Path) -> tuple[PcaGaussian, Mapping[str, Any]]:
+    """The arrays of a fit, and the config that they belong to.
+
+    Raises:
+        BadInput: the file cannot be read, is damaged, or of an earlier version.
+    """
+    file = read_weights(path, FITTED_FORMAT, "a fit of this version")
     saved = file.header.get(_CONFIG)
     if not isinstance(saved, Mapping):
         raise BadInput(f"{path} has no config in its header; fit the run again.")
-    check_same(saved, config, run / CONFIG_NAME, FITTED)
-    fitted = PcaGaussian.of_arrays(file.arrays)
-    with about(run / CONFIG_NAME):
-        return _checked(PcaInstrument(fitted, tuple(config.get("labels", ())), config))
+    return PcaGaussian.of_arrays(file.arrays), saved
 
 
 def unpack_pca(

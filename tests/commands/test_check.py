@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training_cases import write_dataset
-from verbs import STEP, drumgan
+from verbs import STEP, drumgan, write_run
 from weight_cases import changed
 
 from drumgan_jax.commands import check as verb
@@ -55,10 +55,10 @@ def test_a_sound_run_is_read_and_left_as_it_is(copy: Path) -> None:
     parts = states(found)
     assert set(parts.values()) == {SOUND}
     names = {"config.json", f"checkpoints/{STEP}", "metrics.jsonl", "evaluations/"}
-    assert parts.keys() == {*names, "encoder/config.json", f"encoder/checkpoints/{STEP}"}
+    assert parts.keys() == {*names, "encoder/", "encoder/config.json", f"encoder/checkpoints/{STEP}"}
     assert "metrics.jsonl" in found
     assert "4 lines, to step 6" in found
-    assert found.splitlines()[-1] == "Parts that were read: 6; not sound: none."
+    assert found.splitlines()[-1] == "Parts that were read: 7; not sound: none."
     assert contents(copy) == before
 
 
@@ -306,18 +306,49 @@ def test_what_may_change_between_trainings_may_be_edited(copy: Path) -> None:
     assert load(copy).config["decoder"]["iterations"] == 3
 
 
-def test_an_encoder_that_is_a_link_to_the_run_is_read_once(copy: Path) -> None:
+def test_an_encoder_that_is_none_of_this_run_is_told(copy: Path) -> None:
+    (copy / "encoder" / "config.json").rename(copy / "config")
+    text, sound = verb.check(copy)
+    assert not sound
+    assert states(text)["encoder/"] == UNSOUND
     shutil.rmtree(copy / "encoder")
     (copy / "encoder").symlink_to(".")
     text, sound = verb.check(copy)
-    assert sound
-    assert sum(line.startswith("encoder/") for line in text.splitlines()) == 4
+    assert not sound
+    assert "is an encoder of another generator" in text
     assert "encoder/encoder" not in text
+
+
+def test_a_checkpoint_of_another_run_is_told_and_the_config_is_not(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    other = copy.parent / "other"
+    write_run(other, {**config, "labels": config["labels"][::-1]}, load_ema(copy)[0], step=STEP + 1)
+    shutil.copytree(other / "checkpoints" / str(STEP + 1), copy / "checkpoints" / str(STEP + 1))
+    text, sound = verb.check(copy)
+    assert not sound
+    assert "is of another run: " in text
+    assert states(text)["config.json"] == states(text)[f"checkpoints/{STEP}"] == SOUND
+    assert states(text)[f"checkpoints/{STEP + 1}"] == UNSOUND
+
+
+def test_a_checkpoint_that_keeps_no_config_is_noted_and_played_with_a_warning(
+    copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    old = copy.parent / "old"
+    write_run(old, config, load_ema(copy)[0], kept={})
+    text, sound = verb.check(old)
+    assert sound
+    assert states(text)[f"checkpoints/{STEP}"] == NOTE
+    caplog.clear()
+    load(old)
+    assert "was saved by a version that kept no config with it, so another config.json is not noticed." in caplog.text
 
 
 @pytest.mark.parametrize(
     ("report", "wanted"),
     [
+        ('{"step": 7}', "step is 7; delete it and evaluate that step again."),
         ("{}", "step is None; delete it and evaluate that step again."),
         ('{"step": "6"}', "step is '6'; delete it and evaluate that step again."),
         ('{"step": 6, "figures": [1]}', "figures is [1]; delete it and evaluate that step again."),

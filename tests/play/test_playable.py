@@ -154,7 +154,7 @@ def test_a_damaged_fit_is_told(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "config.json").write_text((run / "config.json").read_text())
-    with pytest.raises(BadInput, match=r"fitted\.npz cannot be opened .*; give a fit's \.npz"):
+    with pytest.raises(BadInput, match=r"fitted\.npz cannot be opened .*; give a fit of this version's \.npz"):
         load(folder)
     config = json.loads((run / "config.json").read_text())
     fitted = load(run).fitted

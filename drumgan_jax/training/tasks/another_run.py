@@ -2,34 +2,46 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 
-from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.errors import BadInput, listed, shown
 from drumgan_jax.runs.checkpoint_items import load_items
-from drumgan_jax.runs.config import read_config
+from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, read_config
+from drumgan_jax.runs.identity import check_identity
 from drumgan_jax.training.tasks.gan_steps import GanState
 
 # Optimisers, the step count and what the objective carries begin anew.
 _NETWORKS = ("generator", "discriminator", "statistics", "discriminator_statistics", "frozen")
 
 
-def started_from(run: str | os.PathLike[str], state: GanState, shapes: GanState) -> GanState:
+def started_from(run: str | os.PathLike[str], labels: Sequence[str], state: GanState, shapes: GanState) -> GanState:
     """A fresh state with the networks of another run's last checkpoint, and their moving average.
 
     Args:
         run: the run directory; its networks have the shapes of the state's.
+        labels: classes that condition the new run; none if it is not conditional.
         state: the state before the first step.
         shapes: the same as jax.ShapeDtypeStruct with shardings.
 
     Raises:
-        BadInput: it is no run of a GAN, has no checkpoint that can be read, or its networks have other shapes.
+        BadInput: it is no run of a GAN, has no checkpoint that can be read, or its networks have other shapes or
+            classes.
     """
-    kind = read_config(run).get("task", {}).get("kind")
+    config = read_config(run)
+    kind = config.get("task", {}).get("kind")
     if kind != "gan":
         raise BadInput(f"config.task.start_from is {run}, a run of task {shown(kind)}; give the run of a GAN.")
-    (trained, ema), _ = load_items(run, ("train", "ema"))
+    if labels and list(labels) != list(config.get("labels", ())):
+        raise BadInput(
+            f"config.task.start_from is {run}, of the classes {listed(config.get('labels', ()))}, and these are"
+            f" {listed(labels)}; give the run of the same classes in the same order."
+        )
+    (trained, ema), at = load_items(run, ("train", "ema"))
+    check_identity(Path(run) / CHECKPOINTS / str(at), config, Path(run) / CONFIG_NAME)
     found = {name: trained.get(name, {}) for name in _NETWORKS} | {"ema": ema}
     for name, tree in found.items():
         _check_same_shapes(f"{run} has a {name.replace('_', ' ')}", tree, getattr(state, name))

@@ -129,7 +129,7 @@ class GanTask(TaskSkeleton):
         """See training.task.Task: the networks of another run, or principal components if the generator has any."""
         state = self.init()
         if self.task.start_from:
-            return started_from(self.task.start_from, state, self.shapes)
+            return started_from(self.task.start_from, self.label_names, state, self.shapes)
         start_from = getattr(self.gan.generator, "start_from", None)
         if start_from is None:
             return state
