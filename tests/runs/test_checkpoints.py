@@ -21,10 +21,11 @@ from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.runs import checkpoints as module
-from drumgan_jax.runs import digests
+from drumgan_jax.runs import digests, identity
 from drumgan_jax.runs.checkpoint_items import load_ema, load_item, without_digests
 from drumgan_jax.runs.checkpoints import Checkpoints, retained
 from drumgan_jax.runs.config import complete_steps
+from drumgan_jax.systems.formats import current_config
 
 METRIC = "log_mel/frechet"
 
@@ -444,3 +445,35 @@ def test_a_run_directory_that_is_deleted_meanwhile_is_told(saved):
     shutil.rmtree(run_dir / "checkpoints")
     with pytest.raises(BadInput, match="checkpoints is gone: it was deleted or moved while training wrote to it"):
         checkpoints.save(7, make_state(7))
+
+
+def test_the_config_is_compared_with_the_step_that_is_restored(tmp_path):
+    """Whichever that is: the newest one may be damaged."""
+    config = {"task": {"kind": "gan"}, "labels": ["kick", "snare"], "train": {"batch_size": 8}}
+    checkpoints = Checkpoints(tmp_path, keep=2, metric=METRIC, config=config)
+    for step in (1, 2):
+        # A figure that is NaN must not hide the config beside it.
+        checkpoints.save(step, make_state(step), {METRIC: 1.0, "other": float("nan")})
+    checkpoints.close()
+    folder = tmp_path / "checkpoints"
+    assert identity.config_at_save(folder / "2")["labels"] == ["kick", "snare"]
+    metadata = folder / "2" / "_CHECKPOINT_METADATA"
+    metadata.write_bytes(metadata.read_bytes()[:-1])
+    other = {**config, "labels": ["snare", "kick"], "train": {"batch_size": 4, "total_images": 3}}
+    again = Checkpoints(tmp_path, keep=2, metric=METRIC, config=current_config(other))
+    wanted = "config.json: it is not the config that step 1 was saved with, and differs in labels, train.batch_size;"
+    with pytest.raises(BadInput, match=wanted):
+        again.restore(target_of(make_state(0)))
+    again.close()
+    again = Checkpoints(tmp_path, keep=2, metric=METRIC, config=current_config(config))
+    assert again.restore(target_of(make_state(0)))[1] == 1
+    again.close()
+
+
+def test_a_killed_save_with_a_figure_that_is_nan_does_not_count(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2, metric=METRIC)
+    checkpoints.save(1, make_state(1), {METRIC: float("nan")})
+    checkpoints.close()
+    assert complete_steps(tmp_path / "checkpoints") == [1]
+    (tmp_path / "checkpoints" / "1" / "digests.json").unlink()
+    assert complete_steps(tmp_path / "checkpoints") == []

@@ -1,5 +1,6 @@
 """A generator that starts from principal components: its first sounds, its run, its encoder and its file."""
 
+import json
 import types
 from pathlib import Path
 
@@ -145,6 +146,10 @@ def test_a_run_that_cannot_be_started_from_is_one_sentence(config, trained: Path
     with pytest.raises(BadInput, match=r"has a discriminator with .* of shape .*; give a run of the same networks"):
         begin(trained, features=4)
     with pytest.raises(BadInput, match=r"config\.json"):
+        begin(tmp_path)
+    other = json.loads((trained / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**other, "labels": other["labels"][::-1]}))
+    with pytest.raises(BadInput, match=r"is .*, of the classes .*; give the run of the same classes in the same order"):
         begin(tmp_path)
     (tmp_path / "config.json").write_text('{"task": {"kind": "vocoder"}}')
     with pytest.raises(BadInput, match="a run of task 'vocoder'; give the run of a GAN"):
