@@ -81,7 +81,7 @@ def _format(file: BinaryIO, layout: Layout, chunks: Sequence[Chunk]) -> str | No
     # 24 bits may lie in 32.
     frames = (whole, 4 * channels) if (kind, bits) == (1, 24) else (whole,)
     wrong_bits = kind in _BYTES and bits not in (8, 16)
-    # Some programs write a frame of 0 bytes, and bytes a second of one channel, of one byte each, or none.
+    # Some programs write 0 for the bytes a frame, and for those a second 0, all ones, one channel's or the sample rate.
     rates = (rate * frame, rate * frame // max(channels, 1), rate, 0, 2**32 - 1)
     if wrong_bits or frame not in (*frames, 0) or bytes_a_second not in (*rates, rate * whole):
         return (

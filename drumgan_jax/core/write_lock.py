@@ -156,7 +156,7 @@ def _locked(path: Path, here: dict[str, Any]) -> int | None:
 
     Raises:
         _HeldByAnother: another process has locked it.
-        _HeldOrNot: it names a writer, and without locks nothing tells whether that still runs.
+        _HeldOrNot: it names a writer, but the file system has no locks, so nothing tells whether that still runs.
     """
     tries = _TRIES
     while True:

@@ -194,7 +194,8 @@ class _Run:
         if code in (0, os.EX_TEMPFAIL):
             return Ending(Kind.CLEAN, "", code)
         if code > 0:
-            # Another's end may have ended it so, but not before the others are known: then it would fail again.
+            # JAX may end a worker so when another process has ended, but not before the others are known; such an end
+            # would come again.
             status = os.EX_TEMPFAIL if self._watch is not None else code
             return Ending(Kind.UNCLEAR, f"ended with status {code}", status)
         number = signal.Signals(-code)
