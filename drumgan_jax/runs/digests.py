@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from drumgan_jax.core.array_files import DAMAGES
 from drumgan_jax.core.digests import CRC32C, DIGESTS_NAME, Digests, has_digests
 from drumgan_jax.core.digests import read_digests as read
 from drumgan_jax.core.digests import write_digests as write
@@ -36,7 +35,7 @@ def told_at_save(checkpoint: Path) -> Mapping[str, Any]:
     try:
         # A figure may be NaN.
         told = json.loads(read_regular(checkpoint / METADATA_NAME))["custom_metadata"]
-    except (BadInput, *DAMAGES):
+    except (BadInput, OSError, ValueError, LookupError, TypeError, RecursionError):
         return {}
     return told if isinstance(told, Mapping) else {}
 

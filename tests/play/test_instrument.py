@@ -247,7 +247,7 @@ def test_an_encoder_of_another_generator_is_refused(tmp_path: Path, monkeypatch:
     told = r"config.task.step=40 of runs/mine; give that step \(--step=40\), or train the encoder again"
     for digest, match in ((instrument.model, None), ("ab" * 32, told), ("", "an encoder of another generator")):
         ema = {**variables, "generator": np.frombuffer(bytes.fromhex(digest), np.uint8)}
-        monkeypatch.setattr("drumgan_jax.runs.load.load_ema", lambda _, ema=ema: (dict(ema), 7))
+        monkeypatch.setattr("drumgan_jax.runs.load.load_ema", lambda run, step=None, ema=ema: (dict(ema), 7))
         fresh = dataclasses.replace(instrument)
         if match is None:
             latents = fresh.encode(drum(), RATE)

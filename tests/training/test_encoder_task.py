@@ -305,10 +305,7 @@ def test_a_run_of_another_task_is_told(data_dir: Path, grown: Path, tmp_path: Pa
         build_task(frozen_config(data_dir, tmp_path / "run"), make_mesh())
 
 
-def test_soft_labels_are_read_where_the_generator_had_them(data_dir: Path, grown: Path, tmp_path: Path) -> None:
-    shutil.copytree(grown, tmp_path / "run")
-    path = tmp_path / "run" / "config.json"
-    config = json.loads(path.read_text())
-    config["task"]["soft_labels"] = True
-    path.write_text(json.dumps(config))
-    assert build_task(frozen_config(data_dir, tmp_path / "run"), make_mesh()).keys == ("soft_labels",)
+def test_soft_labels_are_read_where_the_generator_had_them(data_dir: Path, tmp_path: Path) -> None:
+    task = {"kind": "gan", "conditional": True, "soft_labels": True}
+    run = write_gan_run(tmp_path / "run", data_dir, GROWN, **PROGRESSIVE, task=task)
+    assert build_task(frozen_config(data_dir, run), make_mesh()).keys == ("soft_labels",)
