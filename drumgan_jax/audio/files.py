@@ -76,6 +76,9 @@ def decode(path: str | os.PathLike[str]) -> Iterator[Audio]:
             raise BadInput(f"{path} cannot be read ({error.strerror}); copy it again.") from error
         except soundfile.LibsndfileError as error:
             reason = error.error_string.rstrip(".")
+            if reason.startswith("Internal"):
+                # Its own words, of no use to a user: it was to go where the file has nothing.
+                raise BadInput(f"{path} is truncated or damaged; copy or export it again.") from error
             raise BadInput(f"{path} cannot be decoded ({reason}); export it again as WAV or FLAC.") from error
 
 
