@@ -70,7 +70,7 @@ def plain_loop(folder: Path, out: Path) -> int:
                     "path": bytes_feature(path.relative_to(folder).as_posix().encode()),
                     "start": tf.train.Feature(float_list=tf.train.FloatList(value=[start / RATE])),
                 }
-                writer.write(tf.train.Example(features=tf.train.EmbedderOutput(feature=features)).SerializeToString())
+                writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
                 written += 1
     return written
 
