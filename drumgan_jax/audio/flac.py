@@ -14,8 +14,8 @@ _TAIL = 2**18
 # a truncated file has thousands in its tail.
 _TRIES, _LONGEST = 16, 2**17
 _MOST_BLOCKS = 10_000
-_START = b"fLaC\0\0\0\x22"
-_CHUNK = 2**20
+# How a stream begins: its mark, and the head of the block of its header.
+START = b"fLaC\0\0\0\x22"
 _HEADER, _ID3V1 = 16, 128
 _RATES = (0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
 _BLOCKS = (0, 192, 576, 1_152, 2_304, 4_608, 0, 0, *(2**power for power in range(8, 16)))
@@ -32,14 +32,14 @@ class FlacStream(NamedTuple):
         samples: of the header; 0 for unknown.
         frame_samples: from the first frame's start to the last one's end, by the numbers of both; None if the last one
             was not found. If they are not those of the header, that frame's checksum is right.
-        is_joined: whether another stream follows in the file.
+        frames_at: where the first frame begins, in bytes.
     """
 
     rate: int
     frame_rate: int
     samples: int
     frame_samples: int | None
-    is_joined: bool
+    frames_at: int
 
 
 class _Frame(NamedTuple):
@@ -75,7 +75,7 @@ def stream_of(file: BinaryIO) -> FlacStream | None:
     rate, samples = fields >> 44, fields & (2**36 - 1)
     begin = first.number if first.varying else first.number * first.block
     last = _end(file, first, at, begin + samples)
-    return FlacStream(rate, first.rate, samples, None if last is None else last - begin, _is_joined(file, at))
+    return FlacStream(rate, first.rate, samples, None if last is None else last - begin, at)
 
 
 def _end(file: BinaryIO, first: _Frame, frames_at: int, told: int) -> int | None:
@@ -98,16 +98,6 @@ def _end(file: BinaryIO, first: _Frame, frames_at: int, told: int) -> int | None
             return samples
         tries += 1
     return None
-
-
-def _is_joined(file: BinaryIO, at: int) -> bool:
-    file.seek(at)
-    kept = b""
-    while block := file.read(_CHUNK):
-        if _START in kept + block:
-            return True
-        kept = block[1 - len(_START) :]
-    return False
 
 
 def _frame(content: bytes) -> _Frame | None:

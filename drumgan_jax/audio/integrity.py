@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from drumgan_jax.audio.contents import Contents
-from drumgan_jax.audio.flac import FlacStream
+from drumgan_jax.audio.flac import START, FlacStream
 from drumgan_jax.audio.mpeg import Stream
 from drumgan_jax.audio.riff import Chunk, Layout
 
@@ -47,7 +47,7 @@ def fault(file: BinaryIO, contents: Contents) -> str | None:
         chunks = contents.layout, contents.chunks
         return _chunks(*chunks) or _size(file, *chunks) or _format(file, *chunks) or _aiff(file, *chunks)
     if contents.flac:
-        return _flac(contents.flac)
+        return _flac(file, contents.flac)
     file.seek(0)
     start = file.read(4)
     if start == b"OggS":
@@ -119,9 +119,10 @@ def _aiff(file: BinaryIO, layout: Layout, chunks: Sequence[Chunk]) -> str | None
     return None
 
 
-def _flac(stream: FlacStream) -> str | None:
-    """The header must say what the frames say."""
-    if stream.is_joined:
+def _flac(file: BinaryIO, stream: FlacStream) -> str | None:
+    """The header must say what the frames say, and no other stream may follow."""
+    file.seek(stream.frames_at)
+    if _rest_holds(file, b"", START):
         return SEVERAL
     if stream.frame_rate not in (0, stream.rate):
         return f"is damaged: its header says {stream.rate} Hz, and its frames {stream.frame_rate} Hz"

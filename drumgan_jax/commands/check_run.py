@@ -98,8 +98,8 @@ def _config(run: Path) -> str:
             raise BadInput(f"{run / CONFIG_NAME} has no section {name}; restore it.")
     steps = [step for step in complete_steps(run / CHECKPOINTS) if digests.first_altered(_step(run, step)) is None]
     foreign = _foreign(run, config)
-    if foreign and len(foreign) == len(steps):
-        raise foreign[max(foreign)]
+    if steps and foreign.keys() >= set(steps):
+        raise foreign[steps[-1]]
     own = [step for step in steps if step not in foreign]
     if own and config["task"].get("kind") in _NETWORKS:
         _NETWORKS[config["task"]["kind"]](run, own[-1])

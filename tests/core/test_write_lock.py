@@ -69,10 +69,17 @@ def test_a_folder_that_cannot_be_one(tmp_path):
         only_writer(tmp_path / "run", "drumgan train", "give another").__enter__()
 
 
-def test_a_claim_of_a_host_without_locks_is_respected_too(monkeypatch, tmp_path):
+@pytest.fixture
+def others(tmp_path):
+    """The claim of another host."""
     path = tmp_path / CLAIM_NAME
     claim = {"command": "drumgan train", "process": 7, "host": "other", "since": "then", "token": "x", "beat": 3}
     path.write_text(json.dumps(claim))
+    return path, claim
+
+
+def assert_respected(monkeypatch, tmp_path, path, claim):
+    """A claim that beats keeps this process off."""
 
     def beats(seconds):
         claim["beat"] += 1
@@ -82,6 +89,10 @@ def test_a_claim_of_a_host_without_locks_is_respected_too(monkeypatch, tmp_path)
     with pytest.raises(BadInput, match=r"written by `drumgan train` \(process 7 on other, since then\)"):
         only_writer(tmp_path, "drumgan pack", "").__enter__()
     assert os.listdir(tmp_path) == [CLAIM_NAME]
+
+
+def test_a_claim_of_a_host_without_locks_is_respected_too(monkeypatch, tmp_path, others):
+    assert_respected(monkeypatch, tmp_path, *others)
     # A dead one's is removed.
     monkeypatch.setattr(write_lock.time, "sleep", lambda seconds: None)
     with only_writer(tmp_path, "drumgan pack", ""):
@@ -122,14 +133,6 @@ class TestWithoutLocks:
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
         monkeypatch.setattr(write_lock.fcntl, "flock", flock)
-
-    @pytest.fixture
-    def others(self, tmp_path):
-        """The claim of another host."""
-        path = tmp_path / CLAIM_NAME
-        claim = {"command": "drumgan train", "process": 7, "host": "other", "since": "then", "token": "x", "beat": 3}
-        path.write_text(json.dumps(claim))
-        return path, claim
 
     def test_the_lock_of_a_host_that_has_locks_is_left_and_named(self, tmp_path):
         path = tmp_path / LOCK_NAME
@@ -172,16 +175,7 @@ class TestWithoutLocks:
         assert os.listdir(tmp_path) == []
 
     def test_a_claim_that_beats_is_respected(self, monkeypatch, tmp_path, others):
-        path, claim = others
-
-        def beats(seconds):
-            claim["beat"] += 1
-            path.write_text(json.dumps(claim))
-
-        monkeypatch.setattr(write_lock.time, "sleep", beats)
-        with pytest.raises(BadInput, match=r"written by `drumgan train` \(process 7 on other, since then\)"):
-            only_writer(tmp_path, "drumgan pack", "").__enter__()
-        assert os.listdir(tmp_path) == [CLAIM_NAME]
+        assert_respected(monkeypatch, tmp_path, *others)
 
     def test_a_claim_that_is_still_is_taken_over_whatever_the_clocks_say(self, monkeypatch, tmp_path, others):
         waited = []
