@@ -17,6 +17,9 @@ _MOST_BLOCKS = 10_000
 # How a stream begins: its mark, and the head of the block of its header.
 START = b"fLaC\0\0\0\x22"
 _HEADER, _ID3V1 = 16, 128
+# Of APE, version 2: the footer, the bytes of the tag without its header, and a flag that it has one.
+_APE = struct.Struct("<8s4xI4xI8x")
+_HAS_HEADER = 2**31
 _RATES = (0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
 _BLOCKS = (0, 192, 576, 1_152, 2_304, 4_608, 0, 0, *(2**power for power in range(8, 16)))
 # Where the number of samples ends: 36 bits, of which the first four are in a byte with other fields.
@@ -80,12 +83,10 @@ def stream_of(file: BinaryIO) -> FlacStream | None:
 
 def _end(file: BinaryIO, first: _Frame, frames_at: int, told: int) -> int | None:
     """Samples up to the end of the last frame, by its number."""
-    end = file.seek(0, os.SEEK_END)
-    begin = max(frames_at, end - _TAIL)
+    end = _before_tags(file)
+    begin = min(max(frames_at, end - _TAIL), end)
     file.seek(begin)
-    tail = file.read()
-    if tail[-_ID3V1:].startswith(b"TAG"):
-        tail = tail[:-_ID3V1]
+    tail = file.read(end - begin)
     sync = bytes((0xFF, 0xF9 if first.varying else 0xF8))
     at, tries = len(tail), 0
     while (at := tail.rfind(sync, 0, at)) >= 0 and tries < _TRIES and len(tail) - at <= _LONGEST:
@@ -98,6 +99,20 @@ def _end(file: BinaryIO, first: _Frame, frames_at: int, told: int) -> int | None
             return samples
         tries += 1
     return None
+
+
+def _before_tags(file: BinaryIO) -> int:
+    """Where the tags begin that some programs write behind the last frame (ID3v1, APEv2): bytes from the start."""
+    end = file.seek(0, os.SEEK_END)
+    if end >= _ID3V1:
+        file.seek(end - _ID3V1)
+        end -= _ID3V1 * (file.read(3) == b"TAG")
+    if end < _APE.size:
+        return end
+    file.seek(end - _APE.size)
+    mark, size, flags = _APE.unpack(file.read(_APE.size))
+    size += _APE.size * bool(flags & _HAS_HEADER)
+    return end - size if mark == b"APETAGEX" and size <= end else end
 
 
 def _frame(content: bytes) -> _Frame | None:

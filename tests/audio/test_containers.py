@@ -123,7 +123,20 @@ class TestFlac:
     def test_an_unknown_count_is_that_of_the_frames(self, tmp_path: Path) -> None:
         whole = read(tmp_path / "a.flac", self.content)
         streamed = self.counting(0)
-        for content in (streamed, streamed + b"TAG" + bytes(125), b"ID3\x03\0\0\0\0\0\x14" + bytes(20) + streamed):
+        id3v1, id3v2 = b"TAG" + bytes(125), b"ID3\x03\0\0\0\0\0\x14" + bytes(20)
+        # A picture, longer than what is searched for the last frame.
+        item = bytes(300_000)
+        ape_size = len(item) + 32
+        ape = item + struct.pack("<8sIIII8x", b"APETAGEX", 2000, ape_size, 1, 0)
+        headed = struct.pack("<8sIIII8x", b"APETAGEX", 2000, ape_size, 1, 0xA0000000) + item
+        headed += struct.pack("<8sIIII8x", b"APETAGEX", 2000, ape_size, 1, 0x80000000)
+        for content in (
+            streamed,
+            streamed + id3v1,
+            id3v2 + streamed,
+            streamed + ape,
+            streamed + headed + id3v1,
+        ):
             np.testing.assert_array_equal(read(tmp_path / "a.flac", content), whole)
 
     def test_a_truncated_silence_ends_soon(self, tmp_path: Path) -> None:
