@@ -75,7 +75,7 @@ def _train(pulse: Pulse | None) -> str:
     if CONFIG.value.get("task", {}).get("kind") in FITS:
         raise BadInput("this config is fitted, not trained; use drumgan fit with the same flags.")
     profile = None if PROFILE.value is None else ProfiledSteps.parse(PROFILE.value)
-    distributed.join(automatic=DISTRIBUTED.value)
+    distributed.join(automatic=DISTRIBUTED.value, watched=pulse is not None)
     if pulse is not None:
         pulse.joined(*distributed.attempt())
     try:

@@ -22,24 +22,29 @@ __all__ = ["VARIABLES", "StopSignal", "as_first", "attempt", "join", "least", "m
 _SENTENCE_BYTES = 4096
 # As long as JAX waits for the processes to join.
 _ATTEMPT_MS = 300_000
+# JAX measures by the time of day for how long it has not heard of a process, and ends all after 100 s. If a parent
+# watches them, by a clock that does not jump, JAX needs not.
+_UNWATCHED_SECONDS, _WATCHED_SECONDS = 100, 7 * 86_400
 
 
-def join(automatic: bool = False) -> None:
+def join(automatic: bool = False, watched: bool = False) -> None:
     """Join the other processes of the run; call this before the first use of a device.
 
     Args:
         automatic: let JAX find the other processes, which works on TPU pods and under Slurm. Otherwise they are given
             by environment variables (VARIABLES), and a process with none of these runs alone.
+        watched: a supervising parent ends all processes if one is lost.
 
     Raises:
         BadInput: only some of the variables are set, or a number is invalid.
     """
     if jax.distributed.is_initialized():
         return
+    seconds = _WATCHED_SECONDS if watched else _UNWATCHED_SECONDS
     if automatic:
-        jax.distributed.initialize()
+        jax.distributed.initialize(heartbeat_timeout_seconds=seconds)
     elif place := place_given():
-        jax.distributed.initialize(place.address, place.count, place.process)
+        jax.distributed.initialize(place.address, place.count, place.process, heartbeat_timeout_seconds=seconds)
 
 
 def attempt() -> tuple[int, int, str]:

@@ -5,18 +5,23 @@ import fcntl
 import itertools
 import math
 import os
+import re
+import shutil
+import struct
+import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from forked_cases import Forked, no_locks, toy_training, training_through_jumps
-from training_cases import finish, timeless, write_dataset
+from several_hosts import COUNT, finish_all, start, write_config
+from training_cases import finish, timeless, wait_for_line, write_dataset
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.write_lock import CLAIM_NAME, LOCK_NAME
 from drumgan_jax.runs.checkpoint_items import load_ema
-from drumgan_jax.runs.metrics import read_metrics
+from drumgan_jax.runs.metrics import METRICS_NAME, read_metrics
 from drumgan_jax.training.run import only_training
 
 HOUR, STEPS = 3600.0, 24
@@ -57,6 +62,37 @@ def test_a_run_goes_on_through_jumps_and_stays_the_only_writer(
         hours = [line[key] for line in found]
         assert all(before <= after for before, after in itertools.pairwise(hours))
         assert hours[-1] < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_several_processes_go_on_through_jumps(tmp_path: Path) -> None:
+    """A clock that C++ reads too; before the run's start, JAX gives up, and the run goes on from its checkpoint."""
+    library, clock = tmp_path / "shifted_clock.so", tmp_path / "clock"
+    source = Path(__file__).parent.parent / "shifted_clock.c"
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    data = write_dataset(tmp_path / "data")
+    config, run, whole = write_config(tmp_path, data.parent), tmp_path / "run", tmp_path / "whole"
+    set_clock(clock, 0)
+    variables = {"LD_PRELOAD": os.fspath(library), "CLOCK_SHIFT": os.fspath(clock)}
+    processes = start(config, run, 10.0, variables)
+    for line, seconds in ((15, 3600), (40, 0), (65, 86400), (90, 3600), (115, -86400)):
+        wait_for_line(processes[0], run / METRICS_NAME, line, 300)
+        set_clock(clock, seconds)
+    said = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [os.EX_TEMPFAIL] * COUNT, said
+    lines = {text.splitlines()[-1] for text in said}
+    assert len(lines) == 1
+    assert re.search(r"the run goes on from step 1\d\d: give the same command again on all hosts\.$", lines.pop())
+    finish_all(config, run)
+    finish_all(config, whole)
+    assert timeless(read_metrics(run)) == timeless(read_metrics(whole))
+
+
+def set_clock(clock: Path, seconds: int) -> None:
+    """Write by how much the clock is off, in place: processes have the file mapped."""
+    with open(clock, "r+b" if clock.exists() else "wb") as file:
+        file.write(struct.pack("q", seconds))
 
 
 def wait_for(path: Path, process: Forked) -> None:

@@ -3,63 +3,16 @@
 import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from quick_compilation import quick_flags
-from training_cases import timeless, tiny_config, wait_for_line, write_dataset
+from several_hosts import COUNT, STEPS, finish_all, start, write_config
+from training_cases import timeless, wait_for_line, write_dataset
 
 from drumgan_jax.runs.metrics import METRICS_NAME, read_metrics
 from drumgan_jax.training.heartbeats import FOLDER, Heartbeat, read_heartbeats
-
-COUNT, STEPS = 3, 150
-# The toy is made known to the worker only: the parent imports no JAX.
-CONFIG_FILE = """
-import os, sys
-sys.modules["clu"] = None
-sys.path.insert(0, {tests!r})
-if "DRUMGAN_SUPERVISED" in os.environ:
-    import toy_gan
-else:
-    assert "jax" not in sys.modules
-from ml_collections import ConfigDict
-def get_config():
-    return ConfigDict({config!r})
-"""
-
-
-def write_config(folder: Path, data: Path) -> Path:
-    sections = {"train": {"batch_size": 6, "total_images": 6 * STEPS}, "checkpoint": {"every": 4, "keep": 2}}
-    config = tiny_config(data, **sections)
-    config.train.host_timeout = 30.0
-    config.task = {"kind": "toy", "gain": 0.3}
-    path = folder / "toy_config.py"
-    path.write_text(CONFIG_FILE.format(tests=os.fspath(Path(__file__).parent.parent), config=config.to_dict()))
-    return path
-
-
-def start(config: Path, run: Path, timeout: float) -> list[subprocess.Popen[str]]:
-    """The three commands, each as on a host of its own."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "drumgan_jax.cli", "train", f"--config={config}", f"--workdir={run}"]
-    place = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(COUNT), "XLA_FLAGS": quick_flags(1)}
-    return [
-        subprocess.Popen(
-            [*command, f"--config.train.host_timeout={timeout}"],
-            env={**os.environ, **place, "JAX_PROCESS_ID": str(process)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for process in range(COUNT)
-    ]
 
 
 def heartbeats(run: Path) -> dict[int, Heartbeat]:
@@ -83,12 +36,6 @@ def broken(
     said = [process.communicate()[1] for process in processes]
     assert not any("Traceback" in text or "*** Check failure" in text for text in said), said
     return {one.returncode for one in processes}, {text.splitlines()[-1] for text in said}, seconds
-
-
-def finish_all(config: Path, run: Path) -> None:
-    processes = start(config, run, 30.0)
-    said = [process.communicate(timeout=1200)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * COUNT, said
 
 
 @pytest.mark.slow
