@@ -176,13 +176,13 @@ class _Source:
         except (ValueError, OSError):
             return self._file.tell()
 
-    def read(self, count: int, /) -> bytes:
-        """Read as in io; nothing after an error."""
+    def readinto(self, buffer: Any, /) -> int:
+        """Read as in io, without a copy; nothing after an error."""
         try:
-            return self._file.read(count)
+            return self._file.readinto(buffer)  # type: ignore[attr-defined]
         except OSError as error:
             self.error = self.error or error
-            return b""
+            return 0
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:

@@ -401,10 +401,10 @@ def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         def __init__(self, file, contents):
             self.file, self.tell, self.seek = file, file.tell, file.seek
 
-        def read(self, count):
+        def readinto(self, buffer):
             if self.file.tell() > 9000:
                 raise OSError(5, "Input/output error")
-            return self.file.read(count)
+            return self.file.readinto(buffer)
 
     monkeypatch.setattr("drumgan_jax.audio.files.mended", Failing)
     with pytest.raises(BadInput, match=r"cannot be read \(Input/output error\)"):
