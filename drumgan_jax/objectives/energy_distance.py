@@ -9,11 +9,11 @@ _LEAST = 1e-6
 
 
 def energy_distance(real: Array, fake: Array, labels: Array | None) -> Array:
-    """Energy distance [] of features [batch, features], of examples of one class each, but for a constant.
+    """Energy distance [] of features [batch, features], of examples of one class each.
 
-    2 E|x - g| - E|g - g'| over pairs of different examples (Székely and Rizzo 2013; of spectra, to train a generator of
-    sounds: Gritsenko et al. 2020). What is left out, -E|x - x'|, does not depend on the generator. It is least where
-    both distributions are equal: the first term alone would make all examples their median.
+    2 E|x - g| - E|g - g'| - E|x - x'| over pairs of different examples (Székely and Rizzo 2013; of spectra, to train a
+    generator of sounds: Gritsenko et al. 2020). Its expectation is 0 where both distributions are equal, and above 0
+    elsewhere: the first term alone would make all examples their median.
 
     Args:
         real: features of real examples.
@@ -22,8 +22,8 @@ def energy_distance(real: Array, fake: Array, labels: Array | None) -> Array:
     """
     alike = jnp.ones((len(real), len(real))) if labels is None else labels @ labels.T
     others = alike * (1.0 - jnp.eye(len(real)))
-    across, within = _distances(real, fake), _distances(fake, fake)
-    return 2.0 * _mean(across, alike) - _mean(within, others)
+    across = _mean(_distances(real, fake), alike)
+    return 2.0 * across - _mean(_distances(fake, fake), others) - _mean(_distances(real, real), others)
 
 
 def _distances(x: Array, y: Array) -> Array:
