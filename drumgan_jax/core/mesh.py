@@ -1,7 +1,7 @@
 """Device mesh with the axes `data` and `fsdp`, and the rules for sharding arrays over it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,17 +15,19 @@ AXES = ("data", "fsdp")
 MIN_SPLIT_SIZE = 2**16
 
 
-def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
-    """Make the mesh over all devices: batches are split over both axes, big parameters over `fsdp`.
+def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[Any] | None = None) -> Mesh:
+    """Make the mesh over devices: batches are split over both axes, big parameters over `fsdp`.
 
     Args:
         data: devices along `data`; -1 for all that `fsdp` leaves.
         fsdp: devices along `fsdp`; -1 for all that `data` leaves.
+        devices: of the mesh, also those of a topology that is not here; None for all devices of the run.
 
     Raises:
         BadInput: the product is not the number of devices.
     """
-    count = jax.device_count()
+    devices = jax.devices() if devices is None else devices
+    count = len(devices)
     sizes = {"data": data, "fsdp": fsdp}
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < -1 or size == 0:
@@ -36,11 +38,16 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
         sizes[free[0]] = count // other if count % other == 0 else -1
     if min(sizes.values()) < 1 or sizes["data"] * sizes["fsdp"] != count:
         raise BadInput(
-            f"config.mesh is data={data}, fsdp={fsdp}, which does not fit the {count} device(s) here; their "
+            f"config.mesh is data={data}, fsdp={fsdp}, which does not fit the {count} device(s); their "
             "product must be that number (-1 for one of them takes the remaining devices)."
         )
     # Sharded convolutions do not compile with make_mesh's default, explicit axes.
-    return jax.make_mesh((sizes["data"], sizes["fsdp"]), AXES, axis_types=(AxisType.Auto,) * 2)
+    return jax.make_mesh((sizes["data"], sizes["fsdp"]), AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+
+
+def platform_of(mesh: Mesh) -> str:
+    """What the devices of a mesh are: cpu, gpu or tpu."""
+    return str(mesh.devices.flat[0].platform)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -244,7 +244,7 @@ def _framing(config: Mapping[str, Any], representation: Representation) -> dict[
     return {"overlap": max(1, round(framing.window_samples / framing.hop_length))}
 
 
-def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
+def build_gan(config: Mapping[str, Any], num_labels: int, platform: str | None = None) -> Gan:
     """Build the parts that a config names.
 
     Args:
@@ -252,6 +252,7 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
             `decoder`, `augmentation`, `data_augmentation` and `growth`, and, for a projected discriminator,
             `feature_networks`.
         num_labels: classes that condition both networks; 0 for none. The attributes of section `task` join them.
+        platform: what the networks run on, cpu, gpu or tpu; None for what is here.
 
     Raises:
         BadInput: a section names an unknown part or setting, or a value is out of range.
@@ -261,7 +262,7 @@ def build_gan(config: Mapping[str, Any], num_labels: int) -> Gan:
     given = {
         "shape": representation.shape,
         "num_labels": num_labels + num_attributes,
-        "compute_dtype": resolve_compute_dtype(read_partly(config, "train", _Precision).compute_dtype),
+        "compute_dtype": resolve_compute_dtype(read_partly(config, "train", _Precision).compute_dtype, platform),
     }
     networks = build_feature_networks(config.get("feature_networks", {}), representation)
     projected_on = {"feature_networks": networks} if networks else {}
@@ -338,14 +339,14 @@ def generator_shapes(gan: Gan, num_labels: int) -> dict[str, Any]:
     return shapes
 
 
-def resolve_compute_dtype(name: str) -> Any:
+def resolve_compute_dtype(name: str, platform: str | None = None) -> Any:
     """The dtype of convolutions: "auto" is bfloat16 on TPU and GPU, and float32 on CPU, where bfloat16 is slow.
 
     Raises:
         BadInput: the name is not a known dtype.
     """
     if name == "auto":
-        return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
+        return jnp.float32 if (platform or jax.default_backend()) == "cpu" else jnp.bfloat16
     if name not in COMPUTE_DTYPES:
         known = ", ".join(["auto", *COMPUTE_DTYPES])
         raise BadInput(f"config.train.compute_dtype is {shown(name)}; it must be one of {known}.")

@@ -48,7 +48,11 @@ SHAPES = {
 PHASES = {
     "splice_loops": {"generator", "discriminator", "r1", "path_length"},
     "electrogan": {"generator", "discriminator", "r1", "path_length"},
-    "drumgan_vst": {"generator", "discriminator"},
+    "drumgan_vst": {
+        f"{player}{stage}"
+        for player in ("generator", "discriminator")
+        for stage in ("", *(f" of stage {number}" for number in range(5)))
+    },
     "style_drumsynth": {"generator", "discriminator"},
     "pjloopgan": {"generator", "discriminator"},
     "pca_gan": {"generator", "discriminator", "r1", "r2"},

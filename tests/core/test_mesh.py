@@ -6,7 +6,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.mesh import AXES, check_batch, local_rows, make_mesh, state_shardings
+from drumgan_jax.core.mesh import AXES, check_batch, local_rows, make_mesh, platform_of, state_shardings
 
 
 @pytest.mark.smoke
@@ -15,6 +15,14 @@ def test_mesh_takes_what_is_left():
     assert dict(make_mesh(-1, 2).shape) == {"data": 2, "fsdp": 2}
     assert dict(make_mesh(1, -1).shape) == {"data": 1, "fsdp": 4}
     assert all(kind == jax.sharding.AxisType.Auto for kind in make_mesh().axis_types)
+
+
+def test_mesh_of_given_devices() -> None:
+    two = jax.devices()[:2]
+    mesh = make_mesh(devices=two)
+    assert dict(mesh.shape) == {"data": 2, "fsdp": 1}
+    assert list(mesh.devices.flat) == two
+    assert platform_of(mesh) == "cpu"
 
 
 @pytest.mark.parametrize(

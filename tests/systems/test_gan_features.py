@@ -3,6 +3,7 @@
 from types import ModuleType
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -41,3 +42,9 @@ def test_smaller_examples_of_a_growing_network_have_as_many() -> None:
 
 def test_magnitudes_alone_have_none() -> None:
     assert build_gan(splice_loops.get_config("tiny").to_dict(), 0).features is None
+
+
+@pytest.mark.parametrize(("platform", "dtype"), [("tpu", jnp.bfloat16), ("cpu", jnp.float32), (None, jnp.float32)])
+def test_the_networks_compute_in_what_their_devices_are_good_at(platform: str | None, dtype: jnp.dtype) -> None:
+    config = style_drumsynth.get_config("tiny").to_dict()
+    assert build_gan(config, 3, platform).generator.compute_dtype == dtype

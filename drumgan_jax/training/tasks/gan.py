@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from drumgan_jax.audio.data_augmentation import NoDataAugmentation
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, run_key
-from drumgan_jax.core.mesh import batch_sharding
+from drumgan_jax.core.mesh import batch_sharding, platform_of
 from drumgan_jax.data.dataset import Dataset
 from drumgan_jax.latents.conditions import Conditions
 from drumgan_jax.play.instrument import Instrument
@@ -42,7 +42,7 @@ def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
     if task.conditional and not label_names:
         raise BadInput("config.task.conditional is true but the data set has no labels; prepare it with labels.")
     conditions = Conditions.of(config, label_names)
-    gan = build_gan(config, len(label_names))
+    gan = build_gan(config, len(label_names), platform_of(mesh))
     gan.growth.check(context.settings.batch_size)
     changed = not isinstance(gan.data_augmentation, NoDataAugmentation)
     if task.attributes and changed and not gan.data_augmentation.reconstructions_only:
@@ -164,8 +164,13 @@ class GanTask(TaskSkeleton):
         return stage.average(state), metrics
 
     def lower(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Lowered]:
-        """Every phase of the last stage by name; see TaskSkeleton."""
-        return super().lower(self._named(batch))
+        """Every phase of every stage by name, those before the last with their stage; see TaskSkeleton."""
+        last, named = self.gan.growth.num_stages - 1, self._named(batch)
+        return {
+            name if stage == last else f"{name} of stage {stage}": phase.lower(self.layout.shapes, named)
+            for stage in range(last + 1)
+            for name, _, phase in self._stage(stage).phases
+        }
 
     def instrument(self, state: GanState) -> Instrument:
         """The moving average as an instrument on the task's devices, without a digest: its latents cannot be saved."""
