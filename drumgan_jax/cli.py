@@ -19,6 +19,7 @@ VERBS = {
     "configs": ("drumgan_jax.commands.configs", "list the configs: their variants, hardware and scores"),
     "prepare": ("drumgan_jax.commands.prepare", "turn folders of audio into a data set of TFRecord shards"),
     "label": ("drumgan_jax.commands.label", "write class probabilities beside the examples of a data set"),
+    "plan": ("drumgan_jax.commands.plan", "say what a run needs of chips that are not here: memory, time and cost"),
     "train": ("drumgan_jax.commands.train", "train a config on a data set, or resume a stopped run"),
     "fit": ("drumgan_jax.commands.fit", "fit a config without training: principal components, or a judge of classes"),
     "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run, or the packaged model"),

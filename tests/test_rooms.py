@@ -14,6 +14,7 @@ FLOORS = (
     ("cli",),
     ("launch",),
     ("commands",),
+    ("planning",),
     ("training",),
     ("play",),
     ("runs", "data_pipelines"),

@@ -23,6 +23,7 @@ PATHS = {
     "compare": {"plot", "csv"},
     "pack": {"run", "out", "vocoder", "held_out"},
     "check": set(),
+    "plan": {"json"},
     "configs": set(),
     "weights": set(),
 }

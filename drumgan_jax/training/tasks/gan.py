@@ -1,5 +1,6 @@
 """The task that trains a generator against a discriminator, whatever their kinds."""
 
+import bisect
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -165,11 +166,25 @@ class GanTask(TaskSkeleton):
 
     def lower(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Lowered]:
         """Every phase of every stage by name, those before the last with their stage; see TaskSkeleton."""
-        last, named = self.gan.growth.num_stages - 1, self._named(batch)
+        named = self._named(batch)
         return {
-            name if stage == last else f"{name} of stage {stage}": phase.lower(self.layout.shapes, named)
-            for stage in range(last + 1)
+            self._name(name, stage): phase.lower(self.layout.shapes, named)
+            for stage in range(self.gan.growth.num_stages)
             for name, _, phase in self._stage(stage).phases
+        }
+
+    def runs(self, steps: int) -> dict[str, int]:
+        """How often each program of `lower` runs in the first `steps` steps."""
+        batch_size, stages = self.context.settings.batch_size, range(self.gan.growth.num_stages)
+
+        def stage_of(step: int) -> int:
+            return self.gan.growth.at(step * batch_size)[0]
+
+        firsts = [bisect.bisect_left(range(steps), stage, key=stage_of) for stage in stages]
+        return {
+            self._name(name, stage): -(-end // interval) - -(-first // interval)
+            for stage, first, end in zip(stages, firsts, [*firsts[1:], steps], strict=True)
+            for name, interval, _ in self._stage(stage).phases
         }
 
     def instrument(self, state: GanState) -> Instrument:
@@ -257,6 +272,10 @@ class GanTask(TaskSkeleton):
     def _named(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The batch with its labels, hard or soft, under the name "labels"."""
         return {"labels" if key == self._label_key else key: value for key, value in batch.items()}
+
+    def _name(self, phase: str, stage: int) -> str:
+        """Name of a phase of a stage."""
+        return phase if stage == self.gan.growth.num_stages - 1 else f"{phase} of stage {stage}"
 
     @functools.cached_property
     def _stages(self) -> dict[int, Stage]:
