@@ -38,6 +38,23 @@ class Measures:
     collectives: Mapping[str, int]
 
 
+@dataclasses.dataclass(frozen=True)
+class MeasuredProgram:
+    """A program of a run.
+
+    Attributes:
+        name: of the phase of a step, or what else it does.
+        runs: how often it runs in the whole run.
+        is_step: whether it is a part of the steps, whose time is the training's.
+        measures: on one chip.
+    """
+
+    name: str
+    runs: int
+    is_step: bool
+    measures: Measures
+
+
 def measured(program: stages.Compiled) -> Measures:
     """The measures of a compiled program."""
     memory: Any = program.memory_analysis()

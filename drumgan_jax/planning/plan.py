@@ -11,8 +11,9 @@ import numpy as np
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.core.settings import read_section
+from drumgan_jax.planning import kept
 from drumgan_jax.planning.chips import GIB
-from drumgan_jax.planning.compiled import Measures, measured
+from drumgan_jax.planning.compiled import MeasuredProgram, measured
 from drumgan_jax.planning.programs import Program, batch_shapes, programs_of, task_of
 from drumgan_jax.planning.roofline import Span, span_of
 from drumgan_jax.planning.topologies import Topology
@@ -22,25 +23,6 @@ from drumgan_jax.training.tasks.gan import GanTask
 # What a compiler says when a program needs more memory than a chip has.
 _TOO_LARGE = "RESOURCE_EXHAUSTED"
 _HOUR = 3600.0
-
-
-@dataclasses.dataclass(frozen=True)
-class PlannedProgram:
-    """A program, and what it needs.
-
-    Attributes:
-        name: see programs.Program.
-        runs: how often it runs.
-        is_step: whether it is a part of the steps.
-        measures: on one chip.
-        seconds: of one run.
-    """
-
-    name: str
-    runs: int
-    is_step: bool
-    measures: Measures
-    seconds: Span
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +52,12 @@ class Plan:
     state: int
     batches: int
     example: int
-    programs: Sequence[PlannedProgram]
+    programs: Sequence[MeasuredProgram]
     versions: Mapping[str, str]
+
+    def seconds(self, program: MeasuredProgram) -> Span:
+        """The time of one run of a program."""
+        return span_of(program.measures, self.topology.chip)
 
     @property
     def peak(self) -> int:
@@ -87,12 +73,12 @@ class Plan:
     @property
     def training(self) -> Span:
         """Seconds of all steps."""
-        return _sum([one.seconds.times(one.runs) for one in self.programs if one.is_step])
+        return _sum([self.seconds(one).times(one.runs) for one in self.programs if one.is_step])
 
     @property
     def whole(self) -> Span:
         """Seconds of the steps and of all sounds that are made beside them."""
-        return _sum([one.seconds.times(one.runs) for one in self.programs])
+        return _sum([self.seconds(one).times(one.runs) for one in self.programs])
 
     @property
     def images_per_second(self) -> Span:
@@ -131,11 +117,16 @@ def plan(name: str, config: Mapping[str, Any], topology: Topology, say: Callable
     """
     mesh = make_mesh(**dataclasses.asdict(read_section(config, "mesh", MeshSettings)), devices=topology.devices())
     task = task_of(config, mesh)
-    planned = []
-    for program in programs_of(task, config):
-        say(program.name)
-        planned.append(_planned(program, topology))
-    return described(name, config, topology, task, planned, _versions(topology))
+    versions = _versions(topology)
+    place = kept.place(config, topology.text, versions)
+    programs = kept.read(place)
+    if programs is None:
+        programs = []
+        for program in programs_of(task, config):
+            say(program.name)
+            programs.append(_measured(program, topology))
+        kept.write(place, programs)
+    return described(name, config, topology, task, programs, versions)
 
 
 def described(
@@ -143,7 +134,7 @@ def described(
     config: Mapping[str, Any],
     topology: Topology,
     task: GanTask,
-    programs: Sequence[PlannedProgram],
+    programs: Sequence[MeasuredProgram],
     versions: Mapping[str, str],
 ) -> Plan:
     """The plan of a task whose programs are known."""
@@ -166,7 +157,7 @@ def described(
     )
 
 
-def _planned(program: Program, topology: Topology) -> PlannedProgram:
+def _measured(program: Program, topology: Topology) -> MeasuredProgram:
     try:
         measures = measured(program.lowered.compile())
     except jax.errors.JaxRuntimeError as error:
@@ -176,7 +167,7 @@ def _planned(program: Program, topology: Topology) -> PlannedProgram:
             f"{program.name} needs more memory than the {topology.chip.memory / GIB:g} GiB of a {topology.chip.name};"
             " lower config.train.batch_size, or raise config.train.accumulation or config.mesh.fsdp."
         ) from error
-    return PlannedProgram(program.name, program.runs, program.is_step, measures, span_of(measures, topology.chip))
+    return MeasuredProgram(program.name, program.runs, program.is_step, measures)
 
 
 def _versions(topology: Topology) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,8 +16,8 @@ from drumgan_jax.configs import style_drumsynth as style
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.planning import plan as plans
-from drumgan_jax.planning.compiled import Measures
-from drumgan_jax.planning.plan import Plan, PlannedProgram, described
+from drumgan_jax.planning.compiled import MeasuredProgram, Measures
+from drumgan_jax.planning.plan import Plan, described
 from drumgan_jax.planning.programs import batch_shapes, completed, task_of
 from drumgan_jax.planning.report import screen, to_json
 from drumgan_jax.planning.roofline import Span, span_of
@@ -36,8 +37,8 @@ def planned(config: Any, **overrides: Any) -> tuple[GanTask, dict[str, Any]]:
 
 def plan_of(runs: int = 10, measures: Measures = SLOW) -> Plan:
     task, config = planned(style.get_config("tiny"))
-    step = PlannedProgram("generator", runs, True, measures, span_of(measures, V5E.chip))
-    sampler = PlannedProgram("sampler", 2, False, SLOW, span_of(SLOW, V5E.chip))
+    step = MeasuredProgram("generator", runs, True, measures)
+    sampler = MeasuredProgram("sampler", 2, False, SLOW)
     return described("style_drumsynth:tiny", config, V5E, task, [step, sampler], {})
 
 
@@ -87,6 +88,7 @@ def test_the_screen_and_the_json_say_the_same() -> None:
     found = json.loads(json.dumps(to_json(plan, price=1.5)))
     assert found["whole"] == {"least": 36.0, "most": 72.0}
     assert found["cost"]["most"] == pytest.approx(1.5 * 4 * 72 / 3600)
+    assert found["programs"][0]["seconds"] == {"least": 3.0, "most": 6.0}
     assert found["programs"][0]["measures"]["collectives"] == {"all-reduce": 300_000_000_000}
     assert "cost" not in to_json(plan, price=None)
     assert "chip-hour" not in screen(plan, price=None)
@@ -121,15 +123,32 @@ def one_program(task: GanTask, config: dict[str, Any], of: Callable[[jax.Array],
     return [plans.Program("generator", jax.jit(of).lower(shape), 5, True)]
 
 
-def test_a_plan_compiles_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Plans are made for the devices that are here, and kept in this folder."""
+    monkeypatch.setenv("DRUMGAN_CACHE", str(tmp_path))
     monkeypatch.setattr(Topology, "devices", lambda self: jax.devices())
-    monkeypatch.setattr(plans, "programs_of", lambda *given: one_program(*given, of=lambda x: x @ x))
     monkeypatch.setattr(plans, "_versions", lambda topology: {})
+    return tmp_path / "plans"
+
+
+def test_a_plan_compiles_what_there_is_once(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr(plans, "programs_of", lambda *given: one_program(*given, of=lambda x: x @ x))
     said: list[str] = []
     found = plans.plan("a", completed(style.get_config("tiny")), V5E, said.append)
     assert said == ["generator"]
     assert found.programs[0].measures.flops >= 2 * 8**3
     assert math.isfinite(found.images_per_second.most)
+    assert plans.plan("a", completed(style.get_config("tiny")), V5E, said.append) == found
+    assert said == ["generator"]
+    longer = style.get_config("tiny")
+    longer.train.total_images *= 2
+    plans.plan("a", completed(longer), V5E, said.append)
+    assert said == ["generator"] * 2
+    for damaged in ("", "{}", '{"programs": [{"name": 1}]}', '{"programs": 3}'):
+        for file in cache.iterdir():
+            file.write_text(damaged)
+        assert plans.plan("a", completed(style.get_config("tiny")), V5E) == found
 
 
 def test_a_program_that_is_too_large_is_told_with_what_to_lower(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +156,6 @@ def test_a_program_that_is_too_large_is_told_with_what_to_lower(monkeypatch: pyt
         def compile(self) -> None:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm.")
 
-    monkeypatch.setattr(Topology, "devices", lambda self: jax.devices())
     monkeypatch.setattr(plans, "programs_of", lambda *given: [plans.Program("r1", TooLarge(), 1, True)])
     with pytest.raises(
         BadInput, match=r"^r1 needs more memory than the 16 GiB of a v5e; lower config\.train\.batch_size"
