@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental.mesh_utils import create_hybrid_device_mesh
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from drumgan_jax.core.errors import BadInput, shown
@@ -18,13 +19,15 @@ MIN_SPLIT_SIZE = 2**16
 def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[Any] | None = None) -> Mesh:
     """Make the mesh over devices: batches are split over both axes, big parameters over `fsdp`.
 
+    Over several slices, which only the data centre's network connects, `data` spans them and `fsdp` stays within one.
+
     Args:
         data: devices along `data`; -1 for all that `fsdp` leaves.
         fsdp: devices along `fsdp`; -1 for all that `data` leaves.
         devices: of the mesh, also those of a topology that is not here; None for all devices of the run.
 
     Raises:
-        BadInput: the product is not the number of devices.
+        BadInput: the product is not the number of devices, or slices do not divide `data`.
     """
     devices = jax.devices() if devices is None else devices
     count = len(devices)
@@ -41,8 +44,23 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[Any] | None = Non
             f"config.mesh is data={data}, fsdp={fsdp}, which does not fit the {count} device(s); their "
             "product must be that number (-1 for one of them takes the remaining devices)."
         )
+    shape = sizes["data"], sizes["fsdp"]
     # Sharded convolutions do not compile with make_mesh's default, explicit axes.
-    return jax.make_mesh((sizes["data"], sizes["fsdp"]), AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+    automatic = (AxisType.Auto,) * 2
+    slices = len({getattr(device, "slice_index", None) for device in devices})
+    if slices == 1:
+        return jax.make_mesh(shape, AXES, axis_types=automatic, devices=devices)
+    if shape[0] % slices:
+        raise BadInput(
+            f"config.mesh is data={shape[0]}, fsdp={shape[1]} on {slices} slices; `data` must be a multiple of"
+            f" {slices}, because only gradients may go from slice to slice."
+        )
+    of_slice = shape[0] // slices, shape[1]
+    return Mesh(
+        create_hybrid_device_mesh(of_slice, (slices, 1), devices, allow_split_physical_axes=True),
+        AXES,
+        axis_types=automatic,
+    )
 
 
 def platform_of(mesh: Mesh) -> str:
