@@ -99,6 +99,8 @@ class GanTaskSettings:
         independent_classes: whether class weights are sliders from 0 to 1 when the generator is played, which it takes
             as they are, rather than shares of 1. Training is the same: its labels are classes or probabilities.
         attributes: of the data set's, by name, that the networks are conditioned on beside or instead of classes.
+        consistent: whether the networks' full-size spectra are compared as those of their waveforms; see
+            audio.spectrograms.Complex.consistent.
         critic_steps: steps of the discriminator for one of the generator.
         label_weight: share of the labels in what both networks see, the rest being alike for all classes. A schedule
             from 0 to 1 conditions gradually, for few recordings, of which a conditional GAN otherwise makes one sound
@@ -110,6 +112,7 @@ class GanTaskSettings:
     soft_labels: bool = flag(False)
     independent_classes: bool = flag(False)
     attributes: tuple[str, ...] = texts(())
+    consistent: bool = flag(False)
     critic_steps: int = whole(1, 1)
     label_weight: Scheduled = real(0.0, 1.0, 1.0, scheduled=True)
     start_from: str = text("")

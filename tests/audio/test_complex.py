@@ -69,3 +69,26 @@ def test_data_sets_do_not_depend_on_how_networks_see_them() -> None:
 def test_impossible_compression(compression: object) -> None:
     with pytest.raises(BadInput, match="above 0 and at most 1"):
         built(compression=compression)
+
+
+def relative(x, other) -> float:
+    """RMS of the difference, as a share of the second one's."""
+    return float(np.sqrt(np.square(np.asarray(x) - other).mean() / np.square(other).mean()))
+
+
+def test_consistent_examples_are_the_spectra_of_a_waveform() -> None:
+    representation = built()
+    x = jax.random.normal(jax.random.key(1), (2, *representation.shape))
+    once = representation.consistent(x)
+    assert relative(once, x) > 0.5
+    # But for the highest bin, which examples lack.
+    assert relative(representation.invert(once), representation.invert(x)) < 0.05
+    assert relative(representation.consistent(once), once) < 0.05
+
+
+def test_examples_of_sounds_are_consistent() -> None:
+    """But for what is soft, and the highest bin, which examples lack."""
+    examples = built(**BOTH).encode(noise())
+    assert relative(built(**BOTH).consistent(examples), examples) < 0.1
+    gradient = jax.grad(lambda x: jnp.sum(jnp.square(built(**BOTH).consistent(x) - 1.0)))
+    assert np.isfinite(gradient(jnp.zeros((1, *built().shape)))).all()

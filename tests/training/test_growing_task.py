@@ -12,12 +12,13 @@ import pytest
 from test_gan_task import toy_config
 from toy_gan import build_toy_task
 
-from drumgan_jax.configs import drumgan_vst
+from drumgan_jax.configs import drumgan_vst, style_drumsynth
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.runs.settings import AdamSettings
 from drumgan_jax.training.optimization import Player
 from drumgan_jax.training.tasks.gan import GanTask, GanTaskSettings, build_gan_task
+from drumgan_jax.training.tasks.gan_steps import Steps
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 BATCH, LABELS = 8, 3
@@ -147,4 +148,25 @@ def test_a_conditional_config_needs_labels() -> None:
     unfit = config()
     unfit["labels"] = []
     with pytest.raises(BadInput, match="the data set has no labels"):
+        build_gan_task(unfit, make_mesh())
+
+
+def test_only_full_size_examples_are_made_consistent(task: GanTask) -> None:
+    gan, settings = task.gan, task.context.settings
+    full = jax.random.normal(jax.random.key(0), (2, *gan.representation.shape))
+    half = full[:, ::2, ::2]
+
+    def steps(consistent: bool) -> Steps:
+        return Steps(gan.at(2), 2, settings, task.players, 1, 1.0, task.context.mesh, consistent=consistent)
+
+    np.testing.assert_array_equal(steps(True)._consistent(full), gan.representation.consistent(full))
+    np.testing.assert_array_equal(steps(True)._consistent(half), half)
+    np.testing.assert_array_equal(steps(False)._consistent(full), full)
+
+
+def test_only_complex_spectra_can_be_made_consistent() -> None:
+    unfit = json.loads(style_drumsynth.tiny().to_json())
+    unfit["labels"] = ["kick", "snare", "cymbal"]
+    unfit["task"]["consistent"] = True
+    with pytest.raises(BadInput, match=r"config\.task\.consistent is true, but config\.representation\.kind is not"):
         build_gan_task(unfit, make_mesh())

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from drumgan_jax.audio.data_augmentation import NoDataAugmentation
+from drumgan_jax.audio.spectrograms import Complex
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.keys import Purpose, run_key
 from drumgan_jax.core.mesh import batch_sharding, platform_of
@@ -50,6 +51,10 @@ def build_gan_task(config: Mapping[str, Any], mesh: Mesh) -> "GanTask":
         raise BadInput(
             "config.data_augmentation changes the recordings, whose attributes were measured before; set its "
             "reconstructions_only, its kind to none, or config.task.attributes to ()."
+        )
+    if task.consistent and not isinstance(gan.representation, Complex):
+        raise BadInput(
+            "config.task.consistent is true, but config.representation.kind is not complex; set it to false."
         )
     return GanTask(context, gan, label_names, task, conditions)
 
@@ -297,6 +302,7 @@ class GanTask(TaskSkeleton):
                 mesh=context.mesh,
                 attributes=self._attribute_columns,
                 neutral=tuple(self.conditions.neutral.tolist()),
+                consistent=task.consistent,
             )
             where = self.layout.shardings
             phases = [(name, interval, self.layout.compile_step(step)) for name, interval, step in steps.phases()]

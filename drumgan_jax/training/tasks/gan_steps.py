@@ -73,6 +73,7 @@ class Steps:
         mesh: the devices.
         attributes: columns of a batch's attributes that join its labels.
         neutral: labels [labels] of which nothing is known.
+        consistent: whether full-size examples are compared as the spectra of their waveforms.
     """
 
     gan: Gan
@@ -84,6 +85,7 @@ class Steps:
     mesh: Mesh
     attributes: tuple[int, ...] = ()
     neutral: tuple[float, ...] = ()
+    consistent: bool = False
 
     def phases(self) -> list[tuple[str, int, Callable[[GanState, Batch], tuple[GanState, Metrics]]]]:
         """Names, intervals in steps, and functions, in the order in which they run."""
@@ -219,7 +221,8 @@ class Steps:
 
         def synthesize(ws: Array, key: Array | None) -> Array:
             # Not upsampled: the discriminator takes the stage's own size.
-            return shard_batch(apply(self.gan.generator, generator, ws, key, method="synthesize"), self.mesh)
+            x = apply(self.gan.generator, generator, ws, key, method="synthesize")
+            return shard_batch(self._consistent(x), self.mesh)
 
         def reconstruct(x: Array, deviation: float) -> tuple[Array, Array]:
             encoded = apply(self.gan.generator, generator, x, method="encode")
@@ -232,7 +235,7 @@ class Steps:
             discriminate=discriminate,
             draw_ws=draw_ws,
             synthesize=synthesize,
-            real=self.gan.fit(real, self._growth(state)["alpha"]),
+            real=self._consistent(self.gan.fit(real, self._growth(state)["alpha"])),
             make_fake=lambda: synthesize(draw_ws(latents_key, self._count(micro)), noise_key),
             labels=labels,
             images=self._images(state),
@@ -241,6 +244,11 @@ class Steps:
             features=self.gan.features,
             distances=self.gan.distances,
         )
+
+    def _consistent(self, x: Array) -> Array:
+        """Examples as both players see them; smaller ones have no waveform."""
+        representation: Any = self.gan.representation
+        return representation.consistent(x) if self.consistent and x.shape[1:] == representation.shape else x
 
     def _examples(self, micro: Batch, index: Array, state: GanState) -> tuple[Array, Array | None]:
         """The real examples of a micro-batch, and those that are reconstructed in place of them, if others are.
