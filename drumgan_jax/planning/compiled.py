@@ -24,7 +24,7 @@ class Measures:
         temporaries: bytes of what it computes and drops.
         peak: bytes in use at once, the program's own code apart.
         code: bytes of the program.
-        flops: operations, as the compiler counts them; of a loop whose length it does not know, those of one turn.
+        flops: operations as the compiler counts them: with what it pads and computes again, and of loops one turn.
         bytes_accessed: bytes that its operations read and write.
         collectives: bytes that a chip takes part in exchanging, by the kind of exchange.
     """
@@ -46,12 +46,14 @@ class MeasuredProgram:
         name: of the phase of a step, or what else it does.
         runs: how often it runs in the whole run.
         is_step: whether it is a part of the steps, whose time is the training's.
+        operations: of one run on one chip, as the trace has them (planning.traced).
         measures: on one chip.
     """
 
     name: str
     runs: int
     is_step: bool
+    operations: float
     measures: Measures
 
 

@@ -17,6 +17,7 @@ from drumgan_jax.planning.compiled import MeasuredProgram, measured
 from drumgan_jax.planning.programs import Program, batch_shapes, programs_of, task_of
 from drumgan_jax.planning.roofline import Span, span_of
 from drumgan_jax.planning.topologies import Topology
+from drumgan_jax.planning.traced import flops
 from drumgan_jax.runs.settings import DataSettings, MeshSettings
 from drumgan_jax.training.tasks.gan import GanTask
 
@@ -57,7 +58,7 @@ class Plan:
 
     def seconds(self, program: MeasuredProgram) -> Span:
         """The time of one run of a program."""
-        return span_of(program.measures, self.topology.chip)
+        return span_of(program.operations, program.measures, self.topology.chip)
 
     @property
     def peak(self) -> int:
@@ -88,8 +89,8 @@ class Plan:
     @property
     def share_of_peak(self) -> Span:
         """Operations of the steps as a share of what the chips could do in that time; the slower one first."""
-        flops = sum(one.measures.flops * one.runs for one in self.programs if one.is_step)
-        best = flops / self.topology.chip.peak_flops
+        total = sum(one.operations * one.runs for one in self.programs if one.is_step)
+        best = total / self.topology.chip.peak_flops
         return Span(best / self.training.most, best / self.training.least)
 
     @property
@@ -159,7 +160,7 @@ def described(
 
 def _measured(program: Program, topology: Topology) -> MeasuredProgram:
     try:
-        measures = measured(program.lowered.compile())
+        measures = measured(program.traced.lower().compile())
     except jax.errors.JaxRuntimeError as error:
         if _TOO_LARGE not in str(error):
             raise
@@ -167,7 +168,8 @@ def _measured(program: Program, topology: Topology) -> MeasuredProgram:
             f"{program.name} needs more memory than the {topology.chip.memory / GIB:g} GiB of a {topology.chip.name};"
             " lower config.train.batch_size, or raise config.train.accumulation or config.mesh.fsdp."
         ) from error
-    return MeasuredProgram(program.name, program.runs, program.is_step, measures)
+    operations = flops(program.traced.jaxpr, topology.chip.platform) / topology.chips
+    return MeasuredProgram(program.name, program.runs, program.is_step, operations, measures)
 
 
 def _versions(topology: Topology) -> dict[str, str]:

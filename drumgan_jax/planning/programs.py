@@ -32,13 +32,13 @@ class Program:
 
     Attributes:
         name: of the phase of a step, or what else it does.
-        lowered: as JAX hands it to a compiler.
+        traced: as JAX hands it to a compiler.
         runs: how often it runs in the whole run.
         is_step: whether it is a part of the steps, whose time is the training's.
     """
 
     name: str
-    lowered: jax.stages.Lowered
+    traced: jax.stages.Traced
     runs: int
     is_step: bool
 
@@ -103,9 +103,7 @@ def programs_of(task: GanTask, config: Mapping[str, Any]) -> list[Program]:
     """All programs of a run, the steps first: every phase of every stage, and what makes sounds of its average."""
     settings = task.context.settings
     runs = task.runs(settings.total_steps)
-    steps = [
-        Program(name, lowered, runs[name], True) for name, lowered in task.lower(batch_shapes(task, config)).items()
-    ]
+    steps = [Program(name, traced, runs[name], True) for name, traced in task.trace(batch_shapes(task, config)).items()]
     return [*steps, _sampler(task, config)]
 
 
@@ -120,9 +118,9 @@ def _sampler(task: GanTask, config: Mapping[str, Any]) -> Program:
     }
     ws = jax.ShapeDtypeStruct((group, gan.generator.num_ws, gan.generator.w_dim), np.float32, sharding=where)
     numbers = jax.ShapeDtypeStruct((group,), np.uint32, sharding=where)
-    lowered = rendering.render.lower(gan, variables, None, ws, numbers, None)
+    traced = rendering.render.trace(gan, variables, None, ws, numbers, None)
     logging = read_section(config, "logging", LoggingSettings)
     evaluation = read_section(config, "evaluation", EvaluationSettings)
     sounds = {logging.samples_every: logging.num_samples, evaluation.every: evaluation.num_samples}
     runs = sum(-(-count // group) * (settings.total_steps // every) for every, count in sounds.items() if every)
-    return Program(SAMPLER, lowered, runs, False)
+    return Program(SAMPLER, traced, runs, False)

@@ -70,7 +70,7 @@ def _row(one: MeasuredProgram, seconds: Span) -> list[str]:
         one.name,
         f"{one.runs:,}",
         f"{of.peak / GIB:.3g}",
-        f"{of.flops / 1e12:.3g}",
+        f"{one.operations / 1e12:.3g}",
         f"{of.bytes_accessed / 1e9:.3g}",
         exchanged,
         f"{1e3 * seconds.least:.3g} .. {1e3 * seconds.most:.3g}",

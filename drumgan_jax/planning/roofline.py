@@ -27,13 +27,13 @@ class Span:
         return Span(self.least + other.least, self.most + other.most)
 
 
-def span_of(measures: Measures, chip: Chip) -> Span:
+def span_of(operations: float, measures: Measures, chip: Chip) -> Span:
     """The time of one run of a program (roofline, Williams et al. 2009).
 
     Operations count at the peak for bfloat16. Compilers count bytes of an operation whether or not they stay in a
     cache, so that the longer bound is rarely reached.
     """
-    arithmetic = measures.flops / chip.peak_flops
+    arithmetic = operations / chip.peak_flops
     memory = measures.bytes_accessed / chip.memory_bandwidth
     links = sum(measures.collectives.values()) / chip.link_bandwidth
     return Span(max(arithmetic, links), arithmetic + memory + links)

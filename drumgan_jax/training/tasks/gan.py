@@ -169,11 +169,11 @@ class GanTask(TaskSkeleton):
             metrics |= player.learning_rate(images)
         return stage.average(state), metrics
 
-    def lower(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Lowered]:
+    def trace(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Traced]:
         """Every phase of every stage by name, those before the last with their stage; see TaskSkeleton."""
         named = self._named(batch)
         return {
-            self._name(name, stage): phase.lower(self.layout.shapes, named)
+            self._name(name, stage): phase.trace(self.layout.shapes, named)
             for stage in range(self.gan.growth.num_stages)
             for name, _, phase in self._stage(stage).phases
         }

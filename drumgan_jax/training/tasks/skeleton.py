@@ -118,6 +118,10 @@ class TaskSkeleton(abc.ABC):
         del dataset
         return self.init()
 
+    def trace(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Traced]:
+        """Every compiled step by name, traced for the mesh from the batch's shapes alone; nothing is allocated."""
+        return {name: step.trace(self.layout.shapes, dict(batch)) for name, step in self.compiled_steps.items()}
+
     def lower(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Lowered]:
-        """Every compiled step by name, lowered for the mesh from the batch's shapes alone; nothing is allocated."""
-        return {name: step.lower(self.layout.shapes, dict(batch)) for name, step in self.compiled_steps.items()}
+        """The same, lowered."""
+        return {name: traced.lower() for name, traced in self.trace(batch).items()}
