@@ -65,7 +65,7 @@ def measured(program: stages.Compiled) -> Measures:
     return Measures(
         arguments=memory.argument_size_in_bytes,
         temporaries=memory.temp_size_in_bytes,
-        # Of TPUs, the compiler's own peak leaves arguments out in part.
+        # The compiler's own peak was below arguments and temporaries together, of some programs for TPUs.
         peak=resident + memory.temp_size_in_bytes,
         code=memory.generated_code_size_in_bytes,
         flops=float(costs.get("flops", 0.0)),

@@ -91,8 +91,7 @@ class Topology:
         module, install = _PACKAGES[self.chip.platform]
         if importlib.util.find_spec(module) is None:
             raise BadInput(
-                f"programs for {self.chip.name} are compiled by {module}, which is not installed; {install}, or plan"
-                " with --quick."
+                f"programs for {self.chip.name} are compiled by {module}, which is not installed; {install}."
             )
         try:
             with _environment():

@@ -179,7 +179,7 @@ class GanTask(TaskSkeleton):
         }
 
     def runs(self, steps: int) -> dict[str, int]:
-        """How often each program of `lower` runs in the first `steps` steps."""
+        """How often each program of `trace` runs in the first `steps` steps."""
         batch_size, stages = self.context.settings.batch_size, range(self.gan.growth.num_stages)
 
         def stage_of(step: int) -> int:
