@@ -1,4 +1,4 @@
-"""drumgan plan --config=electrogan:full --topology=v5e:16x16 [--price=1.2] [--json=PATH]
+"""drumgan plan --config=electrogan:full --topology=v5e:16x16 [--quick] [--price=1.2] [--json=PATH]
 
 Says what a run needs of chips that are not here, before they are paid for: all its programs are compiled for them on
 this machine. Prints memory a chip against what the chip has, operations, bytes exchanged between chips, and time and
@@ -22,6 +22,7 @@ from drumgan_jax.commands.path_flags import define_path
 CONFIG = define_config()
 TOPOLOGY = flags.DEFINE_string("topology", None, "the chips, as v5e:16x16 or 2xv5e:16x16.", required=True)
 PRICE = flags.DEFINE_float("price", None, "of a chip for an hour, in any currency.", lower_bound=0.0)
+QUICK = flags.DEFINE_bool("quick", False, "only trace, in about a minute and without a compiler for the chips.")
 JSON = define_path("json", "", "also write the plan to this file.")
 flags.mark_flag_as_required("config")
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
     # Where libtpu is installed, JAX else looks for TPUs, and where there are some, takes them from who trains.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from drumgan_jax.evaluation.report import check_writable, save_json
-    from drumgan_jax.planning.plan import plan
+    from drumgan_jax.planning.planner import plan
     from drumgan_jax.planning.programs import completed
     from drumgan_jax.planning.report import screen, to_json
     from drumgan_jax.planning.topologies import Topology
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     if JSON.value:
         check_writable(JSON.value)
     name = config_flags.get_config_filename(flags.FLAGS["config"])
-    found = plan(name, completed(with_paths(CONFIG.value)), topology, _say)
+    found = plan(name, completed(with_paths(CONFIG.value)), topology, _say, quick=QUICK.value)
     print(screen(found, PRICE.value))
     if JSON.value:
         save_json(JSON.value, to_json(found, PRICE.value))
@@ -49,5 +50,5 @@ def main(argv: Sequence[str]) -> None:
         sys.exit(1)
 
 
-def _say(program: str) -> None:
-    print(f"compiling {program} ...", file=sys.stderr)
+def _say(line: str) -> None:
+    print(f"{line} ...", file=sys.stderr)

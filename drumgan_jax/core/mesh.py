@@ -30,7 +30,22 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[Any] | None = Non
         BadInput: the product is not the number of devices, or slices do not divide `data`.
     """
     devices = jax.devices() if devices is None else devices
-    count = len(devices)
+    slices = len({getattr(device, "slice_index", None) for device in devices})
+    shape = mesh_sizes(data, fsdp, len(devices), slices)
+    # Sharded convolutions do not compile with make_mesh's default, explicit axes.
+    automatic = (AxisType.Auto,) * 2
+    if slices == 1:
+        return jax.make_mesh(shape, AXES, axis_types=automatic, devices=devices)
+    of_slice = shape[0] // slices, shape[1]
+    return Mesh(
+        create_hybrid_device_mesh(of_slice, (slices, 1), devices, allow_split_physical_axes=True),
+        AXES,
+        axis_types=automatic,
+    )
+
+
+def mesh_sizes(data: int, fsdp: int, count: int, slices: int = 1) -> tuple[int, int]:
+    """Devices along both axes of a mesh of `count` on so many slices; see make_mesh."""
     sizes = {"data": data, "fsdp": fsdp}
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < -1 or size == 0:
@@ -44,23 +59,12 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[Any] | None = Non
             f"config.mesh is data={data}, fsdp={fsdp}, which does not fit the {count} device(s); their "
             "product must be that number (-1 for one of them takes the remaining devices)."
         )
-    shape = sizes["data"], sizes["fsdp"]
-    # Sharded convolutions do not compile with make_mesh's default, explicit axes.
-    automatic = (AxisType.Auto,) * 2
-    slices = len({getattr(device, "slice_index", None) for device in devices})
-    if slices == 1:
-        return jax.make_mesh(shape, AXES, axis_types=automatic, devices=devices)
-    if shape[0] % slices:
+    if sizes["data"] % slices:
         raise BadInput(
-            f"config.mesh is data={shape[0]}, fsdp={shape[1]} on {slices} slices; `data` must be a multiple of"
-            f" {slices}, because only gradients may go from slice to slice."
+            f"config.mesh is data={sizes['data']}, fsdp={sizes['fsdp']} on {slices} slices; `data` must be a multiple"
+            f" of {slices}, because only gradients may go from slice to slice."
         )
-    of_slice = shape[0] // slices, shape[1]
-    return Mesh(
-        create_hybrid_device_mesh(of_slice, (slices, 1), devices, allow_split_physical_axes=True),
-        AXES,
-        axis_types=automatic,
-    )
+    return sizes["data"], sizes["fsdp"]
 
 
 def platform_of(mesh: Mesh) -> str:
@@ -83,17 +87,17 @@ def shard_batch(x: jax.Array, mesh: Mesh) -> jax.Array:
     return x if len(x) % mesh.size else jax.lax.with_sharding_constraint(x, batch_sharding(mesh))
 
 
-def check_batch(mesh: Mesh, batch_size: int, accumulation: int) -> None:
+def check_batch(devices: int, batch_size: int, accumulation: int) -> None:
     """Check that batches can be split evenly.
 
     Raises:
         BadInput: they cannot; names the batch size, the micro-batches and the devices.
     """
-    pieces = mesh.size * accumulation
+    pieces = devices * accumulation
     if batch_size % pieces:
         nearest = max(1, round(batch_size / pieces)) * pieces
         raise BadInput(
-            f"config.train.batch_size is {batch_size}, which {mesh.size} device(s) x {accumulation} "
+            f"config.train.batch_size is {batch_size}, which {devices} device(s) x {accumulation} "
             f"micro-batch(es) do not divide evenly; use a multiple of {pieces}, such as {nearest}."
         )
 
@@ -144,6 +148,11 @@ class StateLayout:
             out_shardings=(self.shardings, replicated(self._mesh)),
             donate_argnums=0,
         )
+
+
+def is_split(shape: tuple[int, ...], pieces: int) -> bool:
+    """Whether an array of the state is split over so many pieces of `fsdp`; see state_shardings."""
+    return any(_split(shape, pieces))
 
 
 def _split(shape: tuple[int, ...], pieces: int) -> PartitionSpec:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from drumgan_jax.audio.files import resample
 from drumgan_jax.core.errors import BadInput
@@ -177,6 +177,21 @@ def _at_rate(sound: Sound, rate: int) -> Sound:
     return sound._replace(waveform=waveform, sample_rate=rate)
 
 
+def rows_at_once(devices: int) -> int:
+    """Windows that are embedded together on so many devices."""
+    return WINDOWS_PER_DEVICE * devices
+
+
+def trace_embedding(embedder: DeviceEmbedder, needs: Collection[str], mesh: Mesh) -> jax.stages.Traced:
+    """What `embed` compiles for an embedder on some devices, traced; they need not be here."""
+    split, whole = NamedSharding(mesh, PartitionSpec(mesh.axis_names)), NamedSharding(mesh, PartitionSpec())
+    variables = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), embedder.variables
+    )
+    windows = jax.ShapeDtypeStruct((rows_at_once(mesh.size), embedder.window), np.float32, sharding=split)
+    return _apply.trace(embedder, split, EMBEDDINGS in needs, variables, windows)
+
+
 class _Collector:
     """Embeds windows in full batches with one embedder and accumulates its outputs."""
 
@@ -195,7 +210,7 @@ class _Collector:
         self._sharding = sharding
         if isinstance(embedder, DeviceEmbedder):
             self._variables = _replicated_variables(embedder, sharding)
-        self._size = WINDOWS_PER_DEVICE * (sharding.mesh.size if sharding else 1)
+        self._size = rows_at_once(sharding.mesh.size if sharding else 1)
         self._windows: list[np.ndarray] = []
         self._sounds: list[int] = []
         self._names: list[str] = []

@@ -46,6 +46,7 @@ class MeasuredProgram:
         name: of the phase of a step, or what else it does.
         runs: how often it runs in the whole run.
         is_step: whether it is a part of the steps, whose time is the training's.
+        beside: bytes of the training state that lie on a chip besides the program's arguments.
         operations: of one run on one chip, as the trace has them (planning.traced).
         measures: on one chip.
     """
@@ -53,8 +54,14 @@ class MeasuredProgram:
     name: str
     runs: int
     is_step: bool
+    beside: int
     operations: float
     measures: Measures
+
+    @property
+    def resident(self) -> int:
+        """Bytes of a chip in use at once while it runs, the batches that wait and the code of all programs apart."""
+        return self.beside + self.measures.peak
 
 
 def measured(program: stages.Compiled) -> Measures:

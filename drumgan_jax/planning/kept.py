@@ -12,6 +12,7 @@ from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.planning.compiled import MeasuredProgram, Measures
+from drumgan_jax.planning.largest import Largest
 from drumgan_jax.weights import store
 
 
@@ -21,21 +22,23 @@ def place(config: Mapping[str, Any], topology: str, versions: Mapping[str, str])
     return store.folder().parent / "plans" / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.json"
 
 
-def read(path: Path) -> list[MeasuredProgram] | None:
-    """The programs of a run; None if they are not kept, or what is kept is damaged."""
+def read(path: Path) -> tuple[list[MeasuredProgram], Largest] | None:
+    """The programs of a run and the most rows that fit; None if they are not kept, or what is kept is damaged."""
     try:
-        found = read_json(path, "delete it")["programs"]
-        return [MeasuredProgram(**{**one, "measures": Measures(**one["measures"])}) for one in found]
+        found = read_json(path, "delete it")
+        programs = [MeasuredProgram(**{**one, "measures": Measures(**one["measures"])}) for one in found["programs"]]
+        return programs, Largest(**found["largest"])
     except (BadInput, KeyError, TypeError):
         return None
 
 
-def write(path: Path, programs: Sequence[MeasuredProgram]) -> None:
-    """Keep programs; where nothing can be written, the next plan compiles again."""
+def write(path: Path, programs: Sequence[MeasuredProgram], largest: Largest) -> None:
+    """Keep both; where nothing can be written, the next plan compiles again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps({"programs": [dataclasses.asdict(one) for one in programs]}))
+            found = {"programs": list(map(dataclasses.asdict, programs)), "largest": dataclasses.asdict(largest)}
+            temporary.write_text(json.dumps(found))
     except OSError:
         return
 

@@ -1,28 +1,13 @@
 """A run's plan: memory a chip, operations, exchanges, and time and cost as ranges."""
 
 import dataclasses
-import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import jax
-import numpy as np
-
-from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.mesh import make_mesh
-from drumgan_jax.core.settings import read_section
-from drumgan_jax.planning import kept
-from drumgan_jax.planning.chips import GIB
-from drumgan_jax.planning.compiled import MeasuredProgram, measured
-from drumgan_jax.planning.programs import Program, batch_shapes, programs_of, task_of
+from drumgan_jax.planning.compiled import MeasuredProgram
+from drumgan_jax.planning.largest import Largest
 from drumgan_jax.planning.roofline import Span, span_of
 from drumgan_jax.planning.topologies import Topology
-from drumgan_jax.planning.traced import flops
-from drumgan_jax.runs.settings import DataSettings, MeshSettings
-from drumgan_jax.training.tasks.gan import GanTask
 
-# What a compiler says when a program needs more memory than a chip has.
-_TOO_LARGE = "RESOURCE_EXHAUSTED"
 _HOUR = 3600.0
 
 
@@ -35,12 +20,16 @@ class Plan:
         topology: the chips.
         mesh: devices along each axis.
         batch_size: examples a step.
+        accumulation: micro-batches a step.
         images: real examples of the whole run.
         dtype: of the convolutions.
         state: bytes a chip holds of parameters, averages and optimisers.
         batches: bytes a chip holds of batches that wait.
         example: bytes of one example as it comes from the data set.
         programs: the steps first.
+        largest: rows of a chip and micro-batch that fit, by the most demanding program.
+        quick: whether the programs were traced only, not compiled.
+        loader: bytes a second that the loader gave on this machine; None without a data set.
         versions: of what compiled them.
     """
 
@@ -48,12 +37,16 @@ class Plan:
     topology: Topology
     mesh: Mapping[str, int]
     batch_size: int
+    accumulation: int
     images: int
     dtype: str
     state: int
     batches: int
     example: int
     programs: Sequence[MeasuredProgram]
+    largest: Largest
+    quick: bool
+    loader: float | None
     versions: Mapping[str, str]
 
     def seconds(self, program: MeasuredProgram) -> Span:
@@ -64,12 +57,17 @@ class Plan:
     def peak(self) -> int:
         """Bytes of a chip in use at once: what a program needs, the batches that wait, and the code of all."""
         code = sum(one.measures.code for one in self.programs)
-        return max(one.measures.peak for one in self.programs) + self.batches + code
+        return max(one.resident for one in self.programs) + self.batches + code
 
     @property
     def fits(self) -> bool:
         """Whether a chip has so much memory."""
         return self.peak <= self.topology.chip.memory
+
+    @property
+    def largest_batch(self) -> int:
+        """The largest batch that fits; 0 if none does."""
+        return self.largest.rows * self.topology.chips * self.accumulation
 
     @property
     def training(self) -> Span:
@@ -104,90 +102,8 @@ class Plan:
         return self.whole.times(price * self.topology.chips / _HOUR)
 
 
-def plan(name: str, config: Mapping[str, Any], topology: Topology, say: Callable[[str], None] = lambda _: None) -> Plan:
-    """Compile all programs of a run for a topology.
-
-    Args:
-        name: of the config.
-        config: completed (programs.completed).
-        topology: the chips.
-        say: told of each program before it is compiled.
-
-    Raises:
-        BadInput: the config does not fit the chips, or one of its programs needs more memory than they have.
-    """
-    mesh = make_mesh(**dataclasses.asdict(read_section(config, "mesh", MeshSettings)), devices=topology.devices())
-    task = task_of(config, mesh)
-    versions = _versions(topology)
-    place = kept.place(config, topology.text, versions)
-    programs = kept.read(place)
-    if programs is None:
-        programs = []
-        for program in programs_of(task, config):
-            say(program.name)
-            programs.append(_measured(program, topology))
-        kept.write(place, programs)
-    return described(name, config, topology, task, programs, versions)
-
-
-def described(
-    name: str,
-    config: Mapping[str, Any],
-    topology: Topology,
-    task: GanTask,
-    programs: Sequence[MeasuredProgram],
-    versions: Mapping[str, str],
-) -> Plan:
-    """The plan of a task whose programs are known."""
-    settings, mesh = task.context.settings, task.context.mesh
-    shapes = batch_shapes(task, config).values()
-    example = sum(_bytes(shape) // shape.shape[0] for shape in shapes)
-    prefetch = read_section(config, "data", DataSettings).prefetch if config.get("data", {}).get("dir") else 2
-    return Plan(
-        config=name,
-        topology=topology,
-        mesh=dict(mesh.shape),
-        batch_size=settings.batch_size,
-        images=settings.total_steps * settings.batch_size,
-        dtype=np.dtype(task.gan.generator.compute_dtype).name,
-        state=sum(_bytes_a_chip(leaf) for leaf in jax.tree.leaves(task.shapes)),
-        batches=(prefetch + 1) * example * settings.batch_size // mesh.size,
-        example=example,
-        programs=programs,
-        versions=versions,
-    )
-
-
-def _measured(program: Program, topology: Topology) -> MeasuredProgram:
-    try:
-        measures = measured(program.traced.lower().compile())
-    except jax.errors.JaxRuntimeError as error:
-        if _TOO_LARGE not in str(error):
-            raise
-        raise BadInput(
-            f"{program.name} needs more memory than the {topology.chip.memory / GIB:g} GiB of a {topology.chip.name};"
-            " lower config.train.batch_size, or raise config.train.accumulation or config.mesh.fsdp."
-        ) from error
-    operations = flops(program.traced.jaxpr, topology.chip.platform) / topology.chips
-    return MeasuredProgram(program.name, program.runs, program.is_step, operations, measures)
-
-
-def _versions(topology: Topology) -> dict[str, str]:
-    names = {"tpu": "libtpu", "cuda": "jax-cuda12-plugin"}
-    return {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", names[topology.chip.platform])}
-
-
 def _sum(spans: Sequence[Span]) -> Span:
     total = Span(0.0, 0.0)
     for span in spans:
         total = total.plus(span)
     return total
-
-
-def _bytes(shape: jax.ShapeDtypeStruct) -> int:
-    return int(np.prod(shape.shape)) * np.dtype(shape.dtype).itemsize
-
-
-def _bytes_a_chip(leaf: jax.ShapeDtypeStruct) -> int:
-    assert leaf.sharding is not None
-    return int(np.prod(leaf.sharding.shard_shape(leaf.shape))) * np.dtype(leaf.dtype).itemsize

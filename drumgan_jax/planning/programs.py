@@ -1,8 +1,9 @@
 """The programs of a run: its config as a data set would complete it, and all that is compiled for it."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,16 +15,18 @@ from drumgan_jax.audio.representations import build_representation, settings_of
 from drumgan_jax.core.errors import BadInput, about, shown
 from drumgan_jax.core.mesh import batch_sharding, check_batch, replicated
 from drumgan_jax.core.settings import read_section, section_at
+from drumgan_jax.evaluation.collecting import rows_at_once, trace_embedding
+from drumgan_jax.evaluation.embedder import DeviceEmbedder
+from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.latents import rendering
-from drumgan_jax.runs.settings import EvaluationSettings, LoggingSettings, TrainSettings
-from drumgan_jax.systems.feature_networks import described
+from drumgan_jax.runs.settings import LoggingSettings, TrainSettings
 from drumgan_jax.systems.formats import check_sections, current_config
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.gan import GanTask
 
 # Classes of a config that is conditioned and names none: those that the papers' drums have.
 _CLASSES = ("kick", "snare", "cymbal")
-SAMPLER = "sampler"
+SAMPLER, EMBEDDER = "sampler", "embedder"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +35,17 @@ class Program:
 
     Attributes:
         name: of the phase of a step, or what else it does.
-        traced: as JAX hands it to a compiler.
+        trace: traces it, as JAX hands it to a compiler; takes seconds.
         runs: how often it runs in the whole run.
         is_step: whether it is a part of the steps, whose time is the training's.
+        shared: leaves of the training state that are among its arguments.
     """
 
     name: str
-    traced: jax.stages.Traced
+    trace: Callable[[], jax.stages.Traced]
     runs: int
     is_step: bool
+    shared: Any
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,8 +72,6 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
         count = max(1, len(full["labels"]))
         scale = AttributeScale.fit(names, np.zeros((count, len(names))), np.arange(count), count)
         full["attributes"] = scale.to_json()
-    if "feature_networks" in full:
-        full["feature_networks"] = described(full["feature_networks"], None)
     return full
 
 
@@ -79,7 +82,7 @@ def task_of(config: Mapping[str, Any], mesh: Mesh) -> GanTask:
         BadInput: a section is unfit, or the devices do not divide its batches.
     """
     settings = read_section(config, "train", TrainSettings)
-    check_batch(mesh, settings.batch_size, settings.accumulation)
+    check_batch(mesh.size, settings.batch_size, settings.accumulation)
     task = build_task(config, mesh)
     assert isinstance(task, GanTask)
     return task
@@ -99,12 +102,20 @@ def batch_shapes(task: GanTask, config: Mapping[str, Any]) -> dict[str, jax.Shap
     return {name: jax.ShapeDtypeStruct((count, *rows[name]), np.float32, sharding=where) for name in task.keys}
 
 
-def programs_of(task: GanTask, config: Mapping[str, Any]) -> list[Program]:
-    """All programs of a run, the steps first: every phase of every stage, and what makes sounds of its average."""
+def programs_of(task: GanTask, config: Mapping[str, Any], chips: int, say: Callable[[str], None]) -> list[Program]:
+    """All programs of a run, the steps first: every phase of every stage, then those of its samples and evaluations.
+
+    Args:
+        task: see `task_of`.
+        config: completed.
+        chips: of the run; the task may be on fewer.
+        say: told what is left out, and why.
+    """
     settings = task.context.settings
     runs = task.runs(settings.total_steps)
-    steps = [Program(name, traced, runs[name], True) for name, traced in task.trace(batch_shapes(task, config)).items()]
-    return [*steps, _sampler(task, config)]
+    traces = task.traces(batch_shapes(task, config))
+    steps = [Program(name, trace, runs[name], True, task.shapes) for name, trace in traces.items()]
+    return [*steps, _sampler(task, config), *_embedders(task, chips, say)]
 
 
 def _sampler(task: GanTask, config: Mapping[str, Any]) -> Program:
@@ -118,9 +129,32 @@ def _sampler(task: GanTask, config: Mapping[str, Any]) -> Program:
     }
     ws = jax.ShapeDtypeStruct((group, gan.generator.num_ws, gan.generator.w_dim), np.float32, sharding=where)
     numbers = jax.ShapeDtypeStruct((group,), np.uint32, sharding=where)
-    traced = rendering.render.trace(gan, variables, None, ws, numbers, None)
     logging = read_section(config, "logging", LoggingSettings)
-    evaluation = read_section(config, "evaluation", EvaluationSettings)
+    evaluation = task.context.evaluation
     sounds = {logging.samples_every: logging.num_samples, evaluation.every: evaluation.num_samples}
     runs = sum(-(-count // group) * (settings.total_steps // every) for every, count in sounds.items() if every)
-    return Program(SAMPLER, traced, runs, False)
+    trace = functools.partial(rendering.render.trace, gan, variables, None, ws, numbers, None)
+    return Program(SAMPLER, trace, runs, False, task.shapes.ema)
+
+
+def _embedders(task: GanTask, chips: int, say: Callable[[str], None]) -> list[Program]:
+    """What embeds the sounds of an evaluation; the sums that follow are small, and many of them are the host's."""
+    settings, evaluation = task.context.settings, task.context.evaluation
+    representation = task.gan.representation
+    if not evaluation.every:
+        return []
+    try:
+        suite = Suite.of(evaluation.metrics, representation=representation)
+    except BadInput as error:
+        say(f"evaluations are left out of the plan: {error}")
+        return []
+    seconds = representation.num_samples / representation.sample_rate
+    found = []
+    for embedder in suite.embedders:
+        if isinstance(embedder, DeviceEmbedder):
+            windows = 1 + max(0, int(seconds * embedder.sample_rate) - embedder.window) // embedder.hop
+            batches = -(-evaluation.num_samples * windows // rows_at_once(chips))
+            trace = functools.partial(trace_embedding, embedder, suite.needs[embedder.name], task.context.mesh)
+            runs = batches * (settings.total_steps // evaluation.every)
+            found.append(Program(f"{EMBEDDER} {embedder.name}", trace, runs, False, ()))
+    return found

@@ -10,6 +10,7 @@ from drumgan_jax.planning.plan import Plan
 from drumgan_jax.planning.roofline import Span
 
 _HOUR = 3600.0
+_QUICK = "traced only: memory, bytes and exchanges are estimates"
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
@@ -22,19 +23,24 @@ def screen(plan: Plan, price: float | None) -> str:
     lines = [
         f"{plan.config} on {topology.text}: {_count(topology.chips, 'chip')} of {_count(topology.hosts, 'host')},"
         f" {mesh}, batches of {plan.batch_size}, {plan.dtype}",
+        *([_QUICK] if plan.quick else []),
         "",
         _programs(plan),
         "",
         f"memory a chip   {plan.peak / GIB:.2f} of {chip.memory / GIB:g} GiB, which"
         f" {'fits' if plan.fits else 'DOES NOT FIT'} (state {plan.state / GIB:.2f}, waiting batches"
         f" {plan.batches / GIB:.3f})",
+        f"largest batch   {_largest(plan)}",
         f"images a second {_range(rates)}, {share.least:.1%} to {share.most:.1%} of the chips' peak",
         f"time            {_range(hours)} hours for {_short(plan.images)} images",
     ]
     if price is not None:
         cost = plan.cost(price)
         lines.append(f"cost            {_range(cost)} at {price:g} a chip-hour")
-    lines.append(f"input           {_short(bandwidth.least)}B/s to {_short(bandwidth.most)}B/s a host")
+    lines.append(
+        f"input           {_short(bandwidth.least)}B/s to {_short(bandwidth.most)}B/s a host"
+        + (f"; the loader gives {_short(plan.loader)}B/s on this machine" if plan.loader else "")
+    )
     return "\n".join(lines)
 
 
@@ -45,6 +51,7 @@ def to_json(plan: Plan, price: float | None) -> dict[str, Any]:
         "hosts": plan.topology.hosts,
         "peak": plan.peak,
         "fits": plan.fits,
+        "largest_batch": plan.largest_batch,
         **{
             name: dataclasses.asdict(getattr(plan, name))
             for name in ("training", "whole", "images_per_second", "share_of_peak", "input_bandwidth")
@@ -56,6 +63,16 @@ def to_json(plan: Plan, price: float | None) -> dict[str, Any]:
     for program, one in zip(whole["programs"], plan.programs, strict=True):
         program["seconds"] = dataclasses.asdict(plan.seconds(one))
     return {**whole, **follows}
+
+
+def _largest(plan: Plan) -> str:
+    found = plan.largest
+    a_row = plan.topology.chips * plan.accumulation
+    if not found.rows:
+        return "none: not even one example a chip fits; raise config.mesh.fsdp"
+    if found.too_many is None:
+        return f"{plan.largest_batch:,} fits, and nothing larger was tried"
+    return f"{plan.largest_batch:,}; {found.too_many * a_row:,} does not fit"
 
 
 def _programs(plan: Plan) -> str:

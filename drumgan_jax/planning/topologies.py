@@ -22,7 +22,13 @@ _PACKAGES = {
 _EXAMPLES = "v5e:16x16, 2xv5e:16x16 (two slices), v5p:2x2x4, v6e:4x4, h100:8, h100:4x8 (four hosts of eight)"
 _WRITTEN = re.compile(r"(?:(\d+) ?x ?)?([a-z]\w*):(\d+(?:x\d+)*)")
 # Compiling needs no device, so several processes may do it at once, also beside one that trains.
-_ENVIRONMENT = {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1", "TPU_STDERR_LOG_LEVEL": "3"}
+_ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_STDERR_LOG_LEVEL": "3",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
+}
 # As XLA describes a card to its compiler.
 _CARDS = {
     "h100": {"cores": 132, "shared": 233472, "optin": 232448, "l2": 52428800, "clock": 1.98, "major": 9},

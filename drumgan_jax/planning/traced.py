@@ -38,7 +38,7 @@ _FREE = frozenset(
         "split",
     }
 )
-_REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "argmax", "argmin", "cumsum", "reduce_and")
+REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "argmax", "argmin", "cumsum", "reduce_and")
 
 
 def flops(program: core.ClosedJaxpr, platform: str) -> float:
@@ -66,23 +66,25 @@ def _of_one(equation: Any, platform: str) -> float:
     if name == "cond":
         branches = [_of(branch.jaxpr, platform) for branch in settings["branches"]]
         platforms = settings.get("branches_platforms")
-        return branches[_branch(platforms, platform)] if platforms else max(branches)
-    if inner := list(_inner(settings)):
+        return branches[branch_for(platforms, platform)] if platforms else max(branches)
+    if inner := list(inner_jaxprs(settings)):
         turns = settings["length"] if name == "scan" else 1
         return turns * sum(_of(one, platform) for one in inner)
     if name in _FREE:
         return 0.0
-    of = equation.invars if name in _REDUCTIONS else equation.outvars
+    of = equation.invars if name in REDUCTIONS else equation.outvars
     return float(sum(math.prod(getattr(one.aval, "shape", ())) for one in of))
 
 
-def _branch(platforms: tuple[Any, ...], platform: str) -> int:
-    """Number of the branch for a platform, or of the default, which names none."""
+def branch_for(platforms: tuple[Any, ...] | None, platform: str) -> int:
+    """Number of the branch for a platform, or of the default, which names none; 0 if they are for no platforms."""
+    if platforms is None:
+        return 0
     chosen = [number for number, names in enumerate(platforms) if names is not None and platform in names]
     return chosen[0] if chosen else platforms.index(None)
 
 
-def _inner(settings: dict[str, Any]) -> Iterator[core.Jaxpr]:
+def inner_jaxprs(settings: dict[str, Any]) -> Iterator[core.Jaxpr]:
     """The jaxprs that an equation calls."""
     for value in settings.values():
         for one in value if isinstance(value, (tuple, list)) else (value,):

@@ -86,7 +86,7 @@ def train(
     distributed.join()
     enable_compilation_cache()
     mesh = make_mesh(**dataclasses.asdict(read_section(config, "mesh", sections.MeshSettings)))
-    check_batch(mesh, settings.batch_size, settings.accumulation)
+    check_batch(mesh.size, settings.batch_size, settings.accumulation)
     first = jax.process_index() == 0
 
     with contextlib.ExitStack() as open_things:

@@ -41,9 +41,9 @@ def test_mesh_that_does_not_fit(data, fsdp, match):
 
 
 def test_batch_that_does_not_divide():
-    check_batch(make_mesh(), 16, 4)
+    check_batch(4, 16, 4)
     with pytest.raises(BadInput, match=r"is 10, which 4 device\(s\) x 2 micro-batch\(es\) .* multiple of 8, such as 8"):
-        check_batch(make_mesh(), 10, 2)
+        check_batch(4, 10, 2)
 
 
 def test_big_parameters_are_split_over_fsdp():

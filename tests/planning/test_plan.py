@@ -1,5 +1,6 @@
 """A plan's figures, by hand; the programs of every system; what is refused."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from drumgan_jax.configs import drum_classifier, drumgan_vst, electrogan, pca_ga
 from drumgan_jax.configs import style_drumsynth as style
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
-from drumgan_jax.planning import plan as plans
+from drumgan_jax.planning import planner
 from drumgan_jax.planning.compiled import MeasuredProgram, Measures
-from drumgan_jax.planning.plan import Plan, described
-from drumgan_jax.planning.programs import batch_shapes, completed, task_of
+from drumgan_jax.planning.largest import Largest
+from drumgan_jax.planning.plan import Plan
+from drumgan_jax.planning.planner import Site, described
+from drumgan_jax.planning.programs import Program, batch_shapes, completed, programs_of, task_of
 from drumgan_jax.planning.report import screen, to_json
 from drumgan_jax.planning.roofline import Span, span_of
 from drumgan_jax.planning.topologies import Topology
@@ -35,11 +38,16 @@ def planned(config: Any, **overrides: Any) -> tuple[GanTask, dict[str, Any]]:
     return task_of(full, make_mesh(**full["mesh"])), full
 
 
+def site_of(config: Any, topology: Topology = V5E, **overrides: Any) -> Site:
+    config.update_from_flattened_dict(overrides)
+    return Site.of(completed(config), topology)
+
+
 def plan_of(runs: int = 10, measures: Measures = SLOW) -> Plan:
-    task, config = planned(style.get_config("tiny"))
-    step = MeasuredProgram("generator", runs, True, 197e12, measures)
-    sampler = MeasuredProgram("sampler", 2, False, 197e12, SLOW)
-    return described("style_drumsynth:tiny", config, V5E, task, [step, sampler], {})
+    step = MeasuredProgram("generator", runs, True, 0, 197e12, measures)
+    sampler = MeasuredProgram("sampler", 2, False, 2**20, 197e12, SLOW)
+    site = site_of(style.get_config("tiny"))
+    return described("style_drumsynth:tiny", site, [step, sampler], Largest(6, 7), {}, quick=False)
 
 
 @pytest.mark.smoke
@@ -60,7 +68,8 @@ def test_figures_of_a_plan_by_hand() -> None:
     assert plan.input_bandwidth.most == pytest.approx(320 / 30 * plan.example)
     # Two chip-hours at 1.5: the run takes a hundredth of an hour on four chips.
     assert plan.cost(1.5).least == pytest.approx(1.5 * 4 * 36 / 3600)
-    assert plan.peak == SLOW.peak + 2 * SLOW.code + plan.batches
+    # Beside the sampler lies a part of the state.
+    assert plan.peak == SLOW.peak + 2**20 + 2 * SLOW.code + plan.batches
     assert plan.batches == 3 * plan.example * 8 // 4
     assert plan.fits
     assert not plan_of(measures=Measures(0, 0, 2**34, 1, 1.0, 1.0, {})).fits
@@ -68,21 +77,27 @@ def test_figures_of_a_plan_by_hand() -> None:
 
 def test_the_state_is_what_a_chip_holds() -> None:
     """Everything on every chip; with fsdp, large arrays are split."""
-    task, config = planned(style.get_config("tiny"))
-    whole = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(task.shapes))
-    assert described("a", config, V5E, task, [], {}).state == whole
-    task, config = planned(splice_loops.get_config("full"), **{"mesh.fsdp": 4})
-    large = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(task.shapes))
-    assert large / 4 < described("a", config, V5E, task, [], {}).state < 0.3 * large
+    site = site_of(style.get_config("tiny"))
+    whole = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(site.task.shapes))
+    assert described("a", site, [], Largest(1, 2), {}, quick=False).state == whole
+    site = site_of(splice_loops.get_config("full"), **{"mesh.fsdp": 4})
+    large = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(site.task.shapes))
+    assert large / 4 < site.bytes_a_chip(site.task.shapes) < 0.3 * large
 
 
 def test_the_screen_and_the_json_say_the_same() -> None:
     plan = plan_of()
     text = screen(plan, price=1.5)
-    assert "style_drumsynth:tiny on v5e:2x2: 4 chips of 1 host, data 4, batches of 8, float32" in text
+    assert "style_drumsynth:tiny on v5e:2x2: 4 chips of 1 host, data 4, batches of 8, bfloat16" in text
     assert "of 16 GiB, which fits" in text
     assert "0.01 to 0.02 hours for 320 images" in text
     assert "0.06 to 0.12 at 1.5 a chip-hour" in text
+    assert "largest batch   24; 28 does not fit" in text
+    assert "estimates" not in text
+    assert "estimates" in screen(dataclasses.replace(plan, quick=True), price=None)
+    assert "nothing larger was tried" in screen(dataclasses.replace(plan, largest=Largest(6, None)), price=None)
+    assert "not even one" in screen(dataclasses.replace(plan, largest=Largest(0, 1)), price=None)
+    assert "the loader gives 3 GB/s" in screen(dataclasses.replace(plan, loader=3e9), price=None)
     assert "all-reduce 3e+05" in text
     assert "optimal" not in text
     found = json.loads(json.dumps(to_json(plan, price=1.5)))
@@ -90,6 +105,7 @@ def test_the_screen_and_the_json_say_the_same() -> None:
     assert found["cost"]["most"] == pytest.approx(1.5 * 4 * 72 / 3600)
     assert found["programs"][0]["seconds"] == {"least": 3.0, "most": 6.0}
     assert found["programs"][0]["measures"]["collectives"] == {"all-reduce": 300_000_000_000}
+    assert found["largest_batch"] == 24
     assert "cost" not in to_json(plan, price=None)
     assert "chip-hour" not in screen(plan, price=None)
 
@@ -100,7 +116,6 @@ def test_every_system_is_planned_without_a_data_set(module: Any) -> None:
     shapes = batch_shapes(task, config)
     assert set(shapes) == set(task.keys)
     assert all(shape.shape[0] == config["train"]["batch_size"] for shape in shapes.values())
-    assert described("a", config, V5E, task, [], {}).state > 0
 
 
 @pytest.mark.parametrize("config", [drumgan_vst.get_config("tiny"), splice_loops.get_config("tiny")])
@@ -118,62 +133,110 @@ def test_programs_run_as_often_as_training_runs_them(config: Any) -> None:
     assert {name: count for name, count in task.runs(steps).items() if count} == counted
 
 
-def one_program(task: GanTask, config: dict[str, Any], of: Callable[[jax.Array], jax.Array]) -> list[Any]:
-    shape = jax.ShapeDtypeStruct((8, 8), np.float32)
-    return [plans.Program("generator", jax.jit(of).trace(shape), 5, True)]
-
-
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Plans are made for the devices that are here, and kept in this folder."""
     monkeypatch.setenv("DRUMGAN_CACHE", str(tmp_path))
-    monkeypatch.setattr(Topology, "devices", lambda self: jax.devices())
-    monkeypatch.setattr(plans, "_versions", lambda topology: {})
+    monkeypatch.setattr(Topology, "devices", lambda self: jax.devices()[: self.chips])
+    monkeypatch.setattr(planner, "_versions", lambda topology, quick: {})
     return tmp_path / "plans"
 
 
+def replaced(monkeypatch: pytest.MonkeyPatch, trace: Callable[[int], Any]) -> None:
+    """A program in the place of a run's; `trace` takes the batch size."""
+
+    def programs(task: GanTask, *_: Any) -> list[Program]:
+        batch_size = task.context.settings.batch_size
+        return [Program("generator", lambda: trace(batch_size), 5, True, ())]
+
+    monkeypatch.setattr(planner, "programs_of", programs)
+
+
+def product(batch_size: int) -> Any:
+    return jax.jit(lambda x: x @ x.T).trace(jax.ShapeDtypeStruct((batch_size, 8), np.float32))
+
+
 def test_a_plan_compiles_what_there_is_once(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    monkeypatch.setattr(plans, "programs_of", lambda *given: one_program(*given, of=lambda x: x @ x))
+    replaced(monkeypatch, product)
     said: list[str] = []
-    found = plans.plan("a", completed(style.get_config("tiny")), V5E, said.append)
-    assert said == ["generator"]
+    config = completed(style.get_config("tiny"))
+    found = planner.plan("a", config, V5E, said.append, quick=False)
+    assert said[0] == "generator"
     assert found.programs[0].measures.flops >= 2 * 8**3
     assert found.programs[0].operations == 2 * 8**3 / 4
     assert math.isfinite(found.images_per_second.most)
-    assert plans.plan("a", completed(style.get_config("tiny")), V5E, said.append) == found
-    assert said == ["generator"]
+    assert found.largest_batch == 4096
+    before = len(said)
+    assert planner.plan("a", config, V5E, said.append, quick=False) == found
+    assert len(said) == before
     longer = style.get_config("tiny")
     longer.train.total_images *= 2
-    plans.plan("a", completed(longer), V5E, said.append)
-    assert said == ["generator"] * 2
-    for damaged in ("", "{}", '{"programs": [{"name": 1}]}', '{"programs": 3}'):
+    planner.plan("a", completed(longer), V5E, said.append, quick=False)
+    assert said[before] == "generator"
+    for damaged in ("", "{}", '{"programs": [{"name": 1}]}', '{"programs": 3}', '{"programs": [], "largest": 1}'):
         for file in cache.iterdir():
             file.write_text(damaged)
-        assert plans.plan("a", completed(style.get_config("tiny")), V5E) == found
+        assert planner.plan("a", config, V5E, quick=False) == found
 
 
-def test_a_program_that_is_too_large_is_told_with_what_to_lower(monkeypatch: pytest.MonkeyPatch) -> None:
-    class TooLarge:
-        def lower(self) -> "TooLarge":
-            return self
+class TooLarge:
+    """What is traced, but does not compile with batches of more than some rows."""
 
-        def compile(self) -> None:
+    def __init__(self, batch_size: int, most: int):
+        self.batch_size, self.most, self.traced = batch_size, most, product(batch_size)
+
+    def lower(self) -> Any:
+        return self
+
+    @property
+    def jaxpr(self) -> Any:
+        return self.traced.jaxpr
+
+    def compile(self) -> Any:
+        if self.batch_size > self.most:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm.")
+        return self.traced.lower().compile()
 
-    monkeypatch.setattr(plans, "programs_of", lambda *given: [plans.Program("r1", TooLarge(), 1, True)])
+
+@pytest.mark.parametrize(("most", "said"), [(4, "4 is the largest that fits"), (3, "not even one example a chip fits")])
+def test_a_batch_that_does_not_fit_is_refused_with_the_largest_that_does(
+    monkeypatch: pytest.MonkeyPatch, most: int, said: str
+) -> None:
+    replaced(monkeypatch, lambda batch_size: TooLarge(batch_size, most))
     with pytest.raises(
-        BadInput, match=r"^r1 needs more memory than the 16 GiB of a v5e; lower config\.train\.batch_size"
+        BadInput, match=rf"^generator needs more memory than the 16 GiB of a v5e with batches of 8 \({said}\)"
     ):
-        plans.plan("a", completed(style.get_config("tiny")), V5E)
+        planner.plan("a", completed(style.get_config("tiny")), V5E, quick=False)
+
+
+def test_the_largest_batch_is_tried_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def trace(batch_size: int) -> Any:
+        tried.append(batch_size)
+        return TooLarge(batch_size, 100)
+
+    replaced(monkeypatch, trace)
+    plan = planner.plan("a", completed(style.get_config("tiny")), V5E, quick=False)
+    # Round numbers of rows a chip: 24 and 26 of four chips each.
+    assert (plan.largest, plan.largest_batch) == (Largest(24, 26), 96)
+    assert {96, 104} <= set(tried)
+    # Rows are compared in groups of four, so a single chip takes multiples of four.
+    tried.clear()
+    one = planner.plan("a", completed(splice_loops.get_config("tiny")), Topology.parse("h100:1"), quick=False)
+    assert (one.largest, one.largest_batch) == (Largest(96, 104), 96)
+    assert all(batch_size % 4 == 0 for batch_size in tried)
 
 
 def test_what_is_no_gan_and_what_chips_do_not_divide() -> None:
     with pytest.raises(BadInput, match=r"config\.task\.kind is 'classifier'; only the training of a GAN is planned"):
         completed(drum_classifier.get_config("tiny"))
-    config = style.get_config("tiny")
-    config.train.batch_size = 6
     with pytest.raises(BadInput, match=r"use a multiple of 4"):
-        planned(config)
+        site_of(style.get_config("tiny"), **{"train.batch_size": 6})
+    with pytest.raises(BadInput, match=r"fsdp=3, which does not fit the 4"):
+        site_of(style.get_config("tiny"), **{"mesh.fsdp": 3})
+    with pytest.raises(BadInput, match=r"on 2 slices; `data` must be a multiple of 2"):
+        site_of(style.get_config("tiny"), Topology.parse("2xv5e:2x2"), **{"mesh.fsdp": 8})
 
 
 def test_attributes_are_planned_too() -> None:
@@ -181,3 +244,34 @@ def test_attributes_are_planned_too() -> None:
     assert task.gan.generator.num_labels == 4
     assert batch_shapes(task, config)["attributes"].shape == (8, 1)
     assert jnp.float32 == task.gan.generator.compute_dtype
+
+
+def test_what_is_missing_for_an_evaluation_is_said() -> None:
+    said: list[str] = []
+    task, config = planned(style.get_config("tiny"), **{"evaluation.every": 10, "evaluation.metrics": ("fid:vggish",)})
+    assert [one.name for one in programs_of(task, config, 4, said.append)] == ["generator", "discriminator", "sampler"]
+    (sentence,) = said
+    assert sentence.startswith("evaluations are left out of the plan: the weights of vggish")
+
+
+def test_a_quick_plan_is_of_the_chips_asked_for() -> None:
+    """Of the shapes of one chip, in its dtype, and with the runs of the whole."""
+    asked = {"evaluation.every": 10, "evaluation.num_samples": 256, "evaluation.metrics": ("fid:drums",)}
+    config = style.get_config("tiny")
+    config.update_from_flattened_dict(asked)
+    plan = planner.plan("a", completed(config), V5E, quick=True)
+    assert (plan.quick, plan.dtype, plan.mesh) == (True, "bfloat16", {"data": 4, "fsdp": 1})
+    of = {one.name: one for one in plan.programs}
+    task, _ = planned(config)
+    assert {name: of[name].runs for name in ("generator", "discriminator")} == task.runs(40)
+    # Four evaluations of 256 sounds, of a window each, 32 on each of four chips.
+    assert of["embedder drums"].runs == 4 * 2
+    step = of["discriminator"].measures
+    trained = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(task.shapes.discriminator))
+    assert step.collectives == {"all-reduce": trained}
+    # The state, and of a chip two examples of 2,048 samples and three classes.
+    assert step.arguments == plan.state + 4 * 2 * (2048 + 3)
+    assert of["embedder drums"].beside == plan.state
+    assert 0 < of["sampler"].beside < plan.state
+    assert all(one.measures.bytes_accessed > one.measures.temporaries for one in plan.programs)
+    assert plan.fits

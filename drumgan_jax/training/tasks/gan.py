@@ -169,17 +169,17 @@ class GanTask(TaskSkeleton):
             metrics |= player.learning_rate(images)
         return stage.average(state), metrics
 
-    def trace(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Traced]:
+    def traces(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Callable[[], jax.stages.Traced]]:
         """Every phase of every stage by name, those before the last with their stage; see TaskSkeleton."""
         named = self._named(batch)
         return {
-            self._name(name, stage): phase.trace(self.layout.shapes, named)
+            self._name(name, stage): functools.partial(phase.trace, self.layout.shapes, named)
             for stage in range(self.gan.growth.num_stages)
             for name, _, phase in self._stage(stage).phases
         }
 
     def runs(self, steps: int) -> dict[str, int]:
-        """How often each program of `trace` runs in the first `steps` steps."""
+        """How often each program of `traces` runs in the first `steps` steps."""
         batch_size, stages = self.context.settings.batch_size, range(self.gan.growth.num_stages)
 
         def stage_of(step: int) -> int:

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
 import jax
@@ -118,10 +118,13 @@ class TaskSkeleton(abc.ABC):
         del dataset
         return self.init()
 
-    def trace(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Traced]:
-        """Every compiled step by name, traced for the mesh from the batch's shapes alone; nothing is allocated."""
-        return {name: step.trace(self.layout.shapes, dict(batch)) for name, step in self.compiled_steps.items()}
+    def traces(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Callable[[], jax.stages.Traced]]:
+        """Every compiled step by name; called, it is traced for the mesh from the batch's shapes, without arrays."""
+        return {
+            name: functools.partial(step.trace, self.layout.shapes, dict(batch))
+            for name, step in self.compiled_steps.items()
+        }
 
     def lower(self, batch: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.stages.Lowered]:
         """The same, lowered."""
-        return {name: traced.lower() for name, traced in self.trace(batch).items()}
+        return {name: trace().lower() for name, trace in self.traces(batch).items()}

@@ -1,0 +1,77 @@
+"""Measures of programs that are only traced: about those of a compiler, in seconds rather than minutes."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from drumgan_jax.core.mesh import is_split
+from drumgan_jax.planning.compiled import Measures
+from drumgan_jax.planning.liveness import memory_of
+from drumgan_jax.planning.programs import Program
+from drumgan_jax.planning.traced import flops
+from drumgan_jax.training.tasks.gan_steps import PLAYERS
+
+
+def estimated(
+    program: Program, platform: str, sizes: Mapping[str, int], bytes_a_chip: Callable[[Any], int]
+) -> Measures:
+    """The measures of a program that is traced for one chip and its rows of the batch.
+
+    With several chips, gradients are summed over them. With fsdp, a chip gathers large parameters before it computes
+    with them, all of which are taken to lie there at once.
+
+    Args:
+        program: the program.
+        platform: cpu, tpu or cuda.
+        sizes: chips along each axis of the mesh.
+        bytes_a_chip: bytes that a chip holds of a part of the state.
+    """
+    traced = program.trace()
+    memory, operations = memory_of(traced.jaxpr, platform), flops(traced.jaxpr, platform)
+    weights, gradients = _weights(program, traced)
+    gathered = sum(_bytes(one) for one in weights if is_split(one.shape, sizes["fsdp"]))
+    whole = sum(map(_bytes, jax.tree.leaves(traced.args_info)))
+    arguments = whole - sum(map(_bytes, jax.tree.leaves(program.shared))) + bytes_a_chip(program.shared)
+    temporaries = memory.temporaries + gathered
+    return Measures(
+        arguments=arguments,
+        temporaries=temporaries,
+        peak=arguments + temporaries,
+        code=0,
+        flops=operations,
+        bytes_accessed=float(memory.accessed + arguments),
+        collectives=_exchanged(gradients, gathered, sizes),
+    )
+
+
+def _weights(program: Program, traced: jax.stages.Traced) -> tuple[list[Any], list[Any]]:
+    """The parameters that a program computes with, and those that it trains."""
+    if not program.is_step:
+        return jax.tree.leaves(program.shared), []
+    state = program.shared
+    leaves = {player: jax.tree.leaves(getattr(state, player)) for player in PLAYERS}
+    frozen = jax.tree.leaves(state.frozen)
+    # What a step does not train, it returns as it is given.
+    given = zip(jax.tree_util.tree_leaves_with_path(state), traced.jaxpr.jaxpr.invars, strict=False)
+    results = set(traced.jaxpr.jaxpr.outvars)
+    trained = {path[0].name for (path, _), variable in given if variable not in results}
+    changed = [leaf for player in PLAYERS if player in trained for leaf in leaves[player]]
+    return [*leaves["generator"], *leaves["discriminator"], *frozen], changed
+
+
+def _exchanged(gradients: Iterable[Any], gathered: int, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Bytes that a chip takes part in exchanging, by kind, as collective_bytes counts them."""
+    fsdp = sizes["fsdp"]
+    if sizes["data"] * fsdp == 1:
+        return {}
+    split = sum(_bytes(one) for one in gradients if is_split(one.shape, fsdp))
+    whole = sum(_bytes(one) for one in gradients) - split
+    parts = {"all-reduce": whole + (split // fsdp if sizes["data"] > 1 else 0)}
+    return {**parts, "reduce-scatter": split // fsdp, "all-gather": gathered} if fsdp > 1 else parts
+
+
+def _bytes(leaf: Any) -> int:
+    return math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize

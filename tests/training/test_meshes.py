@@ -1,0 +1,64 @@
+"""Every system trains alike on one device and on two, four and eight: data split, large parameters split, and both."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from quick_compilation import quick_flags
+
+MESHES = ((2, 1), (4, 1), (8, 1), (1, 2), (1, 4), (1, 8), (2, 2), (2, 4))
+STEPS = """
+import json, sys
+import jax, numpy as np
+from drumgan_jax.commands.config_files import load
+from drumgan_jax.core import mesh
+from drumgan_jax.planning.programs import batch_shapes, completed, task_of
+
+mesh.MIN_SPLIT_SIZE = 64  # so that these small networks are split over fsdp as big ones are
+config = completed(load(f"{sys.argv[1]}:tiny"))
+random = np.random.default_rng(0)
+values = {}
+for data, fsdp in json.loads(sys.argv[2]):
+    task = task_of(config, mesh.make_mesh(data, fsdp, jax.devices()[: data * fsdp]))
+    shapes = batch_shapes(task, config)
+    for name, one in shapes.items():
+        if name in ("labels", "soft_labels"):
+            made = np.eye(one.shape[1], dtype=np.float32)[np.arange(one.shape[0]) % one.shape[1]]
+        else:
+            made = random.standard_normal(one.shape, np.float32)
+        values.setdefault(name, made)
+    batch = {name: jax.device_put(values[name], one.sharding) for name, one in shapes.items()}
+    state = task.init()
+    split = sum(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state))
+    # Every phase of the first stage, and of the last.
+    last = task.context.settings.total_steps - 1
+    last -= last % int(np.lcm.reduce([1, *task.intervals.values()]))
+    found = []
+    for step in sorted({0, last}):
+        state, metrics = task.step(state, batch, step)
+        found.append({name: float(value) for name, value in metrics.items()})
+    print(json.dumps({"mesh": [data, fsdp], "split": split, "metrics": found}), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "system", ["drumgan_vst", "electrogan", "pca_gan", "pjloopgan", "splice_loops", "style_drumsynth"]
+)
+def test_losses_are_equal_on_every_mesh(system: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", STEPS, system, json.dumps([(1, 1), *MESHES])],
+        env={**os.environ, "XLA_FLAGS": quick_flags(8), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    one, *others = map(json.loads, ended.stdout.splitlines())
+    assert len(others) == len(MESHES)
+    for other in others:
+        assert bool(other["split"]) == (other["mesh"][1] > 1), other["mesh"]
+        for before, after in zip(one["metrics"], other["metrics"], strict=True):
+            # Sums of float32 in another order.
+            assert after == pytest.approx(before, rel=1e-4, abs=1e-5), other["mesh"]
