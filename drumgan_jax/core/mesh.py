@@ -150,9 +150,10 @@ class StateLayout:
         )
 
 
-def is_split(shape: tuple[int, ...], pieces: int) -> bool:
-    """Whether an array of the state is split over so many pieces of `fsdp`; see state_shardings."""
-    return any(_split(shape, pieces))
+def piece_of(shape: tuple[int, ...], pieces: int) -> tuple[int, ...]:
+    """Shape of what each of so many pieces of `fsdp` holds of an array of the state; see state_shardings."""
+    spec = [*_split(shape, pieces), *[None] * len(shape)]
+    return tuple(size // pieces if name else size for size, name in zip(shape, spec, strict=False))
 
 
 def _split(shape: tuple[int, ...], pieces: int) -> PartitionSpec:

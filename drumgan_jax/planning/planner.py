@@ -12,12 +12,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 from drumgan_jax.core.errors import BadInput
-from drumgan_jax.core.mesh import check_batch, is_split, make_mesh, mesh_sizes
+from drumgan_jax.core.mesh import check_batch, make_mesh, mesh_sizes, piece_of
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.planning import kept
 from drumgan_jax.planning.chips import GIB
 from drumgan_jax.planning.compiled import MeasuredProgram, Measures, measured
 from drumgan_jax.planning.largest import Largest, largest
+from drumgan_jax.planning.layout import bytes_on
 from drumgan_jax.planning.loader import bandwidth
 from drumgan_jax.planning.plan import Plan
 from drumgan_jax.planning.programs import Program, batch_shapes, programs_of, task_of
@@ -102,8 +103,9 @@ class Site:
 
     def bytes_a_chip(self, leaves: Any) -> int:
         """Bytes that a chip holds of a part of the state."""
-        fsdp = self.sizes["fsdp"]
-        return sum(_bytes(one) // (fsdp if is_split(one.shape, fsdp) else 1) for one in jax.tree.leaves(leaves))
+        platform, fsdp = self.topology.chip.platform, self.sizes["fsdp"]
+        pieces = [(piece_of(one.shape, fsdp), one.dtype.itemsize) for one in jax.tree.leaves(leaves)]
+        return sum(bytes_on(platform, shape, size) for shape, size in pieces)
 
 
 @dataclasses.dataclass(frozen=True)

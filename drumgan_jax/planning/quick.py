@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from drumgan_jax.core.mesh import is_split
+from drumgan_jax.core.mesh import piece_of
 from drumgan_jax.planning.compiled import Measures
+from drumgan_jax.planning.layout import bytes_on
 from drumgan_jax.planning.liveness import memory_of
 from drumgan_jax.planning.programs import Program
 from drumgan_jax.planning.traced import flops
@@ -32,9 +33,10 @@ def estimated(
     traced = program.trace()
     memory, operations = memory_of(traced.jaxpr, platform), flops(traced.jaxpr, platform)
     weights, gradients = _weights(program, traced)
-    gathered = sum(_bytes(one) for one in weights if is_split(one.shape, sizes["fsdp"]))
-    whole = sum(map(_bytes, jax.tree.leaves(traced.args_info)))
-    arguments = whole - sum(map(_bytes, jax.tree.leaves(program.shared))) + bytes_a_chip(program.shared)
+    gathered = sum(_bytes(one) for one in weights if _is_split(one, sizes["fsdp"]))
+    given = jax.tree.leaves(traced.args_info)[len(jax.tree.leaves(program.shared)) :]
+    arguments = bytes_a_chip(program.shared)
+    arguments += sum(bytes_on(platform, one.shape, one.dtype.itemsize) for one in given)
     temporaries = memory.temporaries + gathered
     return Measures(
         arguments=arguments,
@@ -67,10 +69,14 @@ def _exchanged(gradients: Iterable[Any], gathered: int, sizes: Mapping[str, int]
     fsdp = sizes["fsdp"]
     if sizes["data"] * fsdp == 1:
         return {}
-    split = sum(_bytes(one) for one in gradients if is_split(one.shape, fsdp))
+    split = sum(_bytes(one) for one in gradients if _is_split(one, fsdp))
     whole = sum(_bytes(one) for one in gradients) - split
     parts = {"all-reduce": whole + (split // fsdp if sizes["data"] > 1 else 0)}
     return {**parts, "reduce-scatter": split // fsdp, "all-gather": gathered} if fsdp > 1 else parts
+
+
+def _is_split(leaf: Any, fsdp: int) -> bool:
+    return piece_of(leaf.shape, fsdp) != leaf.shape
 
 
 def _bytes(leaf: Any) -> int:

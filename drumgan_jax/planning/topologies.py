@@ -21,10 +21,13 @@ _PACKAGES = {
 }
 _EXAMPLES = "v5e:16x16, 2xv5e:16x16 (two slices), v5p:2x2x4, v6e:4x4, h100:8, h100:4x8 (four hosts of eight)"
 _WRITTEN = re.compile(r"(?:(\d+) ?x ?)?([a-z]\w*):(\d+(?:x\d+)*)")
+# What libtpu says if another process has it.
+_LOCKED = ("libtpu multi-process lockfile", "already in use by")
+_SHARED = "ALLOW_MULTIPLE_LIBTPU_LOAD"
 # Compiling needs no device, so several processes may do it at once, also beside one that trains.
 _ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    _SHARED: "1",
     "TPU_STDERR_LOG_LEVEL": "3",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_ACCELERATOR_TYPE": "v5litepod-1",
@@ -104,6 +107,11 @@ class Topology:
                 return topologies.get_topology_desc(**self._described()).devices
         except jax.errors.JaxRuntimeError as error:
             line = str(error).strip().splitlines()[0]
+            if any(word in line for word in _LOCKED):
+                raise BadInput(
+                    f"another process holds the lock of libtpu, and {_SHARED} is {shown(os.environ.get(_SHARED))};"
+                    " unset it, since compiling takes no TPU, or wait for that process."
+                ) from error
             raise BadInput(
                 f"--topology {self.text} cannot be compiled for ({line}); take a shape that is sold."
             ) from error
@@ -135,10 +143,11 @@ class Topology:
 def _environment() -> Iterator[None]:
     """Variables that libtpu reads when it is loaded, unless they are set."""
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if before[name] is None})
+    # Where there is no TPU, JAX sets some to a warning, of which libtpu complains on the terminal.
+    unset = [name for name, value in before.items() if value is None or value.startswith("WARNING")]
+    os.environ.update({name: _ENVIRONMENT[name] for name in unset})
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
+        for name in unset:
+            del os.environ[name]

@@ -1,5 +1,6 @@
 """Programs for TPUs that are not here, compiled by libtpu."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -40,6 +41,26 @@ def test_a_shape_that_is_not_sold() -> None:
         BadInput, match=r"^--topology v5e:3x5 cannot be compiled for \(.*\); take a shape that is sold\.$"
     ):
         Topology.parse("v5e:3x5").devices()
+
+
+def test_a_lock_that_another_process_holds() -> None:
+    """The lock is no obstacle, unless the user says that it is one."""
+    lock = Path("/tmp/libtpu_lockfile")
+    if lock.exists() and not os.access(lock, os.W_OK):
+        pytest.skip(f"{lock} is another user's")
+    asking = "from drumgan_jax.planning.topologies import Topology; print(len(Topology.parse('v5e:2x2').devices()))"
+    with open(lock, "a") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for shared, returned, said in (("1", 0, ""), ("0", 1, "another process holds the lock of libtpu")):
+            ended = subprocess.run(
+                [sys.executable, "-c", asking],
+                env={**os.environ, "JAX_PLATFORMS": "cpu", "ALLOW_MULTIPLE_LIBTPU_LOAD": shared},
+                capture_output=True,
+                text=True,
+            )
+            assert ended.returncode == returned
+            assert said in ended.stderr
+            assert "could not determine" not in ended.stderr
 
 
 @pytest.mark.slow

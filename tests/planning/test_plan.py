@@ -19,6 +19,7 @@ from drumgan_jax.core.mesh import make_mesh
 from drumgan_jax.planning import planner
 from drumgan_jax.planning.compiled import MeasuredProgram, Measures
 from drumgan_jax.planning.largest import Largest
+from drumgan_jax.planning.layout import bytes_on
 from drumgan_jax.planning.plan import Plan
 from drumgan_jax.planning.planner import Site, described
 from drumgan_jax.planning.programs import Program, batch_shapes, completed, programs_of, task_of
@@ -27,7 +28,7 @@ from drumgan_jax.planning.roofline import Span, span_of
 from drumgan_jax.planning.topologies import Topology
 from drumgan_jax.training.tasks.gan import GanTask
 
-V5E = Topology.parse("v5e:2x2")
+V5E, H100 = Topology.parse("v5e:2x2"), Topology.parse("h100:4")
 # A second of arithmetic, two of memory and three of links.
 SLOW = Measures(2**30, 2**29, 2**31, 2**20, 197e12, 2 * 819e9, {"all-reduce": int(3 * 100e9)})
 
@@ -77,10 +78,10 @@ def test_figures_of_a_plan_by_hand() -> None:
 
 def test_the_state_is_what_a_chip_holds() -> None:
     """Everything on every chip; with fsdp, large arrays are split."""
-    site = site_of(style.get_config("tiny"))
+    site = site_of(style.get_config("tiny"), H100)
     whole = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(site.task.shapes))
     assert described("a", site, [], Largest(1, 2), {}, quick=False).state == whole
-    site = site_of(splice_loops.get_config("full"), **{"mesh.fsdp": 4})
+    site = site_of(splice_loops.get_config("full"), H100, **{"mesh.fsdp": 4})
     large = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(site.task.shapes))
     assert large / 4 < site.bytes_a_chip(site.task.shapes) < 0.3 * large
 
@@ -228,6 +229,19 @@ def test_the_largest_batch_is_tried_on_both_sides(monkeypatch: pytest.MonkeyPatc
     assert all(batch_size % 4 == 0 for batch_size in tried)
 
 
+def test_tiles_of_a_tpu_are_counted() -> None:
+    """The state is what libtpu 0.0.42.1 has as arguments of a step, to the byte."""
+    site = site_of(splice_loops.get_config("tiny"))
+    assert site.bytes_a_chip(site.task.shapes) == 16_600_064
+    assert bytes_on("tpu", (), 4) == 512
+    assert bytes_on("tpu", (3,), 4) == 512
+    assert bytes_on("tpu", (3, 3, 64, 64), 4) == 9 * 64 * 128 * 4
+    # Two of these axes fill a tile of 2 x 128, and a tile of 16 x 128 of numbers of two bytes.
+    assert bytes_on("tpu", (2, 5, 128), 4) == 2 * 5 * 128 * 4
+    assert bytes_on("tpu", (10, 128), 2) == 16 * 128 * 2
+    assert bytes_on("cuda", (3, 5), 4) == 60
+
+
 def test_what_is_no_gan_and_what_chips_do_not_divide() -> None:
     with pytest.raises(BadInput, match=r"config\.task\.kind is 'classifier'; only the training of a GAN is planned"):
         completed(drum_classifier.get_config("tiny"))
@@ -259,7 +273,7 @@ def test_a_quick_plan_is_of_the_chips_asked_for() -> None:
     asked = {"evaluation.every": 10, "evaluation.num_samples": 256, "evaluation.metrics": ("fid:drums",)}
     config = style.get_config("tiny")
     config.update_from_flattened_dict(asked)
-    plan = planner.plan("a", completed(config), V5E, quick=True)
+    plan = planner.plan("a", completed(config), H100, quick=True)
     assert (plan.quick, plan.dtype, plan.mesh) == (True, "bfloat16", {"data": 4, "fsdp": 1})
     of = {one.name: one for one in plan.programs}
     task, _ = planned(config)
