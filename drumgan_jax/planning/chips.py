@@ -31,14 +31,14 @@ class Chip:
 
 
 _TPU = "cloud.google.com/tpu/docs"
-# Links of TPUs are told in bits a second, the sum of both directions of all; half of it is sent.
+# Of links, their maker tells the sum of both directions; half of it is sent.
 CHIPS = {
     chip.name: chip
     for chip in (
-        Chip("v5e", "tpu", 16 * GIB, 197e12, 819e9, 1600e9 / 16, 4, f"{_TPU}/v5e"),
-        Chip("v5p", "tpu", 95 * GIB, 459e12, 2765e9, 4800e9 / 16, 4, f"{_TPU}/v5p"),
-        Chip("v6e", "tpu", 32 * GIB, 918e12, 1640e9, 3584e9 / 16, 4, f"{_TPU}/v6e"),
-        Chip("a100", "cuda", 80 * GIB, 312e12, 2039e9, 300e9, 8, "nvidia.com/en-us/data-center/a100, SXM 80 GB"),
-        Chip("h100", "cuda", 80 * GIB, 989e12, 3352e9, 450e9, 8, "nvidia.com/en-us/data-center/h100, SXM"),
+        Chip("v5e", "tpu", 16 * GIB, 197e12, 819e9, 400e9 / 2, 4, f"{_TPU}/v5e"),
+        Chip("v5p", "tpu", 95 * GIB, 459e12, 2765e9, 1200e9 / 2, 4, f"{_TPU}/v5p"),
+        Chip("v6e", "tpu", 32 * GIB, 918e12, 1638e9, 800e9 / 2, 4, f"{_TPU}/v6e"),
+        Chip("a100", "cuda", 80 * GIB, 312e12, 2039e9, 600e9 / 2, 8, "nvidia.com/en-us/data-center/a100, SXM 80 GB"),
+        Chip("h100", "cuda", 80 * GIB, 989e12, 3350e9, 900e9 / 2, 8, "nvidia.com/en-us/data-center/h100, SXM"),
     )
 }

@@ -30,7 +30,7 @@ from drumgan_jax.training.tasks.gan import GanTask
 
 V5E, H100 = Topology.parse("v5e:2x2"), Topology.parse("h100:4")
 # A second of arithmetic, two of memory and three of links.
-SLOW = Measures(2**30, 2**29, 2**31, 2**20, 197e12, 2 * 819e9, {"all-reduce": int(3 * 100e9)})
+SLOW = Measures(2**30, 2**29, 2**31, 2**20, 197e12, 2 * 819e9, {"all-reduce": int(3 * V5E.chip.link_bandwidth)})
 
 
 def planned(config: Any, **overrides: Any) -> tuple[GanTask, dict[str, Any]]:
@@ -99,13 +99,13 @@ def test_the_screen_and_the_json_say_the_same() -> None:
     assert "nothing larger was tried" in screen(dataclasses.replace(plan, largest=Largest(6, None)), price=None)
     assert "not even one" in screen(dataclasses.replace(plan, largest=Largest(0, 1)), price=None)
     assert "the loader gives 3 GB/s" in screen(dataclasses.replace(plan, loader=3e9), price=None)
-    assert "all-reduce 3e+05" in text
+    assert "all-reduce 6e+05" in text
     assert "optimal" not in text
     found = json.loads(json.dumps(to_json(plan, price=1.5)))
     assert found["whole"] == {"least": 36.0, "most": 72.0}
     assert found["cost"]["most"] == pytest.approx(1.5 * 4 * 72 / 3600)
     assert found["programs"][0]["seconds"] == {"least": 3.0, "most": 6.0}
-    assert found["programs"][0]["measures"]["collectives"] == {"all-reduce": 300_000_000_000}
+    assert found["programs"][0]["measures"]["collectives"] == {"all-reduce": 600_000_000_000}
     assert found["largest_batch"] == 24
     assert "cost" not in to_json(plan, price=None)
     assert "chip-hour" not in screen(plan, price=None)
