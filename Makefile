@@ -89,12 +89,13 @@ PACKAGED := drumgan_jax/models drumgan_jax/evaluation/embedders drumgan_jax/eval
 sums:
 	for folder in $(PACKAGED); do (cd $$folder && sha256sum *.npz > SHA256SUMS) || exit 1; done
 
-# The file of the release page (weights/catalogue.py), of a run with its encoder (docs/one_shots.md).
+# The files of the release page (weights/catalogue.py), of runs with their encoders (docs/one_shots.md).
 RUNS ?= runs
 
 release: setup
 	mkdir -p release
 	$(BIN)/drumgan pack --run=$(RUNS)/style --step=last --precision=bytes --out=release/style_drumsynth.npz
+	$(BIN)/drumgan pack --run=$(RUNS)/vst --step=last --precision=bytes --out=release/drumgan_vst.npz
 	cd release && wc -c *.npz && sha256sum *.npz
 
 clean:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import pods_table
 from drumgan_jax.configs import drum_classifier, drumgan_vst, electrogan, pca_gan, pjloopgan, splice_loops
 from drumgan_jax.configs import style_drumsynth as style
 from drumgan_jax.core.errors import BadInput
@@ -107,6 +108,9 @@ def test_the_screen_and_the_json_say_the_same() -> None:
     assert found["programs"][0]["seconds"] == {"least": 3.0, "most": 6.0}
     assert found["programs"][0]["measures"]["collectives"] == {"all-reduce": 600_000_000_000}
     assert found["largest_batch"] == 24
+    assert pods_table.row(found)[:6] == ["`style_drumsynth:tiny`", "`v5e:2x2`", "4 x 1", "8, bfloat16", "yes", "0.00"]
+    # A step exchanges what a quarter of the programs' runs do: ten runs in forty steps.
+    assert pods_table.row(found)[8] == f"{6e11 * 10 / 40 / 1e6:.3g}"
     assert "cost" not in to_json(plan, price=None)
     assert "chip-hour" not in screen(plan, price=None)
 

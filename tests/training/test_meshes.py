@@ -17,7 +17,10 @@ from drumgan_jax.core import mesh
 from drumgan_jax.planning.programs import batch_shapes, completed, task_of
 
 mesh.MIN_SPLIT_SIZE = 64  # so that these small networks are split over fsdp as big ones are
-config = completed(load(f"{sys.argv[1]}:tiny"))
+config = load(f"{sys.argv[1]}:tiny")
+for player in config.optimizer.values():
+    player.epsilon = 1e-3  # else Adam makes a whole step of a gradient that is nothing but rounding
+config = completed(config)
 random = np.random.default_rng(0)
 values = {}
 for data, fsdp in json.loads(sys.argv[2]):
