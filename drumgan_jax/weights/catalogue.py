@@ -130,11 +130,20 @@ _FILES = (
 
 _INSTRUMENTS = (
     WeightsFile(
+        name="drumgan_vst",
+        file_name="drumgan_vst.npz",
+        url=f"{RELEASE}/drumgan_vst.npz",
+        size=1_557_018,
+        sha256="d57495f7f3044e03338397917d4fdebb4fdae9e3d82f058f8ed7d151ed46a86b",
+        what="an instrument, with its encoder: drumgan_vst:packaged, kick, snare and cymbal",
+        licence="Apache-2.0",
+    ),
+    WeightsFile(
         name="style_drumsynth",
         file_name="style_drumsynth.npz",
         url=f"{RELEASE}/style_drumsynth.npz",
-        size=1_213_091,
-        sha256="56ca48a07495aa25f7bfe31f1f8998ac87872752c0fd9f6719d40f76082b1f21",
+        size=1_213_508,
+        sha256="d9dc7473ae4fccf2a69929c658f2713508f6a749d5649ce07e1d3cd45d57f3ff",
         what="an instrument, with its encoder: style_drumsynth:packaged, kick, snare and cymbal",
         licence="Apache-2.0",
     ),

@@ -280,7 +280,7 @@ def test_loading_verifies_the_file(cache, monkeypatch):
 
 def test_unknown_names_are_refused_with_the_known_ones(cache):
     for function in (store.find, store.get, store.load):
-        with pytest.raises(BadInput, match="named 'vgg'; there are inception, musicnn, musicnn_mtt, short_chunk,"):
+        with pytest.raises(BadInput, match="named 'vgg'; there are drumgan_vst, inception, musicnn, musicnn_mtt,"):
             function("vgg")
 
 
