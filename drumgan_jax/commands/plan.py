@@ -9,6 +9,7 @@ Topologies: v5e:16x16, 2xv5e:16x16 (two slices), v5p:2x2x4, v6e:4x4, h100:8, h10
 Programs for TPUs are compiled by libtpu (pip install 'drumgan-jax[plan]').
 """
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     # Where libtpu is installed, JAX else looks for TPUs, and where there are some, takes them from who trains.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    from drumgan_jax.core.errors import BadInput
     from drumgan_jax.evaluation.report import check_writable, save_json
     from drumgan_jax.planning.planner import plan
     from drumgan_jax.planning.programs import completed
@@ -39,6 +41,8 @@ def main(argv: Sequence[str]) -> None:
     from drumgan_jax.planning.topologies import Topology
 
     topology = Topology.parse(TOPOLOGY.value)
+    if PRICE.value is not None and not math.isfinite(PRICE.value):
+        raise BadInput(f"--price is {PRICE.value}; it must be a number.")
     if JSON.value:
         check_writable(JSON.value)
     name = config_flags.get_config_filename(flags.FLAGS["config"])

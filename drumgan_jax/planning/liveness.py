@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jax.extend import core
 
-from drumgan_jax.planning.traced import REDUCTIONS, branch_for, inner_jaxprs
+from drumgan_jax.planning.traced import REDUCTIONS, branch_for, flops, inner_jaxprs
 
 # Operations that read their operands from memory and write their result there.
 _WHOLE = frozenset(
@@ -32,7 +32,13 @@ _WHOLE = frozenset(
         "scatter-add",
         "dynamic_update_slice",
         "reduce_window",
+        "reduce_window_max",
         "reduce_window_sum",
+        "select_and_scatter_add",
+        "cummax",
+        "svd",
+        "qr",
+        "triangular_solve",
         "custom_call",
         "eigh",
         "cholesky",
@@ -57,6 +63,9 @@ class Memory:
     accessed: int
 
 
+NOTHING = Memory(0, 0)
+
+
 def memory_of(program: core.ClosedJaxpr, platform: str) -> Memory:
     """Memory of a program on one device.
 
@@ -75,7 +84,8 @@ class _Value:
         size: bytes.
         primitive: name of what computes it; "" of arguments.
         operands: what it is computed from.
-        inner: bytes that computing it needs besides, of loops.
+        inner: what one turn needs, of a loop.
+        turns: of a loop.
         readers: names of the primitives that read it.
         kept: whether it lies in memory.
         sources: what lies in memory and is read for it; None until it is known.
@@ -84,7 +94,8 @@ class _Value:
     size: int
     primitive: str
     operands: "Sequence[_Value]" = ()
-    inner: int = 0
+    inner: Memory = NOTHING
+    turns: int = 1
     readers: list[str] = dataclasses.field(default_factory=list)
     kept: bool = False
     sources: "list[_Value] | None" = None
@@ -100,7 +111,11 @@ def _memory(jaxpr: core.Jaxpr, platform: str) -> Memory:
     kept = [one for one in values if one.kept and one.primitive]
     read = {id(one): [source for source in _sources(one) if source.primitive] for one in kept}
     order = _breadth_first(kept, read) if platform == "cpu" else kept
-    accessed = sum(one.size + sum(source.size for source in _sources(one)) for one in kept)
+    # Of an equation with several results, the operands are read once.
+    equations = {id(one.operands): one for one in kept}.values()
+    accessed = sum(one.size for one in kept) + sum(
+        one.turns * one.inner.accessed + sum(source.size for source in _sources(one)) for one in equations
+    )
     return Memory(_peak(order, read, {id(one) for one in results}), accessed)
 
 
@@ -126,6 +141,7 @@ class _Graph:
 
     def __init__(self, platform: str):
         self._platform = platform
+        self._scope = 0
         self._made: dict[Hashable, list[_Value]] = {}
         self.values: list[_Value] = []
 
@@ -146,27 +162,37 @@ class _Graph:
     def _of(self, equation: Any, operands: list[_Operand]) -> Sequence[_Operand]:
         name, settings = equation.primitive.name, equation.params
         if name == "cond":
-            platforms = settings.get("branches_platforms")
-            called, operands = settings["branches"][branch_for(platforms, self._platform)], operands[1:]
+            called, operands = self._branch(settings), operands[1:]
         elif name in ("scan", "while"):
             return self._added(equation, operands)
         else:
             called = next((settings[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in settings), None)
         if called is None:
             return self._added(equation, operands)
+        if name == "remat2":
+            # What is computed again on the way back is not the same as what was computed before.
+            self._scope += 1
         bare = called.jaxpr if isinstance(called, core.ClosedJaxpr) else called
         constants = [_Constant(id(one)) for one in called.consts] if isinstance(called, core.ClosedJaxpr) else []
         return self.results(bare, operands[len(operands) - len(bare.invars) :], constants)
 
+    def _branch(self, settings: dict[str, Any]) -> Any:
+        """The branch for the platform, or if all are for any, the longest."""
+        branches, platforms = settings["branches"], settings.get("branches_platforms")
+        if platforms is None:
+            return max(branches, key=lambda one: flops(one, self._platform))
+        return branches[branch_for(platforms, self._platform)]
+
     def _added(self, equation: Any, operands: Sequence[_Operand]) -> Sequence[_Operand]:
-        key = _key(equation, operands)
+        key = _key(equation, operands, self._scope)
         if key is not None and key in self._made:
             return self._made[key]
         values = [one for one in operands if isinstance(one, _Value)]
         name = equation.primitive.name
         loops = list(inner_jaxprs(equation.params)) if name in ("scan", "while") else []
-        inner = max((_memory(one, self._platform).temporaries for one in loops), default=0)
-        made = [_Value(_bytes(one), name, values, inner) for one in equation.outvars]
+        turn = max((_memory(one, self._platform) for one in loops), key=lambda one: one.temporaries, default=NOTHING)
+        turns = equation.params["length"] if name == "scan" else 1
+        made = [_Value(_bytes(one), name, values, turn, turns) for one in equation.outvars]
         self.values += made
         if key is not None:
             self._made[key] = made
@@ -239,17 +265,17 @@ def _peak(order: Sequence[_Value], read: dict[int, list[_Value]], results: set[i
         if id(one) not in results:
             change[step] += one.size
             change[last.get(id(one), step) + 1] -= one.size
-    in_use = np.cumsum(change[:-1]) + np.array([one.inner for one in order], np.int64)
+    in_use = np.cumsum(change[:-1]) + np.array([one.inner.temporaries for one in order], np.int64)
     return int(in_use.max(initial=0))
 
 
-def _key(equation: Any, operands: Sequence[_Operand]) -> Hashable | None:
+def _key(equation: Any, operands: Sequence[_Operand], scope: int) -> Hashable | None:
     """What makes two equations the same; None if nothing does."""
     if equation.effects:
         return None
     settings = tuple(sorted(equation.params.items(), key=lambda item: item[0]))
     shapes = tuple((one.aval.shape, one.aval.dtype) for one in equation.outvars if hasattr(one.aval, "shape"))
-    key = (equation.primitive, tuple(operands), settings, shapes)
+    key = (equation.primitive, tuple(operands), settings, shapes, scope)
     try:
         hash(key)
     except TypeError:

@@ -51,7 +51,7 @@ class Plan:
 
     def seconds(self, program: MeasuredProgram) -> Span:
         """The time of one run of a program."""
-        return span_of(program.operations, program.measures, self.topology.chip)
+        return span_of(program.operations, program.measures, self.topology, self.mesh["fsdp"])
 
     @property
     def peak(self) -> int:

@@ -21,7 +21,7 @@ from drumgan_jax.planning.largest import Largest, largest
 from drumgan_jax.planning.layout import bytes_on
 from drumgan_jax.planning.loader import bandwidth
 from drumgan_jax.planning.plan import Plan
-from drumgan_jax.planning.programs import Program, batch_shapes, programs_of, task_of
+from drumgan_jax.planning.programs import SAMPLER, Program, batch_shapes, programs_of, task_of
 from drumgan_jax.planning.quick import estimated
 from drumgan_jax.planning.topologies import Topology
 from drumgan_jax.planning.traced import flops
@@ -86,6 +86,11 @@ class Site:
         return task_of(self.config, make_mesh(devices=jax.devices()[:1]))
 
     @property
+    def group(self) -> int:
+        """Rows that the discriminator compares with each other."""
+        return int(getattr(self.task.gan.discriminator, "stddev_group", 1))
+
+    @property
     def data_dir(self) -> str:
         """The data set; empty if the config names none, as a plan needs none."""
         return str(self.config.get("data", {}).get("dir") or "")
@@ -98,7 +103,9 @@ class Site:
 
     def waiting(self, rows: int) -> int:
         """Bytes a chip holds of batches that wait, with so many rows a chip and micro-batch."""
-        prefetch = read_section(self.config, "data", DataSettings).prefetch if self.data_dir else DataSettings.prefetch
+        # A plan needs no data set.
+        data = {"data": {"dir": "-", **{name: value for name, value in self.config.get("data", {}).items() if value}}}
+        prefetch = read_section(data, "data", DataSettings).prefetch
         return (prefetch + 1) * self.example * rows * self.settings.accumulation
 
     def bytes_a_chip(self, leaves: Any) -> int:
@@ -144,16 +151,20 @@ class Tracing:
 
     def programs(self, rows: int, say: Say) -> list[Program]:
         """See Way."""
-        site, platform = self.site, self.site.topology.chip.platform
+        site = self.site
         # The devices that are here would decide it otherwise.
-        dtype = "bfloat16" if site.settings.compute_dtype == "auto" and platform != "cpu" else "auto"
-        precision = {"compute_dtype": dtype} if site.settings.compute_dtype == "auto" else {}
+        precision = {"compute_dtype": "bfloat16"} if site.settings.compute_dtype == "auto" else {}
         mesh, chips = make_mesh(devices=jax.devices()[:1]), site.topology.chips
+        # Rows are compared in groups, which on one chip must be whole.
+        groups = -(-rows // min(rows, site.group)) * min(rows, site.group)
         whole = site.with_batch(rows * site.pieces, **precision)
-        of_chip = site.with_batch(rows * site.settings.accumulation, **precision)
+        of_chip = site.with_batch(groups * site.settings.accumulation, **precision)
         counted = programs_of(task_of(whole, mesh), whole, chips, say)
         traced = programs_of(task_of(of_chip, mesh), of_chip, chips, lambda _: None)
-        return [dataclasses.replace(one, runs=real.runs) for one, real in zip(traced, counted, strict=True)]
+        return [
+            dataclasses.replace(one, runs=real.runs, scale=rows / groups if _grows(one) else 1.0)
+            for one, real in zip(traced, counted, strict=True)
+        ]
 
     def measured(self, program: Program) -> MeasuredProgram:
         """See Way."""
@@ -176,6 +187,9 @@ def plan(name: str, config: Mapping[str, Any], topology: Topology, say: Say = la
         BadInput: the config does not fit the chips, or one of its programs needs more memory than they have.
     """
     site = Site.of(config, topology)
+    if not quick:
+        topology.check_compiler()
+    loader = bandwidth(site.data_dir, site.task.keys) if site.data_dir else None
     way: Way = Tracing(site) if quick else Compiling(site)
     versions = _versions(topology, quick)
     place = kept.place(config, topology.text, versions)
@@ -184,21 +198,21 @@ def plan(name: str, config: Mapping[str, Any], topology: Topology, say: Say = la
         found = _made(way, site, say)
         if not quick:
             kept.write(place, *found)
-    return described(name, site, *found, versions, quick=quick)
+    return described(name, site, *found, versions, quick=quick, loader=loader)
 
 
 def described(
     name: str,
     site: Site,
     programs: list[MeasuredProgram],
-    most: Largest | None,
+    most: Largest,
     versions: Mapping[str, str],
     *,
     quick: bool,
+    loader: float | None = None,
 ) -> Plan:
     """The plan of a run whose programs are known."""
     settings = site.settings
-    auto = "float32" if site.topology.chip.platform == "cpu" else "bfloat16"
     return Plan(
         config=name,
         topology=site.topology,
@@ -206,14 +220,14 @@ def described(
         batch_size=settings.batch_size,
         accumulation=settings.accumulation,
         images=settings.total_steps * settings.batch_size,
-        dtype=auto if settings.compute_dtype == "auto" else settings.compute_dtype,
+        dtype="bfloat16" if settings.compute_dtype == "auto" else settings.compute_dtype,
         state=site.bytes_a_chip(site.task.shapes),
         batches=site.waiting(settings.batch_size // site.pieces),
         example=site.example,
         programs=programs,
         largest=most,
         quick=quick,
-        loader=bandwidth(site.data_dir, site.task.keys) if site.data_dir else None,
+        loader=loader,
         versions=versions,
     )
 
@@ -228,7 +242,8 @@ def _made(way: Way, site: Site, say: Say) -> tuple[list[MeasuredProgram], Larges
             found.append(way.measured(program))
         except TooLarge:
             raise BadInput(_remedy(program.name, site, _largest(way, site, program.name, {rows: None}, say))) from None
-    hungriest = max(found, key=lambda one: one.resident)
+    # Of those that need more with more rows, the one that needs most for them.
+    hungriest = max(filter(_grows, found), key=lambda one: one.measures.temporaries)
     code = sum(one.measures.code for one in found)
     peak = hungriest.resident + code + site.waiting(rows)
     return found, _largest(way, site, hungriest.name, {rows: peak}, say, code - hungriest.measures.code)
@@ -249,8 +264,8 @@ def _largest(way: Way, site: Site, name: str, known: Mapping[int, int | None], s
         return measures.resident + measures.measures.code + code + site.waiting(rows)
 
     (first,) = known
-    # A chip's rows are a part of a batch, whose rows are compared in groups.
-    unit = math.lcm(getattr(site.task.gan.discriminator, "stddev_group", 1), site.pieces) // site.pieces
+    # A chip's rows are a part of a micro-batch, whose rows are compared in groups.
+    unit = math.lcm(site.group, site.topology.chips) // site.topology.chips
     found = largest(lambda units: peak_of(units * unit), site.topology.chip.memory, -(-first // unit))
     return Largest(found.rows * unit, found.too_many and found.too_many * unit)
 
@@ -265,13 +280,18 @@ def _remedy(name: str, site: Site, most: Largest) -> str:
     )
 
 
+def _grows(program: Program | MeasuredProgram) -> bool:
+    """Whether a program's memory depends on the batch."""
+    return program.is_step or program.name == SAMPLER
+
+
 def _of(program: Program, site: Site, operations: float, measures: Measures) -> MeasuredProgram:
     beside = site.bytes_a_chip(site.task.shapes) - site.bytes_a_chip(program.shared)
     return MeasuredProgram(program.name, program.runs, program.is_step, beside, operations, measures)
 
 
 def _versions(topology: Topology, quick: bool) -> dict[str, str]:
-    compilers = {"tpu": ["libtpu"], "cuda": ["jax-cuda12-plugin"], "cpu": []}[topology.chip.platform]
+    compilers = {"tpu": ["libtpu"], "cuda": ["jax-cuda12-plugin"]}[topology.chip.platform]
     return {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", *([] if quick else compilers))}
 
 

@@ -39,6 +39,7 @@ class Program:
         runs: how often it runs in the whole run.
         is_step: whether it is a part of the steps, whose time is the training's.
         shared: leaves of the training state that are among its arguments.
+        scale: rows of a chip over those of what is traced.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Program:
     runs: int
     is_step: bool
     shared: Any
+    scale: float = 1.0
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,8 +133,8 @@ def _sampler(task: GanTask, config: Mapping[str, Any]) -> Program:
     numbers = jax.ShapeDtypeStruct((group,), np.uint32, sharding=where)
     logging = read_section(config, "logging", LoggingSettings)
     evaluation = task.context.evaluation
-    sounds = {logging.samples_every: logging.num_samples, evaluation.every: evaluation.num_samples}
-    runs = sum(-(-count // group) * (settings.total_steps // every) for every, count in sounds.items() if every)
+    sounds = [(logging.samples_every, logging.num_samples), (evaluation.every, evaluation.num_samples)]
+    runs = sum(-(-count // group) * (settings.total_steps // every) for every, count in sounds if every)
     trace = functools.partial(rendering.render.trace, gan, variables, None, ws, numbers, None)
     return Program(SAMPLER, trace, runs, False, task.shapes.ema)
 

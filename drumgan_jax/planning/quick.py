@@ -31,20 +31,22 @@ def estimated(
         bytes_a_chip: bytes that a chip holds of a part of the state.
     """
     traced = program.trace()
-    memory, operations = memory_of(traced.jaxpr, platform), flops(traced.jaxpr, platform)
+    memory, operations = memory_of(traced.jaxpr, platform), program.scale * flops(traced.jaxpr, platform)
     weights, gradients = _weights(program, traced)
     gathered = sum(_bytes(one) for one in weights if _is_split(one, sizes["fsdp"]))
     given = jax.tree.leaves(traced.args_info)[len(jax.tree.leaves(program.shared)) :]
     arguments = bytes_a_chip(program.shared)
     arguments += sum(bytes_on(platform, one.shape, one.dtype.itemsize) for one in given)
-    temporaries = memory.temporaries + gathered
+    temporaries = int(program.scale * memory.temporaries) + gathered
+    # A step writes its results where the state lies.
+    results = 0 if program.is_step else sum(map(_bytes, jax.tree.leaves(traced.out_info)))
     return Measures(
         arguments=arguments,
         temporaries=temporaries,
-        peak=arguments + temporaries,
+        peak=arguments + temporaries + results,
         code=0,
         flops=operations,
-        bytes_accessed=float(memory.accessed + arguments),
+        bytes_accessed=program.scale * memory.accessed,
         collectives=_exchanged(gradients, gathered, sizes),
     )
 
@@ -71,8 +73,12 @@ def _exchanged(gradients: Iterable[Any], gathered: int, sizes: Mapping[str, int]
         return {}
     split = sum(_bytes(one) for one in gradients if _is_split(one, fsdp))
     whole = sum(_bytes(one) for one in gradients) - split
-    parts = {"all-reduce": whole + (split // fsdp if sizes["data"] > 1 else 0)}
-    return {**parts, "reduce-scatter": split // fsdp, "all-gather": gathered} if fsdp > 1 else parts
+    parts = {
+        "all-reduce": whole + (split // fsdp if sizes["data"] > 1 else 0),
+        "reduce-scatter": split // fsdp,
+        "all-gather": gathered,
+    }
+    return {kind: size for kind, size in parts.items() if size}
 
 
 def _is_split(leaf: Any, fsdp: int) -> bool:

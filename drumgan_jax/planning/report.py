@@ -6,6 +6,7 @@ from typing import Any
 from drumgan_jax.evaluation.report import table
 from drumgan_jax.planning.chips import GIB
 from drumgan_jax.planning.compiled import MeasuredProgram
+from drumgan_jax.planning.largest import MOST
 from drumgan_jax.planning.plan import Plan
 from drumgan_jax.planning.roofline import Span
 
@@ -69,9 +70,9 @@ def _largest(plan: Plan) -> str:
     found = plan.largest
     a_row = plan.topology.chips * plan.accumulation
     if not found.rows:
-        return "none: not even one example a chip fits; raise config.mesh.fsdp"
+        return "none: not even one example a chip fits; raise config.train.accumulation or config.mesh.fsdp"
     if found.too_many is None:
-        return f"{plan.largest_batch:,} fits, and nothing larger was tried"
+        return f"{plan.largest_batch:,} fits; more than {MOST:,} rows a chip are not tried"
     return f"{plan.largest_batch:,}; {found.too_many * a_row:,} does not fit"
 
 
@@ -82,11 +83,11 @@ def _programs(plan: Plan) -> str:
 
 def _row(one: MeasuredProgram, seconds: Span) -> list[str]:
     of = one.measures
-    exchanged = ", ".join(f"{kind} {size / 1e6:.3g}" for kind, size in of.collectives.items()) or "0"
+    exchanged = ", ".join(f"{kind} {size / 1e6:.3g}" for kind, size in of.collectives.items() if size) or "0"
     return [
         one.name,
         f"{one.runs:,}",
-        f"{of.peak / GIB:.3g}",
+        f"{one.resident / GIB:.3g}",
         f"{one.operations / 1e12:.3g}",
         f"{of.bytes_accessed / 1e9:.3g}",
         exchanged,

@@ -2,17 +2,17 @@
 
 import dataclasses
 
-from drumgan_jax.planning.chips import Chip
 from drumgan_jax.planning.compiled import Measures
+from drumgan_jax.planning.topologies import Topology
 
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A range of seconds.
+    """A range: of seconds, and of what follows from them.
 
     Attributes:
-        least: bound by arithmetic, or by links if these take longer: the memory keeps up.
-        most: arithmetic, memory and links one after the other; what is read and written is all of it in HBM.
+        least: of seconds, arithmetic alone, or links if these take longer: the memory keeps up.
+        most: of seconds, arithmetic, memory and links one after the other; all that is read and written is in HBM.
     """
 
     least: float
@@ -27,13 +27,29 @@ class Span:
         return Span(self.least + other.least, self.most + other.most)
 
 
-def span_of(operations: float, measures: Measures, chip: Chip) -> Span:
+def span_of(operations: float, measures: Measures, topology: Topology, fsdp: int) -> Span:
     """The time of one run of a program (roofline, Williams et al. 2009).
 
     Operations count at the peak for bfloat16. Compilers count bytes of an operation whether or not they stay in a
-    cache, so that the longer bound is rarely reached.
+    cache, so that the longer time is rarely reached.
+
+    Args:
+        operations: of one chip.
+        measures: of one chip.
+        topology: the chips.
+        fsdp: chips along `fsdp`.
     """
-    arithmetic = operations / chip.peak_flops
-    memory = measures.bytes_accessed / chip.memory_bandwidth
-    links = sum(measures.collectives.values()) / chip.link_bandwidth
+    arithmetic = operations / topology.chip.peak_flops
+    memory = measures.bytes_accessed / topology.chip.memory_bandwidth
+    sent = sum(size * _sent(kind, topology.chips, fsdp) for kind, size in measures.collectives.items())
+    links = sent / topology.bandwidth
     return Span(max(arithmetic, links), arithmetic + memory + links)
+
+
+def _sent(kind: str, chips: int, fsdp: int) -> float:
+    """Bytes that a chip sends for a byte of the result, in a ring."""
+    if kind == "all-reduce":
+        return 2.0 * (chips - 1) / chips
+    if kind == "reduce-scatter":
+        return float(fsdp - 1)
+    return (fsdp - 1) / fsdp if kind == "all-gather" and fsdp > 1 else 1.0

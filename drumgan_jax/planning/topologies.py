@@ -89,7 +89,14 @@ class Topology:
         """Machines that the chips are in."""
         if self.chip.platform == "cuda":
             return self.shape[0]
-        return max(1, self.chips // self.chip.per_host)
+        return self.slices * max(1, self.chips // self.slices // self.chip.per_host)
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes a second that a chip sends to the others: where they share a network, its part of the host's."""
+        if self.slices == 1 and (self.chip.platform == "tpu" or self.hosts == 1):
+            return self.chip.link_bandwidth
+        return min(self.chip.link_bandwidth, self.chip.network_bandwidth / self.chip.per_host)
 
     def devices(self) -> Sequence[Any]:
         """The devices, of which none is here; programs can be compiled for them.
@@ -97,11 +104,7 @@ class Topology:
         Raises:
             BadInput: the compiler is not installed, or knows no such shape.
         """
-        module, install = _PACKAGES[self.chip.platform]
-        if importlib.util.find_spec(module) is None:
-            raise BadInput(
-                f"programs for {self.chip.name} are compiled by {module}, which is not installed; {install}."
-            )
+        self.check_compiler()
         try:
             with _environment():
                 return topologies.get_topology_desc(**self._described()).devices
@@ -115,6 +118,15 @@ class Topology:
             raise BadInput(
                 f"--topology {self.text} cannot be compiled for ({line}); take a shape that is sold."
             ) from error
+
+    def check_compiler(self) -> None:
+        """Raise BadInput if what compiles for these chips is not installed."""
+        module, install = _PACKAGES[self.chip.platform]
+        if importlib.util.find_spec(module) is None:
+            raise BadInput(
+                f"programs for {self.chip.name} are compiled by {module}, which is not installed; {install}."
+                " --quick needs none."
+            )
 
     def _described(self) -> dict[str, Any]:
         sizes = "x".join(map(str, self.shape))

@@ -76,10 +76,8 @@ def _of_one(equation: Any, platform: str) -> float:
     return float(sum(math.prod(getattr(one.aval, "shape", ())) for one in of))
 
 
-def branch_for(platforms: tuple[Any, ...] | None, platform: str) -> int:
-    """Number of the branch for a platform, or of the default, which names none; 0 if they are for no platforms."""
-    if platforms is None:
-        return 0
+def branch_for(platforms: tuple[Any, ...], platform: str) -> int:
+    """Number of the branch for a platform, or of the default, which names none."""
     chosen = [number for number, names in enumerate(platforms) if names is not None and platform in names]
     return chosen[0] if chosen else platforms.index(None)
 

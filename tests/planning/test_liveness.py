@@ -76,8 +76,11 @@ def test_loops_and_branches() -> None:
     def looped(x):
         return jax.lax.scan(lambda carry, _: (jnp.sin(carry @ carry) @ carry, None), x, None, length=10)[0]
 
-    # The turn's product and what is made of it.
+    # The turn's product and what is made of it; ten turns read and write two squares twice.
     assert memory(looped, (SIDE, SIDE)).temporaries == 2 * SQUARE
+    assert memory(looped, (SIDE, SIDE)).accessed > 10 * 4 * SQUARE
+    chosen = memory(lambda x: jax.lax.cond(x[0, 0] > 0, lambda x: x, lambda x: (jnp.sin(x @ x)) @ x, x), (SIDE, SIDE))
+    assert chosen.temporaries >= SQUARE
 
     def dependent(x):
         return jax.lax.platform_dependent(x, cpu=lambda x: jnp.sin(x @ x) @ x, default=lambda x: x + 1.0)
@@ -96,6 +99,23 @@ def test_the_compiler_for_cpus_does_at_once_what_can_be_done() -> None:
 
     assert memory(independent, (SIDE, SIDE), platform="tpu").temporaries < 3 * SQUARE
     assert memory(independent, (SIDE, SIDE), platform="cpu").temporaries > 4 * SQUARE
+
+
+def test_what_is_computed_again_is_not_kept() -> None:
+    def loss(x, weights, wrap):
+        for weight in weights:
+            x = wrap(lambda x, weight: jnp.tanh(jnp.tanh(jnp.tanh(x @ weight) @ weight) @ weight))(x, weight)
+        return x.sum()
+
+    def needed(wrap) -> int:
+        arguments = [
+            jax.ShapeDtypeStruct((4096, SIDE), np.float32),
+            [jax.ShapeDtypeStruct((SIDE, SIDE), np.float32)] * 4,
+        ]
+        traced = jax.jit(jax.grad(lambda x, weights: loss(x, weights, wrap), argnums=1)).trace(*arguments)
+        return memory_of(traced.jaxpr, "tpu").temporaries
+
+    assert needed(jax.checkpoint) < 0.7 * needed(lambda function: function)
 
 
 def test_against_a_compiler() -> None:
