@@ -27,6 +27,20 @@ def bytes_on(platform: str, shape: tuple[int, ...], itemsize: int) -> int:
     return min(_tiled(shape, rows, lanes) for rows, lanes in itertools.permutations(range(len(shape)), 2)) * itemsize
 
 
+def bytes_for_convolution(platform: str, shape: tuple[int, ...], itemsize: int) -> int:
+    """Bytes of what a convolution reads or writes: a TPU has the first axis and the last, batch and channels, in tiles.
+
+    Args:
+        platform: tpu or cuda.
+        shape: of the array.
+        itemsize: bytes of a number.
+    """
+    if platform != "tpu" or len(shape) < 3:
+        return bytes_on(platform, shape, itemsize)
+    last = len(shape) - 1
+    return min(_tiled(shape, 0, last), _tiled(shape, last, 0)) * itemsize
+
+
 def _tiled(shape: tuple[int, ...], rows: int, lanes: int) -> int:
     others = math.prod(size for axis, size in enumerate(shape) if axis not in (rows, lanes))
     return others * _up(shape[rows], min(_SUBLANES, _power(shape[rows]))) * _up(shape[lanes], _LANES)

@@ -3,23 +3,26 @@
 A program is its equations, those of the functions that it calls among them, the same ones once, and none whose results
 nobody reads. Compilers join what works number by number into the operation that reads it, so that such a value lies in
 memory only if it is read twice, or by an operation that needs its operands there, such as a convolution.
+
+What lies in the fast memory of a TPU, in place of the HBM, is counted too; so the estimate is too high by some 100 MB.
 """
 
 import collections
 import dataclasses
-import math
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from jax.extend import core
 
+from drumgan_jax.planning.layout import bytes_for_convolution, bytes_on
 from drumgan_jax.planning.traced import REDUCTIONS, branch_for, flops, inner_jaxprs
 
 # Operations that read their operands from memory and write their result there.
+_CONVOLUTION = "conv_general_dilated"
 _WHOLE = frozenset(
     {
-        "conv_general_dilated",
+        _CONVOLUTION,
         "dot_general",
         "fft",
         "sort",
@@ -82,6 +85,7 @@ class _Value:
 
     Attributes:
         size: bytes.
+        convolved: bytes, if a convolution reads or writes it.
         primitive: name of what computes it; "" of arguments.
         operands: what it is computed from.
         inner: what one turn needs, of a loop.
@@ -92,6 +96,7 @@ class _Value:
     """
 
     size: int
+    convolved: int
     primitive: str
     operands: "Sequence[_Value]" = ()
     inner: Memory = NOTHING
@@ -102,7 +107,7 @@ class _Value:
 
 
 def _memory(jaxpr: core.Jaxpr, platform: str) -> Memory:
-    arguments = [_Value(_bytes(one), "", kept=True) for one in jaxpr.invars]
+    arguments = [_Value(*_bytes(one, platform), "", kept=True) for one in jaxpr.invars]
     graph = _Graph(platform)
     known = graph.results(jaxpr, arguments, [_Constant(one) for one in jaxpr.constvars])
     results = [one for one in known if isinstance(one, _Value)]
@@ -192,7 +197,7 @@ class _Graph:
         loops = list(inner_jaxprs(equation.params)) if name in ("scan", "while") else []
         turn = max((_memory(one, self._platform) for one in loops), key=lambda one: one.temporaries, default=NOTHING)
         turns = equation.params["length"] if name == "scan" else 1
-        made = [_Value(_bytes(one), name, values, turn, turns) for one in equation.outvars]
+        made = [_Value(*_bytes(one, self._platform), name, values, turn, turns) for one in equation.outvars]
         self.values += made
         if key is not None:
             self._made[key] = made
@@ -226,6 +231,8 @@ def _decide(values: Sequence[_Value], results: Sequence[_Value]) -> None:
             one.operands[0].readers += one.readers
         else:
             one.kept = one.kept or needed
+        if one.primitive == _CONVOLUTION or _CONVOLUTION in one.readers:
+            one.size = one.convolved
 
 
 def _sources(value: _Value) -> list[_Value]:
@@ -288,9 +295,11 @@ def _literal(variable: Any) -> _Constant:
     return _Constant((value.tobytes(), value.shape, str(value.dtype)))
 
 
-def _bytes(variable: Any) -> int:
+def _bytes(variable: Any, platform: str) -> tuple[int, int]:
+    """Bytes of a value, and if it is a convolution's."""
     shape, dtype = getattr(variable.aval, "shape", ()), getattr(variable.aval, "dtype", None)
     try:
-        return math.prod(shape) * int(np.dtype(dtype).itemsize)
+        itemsize = int(np.dtype(dtype).itemsize)
     except TypeError:  # keys of random numbers are of a type that NumPy does not have
-        return math.prod(shape) * 8
+        itemsize = 8
+    return bytes_on(platform, shape, itemsize), bytes_for_convolution(platform, shape, itemsize)

@@ -7,7 +7,7 @@ import pytest
 
 from drumgan_jax.planning.liveness import Memory, memory_of
 
-SIDE = 64
+SIDE = 128  # tiles of a TPU are full
 SQUARE = 4 * SIDE * SIDE
 
 
@@ -116,6 +116,19 @@ def test_what_is_computed_again_is_not_kept() -> None:
         return memory_of(traced.jaxpr, "tpu").temporaries
 
     assert needed(jax.checkpoint) < 0.7 * needed(lambda function: function)
+
+
+@pytest.mark.smoke
+def test_what_a_convolution_reads_on_a_tpu_has_batch_and_channels_in_tiles() -> None:
+    """Of 8 channels on 128 lanes and 4 rows, sixteen times as much; what else reads it, takes it as it is there."""
+
+    def convolved(x, kernel):
+        y = jnp.sin(x)
+        return jax.lax.conv_general_dilated(y, kernel, (1, 1), "SAME", dimension_numbers=DIMENSIONS).sum() + y.mean()
+
+    shapes = ((4, 128, 128, 8), (3, 3, 8, 8))
+    assert memory(convolved, *shapes, platform="cuda").temporaries == pytest.approx(2 * 4 * 4 * 128 * 128 * 8, rel=1e-3)
+    assert memory(convolved, *shapes).temporaries == pytest.approx(2 * 4 * 4 * 128 * 128 * 128, rel=1e-3)
 
 
 def test_against_a_compiler() -> None:
