@@ -1,6 +1,6 @@
 """The table of docs/pods.md, of plans that were written as JSON.
 
-    drumgan plan --config=electrogan:full --topology=v5e:16x16 --quick --json=plans/electrogan.json
+    drumgan plan --config=electrogan:full --topology=v5e:4x8 --quick --json=plans/electrogan.json
     python -m benchmarks.pods_table plans/*.json
 
 `exchanged` is what a chip takes part in exchanging in a step, in the mean of the run.

@@ -1,7 +1,8 @@
-"""drumgan plan --config=electrogan:full --topology=v5e:16x16 [--quick] [--price=1.2] [--json=PATH]
+"""drumgan plan --config=electrogan:full --topology=v5e:4x8 [--quick] [--price=1.2] [--json=PATH]
 
 Says what a run needs of chips that are not here, before they are paid for: all its programs are compiled for them on
-this machine. Prints memory a chip against what the chip has, operations, bytes exchanged between chips, and time and
+this machine, which takes minutes to hours; with --quick they are only traced, and memory and exchanges estimated.
+Prints memory a chip against what the chip has, operations, bytes exchanged between chips, and time and
 cost as ranges: from arithmetic alone to arithmetic, memory and links one after the other (a roofline). No data set is
 needed: its statistics and classes are made up. Overrides such as --config.train.batch_size=64 work as in training.
 
@@ -23,7 +24,7 @@ from drumgan_jax.commands.path_flags import define_path
 CONFIG = define_config()
 TOPOLOGY = flags.DEFINE_string("topology", None, "the chips, as v5e:16x16 or 2xv5e:16x16.", required=True)
 PRICE = flags.DEFINE_float("price", None, "of a chip for an hour, in any currency.", lower_bound=0.0)
-QUICK = flags.DEFINE_bool("quick", False, "only trace, in about a minute and without a compiler for the chips.")
+QUICK = flags.DEFINE_bool("quick", False, "only trace, in a minute or two and without a compiler for the chips.")
 JSON = define_path("json", "", "also write the plan to this file.")
 flags.mark_flag_as_required("config")
 

@@ -1,4 +1,4 @@
-"""Measures of programs that are only traced: about those of a compiler, in seconds rather than minutes."""
+"""Measures of programs that are only traced: estimates, of which docs/pods.md says how near they are."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping

@@ -247,7 +247,7 @@ def test_tiles_of_a_tpu_are_counted() -> None:
     assert bytes_on("tpu", (), 4) == 512
     assert bytes_on("tpu", (3,), 4) == 512
     assert bytes_on("tpu", (3, 3, 64, 64), 4) == 9 * 64 * 128 * 4
-    # Two of these axes fill a tile of 2 x 128, and a tile of 16 x 128 of numbers of two bytes.
+    # Two of these axes fill a tile of 2 x 128, and two tiles of 8 x 128.
     assert bytes_on("tpu", (2, 5, 128), 4) == 2 * 5 * 128 * 4
     assert bytes_on("tpu", (10, 128), 2) == 16 * 128 * 2
     assert [bytes_on("tpu", (1500,), size) for size in (4, 2)] == [8192, 4096]
