@@ -42,6 +42,9 @@ def largest(peak_of: Callable[[int], int | None], memory: int, first: int) -> La
             return Largest(fits, too_many if too_many <= MOST else None)
         wanted = _extrapolated(peaks, memory) or (2 * rows if fits == rows else rows // 2)
         highest = MOST if too_many > MOST else _rounded(too_many - 1)
+        if wanted > highest and too_many <= MOST:
+            # The line leads astray where tiles fill up first.
+            wanted = (fits + too_many) // 2
         rows = min(max(_rounded(wanted), _next(fits)), highest)
 
 

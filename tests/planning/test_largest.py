@@ -50,3 +50,16 @@ def test_what_grows_by_the_row_takes_few_trials() -> None:
 
     assert largest(peak_of, memory=16_000, first=16) == Largest(384, 416)
     assert next(tried) <= 5
+
+
+@pytest.mark.smoke
+def test_what_needs_no_more_for_the_first_rows_takes_few_trials() -> None:
+    """As tiles of eight rows do, of which a line through one and two rows knows nothing."""
+    tried: list[int] = []
+
+    def peak_of(rows: int) -> int:
+        tried.append(rows)
+        return 1000 + 37 * max(8, rows) + rows
+
+    assert largest(peak_of, memory=3_000, first=1) == Largest(52, 56)
+    assert len(tried) <= 12
