@@ -1,9 +1,10 @@
-"""Measures of compiled programs, kept for the next plan: compiling them takes minutes, and nothing of it is chance."""
+"""What compilers said of programs, kept for the next plan: compiling takes minutes, and nothing of it is chance."""
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +12,45 @@ import drumgan_jax
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.json_files import read_json
-from drumgan_jax.planning.compiled import MeasuredProgram, Measures
-from drumgan_jax.planning.largest import Largest
 from drumgan_jax.weights import store
 
 
-def place(config: Mapping[str, Any], topology: str, versions: Mapping[str, str]) -> Path:
-    """Where the measures of a config's programs are kept, of these versions and of this package's source."""
-    known = json.dumps([config, topology, dict(versions), _source()], sort_keys=True)
-    return store.folder().parent / "plans" / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.json"
+@dataclasses.dataclass(frozen=True)
+class Shelf:
+    """What is known of programs for some chips, each in a file of its own, so that nothing that was done is lost.
+
+    Attributes:
+        topology: the chips, in words.
+        versions: of the compilers.
+    """
+
+    topology: str
+    versions: Mapping[str, str]
+
+    def read(self, decided_by: Any, name: str) -> dict[str, Any]:
+        """What is known of a program, by all that decides it; LookupError if nothing is kept, or it is damaged."""
+        path = self._path(decided_by, name)
+        try:
+            return read_json(path, "delete it")
+        except BadInput:
+            raise LookupError(path) from None
+
+    def write(self, decided_by: Any, name: str, known: Mapping[str, Any]) -> None:
+        """Keep it; where nothing can be written, the next plan compiles again."""
+        path = self._path(decided_by, name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(known))
+        except OSError:
+            return
+
+    def _path(self, decided_by: Any, name: str) -> Path:
+        known = json.dumps([decided_by, name, self.topology, dict(self.versions), _source()], sort_keys=True)
+        return store.folder().parent / "plans" / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.json"
 
 
-def read(path: Path) -> tuple[list[MeasuredProgram], Largest] | None:
-    """The programs of a run and the most rows that fit; None if they are not kept, or what is kept is damaged."""
-    try:
-        found = read_json(path, "delete it")
-        programs = [MeasuredProgram(**{**one, "measures": Measures(**one["measures"])}) for one in found["programs"]]
-        return programs, Largest(**found["largest"])
-    except (BadInput, KeyError, TypeError):
-        return None
-
-
-def write(path: Path, programs: Sequence[MeasuredProgram], largest: Largest) -> None:
-    """Keep both; where nothing can be written, the next plan compiles again."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            found = {"programs": list(map(dataclasses.asdict, programs)), "largest": dataclasses.asdict(largest)}
-            temporary.write_text(json.dumps(found))
-    except OSError:
-        return
-
-
+@functools.cache
 def _source() -> str:
     """Digest of the package's modules: another network makes other programs."""
     digest = hashlib.sha256()

@@ -14,9 +14,9 @@ from jax.sharding import Mesh
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import check_batch, make_mesh, mesh_sizes, piece_of
 from drumgan_jax.core.settings import read_section
-from drumgan_jax.planning import kept
 from drumgan_jax.planning.chips import GIB
 from drumgan_jax.planning.compiled import MeasuredProgram, Measures, measured
+from drumgan_jax.planning.kept import Shelf
 from drumgan_jax.planning.largest import Largest, largest
 from drumgan_jax.planning.layout import bytes_on
 from drumgan_jax.planning.loader import bandwidth
@@ -117,9 +117,10 @@ class Site:
 
 @dataclasses.dataclass(frozen=True)
 class Compiling:
-    """Programs are compiled for the chips, which takes minutes."""
+    """Programs are compiled for the chips, which takes minutes, unless it was done before."""
 
     site: Site
+    shelf: Shelf
 
     @functools.cached_property
     def _mesh(self) -> Mesh:
@@ -132,15 +133,27 @@ class Compiling:
 
     def measured(self, program: Program) -> MeasuredProgram:
         """See Way."""
-        topology, traced = self.site.topology, program.trace()
+        decided_by = [program.decided_by, self.site.sizes]
         try:
-            measures = measured(traced.lower().compile())
+            operations, measures = _read(self.shelf.read(decided_by, program.name))
+        except LookupError:
+            operations, measures = self._compiled(program)
+            found = {"operations": operations, "measures": measures and dataclasses.asdict(measures)}
+            self.shelf.write(decided_by, program.name, found)
+        if measures is None:
+            raise TooLarge
+        return _of(program, self.site, operations, measures)
+
+    def _compiled(self, program: Program) -> tuple[float, Measures | None]:
+        """Operations on a chip, and what the compiler says; None if it says that it is too large."""
+        topology, traced = self.site.topology, program.trace()
+        operations = flops(traced.jaxpr, topology.chip.platform) / topology.chips
+        try:
+            return operations, measured(traced.lower().compile())
         except jax.errors.JaxRuntimeError as error:
             if _TOO_LARGE in str(error):
-                raise TooLarge from error
+                return operations, None
             raise
-        operations = flops(traced.jaxpr, topology.chip.platform) / topology.chips
-        return _of(program, self.site, operations, measures)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,15 +203,9 @@ def plan(name: str, config: Mapping[str, Any], topology: Topology, say: Say = la
     if not quick:
         topology.check_compiler()
     loader = bandwidth(site.data_dir, site.task.keys) if site.data_dir else None
-    way: Way = Tracing(site) if quick else Compiling(site)
     versions = _versions(topology, quick)
-    place = kept.place(config, topology.text, versions)
-    found = None if quick else kept.read(place)
-    if found is None:
-        found = _made(way, site, say)
-        if not quick:
-            kept.write(place, *found)
-    return described(name, site, *found, versions, quick=quick, loader=loader)
+    way: Way = Tracing(site) if quick else Compiling(site, Shelf(topology.text, versions))
+    return described(name, site, *_made(way, site, say), versions, quick=quick, loader=loader)
 
 
 def described(
@@ -275,8 +282,9 @@ def _remedy(name: str, site: Site, most: Largest) -> str:
     chip, batch_size = site.topology.chip, site.settings.batch_size
     fits = f"{most.rows * site.pieces} is the largest that fits" if most.rows else "not even one example a chip fits"
     return (
-        f"{name} needs more memory than the {chip.memory / GIB:g} GiB of a {chip.name} with batches of {batch_size}"
-        f" ({fits}); lower config.train.batch_size, or raise config.train.accumulation or config.mesh.fsdp."
+        f"{name} needs more memory than the {chip.memory / GIB:g} GiB that a {chip.name} has for it, with batches of"
+        f" {batch_size} ({fits}); lower config.train.batch_size, or raise config.train.accumulation or"
+        " config.mesh.fsdp."
     )
 
 
@@ -293,6 +301,15 @@ def _of(program: Program, site: Site, operations: float, measures: Measures) -> 
 def _versions(topology: Topology, quick: bool) -> dict[str, str]:
     compilers = {"tpu": ["libtpu"], "cuda": ["jax-cuda12-plugin"]}[topology.chip.platform]
     return {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", *([] if quick else compilers))}
+
+
+def _read(known: Mapping[str, Any]) -> tuple[float, Measures | None]:
+    """What is kept of a program; LookupError if it is something else."""
+    try:
+        measures = known["measures"]
+        return float(known["operations"]), measures and Measures(**measures)
+    except TypeError as error:
+        raise LookupError from error
 
 
 def _bytes(shape: jax.ShapeDtypeStruct) -> int:

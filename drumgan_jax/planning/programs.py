@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,20 +11,24 @@ from jax.sharding import Mesh
 
 from drumgan_jax.audio.attributes import AttributeScale
 from drumgan_jax.audio.representations import build_representation, settings_of
-from drumgan_jax.core.errors import BadInput, about, shown
+from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.mesh import batch_sharding, check_batch, replicated
 from drumgan_jax.core.settings import read_section, section_at
+from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.evaluation.collecting import rows_at_once, trace_embedding
 from drumgan_jax.evaluation.embedder import DeviceEmbedder
 from drumgan_jax.evaluation.suite import Suite
 from drumgan_jax.latents import rendering
+from drumgan_jax.runs.identity import flat
 from drumgan_jax.runs.settings import LoggingSettings, TrainSettings
-from drumgan_jax.systems.formats import check_sections, current_config
+from drumgan_jax.training.run import checked, with_data
 from drumgan_jax.training.tasks import build_task
 from drumgan_jax.training.tasks.gan import GanTask
 
 # Classes of a config that is conditioned and names none: those that the papers' drums have.
 _CLASSES = ("kick", "snare", "cymbal")
+# Keys and sections of a config that decide when something runs, and on which data, not what.
+_BESIDE = frozenset({"checkpoint", "data", "evaluation", "logging", "name", "train.total_images", "train.host_timeout"})
 SAMPLER, EMBEDDER = "sampler", "embedder"
 
 
@@ -39,6 +42,7 @@ class Program:
         runs: how often it runs in the whole run.
         is_step: whether it is a part of the steps, whose time is the training's.
         shared: leaves of the training state that are among its arguments.
+        decided_by: what another program of this name on the same chips would differ in.
         scale: rows of a chip over those of what is traced.
     """
 
@@ -47,24 +51,25 @@ class Program:
     runs: int
     is_step: bool
     shared: Any
+    decided_by: Mapping[str, Any]
     scale: float = 1.0
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with what a data set would give it, where only the shapes matter: statistics, classes and attributes.
+    """A config with what its data set gives it: statistics, classes and attributes; without one, of such shapes.
 
     Raises:
-        BadInput: a section is unknown or unfit, or the task is not a GAN's.
+        BadInput: a section is unknown or unfit, the task is not a GAN's, or the data set cannot be read or does not
+            fit.
     """
-    plain = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
-    full = current_config(plain)
-    with about("the config"):
-        check_sections(full)
+    full = checked(config)
     task = full.get("task", {})
     if task.get("kind") != "gan":
         raise BadInput(
             f"config.task.kind is {shown(task.get('kind'))}; only the training of a GAN is planned, of kind 'gan'."
         )
+    if directory := full.get("data", {}).get("dir"):
+        return with_data(full, open_dataset(directory))
     representation = build_representation(section_at(full, "representation"))
     shape = representation.normalization_shape
     full["representation"] = settings_of(representation.with_normalization(np.zeros(shape), np.ones(shape)))
@@ -116,11 +121,12 @@ def programs_of(task: GanTask, config: Mapping[str, Any], chips: int, say: Calla
     settings = task.context.settings
     runs = task.runs(settings.total_steps)
     traces = task.traces(batch_shapes(task, config))
-    steps = [Program(name, trace, runs[name], True, task.shapes) for name, trace in traces.items()]
-    return [*steps, _sampler(task, config), *_embedders(task, chips, say)]
+    decided_by = {key: value for key, value in flat(config).items() if _BESIDE.isdisjoint((key, key.split(".")[0]))}
+    steps = [Program(name, trace, runs[name], True, task.shapes, decided_by) for name, trace in traces.items()]
+    return [*steps, _sampler(task, config, decided_by), *_embedders(task, chips, say)]
 
 
-def _sampler(task: GanTask, config: Mapping[str, Any]) -> Program:
+def _sampler(task: GanTask, config: Mapping[str, Any], decided_by: Mapping[str, Any]) -> Program:
     """What renders a group of sounds of the last stage, for samples and evaluations."""
     mesh, settings = task.context.mesh, task.context.settings
     group = max(1, settings.batch_size // settings.accumulation // mesh.size) * mesh.size
@@ -136,7 +142,7 @@ def _sampler(task: GanTask, config: Mapping[str, Any]) -> Program:
     sounds = [(logging.samples_every, logging.num_samples), (evaluation.every, evaluation.num_samples)]
     runs = sum(-(-count // group) * (settings.total_steps // every) for every, count in sounds if every)
     trace = functools.partial(rendering.render.trace, gan, variables, None, ws, numbers, None)
-    return Program(SAMPLER, trace, runs, False, task.shapes.ema)
+    return Program(SAMPLER, trace, runs, False, task.shapes.ema, decided_by)
 
 
 def _embedders(task: GanTask, chips: int, say: Callable[[str], None]) -> list[Program]:
@@ -158,5 +164,6 @@ def _embedders(task: GanTask, chips: int, say: Callable[[str], None]) -> list[Pr
             batches = -(-evaluation.num_samples * windows // rows_at_once(chips))
             trace = functools.partial(trace_embedding, embedder, suite.needs[embedder.name], task.context.mesh)
             runs = batches * (settings.total_steps // evaluation.every)
-            found.append(Program(f"{EMBEDDER} {embedder.name}", trace, runs, False, ()))
+            decided_by = {"metrics": list(evaluation.metrics), "representation": settings_of(representation)}
+            found.append(Program(f"{EMBEDDER} {embedder.name}", trace, runs, False, (), decided_by))
     return found

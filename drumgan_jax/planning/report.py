@@ -78,18 +78,18 @@ def _largest(plan: Plan) -> str:
 
 def _programs(plan: Plan) -> str:
     rows = [_row(one, plan.seconds(one)) for one in plan.programs]
-    return table(["program", "runs", "GiB", "TFLOP", "GB accessed", "MB exchanged", "ms"], rows)
+    return table(["program", "runs", "GiB", "FLOP", "bytes accessed", "bytes exchanged", "ms"], rows)
 
 
 def _row(one: MeasuredProgram, seconds: Span) -> list[str]:
     of = one.measures
-    exchanged = ", ".join(f"{kind} {size / 1e6:.3g}" for kind, size in of.collectives.items() if size) or "0"
+    exchanged = ", ".join(f"{kind} {_short(size)}" for kind, size in of.collectives.items() if size) or "0"
     return [
         one.name,
         f"{one.runs:,}",
         f"{one.resident / GIB:.3g}",
-        f"{one.operations / 1e12:.3g}",
-        f"{of.bytes_accessed / 1e9:.3g}",
+        _short(one.operations),
+        _short(of.bytes_accessed),
         exchanged,
         f"{1e3 * seconds.least:.3g} .. {1e3 * seconds.most:.3g}",
     ]

@@ -60,7 +60,7 @@ class Topology:
         """The topology that a text such as "v5e:16x16" or "2xv5e:16x16" means.
 
         Raises:
-            BadInput: it is written otherwise, or its chip is unknown.
+            BadInput: it is written otherwise, its chip is unknown, or there is no slice of this shape.
         """
         found = _WRITTEN.fullmatch(text.strip().lower())
         if found is None:
@@ -74,6 +74,12 @@ class Topology:
         chip, count = CHIPS[name], int(slices or 1)
         if not count or not all(shape) or (chip.platform == "cuda" and (count > 1 or len(shape) > 2)):
             raise BadInput(f"--topology {shown(text)} cannot be read; write it as in {_EXAMPLES}.")
+        if chip.platform == "tpu" and not _is_sold(shape, chip.largest):
+            largest = "x".join(map(str, chip.largest))
+            raise BadInput(
+                f"--topology {shown(text)}: a slice of {name} has {len(chip.largest)} axes, the first two of even"
+                f" lengths since a host has 2x2 chips, and at most {largest} of them."
+            )
         return cls(text.strip().lower(), chip, count, shape)
 
     @property
@@ -115,9 +121,7 @@ class Topology:
                     f"another process holds the lock of libtpu, and {_SHARED} is {shown(os.environ.get(_SHARED))};"
                     " unset it, since compiling takes no TPU, or wait for that process."
                 ) from error
-            raise BadInput(
-                f"--topology {self.text} cannot be compiled for ({line}); take a shape that is sold."
-            ) from error
+            raise BadInput(f"--topology {self.text} cannot be compiled for ({line}); take another shape.") from error
 
     def check_compiler(self) -> None:
         """Raise BadInput if what compiles for these chips is not installed."""
@@ -149,6 +153,12 @@ class Topology:
             f" cuda_compute_capability {{ major: {card['major']} }} }}"
             ' platform_name: "CUDA" dnn_version_info { major: 9 minor: 8 } runtime_version { major: 12 minor: 8 }'
         )
+
+
+def _is_sold(shape: tuple[int, ...], largest: tuple[int, ...]) -> bool:
+    if len(shape) != len(largest) or any(size % 2 for size in shape[:2]):
+        return False
+    return all(size <= most for size, most in zip(sorted(shape), largest, strict=True))
 
 
 @contextlib.contextmanager

@@ -65,11 +65,31 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
         BadInput: the data set has another representation than the config, or the weights of a frozen network are
             missing or not those named by the config.
     """
+    frozen = with_data(checked(config), dataset)
+    if "feature_networks" in frozen:
+        steps = complete_steps(run_dir / CHECKPOINTS) if run_dir is not None else []
+        before = _stored(run_dir, steps).get("feature_networks") if run_dir is not None and steps else None
+        frozen["feature_networks"] = described(frozen["feature_networks"], before)
+    return frozen
+
+
+def checked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as plain values in the present form; BadInput if a section is unknown or unfit."""
     plain = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else dict(config)))
-    frozen = current_config(plain)
+    full = current_config(plain)
     with about("the config"):
-        check_sections(frozen)
-    representation = build_representation(section_at(frozen, "representation"))
+        check_sections(full)
+    return full
+
+
+def with_data(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """A config with the statistics, the classes or tags, and the attributes' scale of a data set.
+
+    Raises:
+        BadInput: the data set has another representation than the config.
+    """
+    frozen = dict(config)
+    representation = build_representation(section_at(config, "representation"))
     stored = settings_of(dataset.representation)
     others = differences(representation, dataset.representation)
     if others:
@@ -82,10 +102,6 @@ def freeze(config: Mapping[str, Any], dataset: Dataset, run_dir: Path | None = N
     frozen["labels"] = list(dataset.label_names or dataset.tag_names)
     if dataset.attributes.names:
         frozen["attributes"] = dataset.attributes.to_json()
-    if "feature_networks" in frozen:
-        steps = complete_steps(run_dir / CHECKPOINTS) if run_dir is not None else []
-        before = _stored(run_dir, steps).get("feature_networks") if run_dir is not None and steps else None
-        frozen["feature_networks"] = described(frozen["feature_networks"], before)
     return frozen
 
 

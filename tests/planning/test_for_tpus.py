@@ -12,6 +12,7 @@ import pytest
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.mesh import make_mesh
+from drumgan_jax.planning.chips import CHIPS
 from drumgan_jax.planning.topologies import Topology
 
 pytest.importorskip("libtpu", reason="libtpu is not installed (pip install 'drumgan-jax[plan]')")
@@ -36,11 +37,10 @@ def test_chips_and_hosts_are_those_that_the_compiler_knows(text: str) -> None:
     assert {one.platform for one in devices} == {"tpu"}
 
 
-def test_a_shape_that_is_not_sold() -> None:
-    with pytest.raises(
-        BadInput, match=r"^--topology v5e:3x5 cannot be compiled for \(.*\); take a shape that is sold\.$"
-    ):
-        Topology.parse("v5e:3x5").devices()
+def test_a_shape_that_the_compiler_does_not_know() -> None:
+    odd = Topology("v5e:3x5", CHIPS["v5e"], 1, (3, 5))
+    with pytest.raises(BadInput, match=r"^--topology v5e:3x5 cannot be compiled for \(.*\); take another shape\.$"):
+        odd.devices()
 
 
 def test_a_lock_that_another_process_holds() -> None:

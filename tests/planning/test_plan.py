@@ -56,8 +56,9 @@ def plan_of(runs: int = 10, measures: Measures = SLOW) -> Plan:
 def test_the_time_of_a_program_lies_between_its_bounds() -> None:
     # Links are the longest of what may go on at once.
     assert span_of(197e12, SLOW, V5E, fsdp=1) == Span(3.0, 6.0)
-    # Two slices share the network of their hosts: 25 GB/s for four chips.
-    assert span_of(197e12, SLOW, Topology.parse("2xv5e:1x2"), fsdp=1).least == pytest.approx(3.0 * 200 / 6.25)
+    # Two slices share the network of their hosts: 25 GB/s for four chips, and the ring is of eight.
+    two = span_of(197e12, SLOW, Topology.parse("2xv5e:2x2"), fsdp=1)
+    assert two.least == pytest.approx(3.0 * (1.75 / 1.5) * 200 / 6.25)
     kinds = dataclasses.replace(SLOW, collectives={"reduce-scatter": 10**9, "all-gather": 10**9})
     assert span_of(0.0, kinds, V5E, fsdp=4).least == pytest.approx((3 + 0.75) * 1e9 / V5E.chip.link_bandwidth)
 
@@ -95,7 +96,7 @@ def test_the_screen_and_the_json_say_the_same() -> None:
     plan = plan_of()
     text = screen(plan, price=1.5)
     assert "style_drumsynth:tiny on v5e:2x2: 4 chips of 1 host, data 4, batches of 8, bfloat16" in text
-    assert "of 16 GiB, which fits" in text
+    assert "of 15.75 GiB, which fits" in text
     assert "0.01 to 0.02 hours for 320 images" in text
     assert "0.06 to 0.12 at 1.5 a chip-hour" in text
     assert "largest batch   24; 28 does not fit" in text
@@ -106,7 +107,7 @@ def test_the_screen_and_the_json_say_the_same() -> None:
     )
     assert "not even one" in screen(dataclasses.replace(plan, largest=Largest(0, 1)), price=None)
     assert "the loader gives 3 GB/s" in screen(dataclasses.replace(plan, loader=3e9), price=None)
-    assert "all-reduce 4e+05" in text
+    assert "all-reduce 400 G" in text
     assert "optimal" not in text
     found = json.loads(json.dumps(to_json(plan, price=1.5)))
     assert found["whole"] == {"least": 36.0, "most": 72.0}
@@ -159,7 +160,7 @@ def replaced(monkeypatch: pytest.MonkeyPatch, trace: Callable[[int], Any]) -> No
 
     def programs(task: GanTask, *_: Any) -> list[Program]:
         batch_size = task.context.settings.batch_size
-        return [Program("generator", lambda: trace(batch_size), 5, True, ())]
+        return [Program("generator", lambda: trace(batch_size), 5, True, (), {"batch_size": batch_size})]
 
     monkeypatch.setattr(planner, "programs_of", programs)
 
@@ -169,26 +170,63 @@ def product(batch_size: int) -> Any:
 
 
 def test_a_plan_compiles_what_there_is_once(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    replaced(monkeypatch, product)
-    said: list[str] = []
+    tried: list[int] = []
+
+    def trace(batch_size: int) -> Any:
+        tried.append(batch_size)
+        return TooLarge(batch_size, 100)
+
+    replaced(monkeypatch, trace)
     config = completed(style.get_config("tiny"))
-    found = planner.plan("a", config, V5E, said.append, quick=False)
-    assert said[0] == "generator"
+    found = planner.plan("a", config, V5E, quick=False)
+    assert tried[0] == 8
     assert found.programs[0].measures.flops >= 2 * 8**3
     assert found.programs[0].operations == 2 * 8**3 / 4
     assert math.isfinite(found.images_per_second.most)
-    assert found.largest_batch == 4096
-    before = len(said)
-    assert planner.plan("a", config, V5E, said.append, quick=False) == found
-    assert len(said) == before
-    longer = style.get_config("tiny")
-    longer.train.total_images *= 2
-    planner.plan("a", completed(longer), V5E, said.append, quick=False)
-    assert said[before] == "generator"
-    for damaged in ("", "{}", '{"programs": [{"name": 1}]}', '{"programs": 3}', '{"programs": [], "largest": 1}'):
+    assert found.largest_batch == 96
+    tried.clear()
+    assert planner.plan("a", config, V5E, quick=False) == found
+    assert not tried
+    half = '{"operations": 1, "measures": {"arguments": 1}}'
+    for damaged in ("", "{}", '{"operations": 1}', '{"operations": [], "measures": {}}', half):
         for file in cache.iterdir():
             file.write_text(damaged)
         assert planner.plan("a", config, V5E, quick=False) == found
+        assert tried
+
+
+def test_programs_are_kept_by_what_decides_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a run is, and what it writes, does not; a wider network does."""
+    config = style.get_config("tiny")
+    task, full = planned(config)
+    (kept,) = {json.dumps(one.decided_by) for one in programs_of(task, full, 4, print)}
+    for changes, same in (
+        ({"train.total_images": 64, "logging.samples_every": 7, "data.prefetch": 5}, True),
+        ({"train.batch_size": 16}, False),
+        ({"generator.w_dim": 16}, False),
+    ):
+        changed = style.get_config("tiny")
+        task, full = planned(changed, **changes)
+        assert ({json.dumps(one.decided_by) for one in programs_of(task, full, 4, print)} == {kept}) == same
+
+
+def test_what_was_compiled_before_an_interruption_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def trace(batch_size: int) -> Any:
+        tried.append(batch_size)
+        if len(tried) == 3:
+            raise KeyboardInterrupt
+        return TooLarge(batch_size, 100)
+
+    replaced(monkeypatch, trace)
+    config = completed(style.get_config("tiny"))
+    with pytest.raises(KeyboardInterrupt):
+        planner.plan("a", config, V5E, quick=False)
+    before = tried[:2]
+    planner.plan("a", config, V5E, quick=False)
+    assert tried[3] == tried[2]
+    assert not set(before) & set(tried[3:])
 
 
 class TooLarge:
@@ -215,9 +253,8 @@ def test_a_batch_that_does_not_fit_is_refused_with_the_largest_that_does(
     monkeypatch: pytest.MonkeyPatch, most: int, said: str
 ) -> None:
     replaced(monkeypatch, lambda batch_size: TooLarge(batch_size, most))
-    with pytest.raises(
-        BadInput, match=rf"^generator needs more memory than the 16 GiB of a v5e with batches of 8 \({said}\)"
-    ):
+    refused = rf"^generator needs more memory than the 15.75 GiB that a v5e has for it, with batches of 8 \({said}\)"
+    with pytest.raises(BadInput, match=refused):
         planner.plan("a", completed(style.get_config("tiny")), V5E, quick=False)
 
 
