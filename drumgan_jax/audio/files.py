@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from drumgan_jax.audio.integrity import SEVERAL, TRUNCATED, fault
 from drumgan_jax.audio.mended import mended, without_tags
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.places import place
 from drumgan_jax.core.regular_files import open_regular
 
 # Sample rates outside this range mean a damaged header: resampling would turn a second into hours, or into nothing.
@@ -204,7 +204,7 @@ def write_audio(path: str | os.PathLike[str], waveform: Any, sample_rate: int) -
     Raises:
         BadInput: the extension is another, the waveform is empty or not finite, or the file cannot be written.
     """
-    path = Path(path)
+    path = place(path)
     kind = path.suffix.lower().removeprefix(".").upper()
     if kind not in ("WAV", "FLAC"):
         raise BadInput(f"{path} must end in .wav or .flac to be written; rename it.")

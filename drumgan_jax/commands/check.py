@@ -11,6 +11,7 @@ from pathlib import Path
 
 from drumgan_jax.core.errors import BadInput, brief
 from drumgan_jax.core.paths import expand
+from drumgan_jax.core.places import place
 
 # The path is a positional argument.
 POSITIONAL = True
@@ -20,7 +21,7 @@ def main(argv: Sequence[str]) -> None:
     """Check; see the module's docstring."""
     match list(argv[1:]):
         case [path]:
-            text, sound = check(Path(expand(path)))
+            text, sound = check(place(expand(path)))
         case _:
             raise BadInput("write `drumgan check PATH` with one run directory, data set or packed file.")
     print(text)

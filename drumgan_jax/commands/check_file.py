@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from drumgan_jax.commands.findings import Finding, tried
+from drumgan_jax.core import places
 from drumgan_jax.core.array_files import DAMAGES, arrays_of
 from drumgan_jax.core.errors import BadInput, listed, shown
 from drumgan_jax.core.regular_files import read_regular
@@ -33,7 +34,7 @@ def read_file(path: Path) -> str:
         raise BadInput(f"{path} is of kind {shown(kind)}; give a packed {known}.")
     read = _READERS[kind](path)
     has = "as its digest says" if "digest" in header else "no digest"
-    return f"{header['format'].removeprefix('drumgan ')}: {read}; {path.stat().st_size:,} bytes, {has}"
+    return f"{header['format'].removeprefix('drumgan ')}: {read}; {places.size_of(path):,} bytes, {has}"
 
 
 def _header(path: Path) -> dict[str, Any]:

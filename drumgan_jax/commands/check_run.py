@@ -9,6 +9,7 @@ from typing import Any
 
 from drumgan_jax.commands.check_file import read_file
 from drumgan_jax.commands.findings import NOTE, SOUND, UNSOUND, Finding, tried
+from drumgan_jax.core import places
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.errors import BadInput, brief, first_line, shown
 from drumgan_jax.core.regular_files import read_regular
@@ -165,7 +166,7 @@ def _checkpoints(run: Path) -> list[Finding]:
 
 def _checkpoint(run: Path, step: int, foreign: BadInput | None) -> Finding:
     path = run / CHECKPOINTS / str(step)
-    size = f"{sum(one.stat().st_size for one in path.rglob('*') if one.is_file()) / 2**20:,.1f} MiB"
+    size = f"{sum(places.size_of(path / name) for name in places.names_in(path)) / 2**20:,.1f} MiB"
     if not digests.has_digests(path):
         try:
             for item in ("train", "ema"):

@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from drumgan_jax.core.places import place
 from drumgan_jax.evaluation.intervals import Figure
 from drumgan_jax.evaluation.quality.sound import SoundFigure
 from drumgan_jax.evaluation.quality.table import QualityTable, Row, quality_text
@@ -35,7 +35,7 @@ def quality_of_runs(runs: Sequence[str]) -> tuple[str | None, list[str]]:
     Returns:
         The table, None if no run has one; and the sentences.
     """
-    tables = {run: latest_table(run) for run in runs if (Path(run) / CONFIG_NAME).is_file()}
+    tables = {run: latest_table(run) for run in runs if (place(run) / CONFIG_NAME).is_file()}
     notes = [
         f"{run} has no table of quality beside baselines; make one with drumgan evaluate --run={run}."
         for run, found in tables.items()

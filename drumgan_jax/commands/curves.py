@@ -13,6 +13,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.places import name_of, place
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import read_reports
 from drumgan_jax.runs.config import CHECKPOINTS, complete_steps, find_step, read_config
@@ -113,7 +114,7 @@ def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
     Raises:
         BadInput: there is no run among them, or none was evaluated.
     """
-    folders = [folder for folder in folders if (Path(folder) / "config.json").is_file()]
+    folders = [folder for folder in folders if (place(folder) / "config.json").is_file()]
     if not folders:
         raise BadInput("no run directory was given; write drumgan compare RUN RUN ..., such as runs/*.")
     runs = [read_run(folder) for folder in folders]
@@ -148,7 +149,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     }
     last = max((int(line["step"]) for line in lines), default=0)
     return Run(
-        name=Path(folder).resolve().name,
+        name=name_of(place(folder)),
         images=last * batch_size,
         hours=_hours_at(clock, last),
         curves=curves,
@@ -156,7 +157,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         seed=config.get("seed"),
         identity=_without(config, "seed", *FREE),
         whole=_without(config, "seed"),
-        folder=Path(folder),
+        folder=place(folder),
     )
 
 

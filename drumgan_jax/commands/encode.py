@@ -39,10 +39,12 @@ from drumgan_jax.evaluation.pairs import PairsResult, as_json, means_table, meas
 from drumgan_jax.evaluation.report import number, save_json, table
 from drumgan_jax.latents.latents import Latents
 
-RUN = define_path("run", None, "the run directory or packed instrument, or loops; the packaged one-shots if not given.")
+RUN = define_path(
+    "run", None, "the run directory or packed instrument, or loops; the packaged one-shots if not given.", bucket=True
+)
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none.", bucket=True
 )
 AUDIO = define_path("audio", None, "an audio file, or a folder of them.", required=True)
 OUT = define_path("out", None, "output folder; created if absent.", required=True)

@@ -28,12 +28,12 @@ from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation import quality
 
-RUN = define_path("run", None, "the run directory or packed instrument to measure.")
+RUN = define_path("run", None, "the run directory or packed instrument to measure.", bucket=True)
 STEP = flags.DEFINE_string("step", "last", "its checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none.", bucket=True
 )
-DATA = define_path("data", None, "the data set to measure against; the run's own if not given.")
+DATA = define_path("data", None, "the data set to measure against; the run's own if not given.", bucket=True)
 SPLIT = flags.DEFINE_string("split", "train", "the data set's split.")
 WAVS = define_path("wavs", None, "a folder of audio to measure, instead of a run.")
 REFERENCE = define_path("reference", None, "the folder of audio to measure against, or a file or name of statistics.")
@@ -48,7 +48,9 @@ METRICS = flags.DEFINE_list(
 SAMPLES = flags.DEFINE_integer("samples", 10_000, "maximum number of sounds on each side.", lower_bound=2)
 SEED = flags.DEFINE_integer("seed", 0, "the first generated sound's seed.", lower_bound=0)
 TRUNCATION = flags.DEFINE_float("truncation", 1.0, "1 for full variety; values towards 0 give the average sound.")
-OUT = define_path("out", None, "a JSON file for the results; those of a run directory are also kept in it.")
+OUT = define_path(
+    "out", None, "a JSON file for the results; those of a run directory are also kept in it.", bucket=True
+)
 SAME_MIX = flags.DEFINE_bool(
     "same_mix", False, "leave out files of --wavs, so that it has the reference's mix of class folders."
 )
@@ -58,7 +60,7 @@ WEIGH = flags.DEFINE_enum(
 SOUNDS = flags.DEFINE_integer(
     "sounds", quality.SOUNDS, "sounds in each row of the table of quality; 0 for none.", lower_bound=0
 )
-OTHERS = define_path("others", None, "a data set of recordings of other sources, for a row of the table.")
+OTHERS = define_path("others", None, "a data set of recordings of other sources, for a row of the table.", bucket=True)
 JUDGE = define_path(
     "judge", None, "a judge of classes, from drumgan fit --config=judge; the packaged one if not given."
 )

@@ -32,11 +32,14 @@ from drumgan_jax.latents.latents import Latents
 from drumgan_jax.play.playable import condition_names
 
 RUN = define_path(
-    "run", None, "the run directory or packed instrument to play, or loops; the packaged one-shots if not given."
+    "run",
+    None,
+    "the run directory or packed instrument to play, or loops; the packaged one-shots if not given.",
+    bucket=True,
 )
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none.", bucket=True
 )
 OUT = define_path("out", None, "output folder; created if absent.", required=True)
 COMPONENTS = flags.DEFINE_integer("components", 8, "number of components, the strongest first.", lower_bound=1)

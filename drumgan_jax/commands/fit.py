@@ -14,7 +14,7 @@ from drumgan_jax.commands.config_flag import define_config, with_paths
 from drumgan_jax.commands.path_flags import define_path
 
 CONFIG = define_config()
-WORKDIR = define_path("workdir", None, "the run directory to write.", required=True)
+WORKDIR = define_path("workdir", None, "the run directory to write.", required=True, bucket=True)
 flags.mark_flag_as_required("config")
 
 

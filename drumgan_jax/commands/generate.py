@@ -24,12 +24,15 @@ from drumgan_jax.commands.sounds import (
 from drumgan_jax.core.errors import BadInput
 
 RUN = define_path(
-    "run", None, "the run directory or packed instrument to play, or loops; the packaged one-shots if not given."
+    "run",
+    None,
+    "the run directory or packed instrument to play, or loops; the packaged one-shots if not given.",
+    bucket=True,
 )
 OUT = define_path("out", None, "folder for the sounds, grid.png and latents.json; created if absent.", required=True)
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none.", bucket=True
 )
 COUNT = flags.DEFINE_integer("count", 16, "number of sounds.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "the first sound's seed; each further sound adds 1.", lower_bound=0)

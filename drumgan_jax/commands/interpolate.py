@@ -30,11 +30,14 @@ from drumgan_jax.core.errors import BadInput, about, shown
 from drumgan_jax.latents.latents import Latents
 
 RUN = define_path(
-    "run", None, "the run directory or packed instrument to play, or loops; the packaged one-shots if not given."
+    "run",
+    None,
+    "the run directory or packed instrument to play, or loops; the packaged one-shots if not given.",
+    bucket=True,
 )
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(
-    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none."
+    "vocoder", None, "a vocoder's run or file, instead of the one in the run's config; empty for none.", bucket=True
 )
 A = define_path("a", None, "the first sound: a seed, an audio file, or a latents.json.", required=True)
 B = define_path("b", None, "the last sound, given like a.", required=True)

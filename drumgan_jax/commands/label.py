@@ -18,12 +18,14 @@ from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.commands.progress import progress
 from drumgan_jax.core.errors import BadInput
 
-DATA_DIR = define_path("data_dir", None, "the data set to label.", required=True)
-CLASSIFIER = define_path("classifier", None, "drums, a file written by drumgan pack, or a classifier's run directory.")
+DATA_DIR = define_path("data_dir", None, "the data set to label.", required=True, bucket=True)
+CLASSIFIER = define_path(
+    "classifier", None, "drums, a file written by drumgan pack, or a classifier's run directory.", bucket=True
+)
 TRAIN = flags.DEFINE_string(
     "train", None, "a classifier's config, as drum_classifier:small, to train on the data set instead of --classifier."
 )
-WORKDIR = define_path("workdir", None, "the run directory of --train, to create or resume.")
+WORKDIR = define_path("workdir", None, "the run directory of --train, to create or resume.", bucket=True)
 STEP = flags.DEFINE_string("step", "best", "a run's checkpoint: last, best, a step, or images such as 800kimg.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the soft labels of another classifier.")
 

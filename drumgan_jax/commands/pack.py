@@ -20,12 +20,16 @@ from absl import flags
 
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.errors import BadInput, listed, shown
+from drumgan_jax.core.places import place, size_of
 
-RUN = define_path("run", None, "the run directory of a classifier, a vocoder or a GAN.", required=True)
-OUT = define_path("out", None, "the file to write, ending in .npz.", required=True)
+RUN = define_path("run", None, "the run directory of a classifier, a vocoder or a GAN.", required=True, bucket=True)
+OUT = define_path("out", None, "the file to write, ending in .npz.", required=True, bucket=True)
 STEP = flags.DEFINE_string("step", "best", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(
-    "vocoder", None, "for a GAN: a vocoder's run or file, instead of the one in its config; empty for none."
+    "vocoder",
+    None,
+    "for a GAN: a vocoder's run or file, instead of the one in its config; empty for none.",
+    bucket=True,
 )
 PRECISION = flags.DEFINE_enum(
     "precision",
@@ -33,7 +37,9 @@ PRECISION = flags.DEFINE_enum(
     ["half", "bytes", "six_bits"],
     "for a GAN: of its weights; bytes make a file of about half the size, six_bits one of three quarters of that.",
 )
-HELD_OUT = define_path("held_out", None, "a data set to measure a classifier on, with its representation and labels.")
+HELD_OUT = define_path(
+    "held_out", None, "a data set to measure a classifier on, with its representation and labels.", bucket=True
+)
 
 BATCH = 32
 
@@ -43,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     path, card = pack(RUN.value, OUT.value, STEP.value, HELD_OUT.value, VOCODER.value, PRECISION.value)
     labels = ", ".join(card["labels"]) if card["labels"] else "no labels"
-    print(f"{path}: {path.stat().st_size:,} bytes, of step {card['step']}, {labels}.")
+    print(f"{path}: {size_of(path):,} bytes, of step {card['step']}, {labels}.")
     for name in ("stopping", "held_out"):
         if name in card:
             print(f"\n{name}:\n{DESCRIPTIONS[card['config']['task']['kind']](card[name])}")
@@ -81,15 +87,15 @@ def pack(
         raise BadInput(f"--vocoder is for GANs, and {run_dir} is of task {shown(kind)}; leave it out.")
     with _held(run_dir):
         if kind == "vocoder":
-            return Path(out), _pack_vocoder(run_dir, out, step, config)
+            return place(out), _pack_vocoder(run_dir, out, step, config)
         if kind in ("classifier", "tagger"):
-            return Path(out), _pack_classifier(run_dir, out, step, held_out, config)
+            return place(out), _pack_classifier(run_dir, out, step, held_out, config)
         from drumgan_jax.play.load import KINDS
 
         if kind not in KINDS:
             known = ", ".join(("classifier", "tagger", "vocoder", *KINDS))
             raise BadInput(f"{run_dir} is a run of task {shown(kind)}; give one of task {known}.")
-        return Path(out), _pack_instrument(run_dir, out, step, config, vocoder, precision)
+        return place(out), _pack_instrument(run_dir, out, step, config, vocoder, precision)
 
 
 def _held(run_dir: str) -> contextlib.AbstractContextManager[object]:

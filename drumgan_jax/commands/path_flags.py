@@ -1,42 +1,59 @@
 """Flags that hold paths, with ~ expanded."""
 
+import os
 from typing import Any, Literal, overload
 
 from absl import flags
 
+from drumgan_jax.core.errors import BadInput, brief
 from drumgan_jax.core.paths import expand
+from drumgan_jax.core.places import place, scheme_of
 
 # absl then lists these flags in the help of the calling verb.
 flags.disclaim_key_flags()
 
 
 class _Parser(flags.ArgumentParser[str]):
-    """Takes any string and expands ~ in it."""
+    """Takes any string and expands ~ in it; an address in a bucket only if `bucket`."""
+
+    def __init__(self, name: str, bucket: bool) -> None:
+        super().__init__()
+        self._name, self._bucket = name, bucket
 
     def parse(self, argument: str) -> str:
-        return expand(argument)
+        if scheme_of(argument) and not self._bucket:
+            raise BadInput(
+                f"--{self._name}={brief(argument)}: this flag takes a path of this machine; copy it from there, or to"
+                " there afterwards."
+            )
+        return os.fspath(place(argument)) if scheme_of(argument) else expand(argument)
 
     def flag_type(self) -> str:
         return "path"
 
 
 @overload
-def define_path(name: str, default: str, help: str) -> flags.FlagHolder[str]: ...
+def define_path(name: str, default: str, help: str, *, bucket: bool = False) -> flags.FlagHolder[str]: ...
 
 
 @overload
-def define_path(name: str, default: None, help: str, *, required: Literal[True]) -> flags.FlagHolder[str]: ...
+def define_path(
+    name: str, default: None, help: str, *, required: Literal[True], bucket: bool = False
+) -> flags.FlagHolder[str]: ...
 
 
 @overload
-def define_path(name: str, default: None, help: str) -> flags.FlagHolder[str | None]: ...
+def define_path(name: str, default: None, help: str, *, bucket: bool = False) -> flags.FlagHolder[str | None]: ...
 
 
-def define_path(name: str, default: str | None, help: str, *, required: bool = False) -> flags.FlagHolder[Any]:
-    """Define a flag that holds a path, or may hold one."""
-    return flags.DEFINE(_Parser(), name, default, help, serializer=flags.ArgumentSerializer(), required=required)
+def define_path(
+    name: str, default: str | None, help: str, *, required: bool = False, bucket: bool = False
+) -> flags.FlagHolder[Any]:
+    """Define a flag that holds a path, or may hold one; with `bucket`, an address such as gs://BUCKET/RUN too."""
+    parser = _Parser(name, bucket)
+    return flags.DEFINE(parser, name, default, help, serializer=flags.ArgumentSerializer(), required=required)
 
 
 def define_paths(name: str, help: str) -> flags.FlagHolder[list[str]]:
     """Define a repeatable flag that holds paths, or addresses with paths."""
-    return flags.DEFINE_multi(_Parser(), flags.ArgumentSerializer(), name, [], help)
+    return flags.DEFINE_multi(_Parser(name, bucket=False), flags.ArgumentSerializer(), name, [], help)

@@ -25,7 +25,7 @@ CONFIG = define_config()
 TOPOLOGY = flags.DEFINE_string("topology", None, "the chips, as v5e:16x16 or 2xv5e:16x16.", required=True)
 PRICE = flags.DEFINE_float("price", None, "of a chip for an hour, in any currency.", lower_bound=0.0)
 QUICK = flags.DEFINE_bool("quick", False, "only trace, in a minute or two and without a compiler for the chips.")
-JSON = define_path("json", "", "also write the plan to this file.")
+JSON = define_path("json", "", "also write the plan to this file.", bucket=True)
 flags.mark_flag_as_required("config")
 
 

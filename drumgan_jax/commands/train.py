@@ -13,18 +13,18 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags, logging
 
 from drumgan_jax.commands.config_flag import define_config, with_paths
 from drumgan_jax.commands.path_flags import define_path
+from drumgan_jax.core.places import place
 from drumgan_jax.core.processes import HOST_TIMEOUT, place_given
 from drumgan_jax.training.supervised import Pulse, pulse_of_worker
 
 CONFIG = define_config()
-WORKDIR = define_path("workdir", None, "the run directory to create or resume.", required=True)
+WORKDIR = define_path("workdir", None, "the run directory to create or resume.", required=True, bucket=True)
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "find the run's other processes, as TPU pods and Slurm allow.")
 PROFILE = flags.DEFINE_string(
     "profile", None, "steps A..B: write their trace to RUN/profile and print the ten dearest operations."
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
         # One that is invalid is refused by the worker.
         timeout = timeout if timeout >= 1.0 else HOST_TIMEOUT
         # As `cli.command` starts it: with the interpreter's own options.
-        sys.exit(supervise([sys.executable, *sys.orig_argv[1:]], Path(WORKDIR.value), timeout))
+        sys.exit(supervise([sys.executable, *sys.orig_argv[1:]], place(WORKDIR.value), timeout))
     try:
         stopped = _train(pulse)
     except Exception as error:

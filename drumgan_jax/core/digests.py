@@ -15,6 +15,7 @@ from typing import Any
 
 import google_crc32c
 
+from drumgan_jax.core import places
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.json_files import read_json
@@ -62,11 +63,11 @@ class Digests:
 
 def has_digests(folder: Path) -> bool:
     """Whether a folder's files can be verified."""
-    return (folder / DIGESTS_NAME).is_file()
+    return places.is_file(folder / DIGESTS_NAME)
 
 
 def write_digests(folder: Path, kind: str, left_out: Collection[str] = ()) -> None:
-    """Write the digests of all files of a folder, after these and their folders are on the disk.
+    """Write the digests of all files of a folder, after these and their folders are on the disk, or in the bucket.
 
     Args:
         folder: of the files.
@@ -77,12 +78,16 @@ def write_digests(folder: Path, kind: str, left_out: Collection[str] = ()) -> No
         OSError: a file cannot be read or written.
     """
     names = [name for name in _files(folder) if name not in left_out]
-    found = dict(zip(names, _each(lambda path: _digest_on_disk(path, kind), folder, names), strict=True))
-    for inner in {(folder / name).parent for name in names} | {folder, folder.parent}:
+    remote = places.is_remote(folder)
+    digest = _digest_in_bucket if remote else _digest_on_disk
+    found = dict(zip(names, _each(lambda path: digest(path, kind), folder, names), strict=True))
+    written = set() if remote else {folder, folder.parent, *((folder / name).parent for name in names)}
+    for inner in written:
         _synchronize(inner)
     with replacing(folder / DIGESTS_NAME) as temporary:
         temporary.write_text(json.dumps({"format": _FORMAT, kind: found}, indent=0) + "\n")
-    _synchronize(folder)
+    if not remote:
+        _synchronize(folder)
 
 
 def read_digests(folder: Path, remedy: str) -> Digests:
@@ -108,8 +113,7 @@ def read_digests(folder: Path, remedy: str) -> Digests:
 
 
 def _files(folder: Path) -> list[str]:
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in found if name != DIGESTS_NAME)
+    return sorted(name for name in places.names_in(folder) if name != DIGESTS_NAME)
 
 
 def _each(digest: Callable[[Path], Any], folder: Path, names: Collection[str]) -> list[Any]:
@@ -128,10 +132,22 @@ def _digest(descriptor: int, kind: str) -> list[Any]:
 
 def _digest_or_none(path: Path, kind: str) -> list[Any] | None:
     try:
+        if places.is_remote(path):
+            return _digest_in_bucket(path, kind)
         with open_regular(path) as file:
             return _digest(file.fileno(), kind)
     except (BadInput, OSError):
         return None
+
+
+def _digest_in_bucket(path: Path, kind: str) -> list[Any]:
+    """What Google's storage has computed of an object itself; else it is read."""
+    if kind == CRC32C and (known := places.known_crc32c(path)):
+        return list(known)
+    content = places.read(path)
+    digest = _KINDS[kind]()
+    digest.update(content)
+    return [len(content), digest.digest().hex()]
 
 
 def _digest_on_disk(path: Path, kind: str) -> list[Any]:
@@ -145,7 +161,7 @@ def _digest_on_disk(path: Path, kind: str) -> list[Any]:
 
 def _size(path: Path) -> int | None:
     try:
-        return path.stat().st_size
+        return places.size_of(path)
     except OSError:
         return None
 

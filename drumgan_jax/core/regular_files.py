@@ -1,9 +1,11 @@
 """Opening of files that users name: regular ones only, because reading a pipe or a device may never end."""
 
+import io
 import os
 import stat
 from typing import BinaryIO
 
+from drumgan_jax.core import places
 from drumgan_jax.core.errors import BadInput
 
 _KINDS = {
@@ -19,7 +21,7 @@ _CHECK_PATH = "check the path and its permissions"
 
 
 def open_regular(path: str | os.PathLike[str], remedy: str = "") -> BinaryIO:
-    """Open a regular file, or a link to one, for reading bytes.
+    """Open a regular file, a link to one, or an object in a bucket, which is read whole, for reading bytes.
 
     Args:
         path: of the file.
@@ -28,6 +30,8 @@ def open_regular(path: str | os.PathLike[str], remedy: str = "") -> BinaryIO:
     Raises:
         BadInput: it cannot be opened, or is a folder, a named pipe, a socket or a device.
     """
+    if places.is_remote(path):
+        return io.BytesIO(_read_object(path, remedy))
     try:
         # A device may do something when it is opened; a pipe that takes the file's place now would be waited for.
         if not (other := irregular(os.stat(path).st_mode)):
@@ -54,8 +58,18 @@ def read_regular(path: str | os.PathLike[str], remedy: str = "") -> bytes:
     Raises:
         BadInput: it cannot be opened or read, or is no regular file.
     """
+    if places.is_remote(path):
+        return _read_object(path, remedy)
     with open_regular(path, remedy) as file:
         try:
             return file.read()
         except OSError as error:
             raise BadInput(f"{path} cannot be read ({error.strerror}); {remedy or 'copy it again'}.") from error
+
+
+def _read_object(path: str | os.PathLike[str], remedy: str) -> bytes:
+    try:
+        return places.read(places.place(path))
+    except OSError as error:
+        problem = "there is no such object" if isinstance(error, FileNotFoundError) else error.strerror
+        raise BadInput(f"{os.fspath(path)} cannot be read ({problem}); {remedy or 'check the address'}.") from error

@@ -16,6 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from drumgan_jax.core.array_files import DAMAGES, arrays_of
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, brief, listed, shown
+from drumgan_jax.core.places import place
 from drumgan_jax.core.regular_files import read_regular
 
 # As `sha256sum` writes it, of files in the same folder.
@@ -57,9 +58,9 @@ class WeightFile(NamedTuple):
 
 def weight_path(path: str | os.PathLike[str]) -> Path:
     """Return the path; raise BadInput unless it ends in .npz."""
-    if Path(path).suffix != ".npz":
+    if place(path).suffix != ".npz":
         raise BadInput(f"{path} must end in .npz; rename it.")
-    return Path(path)
+    return place(path)
 
 
 def write_weights(
@@ -96,7 +97,7 @@ def read_weights(path: str | os.PathLike[str], form: FileFormat, owner: str) -> 
     """
     content = read_regular(path, f"give {owner}'s .npz")
     sha256 = hashlib.sha256(content).hexdigest()
-    listed = _check_listed(Path(path), sha256)
+    listed = _check_listed(place(path), sha256)
     try:
         arrays = arrays_of(content)
         header = header_of(arrays.pop(_HEADER))

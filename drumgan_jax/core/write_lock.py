@@ -1,4 +1,4 @@
-"""One writer a folder: a kernel lock, or a claim with a heartbeat where the file system has no locks."""
+"""One writer a folder: a kernel lock, or a claim with a heartbeat in buckets and on file systems that have no locks."""
 
 import contextlib
 import dataclasses
@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from drumgan_jax.core import places
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput, brief
+from drumgan_jax.core.errors import BadInput, brief, first_line
 
 LOCK_NAME = ".writer.json"
 CLAIM_NAME = ".writer-claim.json"
@@ -58,13 +59,18 @@ def only_writer(folder: str | os.PathLike[str], command: str, remedy: str) -> It
     Raises:
         BadInput: another process writes the folder, or it cannot be made or written.
     """
-    folder = Path(folder)
+    folder = places.place(folder)
     here = {"command": command, "process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}
+    here["machine"] = _machine()
+    if places.is_remote(folder):
+        with _only_writer_in_bucket(folder, here, remedy) as lock:
+            yield lock
+        return
     made = not folder.exists()
     lock = WriteLock(folder)
     try:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            places.make(folder)
             descriptor = _locked(folder / LOCK_NAME, here)
             if descriptor is not None:
                 _check_claims(folder, descriptor)
@@ -91,14 +97,36 @@ def only_writer(folder: str | os.PathLike[str], command: str, remedy: str) -> It
                 folder.rmdir()
 
 
+@contextlib.contextmanager
+def _only_writer_in_bucket(folder: Path, here: dict[str, Any], remedy: str) -> Iterator[WriteLock]:
+    lock = WriteLock(folder)
+    try:
+        claim = _ClaimInBucket(folder / CLAIM_NAME, here, lock._lost)
+    except _HeldByAnother as held:
+        raise BadInput(f"{folder} is being written by {_who(held.path)}; wait for it, or {remedy}.") from None
+    except FileNotFoundError as error:
+        raise BadInput(f"{folder} cannot be written: there is no such bucket; make it, or {remedy}.") from error
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot be written ({error.strerror or first_line(error)}); check that the bucket is of your"
+            f" project and that you may write there, or {remedy}."
+        ) from error
+    try:
+        yield lock
+    finally:
+        claim.end()
+
+
 def writer_of(folder: str | os.PathLike[str]) -> str | None:
     """Who holds a folder, as the sentence of `only_writer` names it; None for nobody.
 
     A claim that its writer left when it was killed counts for one that holds the folder: that takes long to tell.
     """
-    claim = Path(folder) / CLAIM_NAME
-    if claim.is_file():
+    claim = places.place(folder) / CLAIM_NAME
+    if places.is_file(claim):
         return _who(claim)
+    if places.is_remote(claim):
+        return None
     try:
         # A pipe of that name would be waited for.
         descriptor = os.open(Path(folder) / LOCK_NAME, os.O_RDONLY | os.O_NONBLOCK)
@@ -221,8 +249,10 @@ class _Claim:
         """Stop the heartbeat and remove the file."""
         self._ended.set()
         self._thread.join()
-        if self._is_own():
-            self._path.unlink(missing_ok=True)
+        # What cannot be removed is taken for a dead writer's.
+        with contextlib.suppress(OSError):
+            if self._is_own():
+                self._path.unlink(missing_ok=True)
 
     def _made(self) -> bool:
         try:
@@ -259,8 +289,52 @@ class _Claim:
                 temporary.write_text(json.dumps(self._content))
 
 
+class _ClaimInBucket(_Claim):
+    """A claim that is an object: it is made and removed on conditions that the storage itself sees to."""
+
+    def _made(self) -> bool:
+        content = json.dumps(self._content).encode()
+        try:
+            places.patiently(lambda: places.filesystem(self._path).pipe_file(str(self._path), content, mode="create"))
+        except FileExistsError:
+            # By a try of this process whose answer was lost, it may be its own.
+            return self._is_own()
+        return True
+
+    def _remove(self, dead: dict[str, Any] | None) -> None:
+        generation = places.generation_of(self._path)
+        if generation is not None and _read(self._path) == dead:
+            places.delete_generation(self._path, generation)
+
+
+def _machine() -> str:
+    """What tells whether another process's number is one of this machine: of this start, and of this container."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _is_dead(found: dict[str, Any] | None) -> bool:
+    """Whether a claim is of a process of this machine that has ended; what is of another cannot be told."""
+    machine, process = (found or {}).get("machine"), (found or {}).get("process")
+    if not machine or machine != _machine() or not isinstance(process, int):
+        return False
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _changes(path: Path, found: dict[str, Any] | None) -> bool:
     """Whether a claim is changed by its writer; False too if it is removed meanwhile."""
+    if _is_dead(found):
+        return False
     for _ in range(_MISSED):
         time.sleep(_BEAT)
         now = _read(path)

@@ -16,6 +16,7 @@ from drumgan_jax.audio.representations import build_representation, current_sett
 from drumgan_jax.core.errors import BadInput, about, brief, first_line, listed, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
+from drumgan_jax.core.places import is_folder, place
 from drumgan_jax.core.settings import is_whole
 from drumgan_jax.data.description import (
     AGAIN,
@@ -134,9 +135,9 @@ class Dataset:
             raise
         # What is whole as a record may be anything, and TFDS raises as much.
         except Exception as error:
-            place = self.source(split).place(item)
+            where = self.source(split).place(item)
             raise BadInput(
-                f"{place} is no example of this data set ({first_line(error)}); prepare it again."
+                f"{where} is no example of this data set ({first_line(error)}); prepare it again."
             ) from error
 
     def soft_labels(self, split: str) -> np.ndarray:
@@ -249,7 +250,7 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
     Raises:
         BadInput: there is no data set or more than one, or a file of its description is missing or damaged.
     """
-    directory = _find(Path(path))
+    directory = _find(place(path))
     path = directory / REPRESENTATION_NAME
     settings = read_json(path, AGAIN)
     with about(path):
@@ -292,8 +293,7 @@ def _representation(settings: dict[str, Any]) -> Representation:
 
 
 def _find(path: Path) -> Path:
-    # False too for what can be no path.
-    if not os.path.isdir(path):
+    if not is_folder(path):
         raise BadInput(
             f"{brief(path)} is not a folder; give a data set written by `drumgan prepare` (config.data.dir)."
         )

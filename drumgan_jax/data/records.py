@@ -16,9 +16,11 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
+from drumgan_jax.core import places
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, brief, first_line, listed, shown
+from drumgan_jax.core.places import is_remote, place, read
 from drumgan_jax.core.regular_files import open_regular
 
 INDEX_NAME = "record_index.npz"
@@ -47,8 +49,8 @@ def write_index(directory: str | os.PathLike[str]) -> Path:
     Raises:
         BadInput: there are no shards, or a shard is truncated or damaged.
     """
-    path = Path(directory) / INDEX_NAME
-    index = _scan(Path(directory))
+    path = place(directory) / INDEX_NAME
+    index = _scan(place(directory))
     with replacing(path) as temporary:
         np.savez(temporary, **index)  # type: ignore[arg-type]
     return path
@@ -114,7 +116,7 @@ class RecordSource:
     """
 
     def __init__(self, directory: str | os.PathLike[str], split: str):
-        self.directory = Path(directory)
+        self.directory = place(directory)
         self.split = split
         index = _load_index(self.directory)
         self._shards = [name for name in sorted(index) if _SHARD.fullmatch(name)["split"] == split]  # type: ignore[index]
@@ -171,6 +173,11 @@ class RecordSource:
 
 
 def _read(path: Path, record: int, start: int, size: int) -> bytes:
+    if is_remote(path):
+        try:
+            return read(path, start, start + size)
+        except OSError as error:
+            raise _damaged(path, record, f"cannot be read ({first_line(error)})") from error
     # Opened for each record, which takes microseconds and needs no pool of descriptors.
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -242,7 +249,7 @@ def _check_offsets(name: str, offsets: np.ndarray) -> None:
 
 
 def _find_shards(directory: Path) -> list[str]:
-    names = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
+    names = sorted(entry.name for entry in directory.iterdir()) if places.is_folder(directory) else []
     matches = [match for match in map(_SHARD.fullmatch, names) if match]
     if not matches:
         raise BadInput(f"{directory} has no TFRecord shards; give a directory written by `drumgan prepare`.")
@@ -263,7 +270,7 @@ def _scan_shard(path: Path) -> np.ndarray:
     """Offsets of the records in one shard and its size; reads only the headers."""
     offsets = [0]
     with open_regular(path, "restore the shard or prepare the data set again") as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
         while offsets[-1] < size:
             file.seek(offsets[-1])
             header = file.read(_HEADER.size)
@@ -281,9 +288,11 @@ def _scan_shard(path: Path) -> np.ndarray:
 def size_of(path: Path) -> int:
     """Bytes of a shard; raise BadInput if it is a link to nothing, or cannot be reached."""
     try:
-        return path.stat().st_size
+        return places.size_of(path)
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); restore the shard, or prepare again.") from error
+        raise BadInput(
+            f"{path} cannot be read ({error.strerror or first_line(error)}); restore the shard, or prepare again."
+        ) from error
 
 
 def _check_size(path: Path, offsets: np.ndarray) -> None:

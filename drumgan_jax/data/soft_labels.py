@@ -10,6 +10,7 @@ import numpy as np
 from drumgan_jax.core.array_files import DAMAGES, read_arrays
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, first_line, listed, shown
+from drumgan_jax.core.places import place
 from drumgan_jax.core.weight_file import content_digest
 
 FILE_NAME = "soft_labels.npz"
@@ -41,7 +42,7 @@ def write_soft_labels(directory: str | os.PathLike[str], labels: SoftLabels) -> 
     Raises:
         BadInput: the file cannot be written.
     """
-    path = Path(directory) / FILE_NAME
+    path = place(directory) / FILE_NAME
     arrays = {
         "names": np.asarray(labels.names),
         "classifier": np.asarray(labels.classifier),
@@ -59,7 +60,7 @@ def write_soft_labels(directory: str | os.PathLike[str], labels: SoftLabels) -> 
 
 def has_soft_labels(directory: str | os.PathLike[str]) -> bool:
     """Whether a data set's version directory has soft labels."""
-    return (Path(directory) / FILE_NAME).is_file()
+    return (place(directory) / FILE_NAME).is_file()
 
 
 def read_soft_labels(directory: str | os.PathLike[str]) -> SoftLabels:
@@ -68,7 +69,7 @@ def read_soft_labels(directory: str | os.PathLike[str]) -> SoftLabels:
     Raises:
         BadInput: the file is missing or damaged.
     """
-    path = Path(directory) / FILE_NAME
+    path = place(directory) / FILE_NAME
     if not path.is_file():
         raise BadInput(f"{directory} has no soft labels; run drumgan label first.")
     try:

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from drumgan_jax.core import places
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.places import place
 
 FOLDER = "evaluations"
 
@@ -21,7 +23,7 @@ def write_report(run_dir: str | os.PathLike[str], step: int, report: Mapping[str
     Raises:
         BadInput: the file cannot be written.
     """
-    path = Path(run_dir) / FOLDER / f"step_{step:08d}.json"
+    path = place(run_dir) / FOLDER / f"step_{step:08d}.json"
     earlier = _read(path)
     figures = {**earlier.get("figures", {}), **report.get("figures", {})}
     save_json(path, {**earlier, **report, "step": step, **({"figures": figures} if figures else {})})
@@ -30,13 +32,13 @@ def write_report(run_dir: str | os.PathLike[str], step: int, report: Mapping[str
 
 def read_reports(run_dir: str | os.PathLike[str]) -> dict[int, dict[str, Any]]:
     """Read the evaluations of a run by step, ascending; damaged files are skipped."""
-    reports = (_read(path) for path in sorted((Path(run_dir) / FOLDER).glob("step_*.json")))
+    reports = (_read(path) for path in sorted((place(run_dir) / FOLDER).glob("step_*.json")))
     return {report["step"]: report for report in reports if report}
 
 
 def drop_reports(run_dir: str | os.PathLike[str], step: int) -> None:
     """Delete evaluations after a step, or all at step 0, when a run restarts or returns to an earlier checkpoint."""
-    for path in (Path(run_dir) / FOLDER).glob("step_*"):
+    for path in (place(run_dir) / FOLDER).glob("step_*"):
         number = path.stem.split("_")[1]
         if number.isdecimal() and (int(number) > step or step == 0):
             path.unlink()
@@ -44,11 +46,13 @@ def drop_reports(run_dir: str | os.PathLike[str], step: int) -> None:
 
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Raise BadInput if a file cannot be written there; to be asked before minutes of measuring."""
-    path = Path(path)
+    path = place(path)
     if path.is_dir():
         raise BadInput(f"{path} is a folder; give the name of a file.")
+    if places.is_remote(path):
+        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        places.make(path.parent)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
@@ -61,9 +65,9 @@ def save_json(path: str | os.PathLike[str], value: Any) -> None:
     Raises:
         BadInput: the file cannot be written.
     """
-    path = Path(path)
+    path = place(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        places.make(path.parent)
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n")
     except OSError as error:

@@ -12,6 +12,8 @@ import numpy as np
 
 from drumgan_jax.audio.level import check_sounds
 from drumgan_jax.core.errors import BadInput, brief, shown
+from drumgan_jax.core.paths import expand
+from drumgan_jax.core.places import place
 from drumgan_jax.core.weight_file import (
     FileFormat,
     in_bytes,
@@ -168,7 +170,7 @@ def path_of(run: str | Path) -> Path:
     Raises:
         BadInput: the file of a released instrument is not here, or is another one.
     """
-    path = Path(run).expanduser()
+    path = place(expand(os.fspath(run)))
     return path if path.exists() or str(run) not in (*PACKAGED, *INSTRUMENTS) else _named(str(run))
 
 

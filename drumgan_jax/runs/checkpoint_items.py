@@ -11,6 +11,7 @@ from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 from drumgan_jax.core.errors import BadInput, brief, first_line, listed
+from drumgan_jax.core.places import run_place
 from drumgan_jax.core.write_lock import writer_of
 from drumgan_jax.runs import digests
 from drumgan_jax.runs.digests import CHECKPOINTS, complete_steps
@@ -49,7 +50,7 @@ def load_items(
     Raises:
         BadInput: there is no such checkpoint, or it cannot be read or is damaged.
     """
-    directory = Path(run_dir).absolute() / CHECKPOINTS
+    directory = run_place(run_dir) / CHECKPOINTS
     steps = complete_steps(directory)
     if not steps:
         raise BadInput(f"{run_dir} has no complete checkpoint; give a run directory that training has saved to.")

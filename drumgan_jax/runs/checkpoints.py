@@ -20,10 +20,11 @@ import jax
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
-from drumgan_jax.core import distributed
+from drumgan_jax.core import distributed, places
 from drumgan_jax.core.array_files import DAMAGES
 from drumgan_jax.core.disks import is_disk_full
 from drumgan_jax.core.errors import BadInput, first_line, shown
+from drumgan_jax.core.places import run_place
 from drumgan_jax.core.settings import is_number
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs import digests, identity
@@ -61,7 +62,7 @@ class Checkpoints:
         milestones: Collection[int] = (),
         config: Mapping[str, Any] | None = None,
     ):
-        self.directory = Path(run_dir).absolute() / CHECKPOINTS
+        self.directory = run_place(run_dir) / CHECKPOINTS
         self._keep, self._metric, self._milestones = keep, metric, frozenset(milestones)
         self._config = dict(config or {})
         self._told = {**digests.EXPECTED, **identity.kept_config(self._config)}
@@ -245,6 +246,8 @@ class Checkpoints:
         distributed.meet("set aside")
 
     def _check_room(self, state: Any) -> None:
+        if places.is_remote(self.directory):
+            return
         needed = sum(_bytes_here(leaf) for leaf in jax.tree.leaves(state)) + _MARGIN_BYTES
         if not self.directory.is_dir():
             raise BadInput(f"{self.directory} is gone: it was deleted or moved while training wrote to it.")
@@ -252,7 +255,7 @@ class Checkpoints:
             raise self._disk_full(needed)
 
     def _translated(self, error: Exception) -> Exception:
-        return self._disk_full(None) if is_disk_full(error) else error
+        return self._disk_full(None) if is_disk_full(error) and not places.is_remote(self.directory) else error
 
     def _disk_full(self, needed: int | None) -> BadInput:
         free = shutil.disk_usage(self.directory).free
@@ -307,7 +310,16 @@ def _metrics(checkpoint: Path) -> dict[str, Any]:
 
 
 def _clear(directory: Path) -> None:
-    """Delete what a killed process was writing or deleting, and set aside what it had not completed, once."""
+    """Delete what a killed process was writing or deleting, and set aside what it had not completed, once.
+
+    In a bucket, where renaming copies every byte, what was not completed is deleted.
+    """
+    if places.is_remote(directory):
+        kept = set(map(str, complete_steps(directory)))
+        for path in [one for one in _folders(directory) if one.name.isdecimal() and one.name not in kept]:
+            places.drop(path)
+            logging.warning("%s was not complete when its process ended, and is deleted.", path)
+        return
     directory.mkdir(parents=True, exist_ok=True)
     for leftover in (*directory.glob(f"{_DELETED}*"), *directory.glob(f"*{_BEING_WRITTEN}*")):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -319,8 +331,16 @@ def _clear(directory: Path) -> None:
         logging.warning("%s was not complete when its process ended, and is now %s.", path, aside.name)
 
 
+def _folders(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if places.is_folder(directory) else []
+
+
 def _delete(path: Path) -> None:
-    """Delete a checkpoint, which is gone in one moment: a killed process leaves no part of it."""
+    """Delete a checkpoint, which is gone in one moment: a killed process leaves no part of it that counts."""
+    if places.is_remote(path):
+        (path / digests.DIGESTS_NAME).unlink(missing_ok=True)
+        places.drop(path)
+        return
     with contextlib.suppress(FileNotFoundError):
         doomed = path.rename(path.with_name(f"{_DELETED}{path.name}"))
         shutil.rmtree(doomed, ignore_errors=True)

@@ -3,11 +3,11 @@
 import math
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 from drumgan_jax.core.errors import BadInput, about, listed, shown
 from drumgan_jax.core.json_files import read_json
+from drumgan_jax.core.places import place, run_place
 from drumgan_jax.core.settings import read_section
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.runs.digests import CHECKPOINTS, CONFIG_NAME, complete_steps
@@ -26,7 +26,7 @@ def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
         BadInput: there is none, or it is damaged, or of a later version.
     """
     stored = _stored_config(run_dir)
-    with about(Path(run_dir) / CONFIG_NAME):
+    with about(place(run_dir) / CONFIG_NAME):
         current = current_config(stored)
         check_sections(current)
     return {**current, "decoder": located(current["decoder"], run_dir)} if "decoder" in current else current
@@ -47,7 +47,7 @@ def check_resumable(run_dir: str | os.PathLike[str]) -> None:
 
 def _stored_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
     remedy = "restore it (a training that goes on writes it again), or give another run directory"
-    return read_json(Path(run_dir) / CONFIG_NAME, remedy)
+    return read_json(place(run_dir) / CONFIG_NAME, remedy)
 
 
 def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
@@ -68,10 +68,10 @@ def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
     if step != "best":
         raise BadInput(f"the step {shown(step)} is neither a number nor last, best or images such as 800kimg.")
     config = read_config(run_dir)
-    with about(Path(run_dir) / CONFIG_NAME):
+    with about(place(run_dir) / CONFIG_NAME):
         metric = read_section(config, "evaluation", EvaluationSettings).metric
     name, sign = f"evaluation/{metric}", -1.0 if is_higher_better(metric) else 1.0
-    kept = complete_steps(Path(run_dir).absolute() / CHECKPOINTS)
+    kept = complete_steps(run_place(run_dir) / CHECKPOINTS)
     scored = [(sign * line[name], int(line["step"])) for line in read_metrics(run_dir) if name in line]
     scored = [(score, at) for score, at in scored if at in kept and math.isfinite(score)]
     if not scored:
@@ -82,10 +82,10 @@ def find_step(run_dir: str | os.PathLike[str], step: str) -> int | None:
 def _step_at(run_dir: str | os.PathLike[str], images: int) -> int:
     """The step of the checkpoint at so many images; BadInput names the milestones that there are."""
     config = read_config(run_dir)
-    with about(Path(run_dir) / CONFIG_NAME):
+    with about(place(run_dir) / CONFIG_NAME):
         settings = read_section(config, "train", TrainSettings)
         milestones = read_section(config, "checkpoint", CheckpointSettings).milestones
-    kept = complete_steps(Path(run_dir).absolute() / CHECKPOINTS)
+    kept = complete_steps(run_place(run_dir) / CHECKPOINTS)
     if (step := settings.steps_of(images)) in kept:
         return step
     names = [f"{one / 1000:g}kimg" for one in sorted(milestones) if settings.steps_of(one) in kept]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from drumgan_jax.core import places
 from drumgan_jax.core.digests import CRC32C, DIGESTS_NAME, Digests, has_digests
 from drumgan_jax.core.digests import read_digests as read
 from drumgan_jax.core.digests import write_digests as write
@@ -42,7 +43,7 @@ def told_at_save(checkpoint: Path) -> Mapping[str, Any]:
 
 def complete_steps(directory: Path) -> list[int]:
     """Steps of the complete checkpoints in a folder, ascending; those without all they should have are left out."""
-    if not directory.is_dir():
+    if not places.is_folder(directory):
         return []
     return sorted(int(one.name) for one in directory.iterdir() if is_step(one.name) and is_complete(one))
 

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,6 +12,7 @@ from absl import logging
 
 from drumgan_jax.audio.level import check_sounds
 from drumgan_jax.core.errors import BadInput, about, brief, shown
+from drumgan_jax.core.places import name_of, place
 from drumgan_jax.core.weight_file import flat, misfit_of, variables_digest
 from drumgan_jax.evaluation.embedder import Embedder
 from drumgan_jax.evaluation.embedders import classifier as classifier_embedders
@@ -75,8 +75,8 @@ def load_network(
         BadInput: there is no such checkpoint, it is damaged, or it was saved with another config.
     """
     variables, at = load_ema(run, step)
-    checkpoint = Path(run) / CHECKPOINTS / str(at)
-    if not check_identity(checkpoint, config, Path(run) / CONFIG_NAME) and has_digests(checkpoint):
+    checkpoint = place(run) / CHECKPOINTS / str(at)
+    if not check_identity(checkpoint, config, place(run) / CONFIG_NAME) and has_digests(checkpoint):
         logging.warning("%s", without_config(checkpoint))
     return variables, at
 
@@ -101,7 +101,7 @@ def load_gan(
     variables, at = load_network(run, config, find_step(run, step) if isinstance(step, str) else step)
     # The config's own vocoder is not read if another one is wanted: it may be lost.
     built = config if vocoder is None else {**config, "decoder": anywhere(config.get("decoder", {}))}
-    with about(Path(run) / CONFIG_NAME):
+    with about(place(run) / CONFIG_NAME):
         task = gan_task_settings(config)
         label_names = labels_of(config) if task.conditional else ()
         conditions = Conditions.of(config, label_names)
@@ -141,7 +141,7 @@ def load_encoder(run: str | os.PathLike[str], gan: Gan, num_labels: int, model: 
             f"{run} is an encoder of another generator: it was trained on the checkpoint config.task.step={step} of"
             f" {generator}; give that step (--step={step}), or train the encoder again."
         )
-    with about(Path(run) / CONFIG_NAME):
+    with about(place(run) / CONFIG_NAME):
         encoder = build_encoder(config, gan, num_labels)
         _check_fits(variables, jax.eval_shape(encoder.init, jax.random.key(0)), at)
     return Encoding(encoder, config["encoder"], jax.device_put(variables))
@@ -160,17 +160,17 @@ def open_classifier(name: str, step: str = "best") -> Embedder:
     if name == PACKAGED:
         packaged = classifier_embedders.build()
         return dataclasses.replace(packaged, name=f"{PACKAGED}@{packaged.weights_hash[:8]}")
-    if not (Path(name) / CONFIG_NAME).is_file():
+    if not (place(name) / CONFIG_NAME).is_file():
         return classifier_embedders.from_file(name)
     config = read_config(name)
     kind = config.get("task", {}).get("kind")
     if kind != "classifier":
         raise BadInput(f"{name} is a run of task {shown(kind)}; give one of task 'classifier'.")
     variables, at = load_network(name, config, find_step(name, step))
-    with about(Path(name) / CONFIG_NAME):
+    with about(place(name) / CONFIG_NAME):
         classifier = build_classifier(config, labels_of(config))
         _check_fits(variables, jax.eval_shape(classifier.init, jax.random.key(0)), at)
-    return classifier_embedders.from_classifier(classifier, variables, Path(name).resolve().name, _digest(variables))
+    return classifier_embedders.from_classifier(classifier, variables, name_of(place(name)), _digest(variables))
 
 
 def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
@@ -179,7 +179,7 @@ def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
     Raises:
         BadInput: the path is neither, or cannot be read.
     """
-    if Path(path).suffix == ".npz":
+    if place(path).suffix == ".npz":
         return read_vocoder(path)
     config = read_config(path)
     kind = config.get("task", {}).get("kind")
@@ -190,7 +190,7 @@ def load_vocoder(path: str | os.PathLike[str]) -> TrainedVocoder:
     except BadInput:
         step = None
     variables, at = load_network(path, config, step)
-    with about(Path(path) / CONFIG_NAME):
+    with about(place(path) / CONFIG_NAME):
         vocoder = build_vocoder(config)
         _check_fits(variables, shapes_of(vocoder), at)
     return TrainedVocoder(vocoder, variables, {})

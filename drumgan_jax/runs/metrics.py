@@ -1,25 +1,89 @@
-"""A run's metrics.jsonl: a line of figures for every log step."""
+"""A run's metrics: a line of figures for every log step, in metrics.jsonl.
 
+To an object in a bucket nothing can be appended. There, each line is an object of its own beside metrics.jsonl, and
+those of before are joined to it from time to time.
+"""
+
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from drumgan_jax.core import places
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.regular_files import read_regular
 from drumgan_jax.core.settings import is_number
 
 METRICS_NAME = "metrics.jsonl"
+# Beside it, in a bucket: lines that are not in it yet.
+PARTS = "metrics"
+_MOST_PARTS = 100
 
 
-def keep_until(path: Path, step: int) -> None:
+class MetricsLog:
+    """The end of a run's metrics, to which lines are added; those beyond a step are dropped first.
+
+    Args:
+        run_dir: the run directory.
+        step: see `keep_until`.
+    """
+
+    def __init__(self, run_dir: Path, step: int):
+        self._run_dir = run_dir
+        keep_until(run_dir, step)
+        self._file: Any = None
+        self._parts = 0
+        if not places.is_remote(run_dir):
+            self._file = open(run_dir / METRICS_NAME, "a", encoding="utf-8")  # noqa: SIM115
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Add a line, which readers see at once."""
+        text = json.dumps(line) + "\n"
+        if self._file is not None:
+            self._file.write(text)
+            self._file.flush()
+            return
+        if self._parts == _MOST_PARTS:
+            _join(self._run_dir, _lines(self._run_dir))
+            self._parts = 0
+        # Numbered by the step, then in the order in which they come.
+        places.write(self._run_dir / PARTS / f"{line['step']:012d}-{self._parts:04d}.jsonl", text.encode())
+        self._parts += 1
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+        elif self._parts:
+            _join(self._run_dir, _lines(self._run_dir))
+
+
+def keep_until(run_dir: Path, step: int) -> None:
     """Drop lines beyond `step` (at 0, all lines) and a truncated last line, atomically."""
-    if not path.exists():
-        return
-    lines = read_regular(path).decode(errors="replace").splitlines()
-    kept = [line for line in lines if _step_of(line) <= step and step > 0]
-    with replacing(path) as temporary:
-        temporary.write_text("".join(line + "\n" for line in kept))
+    if lines := _lines(run_dir):
+        _join(run_dir, [line for line in lines if _step_of(line) <= step and step > 0])
+
+
+def _lines(run_dir: Path) -> list[str]:
+    """All lines of a run, in order; none twice, as they may be while some are joined."""
+    path, parts = run_dir / METRICS_NAME, []
+    if places.is_remote(run_dir):
+        folder = run_dir / PARTS
+        for name in sorted(places.names_in(folder)):
+            # One that is gone has been joined to the file, which is read after them.
+            with contextlib.suppress(FileNotFoundError):
+                parts.append(places.read(folder / name))
+    texts = [*([read_regular(path)] if path.exists() else []), *parts]
+    return list(dict.fromkeys(line for text in texts for line in text.decode(errors="replace").splitlines()))
+
+
+def _join(run_dir: Path, lines: Iterable[str]) -> None:
+    with replacing(run_dir / METRICS_NAME) as temporary:
+        temporary.write_text("".join(line + "\n" for line in lines))
+    if places.is_remote(run_dir):
+        places.drop(run_dir / PARTS)
 
 
 def _step_of(line: str) -> float:
@@ -31,10 +95,8 @@ def _step_of(line: str) -> float:
 
 
 def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """The lines of a run's metrics.jsonl, in order, without a line that is being written."""
-    path = Path(run_dir) / METRICS_NAME
-    lines = read_regular(path).decode(errors="replace").splitlines() if path.exists() else []
-    found = [json.loads(line) for line in lines if _step_of(line) < float("inf")]
+    """The lines of a run's metrics, in order, without a line that is being written."""
+    found = [json.loads(line) for line in _lines(places.place(run_dir)) if _step_of(line) < float("inf")]
     return [{name: value for name, value in line.items() if is_number(value)} for line in found]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from drumgan_jax.audio.phase import noise_phasors, onset_phasors, random_phasors, refine_phases
 from drumgan_jax.audio.representations import current_settings
 from drumgan_jax.audio.spectrograms import LogMel, check_example
+from drumgan_jax.core import places
 from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.settings import build_part, check_fields, real, text, whole
@@ -276,7 +277,7 @@ def keep_decoder(
             raise BadInput(f"config.decoder.path cannot be used: {problem}") from problem
         if write:
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                places.make(folder)
             except OSError as error:
                 raise BadInput(f"{folder} cannot be made ({error.strerror}); give another --workdir.") from error
             save_vocoder(copy, trained._replace(card={**trained.card, "source": source}))

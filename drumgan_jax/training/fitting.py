@@ -12,6 +12,7 @@ import numpy as np
 from drumgan_jax.audio.representations import build_representation, settings_of
 from drumgan_jax.audio.spectrograms import LogMagnitude
 from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.places import run_place
 from drumgan_jax.core.settings import build_section, read_section, text
 from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.data.dataset import Dataset, open_dataset
@@ -56,7 +57,7 @@ def fit(config: Mapping[str, Any], workdir: str | os.PathLike[str]) -> Path:
     kind = config.get("task", {}).get("kind")
     if kind not in FITS:
         raise BadInput(f"config.task.kind is {shown(kind)}; drumgan fit knows {', '.join(sorted(FITS))}.")
-    run_dir = Path(workdir).absolute()
+    run_dir = run_place(workdir)
     if complete_steps(run_dir / CHECKPOINTS):
         raise BadInput(f"{run_dir} holds a training run; give another --workdir.")
     dataset = open_dataset(read_section(config, "data", sections.DataSettings).dir)

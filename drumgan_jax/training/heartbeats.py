@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from drumgan_jax.core import places
 from drumgan_jax.core.errors import BadInput
 
 FOLDER = "heartbeats"
@@ -113,6 +114,9 @@ def write_heartbeat(folder: Path, heartbeat: Heartbeat) -> None:
     text = json.dumps(dataclasses.asdict(heartbeat))
     content = f"{zlib.crc32(text.encode()):08x}{text}".ljust(_BYTES).encode()
     try:
+        if places.is_remote(folder):
+            places.write(_path(folder, heartbeat.process), content)
+            return
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(_path(folder, heartbeat.process), os.O_WRONLY | os.O_CREAT, 0o666)
         try:

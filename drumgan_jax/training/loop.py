@@ -5,7 +5,6 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,6 +13,7 @@ from drumgan_jax.core import distributed
 from drumgan_jax.core.compilation import enable_compilation_cache
 from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.mesh import batch_sharding, check_batch, local_rows, make_mesh
+from drumgan_jax.core.places import run_place
 from drumgan_jax.core.settings import read_section, read_seed
 from drumgan_jax.data.batches import DevicePrefetch, batches, check_examples
 from drumgan_jax.data.dataset import open_dataset
@@ -92,7 +92,7 @@ def train(
     with contextlib.ExitStack() as open_things:
         # Data and run directory
         at(0, heartbeats.OPENING)
-        run_dir = Path(workdir).absolute()
+        run_dir = run_place(workdir)
         lock = open_things.enter_context(run.only_training(run_dir))
         dataset = open_dataset(data.dir)
         check_examples(dataset, SPLIT, settings.batch_size)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, Self
 
 import jax
 
+from drumgan_jax.core import places
 from drumgan_jax.core.errors import BadInput, first_line, shown
 from drumgan_jax.training.trace import Operation, read_operations
 
@@ -93,6 +96,8 @@ class Profile:
     def __init__(self, steps: ProfiledSteps | None, run_dir: Path, tell: Callable[[str], None]):
         self._steps = steps
         self._folder = run_dir / PROFILE_FOLDER
+        # JAX writes traces on this machine only.
+        self._local = Path(tempfile.mkdtemp()) if steps is not None and places.is_remote(run_dir) else None
         self._tell = tell
         self._began: float | None = None
 
@@ -112,7 +117,7 @@ class Profile:
         # Calls of Python functions would make the trace large and the steps slow.
         options.python_tracer_level = 0
         try:
-            jax.profiler.start_trace(self._folder, profiler_options=options)
+            jax.profiler.start_trace(self._local or self._folder, profiler_options=options)
         except RuntimeError as problem:
             self._tell(
                 f"The trace of {self._steps} cannot begin ({first_line(problem)}); the training goes on without it."
@@ -143,6 +148,8 @@ class Profile:
             self._tell(
                 f"The training stopped before the end of {self._steps}; {self._folder} has the trace until then."
             )
+        if self._local is not None:
+            shutil.rmtree(self._local, ignore_errors=True)
 
     def _stop(self) -> bool:
         """Write the trace; whether that could be done."""
@@ -152,6 +159,8 @@ class Profile:
         except RuntimeError as problem:
             self._tell(f"The trace of {self._steps} cannot be written to {self._folder} ({first_line(problem)}).")
             return False
+        if self._local is not None:
+            places.upload(self._local, self._folder)
         return True
 
     @property
@@ -162,7 +171,7 @@ class Profile:
 
     def _report(self, steps: ProfiledSteps, seconds: float) -> str:
         heading = f"Profile of {steps}, in {self._folder}"
-        folder = self._folder / "plugins" / "profile" / self._session
+        folder = (self._local or self._folder) / "plugins" / "profile" / self._session
         try:
             # Another may be there from an earlier run on another host.
             newest = max(folder.glob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)

@@ -10,7 +10,7 @@ import jax
 from absl import logging
 
 from drumgan_jax.audio.representations import build_representation, differences, settings_of
-from drumgan_jax.core import distributed
+from drumgan_jax.core import distributed, places
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, about, listed, shown
 from drumgan_jax.core.settings import section_at
@@ -176,7 +176,7 @@ def claim(run_dir: Path, frozen: dict[str, Any]) -> None:
     if "decoder" in frozen:
         frozen = {**frozen, "decoder": relative(frozen["decoder"], run_dir)}
     try:
-        run_dir.mkdir(parents=True, exist_ok=True)
+        places.make(run_dir)
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(frozen, indent=2) + "\n")
     except OSError as error:

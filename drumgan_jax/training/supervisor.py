@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from drumgan_jax.core import places
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.runs.digests import CHECKPOINTS, complete_steps
 from drumgan_jax.training.heartbeats import (
@@ -249,7 +250,12 @@ class _Run:
             if time.monotonic() > end:
                 return
             time.sleep(self._interval)
-        shutil.rmtree(folder.parent if whole else folder, ignore_errors=True)
+        gone = folder.parent if whole else folder
+        if places.is_remote(folder):
+            with contextlib.suppress(OSError):
+                places.drop(gone)
+            return
+        shutil.rmtree(gone, ignore_errors=True)
         for empty in (folder.parent, self._run_dir):
             with contextlib.suppress(OSError):
                 empty.rmdir()

@@ -2,9 +2,10 @@
 
 import contextlib
 import importlib.util
-import json
 import os
 import sys
+import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import numpy as np
 
 from drumgan_jax.audio.files import write_audio
 from drumgan_jax.audio.pictures import save_grid, save_picture, spectrogram_grid
+from drumgan_jax.core import places
 from drumgan_jax.evaluation.report import drop_reports, write_report
-from drumgan_jax.runs.metrics import METRICS_NAME, keep_until
+from drumgan_jax.runs.metrics import MetricsLog
 from drumgan_jax.training.task import Evaluation
 
+_UPLOAD_EVERY = 300.0  # seconds
 SAMPLES_FOLDER = "samples"
 
 
@@ -35,12 +38,14 @@ class Writers:
         self._total_steps = total_steps
         self._active = active
         self._events: Any = None
+        # Where events are written if the run is in a bucket, and when they were last copied there.
+        self._local: tempfile.TemporaryDirectory[str] | None = None
+        self._uploaded = time.monotonic()
         self._bar: Any = None
         if not active:
             return
-        keep_until(run_dir / METRICS_NAME, step)
+        self._lines = MetricsLog(run_dir, step)
         drop_reports(run_dir, step)
-        self._lines = open(run_dir / METRICS_NAME, "a", encoding="utf-8")  # noqa: SIM115
         if sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -50,11 +55,11 @@ class Writers:
         """Write metrics to metrics.jsonl, to TensorBoard, and to the bar or a line on stderr."""
         if not self._active:
             return
-        self._lines.write(json.dumps({"step": step, **values}) + "\n")
-        self._lines.flush()
+        self._lines.add({"step": step, **values})
         if events := self._tensorboard():
             events.write_scalars(step, values)
             events.flush()
+            self._upload_events()
         shown = {
             name.split("/", 1)[1]: f"{value:.3g}"
             for name, value in values.items()
@@ -90,7 +95,7 @@ class Writers:
         if not self._active:
             return
         folder = self._run_dir / SAMPLES_FOLDER
-        folder.mkdir(exist_ok=True)
+        places.make(folder)
         save_grid(folder / f"step_{step:08d}.png", waveforms)
         write_audio(folder / f"step_{step:08d}.wav", np.concatenate(list(waveforms)), sample_rate)
         if events := self._tensorboard():
@@ -117,12 +122,25 @@ class Writers:
             self._bar.close()
         if self._events:
             self._events.close()
+            self._upload_events(now=True)
+        if self._local is not None:
+            self._local.cleanup()
 
     def _tensorboard(self) -> Any:
         """The events writer, created at the first write, because importing TensorFlow takes seconds."""
         if self._events is None:
-            self._events = open_events(self._run_dir) or False
+            folder = self._run_dir
+            if places.is_remote(folder):
+                self._local = tempfile.TemporaryDirectory()
+                folder = Path(self._local.name)
+            self._events = open_events(folder) or False
         return self._events
+
+    def _upload_events(self, now: bool = False) -> None:
+        """Copy the events to the bucket of the run, where nothing can be appended to them, every few minutes."""
+        if self._local is not None and (now or time.monotonic() - self._uploaded > _UPLOAD_EVERY):
+            self._uploaded = time.monotonic()
+            places.upload(Path(self._local.name), self._run_dir)
 
 
 def open_events(run_dir: str | os.PathLike[str]) -> Any:

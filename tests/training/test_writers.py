@@ -23,10 +23,10 @@ def test_lines_beyond_the_step_are_dropped(tmp_path):
     path = tmp_path / METRICS_NAME
     path.write_text("".join(json.dumps({"step": step, "a": 1.0}) + "\n" for step in (1, 2, 3)) + '{"step": 4, "a"')
     assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3]
-    keep_until(path, 2)
+    keep_until(tmp_path, 2)
     assert path.read_text() == '{"step": 1, "a": 1.0}\n{"step": 2, "a": 1.0}\n'
     path.write_text('{"step": 0, "a": 1.0}\n')
-    keep_until(path, 0)  # a new start writes step 0 again
+    keep_until(tmp_path, 0)  # a new start writes step 0 again
     assert path.read_text() == ""
 
 

@@ -3,12 +3,12 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from drumgan_jax.core.errors import BadInput, listed, shown
+from drumgan_jax.core.places import place
 from drumgan_jax.runs.checkpoint_items import load_items
 from drumgan_jax.runs.config import CHECKPOINTS, CONFIG_NAME, read_config
 from drumgan_jax.runs.identity import check_identity
@@ -41,7 +41,7 @@ def started_from(run: str | os.PathLike[str], labels: Sequence[str], state: GanS
             f" {listed(labels)}; give the run of the same classes in the same order."
         )
     (trained, ema), at = load_items(run, ("train", "ema"))
-    check_identity(Path(run) / CHECKPOINTS / str(at), config, Path(run) / CONFIG_NAME)
+    check_identity(place(run) / CHECKPOINTS / str(at), config, place(run) / CONFIG_NAME)
     found = {name: trained.get(name, {}) for name in _NETWORKS} | {"ema": ema}
     for name, tree in found.items():
         _check_same_shapes(f"{run} has a {name.replace('_', ' ')}", tree, getattr(state, name))

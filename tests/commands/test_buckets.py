@@ -1,0 +1,86 @@
+"""Verbs on runs and files in a bucket do what they do on this machine; other addresses are refused."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+from bucket_cases import Faults, bucket
+from verbs import drumgan
+
+import drumgan_jax
+from drumgan_jax.core import places
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+
+@pytest.fixture(scope="module")
+def faults() -> Iterator[Faults]:
+    with bucket() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def there(run: Path, faults: Faults) -> str:
+    """The toy run, in the bucket."""
+    places.upload(run, places.place("gs://drums/runs/toy"))
+    return "gs://drums/runs/toy"
+
+
+def test_a_run_in_a_bucket_plays_as_on_this_machine(run: Path, there: str, tmp_path: Path) -> None:
+    here, from_bucket = drumgan_jax.load(run), drumgan_jax.load(there)
+    latents = here.draw([0, 1])
+    np.testing.assert_array_equal(here.render(latents).waveforms, from_bucket.render(latents).waveforms)
+    assert from_bucket.encoding is not None
+    for place, name in ((run, "here"), (there, "there")):
+        drumgan("generate", f"--run={place}", f"--out={tmp_path / name}", "--count=2")
+    assert (tmp_path / "here/sound_0001.wav").read_bytes() == (tmp_path / "there/sound_0001.wav").read_bytes()
+
+
+def test_pack_check_and_load_files_of_a_bucket(run: Path, there: str, tmp_path: Path) -> None:
+    packed = "gs://drums/packed/toy.npz"
+    drumgan("pack", f"--run={there}", f"--out={packed}", "--step=last")
+    drumgan("pack", f"--run={run}", f"--out={tmp_path / 'toy.npz'}", "--step=last")
+    assert places.read(places.place(packed)) == (tmp_path / "toy.npz").read_bytes()
+    assert drumgan_jax.load(packed).label_names == drumgan_jax.load(run).label_names
+    assert "a run of task 'gan'" in drumgan("check", there)
+    assert "UNSOUND" not in drumgan("check", packed)
+
+
+def test_compare_reads_runs_of_a_bucket(run: Path, there: str, tmp_path: Path) -> None:
+    line = {"step": 6, "evaluation/fid/log_mel": 3.0, "time/hours": 1.0}
+    places.write(places.place(there) / "metrics.jsonl", json.dumps(line).encode())
+    said = drumgan("compare", there, f"--plot={tmp_path / 'plot.png'}")
+    assert "toy" in said
+    assert "fid/log_mel" in said
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "said"),
+    [
+        (
+            "generate",
+            ["--run=gs://nowhere/run", "--out=o"],
+            "gs://nowhere/run/config.json cannot be read (there is no such",
+        ),
+        (
+            "generate",
+            ["--run=hdfs://a/run", "--out=o"],
+            "hdfs:// is not supported; give a folder of this machine, gs://",
+        ),
+        (
+            "generate",
+            ["--out=gs://drums/sounds"],
+            "--out=gs://drums/sounds: this flag takes a path of this machine; copy",
+        ),
+        ("check", ["s3a://b"], "s3a:// is not supported"),
+    ],
+)
+def test_addresses_that_verbs_refuse(faults: Faults, verb: str, arguments: list[str], said: str) -> None:
+    try:
+        found = drumgan(verb, *arguments, status=2)
+    except flags.IllegalFlagValueError as error:
+        found = str(error)
+    assert said in found

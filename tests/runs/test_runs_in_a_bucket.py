@@ -1,0 +1,102 @@
+"""Runs and data sets in a bucket: a whole training with kills and faults equals one on this machine."""
+
+import logging
+import os
+import random
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from bucket_cases import Faults, bucket
+from forked_cases import Forked, toy_training
+from training_cases import finish, timeless, write_dataset
+
+from drumgan_jax.core import places
+from drumgan_jax.data.dataset import open_dataset
+from drumgan_jax.runs.checkpoint_items import load_ema
+from drumgan_jax.runs.config import complete_steps
+from drumgan_jax.runs.metrics import read_metrics
+
+STEPS = 20
+
+
+@pytest.fixture
+def faults() -> Faults:
+    with bucket() as found:
+        yield found
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, faults: Faults) -> Path:
+    """A data set on this machine, and the same one in the bucket."""
+    directory = write_dataset(tmp_path / "data")
+    places.upload(directory.parent.parent, places.place("gs://drums/data"))
+    return directory.parent
+
+
+def start(data_dir: str | Path, run_dir: str | Path, compiled: Path, steps: int = STEPS) -> Forked:
+    told = {name: os.environ[name] for name in ("STORAGE_EMULATOR_HOST", "TENSORSTORE_GCS_HTTP_URL")}
+    arguments = os.fspath(data_dir), os.fspath(run_dir), 8 * steps
+    return Forked(toy_training, *arguments, devices=4, environment=told, compiled=compiled)
+
+
+def test_a_data_set_is_read_by_ranges(data_dir: Path, faults: Faults) -> None:
+    here, there = open_dataset(data_dir), open_dataset("gs://drums/data")
+    assert str(there.directory) == "gs://drums/data/toy/1.0.0"
+    assert there.splits == here.splits
+    assert there.fingerprint("train", 24) == here.fingerprint("train", 24)
+    faults.share = 0.2
+    for item in range(24):
+        np.testing.assert_equal(
+            there.example("train", item, ("x", "labels")), here.example("train", item, ("x", "labels"))
+        )
+
+
+def test_a_data_set_in_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = pytest.importorskip("moto.server", reason="moto is not installed (extra dev)")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    directory = write_dataset(tmp_path / "data")
+    service = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    service.start()
+    host, port = service.get_host_and_port()
+    told = {"ENDPOINT_URL": f"http://{host}:{port}", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}
+    for name, value in {**told, "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    try:
+        places.filesystem(places.place("s3://drums/data")).mkdir("drums")
+        places.upload(directory.parent, places.place("s3://drums/data"))
+        there, here = open_dataset("s3://drums/data"), open_dataset(directory)
+        assert there.fingerprint("train", 24) == here.fingerprint("train", 24)
+        np.testing.assert_equal(there.example("train", 3, ("x",)), here.example("train", 3, ("x",)))
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize(("kills", "share"), [(2, 0.01), pytest.param(20, 0.05, marks=pytest.mark.slow)])
+def test_a_killed_run_in_a_bucket_equals_one_on_this_machine(
+    tmp_path: Path, data_dir: Path, faults: Faults, kills: int, share: float
+) -> None:
+    here, there = tmp_path / "run", places.place("gs://drums/runs/toy")
+    compiled = tmp_path / "compiled"
+    finish(start(data_dir, here, compiled))
+    faults.share = share
+    rng, killed = random.Random(0), 0
+    while killed < kills:
+        goal = len(read_metrics(there)) + rng.randrange(1, 4)
+        process = start("gs://drums/data", there, compiled)
+        while process.poll() is None and len(read_metrics(there)) < goal:
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 0.5))
+        if process.poll() is not None:
+            finish(process)
+            break
+        process.kill()
+        process.communicate()
+        killed += 1
+    finish(start("gs://drums/data", there, compiled))
+    assert timeless(read_metrics(there)) == timeless(read_metrics(here))
+    assert complete_steps(there / "checkpoints") == complete_steps(here / "checkpoints")
+    jax.tree.map(np.testing.assert_array_equal, load_ema(there), load_ema(here))
+    assert not places.names_in(there / "metrics")
