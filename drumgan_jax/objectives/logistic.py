@@ -107,8 +107,9 @@ def path_length_regularizer(
     new mean; the one that is kept is not.
     """
     ws_key, noise_key, direction_key = jax.random.split(key, 3)
-    ws = context.draw_ws(ws_key, max(1, context.real.shape[0] // batch_shrink))
-    lengths = path_lengths(lambda ws: context.synthesize(ws, noise_key), ws, direction_key)
+    count = max(1, context.real.shape[0] // batch_shrink)
+    ws = context.draw_ws(ws_key, count)
+    lengths = path_lengths(lambda ws: context.synthesize(ws, noise_key), ws, direction_key)[:count]
     old = state["path_length_mean"]
     mean = old + decay * (lengths.mean() - old)
     penalty = jnp.square(lengths - mean).mean()

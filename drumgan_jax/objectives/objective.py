@@ -25,7 +25,8 @@ class LossContext:
 
     Attributes:
         discriminate: discriminator output for examples [batch, freq, time, channels], augmented if the config says so.
-        draw_ws: fresh ws [count, layers, w_dim] for a key and a count, with style mixing.
+        draw_ws: fresh ws [rows, layers, w_dim] for a key and a count, with style mixing. Rows are the count, or as many
+            more as give each device whole ones; the first are the same on any number of devices.
         synthesize: examples [batch, freq, time, channels] for ws [batch, layers, w_dim] and a noise key.
         real: real examples [batch, freq, time, channels].
         make_fake: the step's generated examples, of the same shape and labels.

@@ -1,4 +1,4 @@
-"""One device, four, and two processes of two: the same training on the same data, and the same scores of it."""
+"""One device, eight, and two processes of two: the same training on the same data, and the same scores of it."""
 
 import json
 import os
@@ -90,17 +90,18 @@ def assert_same_losses(one, other):
             assert line[name] == pytest.approx(same[name], rel=1e-4, abs=1e-5), (line["step"], name)
 
 
-def test_one_device_equals_four_equals_two_processes(data_dir, tmp_path):
+def test_one_device_equals_eight_equals_two_processes(data_dir, tmp_path):
+    """Of eight, each has a row of a batch; path lengths are of half of it, and the others' rows do not count."""
     steps = 4
     running = [
         start(training(data_dir, tmp_path / "1", steps, 1), 1),
-        start(training(data_dir, tmp_path / "4", steps, 4, fsdp=2), 4),
+        start(training(data_dir, tmp_path / "8", steps, 8, fsdp=2), 8),
         *start_pair(training(data_dir, tmp_path / "2x2", steps, 4)),
     ]
-    one, four, two, _ = [result_of(process) if i < 3 else finish(process) for i, process in enumerate(running)]
-    assert one["seen"] == four["seen"] == two["seen"]
+    one, eight, two, _ = [result_of(process) if i < 3 else finish(process) for i, process in enumerate(running)]
+    assert one["seen"] == eight["seen"] == two["seen"]
     assert np.shape(one["seen"]) == (steps, 8)
-    assert_same_losses(tmp_path / "1", tmp_path / "4")
+    assert_same_losses(tmp_path / "1", tmp_path / "8")
     assert_same_losses(tmp_path / "1", tmp_path / "2x2")
 
 

@@ -217,7 +217,8 @@ class Steps:
             return apply(self.gan.discriminator, discriminator, x, labels, rngs={"phase": network_key})
 
         def draw_ws(key: Array, count: int) -> Array:
-            return self._draw_ws(generator, labels, key, count)[0]
+            # Fewer rows than devices, or a part of a row each, would be computed by all of them.
+            return self._draw_ws(generator, labels, key, count, -(-count // self.mesh.size) * self.mesh.size)[0]
 
         def synthesize(ws: Array, key: Array | None) -> Array:
             # Not upsampled: the discriminator takes the stage's own size.
@@ -279,15 +280,22 @@ class Steps:
         """The generator's variables, with given parameters."""
         return {"params": params, "statistics": state.statistics, "growth": self._growth(state)}
 
-    def _draw_ws(self, variables: Any, labels: Array | None, key: Array, count: int) -> tuple[Array, Array]:
-        """Fresh ws [count, layers, w_dim], styles mixed, and the mean w [w_dim] before mixing."""
+    def _draw_ws(
+        self, variables: Any, labels: Array | None, key: Array, count: int, rows: int | None = None
+    ) -> tuple[Array, Array]:
+        """Fresh ws [rows, layers, w_dim], styles mixed, and the mean w [w_dim] before mixing.
+
+        The first `count` are the same whatever `rows` is, which is `count` if it is not given.
+        """
         keys = jax.random.split(key, 3)
         generator = self.gan.generator
+        rows = rows or count
         # Every n-th label for a smaller batch, so that each device keeps its own rows.
         labels = None if labels is None else labels[:: len(labels) // count][:count]
+        labels = labels if labels is None or rows == count else labels[jnp.arange(rows) % count]
 
         def draw(key: Array) -> Array:
-            z = shard_batch(jax.random.normal(key, (count, generator.z_dim)), self.mesh)
+            z = shard_batch(jax.random.normal(key, (rows, generator.z_dim)), self.mesh)
             return self.gan.map(variables, z, labels)
 
         ws = draw(keys[0])
