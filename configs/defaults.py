@@ -103,7 +103,7 @@ def gan() -> ConfigDict:
                 "source_balance": 0.0,  # 1 draws the sources of a class alike
                 "host_timeout": 30.0,  # seconds until all processes end if one is lost
             },
-            "data": {"dir": "", "prefetch": 2},
+            "data": {"dir": "", "prefetch": 2, "cache": ""},
             "mesh": {"data": -1, "fsdp": 1},  # -1: all remaining devices
             "logging": {"every": 50, "samples_every": 2_000, "num_samples": 16},  # steps, steps, sounds
             "checkpoint": {
@@ -161,7 +161,7 @@ def classifier() -> ConfigDict:
                 "ema_rampup": 0.1,
                 "host_timeout": 30.0,
             },
-            "data": {"dir": "", "prefetch": 2},
+            "data": {"dir": "", "prefetch": 2, "cache": ""},
             "mesh": {"data": -1, "fsdp": 1},
             "logging": {"every": 50, "samples_every": 0, "num_samples": 1},
             "checkpoint": {"every": 1_000, "keep": 2},

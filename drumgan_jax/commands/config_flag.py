@@ -18,7 +18,14 @@ HELP = "the system and its variant, as splice_loops:tiny, or your own file, as P
 _CONFIG = re.compile(r"--?config(?:=(.*))?", re.DOTALL)
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
 # Fields that hold paths, besides the weights of feature networks; a metric may name an embedder's file.
-_PATHS = (("data", "dir"), ("task", "run"), ("task", "start_from"), ("decoder", "path"), ("evaluation", "metrics"))
+_PATHS = (
+    ("data", "dir"),
+    ("data", "cache"),
+    ("task", "run"),
+    ("task", "start_from"),
+    ("decoder", "path"),
+    ("evaluation", "metrics"),
+)
 # Keys that had another name, by their former one; the longest that begins a key counts.
 _MOVED = {
     "representation.griffin_lim_iterations": "decoder.iterations",

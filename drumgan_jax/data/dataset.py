@@ -16,8 +16,9 @@ from drumgan_jax.audio.representations import build_representation, current_sett
 from drumgan_jax.core.errors import BadInput, about, brief, first_line, listed, shown
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.parts import Representation
-from drumgan_jax.core.places import is_folder, place
+from drumgan_jax.core.places import is_folder, is_remote, place
 from drumgan_jax.core.settings import is_whole
+from drumgan_jax.data.cached import copy_of
 from drumgan_jax.data.description import (
     AGAIN,
     ATTRIBUTES_NAME,
@@ -223,7 +224,7 @@ def _subset(features: tfds.features.FeaturesDict, names: tuple[str, ...]) -> tfd
     return tfds.features.FeaturesDict({name: features[name] for name in names})
 
 
-def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+def open_dataset(path: str | os.PathLike[str], cache: str = "") -> Dataset:
     """Open a data set written by `drumgan prepare`, and see that it is as that wrote it.
 
     Shards are known by their sizes; `drumgan check` reads them. A data set without digests, of an earlier version, is
@@ -231,11 +232,14 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
 
     Args:
         path: its version directory, or a folder at most two levels above it that holds only one.
+        cache: a folder of this machine; if the data set is in a bucket, a copy there is opened (data.cached).
 
     Raises:
         BadInput: there is no data set or more than one, or a file of its description is missing, damaged or not as it
-            was written.
+            was written; or the copy cannot be made.
     """
+    if cache and is_remote(path):
+        path = copy_of(_find(place(path)), cache)
     dataset = read_dataset(path)
     check_description(dataset.directory)
     return dataset

@@ -58,10 +58,12 @@ class DataSettings:
     Attributes:
         dir: the data set, or a folder that holds exactly one.
         prefetch: batches that wait on the devices ahead of the step.
+        cache: a folder of this machine for a copy of a data set in a bucket; empty to read its records from there.
     """
 
     dir: str = text()
     prefetch: int = whole(1, 2)
+    cache: str = text("")
 
     def __post_init__(self) -> None:
         if not self.dir:

@@ -94,7 +94,7 @@ def train(
         at(0, heartbeats.OPENING)
         run_dir = run_place(workdir)
         lock = open_things.enter_context(run.only_training(run_dir))
-        dataset = open_dataset(data.dir)
+        dataset = open_dataset(data.dir, data.cache)
         check_examples(dataset, SPLIT, settings.batch_size)
         weights = sampling_weights(dataset, SPLIT, settings.class_balance, settings.source_balance)
         frozen = run.check(run_dir, run.freeze(config, dataset, run_dir))

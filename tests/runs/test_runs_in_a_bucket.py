@@ -14,6 +14,7 @@ from forked_cases import Forked, toy_training
 from training_cases import finish, timeless, write_dataset
 
 from drumgan_jax.core import places
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.runs.checkpoint_items import load_ema
 from drumgan_jax.runs.config import complete_steps
@@ -52,6 +53,37 @@ def test_a_data_set_is_read_by_ranges(data_dir: Path, faults: Faults) -> None:
         np.testing.assert_equal(
             there.example("train", item, ("x", "labels")), here.example("train", item, ("x", "labels"))
         )
+
+
+def test_a_copy_of_a_data_set_is_made_once(tmp_path: Path, data_dir: Path, faults: Faults) -> None:
+    cache = tmp_path / "cache"
+    faults.share = 0.05
+    copied = open_dataset("gs://drums/data", os.fspath(cache))
+    assert copied.directory.is_relative_to(cache)
+    assert copied.fingerprint("train", 24) == open_dataset(data_dir).fingerprint("train", 24)
+    faults.share, asked = 1.0, dict(faults.happened)
+    faults.kinds = ("late",)
+    shard = next(copied.directory.glob("*.tfrecord-00000*"))
+    times = {path: path.stat().st_mtime_ns for path in copied.directory.iterdir()}
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-1] + b"x")
+    assert open_dataset("gs://drums/data", os.fspath(cache)).directory == copied.directory
+    assert shard.read_bytes() == content
+    assert {path for path in times if path.stat().st_mtime_ns != times[path]} == {shard}
+    assert faults.happened["late"] - asked["late"] < 30
+    with pytest.raises(BadInput, match=r"config.data.cache=gs://drums/cache is no folder of this machine"):
+        open_dataset("gs://drums/data", "gs://drums/cache")
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        BadInput, match=r"file \(config.data.cache\) cannot hold gs://drums/data/toy/1.0.0 \(.*; make room"
+    ):
+        open_dataset("gs://drums/data", os.fspath(tmp_path / "file"))
+    places.write(places.place("gs://drums/data/toy/1.0.0/features.json"), b"{}")
+    with pytest.raises(BadInput, match=r"features.json is not as it was written"):
+        open_dataset("gs://drums/data", os.fspath(tmp_path / "another"))
+    places.place("gs://drums/data/toy/1.0.0/digests.json").unlink()
+    with pytest.raises(BadInput, match=r"has no digests.json, by which config.data.cache tells"):
+        open_dataset("gs://drums/data", os.fspath(cache))
 
 
 def test_a_data_set_in_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
