@@ -21,6 +21,7 @@ VERBS = {
     "label": ("drumgan_jax.commands.label", "write class probabilities beside the examples of a data set"),
     "plan": ("drumgan_jax.commands.plan", "say what a run needs of chips that are not here: memory, time and cost"),
     "train": ("drumgan_jax.commands.train", "train a config on a data set, or resume a stopped run"),
+    "launch": ("drumgan_jax.launch.command", "start a training on a cluster, or as several processes here"),
     "fit": ("drumgan_jax.commands.fit", "fit a config without training: principal components, or a judge of classes"),
     "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run, or the packaged model"),
     "encode": ("drumgan_jax.commands.encode", "find the latents of recordings, and reconstruct the recordings"),

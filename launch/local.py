@@ -1,0 +1,51 @@
+"""Jobs on this machine: as many processes as there are hosts, started again for as long as they ask for it."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+
+from drumgan_jax.core.processes import VARIABLES
+from drumgan_jax.launch.job import Job
+
+_AGAIN = 75
+
+
+def render(job: Job, port: int) -> list[tuple[list[str], dict[str, str]]]:
+    """The command and the variables of each process; `port` is that of the first one."""
+    command = [sys.executable, "-m", "drumgan_jax.cli", *job.command[1:]]
+    places = [(f"127.0.0.1:{port}", str(job.hosts), str(process)) for process in range(job.hosts)]
+    told = [dict(zip(VARIABLES, place, strict=True)) if job.hosts > 1 else {} for place in places]
+    return [(command, {**job.environment, **one}) for one in told]
+
+
+def run(job: Job, restarts: int, say: Callable[[str], None]) -> int:
+    """Run a job to its end.
+
+    Args:
+        job: the job.
+        restarts: how often all are started again at most, while they end with status 75.
+        say: told of each start.
+
+    Returns:
+        The exit status of the first process that ended otherwise than with 0, or 0.
+    """
+    for attempt in range(restarts + 1):
+        say(f"{job.name}: {job.hosts} process{'es' if job.hosts > 1 else ''}, attempt {attempt + 1}")
+        running = [_start(command, variables) for command, variables in render(job, _free_port())]
+        statuses = [process.wait() for process in running]
+        status = next((one for one in statuses if one), 0)
+        if status != _AGAIN:
+            return status
+    return _AGAIN
+
+
+def _start(command: list[str], variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, env={**os.environ, **variables})
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,0 +1,97 @@
+"""Jobs on Slurm: a batch script of plain text.
+
+Each node runs one task, which finds the others by Slurm's own variables. Before the time is up, or when the job is to
+make room, all tasks are told to save; status 75, which says that they did, puts the job into the queue again. So does a
+node that is lost, by --requeue.
+
+Not submitit's: at the time limit it ends all tasks but the first at once, and a checkpoint needs them all.
+"""
+
+import dataclasses
+import shlex
+
+from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.launch.job import Job, Rendered
+
+# Seconds before the limit at which the tasks are told: for a step, an evaluation and a checkpoint.
+_BEFORE = 180
+
+
+@dataclasses.dataclass(frozen=True)
+class Slurm:
+    """What a cluster needs to know besides.
+
+    Attributes:
+        partition: empty for the default one.
+        account: empty for one's own.
+        setup: lines of the script before the command, such as "source venv/bin/activate".
+        options: of sbatch, such as "--cpus-per-task=8".
+    """
+
+    partition: str = ""
+    account: str = ""
+    setup: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+def render(job: Job, cluster: Slurm) -> Rendered:
+    """The batch script of a job, and what submits it.
+
+    Raises:
+        BadInput: an option or a line of the setup holds a line break, or the chips are no cards.
+    """
+    if odd := [one for one in (*cluster.options, *cluster.setup, cluster.partition, cluster.account) if "\n" in one]:
+        raise BadInput(f"{shown(odd[0])} is more than one line.")
+    if job.chips and job.topology.chip.platform != "cuda":
+        raise BadInput(f"--chips={job.chips}: nodes of Slurm have cards, such as h100:2x8, or whatever they have.")
+    queued = ("squeue", "--me", f"--name={job.name}", "--noheader")
+    return Rendered(
+        {"job.sbatch": _script(job, cluster)},
+        (
+            (("sinfo", "--noheader"), "the cluster does not answer"),
+            (
+                ("sh", "-c", f'test -z "$({shlex.join(queued)})"'),
+                f"a job named {job.name} is queued or runs; give another --name, or cancel it",
+            ),
+        ),
+        (("sbatch", "{folder}/job.sbatch"),),
+    )
+
+
+def _script(job: Job, cluster: Slurm) -> str:
+    options = [f"--job-name={job.name}", f"--nodes={job.hosts}", "--ntasks-per-node=1"]
+    if job.chips:
+        options.append(f"--gpus-per-node={job.topology.chips // job.hosts}")
+    if job.hours:
+        options.append(f"--time={max(1, round(60 * job.hours))}")
+    options += [f"--partition={cluster.partition}"] if cluster.partition else []
+    options += [f"--account={cluster.account}"] if cluster.account else []
+    options += [
+        "--requeue",
+        "--open-mode=append",
+        f"--output={job.name}-%j.log",
+        f"--signal=B:TERM@{_BEFORE}",
+        *cluster.options,
+    ]
+    exported = [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
+    command = [*job.command, *(["--distributed"] if job.hosts > 1 else [])]
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            *(f"#SBATCH {one}" for one in options),
+            "",
+            *cluster.setup,
+            *exported,
+            # A task that fails is not to end the others: they say which it was.
+            f"srun --kill-on-bad-exit=0 --label {shlex.join(command)} &",
+            "step=$!",
+            "# Told before the limit; the tasks save and end with 75.",
+            "trap 'scancel --signal=TERM \"$SLURM_JOB_ID.0\"' TERM",
+            "wait $step; status=$?",
+            "# A trap ends a wait before the step has ended.",
+            "while kill -0 $step 2>/dev/null; do wait $step; status=$?; done",
+            '[ $status -eq 75 ] && scontrol requeue "$SLURM_JOB_ID"',
+            "exit $status",
+            "",
+        ]
+    )

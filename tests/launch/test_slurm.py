@@ -1,0 +1,134 @@
+"""Jobs on Slurm: the script, and a real cluster of two nodes on this machine that ends, loses and requeues them."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from quick_compilation import quick_flags
+from several_hosts import STEPS, finish_all, write_config
+from training_cases import timeless, write_dataset
+
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.launch.job import Job
+from drumgan_jax.launch.slurm import Slurm, render
+from drumgan_jax.runs.metrics import read_metrics
+
+GOLDEN = """#!/bin/bash
+#SBATCH --job-name=loops
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node=8
+#SBATCH --time=1440
+#SBATCH --partition=gpu
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=loops-%j.log
+#SBATCH --signal=B:TERM@180
+#SBATCH --cpus-per-task=8
+
+source venv/bin/activate
+export A='b c'
+srun --kill-on-bad-exit=0 --label drumgan train --config=splice_loops:full --workdir=/shared/run \
+--config.data.dir=/shared/data --config.train.batch_size=256 --distributed &
+step=$!
+# Told before the limit; the tasks save and end with 75.
+trap 'scancel --signal=TERM "$SLURM_JOB_ID.0"' TERM
+wait $step; status=$?
+# A trap ends a wait before the step has ended.
+while kill -0 $step 2>/dev/null; do wait $step; status=$?; done
+[ $status -eq 75 ] && scontrol requeue "$SLURM_JOB_ID"
+exit $status
+"""
+
+
+def test_the_script() -> None:
+    job = Job(
+        "loops",
+        "splice_loops:full",
+        "/shared/run",
+        data="/shared/data",
+        overrides=("--config.train.batch_size=256",),
+        chips="h100:2x8",
+        environment={"A": "b c"},
+        hours=24.0,
+    )
+    cluster = Slurm(partition="gpu", setup=("source venv/bin/activate",), options=("--cpus-per-task=8",))
+    rendered = render(job, cluster)
+    assert rendered.files["job.sbatch"] == GOLDEN
+    assert rendered.commands == (("sbatch", "{folder}/job.sbatch"),)
+    assert GOLDEN in rendered.text()
+    checked = subprocess.run(["bash", "-n"], input=GOLDEN, text=True, capture_output=True)
+    assert not checked.stderr
+
+
+def test_what_slurm_cannot_take() -> None:
+    job = Job("loops", "splice_loops:full", "/shared/run", chips="v5e:4x8")
+    with pytest.raises(BadInput, match=r"--chips=v5e:4x8: nodes of Slurm have cards"):
+        render(job, Slurm())
+    with pytest.raises(BadInput, match=r"is more than one line"):
+        render(Job("loops", "splice_loops:full", "/shared/run"), Slurm(options=("--a\nrm",)))
+
+
+def launch(config: Path, run: Path, folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    # The tasks of the test import the toy from its own configuration file.
+    command = [sys.executable, "-m", "drumgan_jax.cli", "launch", "--backend=slurm", "--name=toy", "--hosts=2"]
+    command += [f"--config={config}", f"--workdir={run}", f"--out={folder}", f"--setup=export PATH={folder}:$PATH"]
+    command += [f"--env=XLA_FLAGS={quick_flags(1)}"]
+    return subprocess.run([*command, *more], cwd=folder, capture_output=True, text=True)
+
+
+def wait_until(reached, seconds: float = 180.0) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_a_job_that_is_told_to_stop_and_loses_a_node_ends_as_one_that_is_not(tmp_path: Path) -> None:
+    from slurm_cluster import NODES, slurm_cluster, start_node, state_of
+
+    data = write_dataset(tmp_path / "data")
+    config, run = write_config(tmp_path, data.parent), tmp_path / "run"
+    folder = tmp_path / "launch"
+    folder.mkdir()
+    drumgan = folder / "drumgan"
+    drumgan.write_text(f'#!/bin/sh\nexec {sys.executable} -m drumgan_jax.cli "$@"\n')
+    drumgan.chmod(0o755)
+
+    def lines() -> int:
+        return len(read_metrics(run)) if run.exists() else 0
+
+    with slurm_cluster(tmp_path / "slurm") as daemons:
+        ended = launch(config, run, folder)
+        assert ended.returncode == 0, ended.stderr
+        number = re.search(r"Submitted batch job (\d+)", ended.stdout)
+        assert number is not None
+        again = launch(config, run, folder)
+        assert "nothing was started: a job named toy is queued or runs; give another --name" in again.stderr
+        # As before its limit.
+        wait_until(lambda: lines() > 5)
+        subprocess.run(["scancel", "--batch", "--signal=TERM", number[1]], check=True)
+        wait_until(lambda: state_of("toy") in ("PENDING", "REQUEUED", "REQUEUE_HOLD"))
+        before = lines()
+        subprocess.run(["scontrol", "update", f"JobId={number[1]}", "StartTime=now"], capture_output=True)
+        wait_until(lambda: lines() > before + 3)
+        # A node is lost with all that runs there.
+        daemons[NODES[1]].kill()
+        daemons[NODES[1]].wait()
+        subprocess.run(["scontrol", "update", f"NodeName={NODES[1]}", "State=DOWN", "Reason=test"], check=True)
+        daemons[NODES[1]] = start_node(NODES[1])
+        subprocess.run(["scontrol", "update", f"NodeName={NODES[1]}", "State=RESUME"], capture_output=True)
+        wait_until(lambda: state_of("toy") == "", 400)
+    log = (folder / f"toy-{number[1]}.log").read_text()
+    assert [int(line["step"]) for line in read_metrics(run)] == list(range(1, STEPS + 1)), log[-3000:]
+    whole = tmp_path / "whole"
+    finish_all(config, whole)
+    assert len(timeless(read_metrics(whole))) == STEPS
+    for one, other in zip(timeless(read_metrics(run)), timeless(read_metrics(whole)), strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+    assert os.path.isdir(run / "checkpoints" / str(STEPS))
