@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from drumgan_jax.core.keys import Purpose, run_key
-from drumgan_jax.core.mesh import shard_batch
+from drumgan_jax.core.mesh import gathered, shard_batch
 from drumgan_jax.core.schedules import Scheduled, traced_value
 from drumgan_jax.networks import spectral
 from drumgan_jax.networks.mapping import mix_styles
@@ -203,9 +203,9 @@ class Steps:
         reconstruction_key = jax.random.fold_in(key, 4)
         generator = self._generator(state, params if player == "generator" else state.generator)
         discriminator = {
-            "params": params if player == "discriminator" else state.discriminator,
+            "params": gathered(params if player == "discriminator" else state.discriminator, self.mesh),
             "statistics": state.discriminator_statistics,
-            "frozen": state.frozen,
+            "frozen": gathered(state.frozen, self.mesh),
             "growth": self._growth(state),
         }
         labels = self._labels(micro, state)
@@ -278,7 +278,7 @@ class Steps:
 
     def _generator(self, state: GanState, params: Any) -> dict[str, Any]:
         """The generator's variables, with given parameters."""
-        return {"params": params, "statistics": state.statistics, "growth": self._growth(state)}
+        return {"params": gathered(params, self.mesh), "statistics": state.statistics, "growth": self._growth(state)}
 
     def _draw_ws(
         self, variables: Any, labels: Array | None, key: Array, count: int, rows: int | None = None
