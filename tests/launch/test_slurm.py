@@ -115,6 +115,8 @@ def test_a_job_that_is_told_to_stop_and_loses_a_node_ends_as_one_that_is_not(tmp
         subprocess.run(["scancel", "--batch", "--signal=TERM", number[1]], check=True)
         wait_until(lambda: state_of("toy") in ("PENDING", "REQUEUED", "REQUEUE_HOLD"))
         before = lines()
+        # Slurm itself waits two minutes; at once, its daemons would take the job for the one that has just ended.
+        time.sleep(10)
         subprocess.run(["scontrol", "update", f"JobId={number[1]}", "StartTime=now"], capture_output=True)
         wait_until(lambda: lines() > before + 3)
         # A node is lost with all that runs there.

@@ -3,14 +3,17 @@
 import logging
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import several_hosts
 from bucket_cases import Faults, bucket
 from forked_cases import Forked, toy_training
+from several_hosts import write_config
 from training_cases import finish, timeless, write_dataset
 
 from drumgan_jax.core import places
@@ -19,6 +22,7 @@ from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.runs.checkpoint_items import load_ema
 from drumgan_jax.runs.config import complete_steps
 from drumgan_jax.runs.metrics import read_metrics
+from drumgan_jax.training.heartbeats import FOLDER, read_heartbeats
 
 STEPS = 20
 
@@ -132,3 +136,24 @@ def test_a_killed_run_in_a_bucket_equals_one_on_this_machine(
     assert complete_steps(there / "checkpoints") == complete_steps(here / "checkpoints")
     jax.tree.map(np.testing.assert_array_equal, load_ema(there), load_ema(here))
     assert not places.names_in(there / "metrics")
+
+
+@pytest.mark.slow
+def test_hosts_of_a_run_in_a_bucket_see_each_other_by_it(tmp_path: Path, data_dir: Path, faults: Faults) -> None:
+    """One of three workers is killed: all commands end alike, and the same commands end as ones that were not."""
+    there, whole = places.place("gs://drums/runs/three"), tmp_path / "whole"
+    config = write_config(tmp_path, data_dir)
+    processes = several_hosts.start(config, there, 20.0)
+    deadline = time.monotonic() + 300
+    while len(read_metrics(there)) < 10 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    (attempt,) = (there / FOLDER).iterdir()
+    os.kill(read_heartbeats(attempt, several_hosts.COUNT)[1].pid, signal.SIGKILL)
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    assert {process.returncode for process in processes} == {75}, said
+    (line,) = {text.splitlines()[-1] for text in said}
+    assert "was ended by SIGKILL; the run goes on from step" in line
+    several_hosts.finish_all(config, there)
+    several_hosts.finish_all(config, whole)
+    assert timeless(read_metrics(there)) == timeless(read_metrics(whole))
+    assert not places.names_in(there / FOLDER)
