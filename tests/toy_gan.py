@@ -72,7 +72,8 @@ class ToyDiscriminator(nn.Module):
 
 def generator_penalty(context: LossContext, state: Any, key: Array) -> Any:
     """The mean square of w, which is that of a; counts its calls."""
-    value = G_WEIGHT * jnp.mean(jnp.square(context.draw_ws(key, len(context.real) // 2)))
+    count = len(context.real) // 2
+    value = G_WEIGHT * jnp.mean(jnp.square(context.draw_ws(key, count)[:count]))
     return value, {"calls": state["calls"] + 1.0}, {"toy/generator": value}
 
 
