@@ -57,7 +57,8 @@ _OVERRIDE = re.compile(r"--(no)?config\.")
 def main(argv: Sequence[str]) -> None:
     """Launch; see the module's docstring."""
     del argv
-    # Where libtpu is installed, JAX else takes the TPUs of this machine.
+    # Where libtpu is installed, JAX else takes the TPUs of this machine; what is started is to have its own.
+    platforms = os.environ.get("JAX_PLATFORMS")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from ml_collections import config_flags
 
@@ -87,6 +88,8 @@ def main(argv: Sequence[str]) -> None:
         hours=HOURS.value,
         image=IMAGE.value,
     )
+    if platforms is None:
+        del os.environ["JAX_PLATFORMS"]
     if BACKEND.value == "local":
         if DRY_RUN.value:
             for command, variables in local.render(job, 12345):

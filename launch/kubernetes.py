@@ -2,7 +2,7 @@
 
 A host of a slice is a pod, and finds the others as GKE tells pods with TPUs; pods with cards are told by a variable for
 each, whose number is that of the pod. If a pod ends with status 75, or its node is lost, all are started again; if it
-ends with status 2, something is to be mended first, and nothing is started again.
+ends with status 1 or 2, something is to be mended first, and nothing is started again.
 """
 
 import dataclasses
@@ -16,7 +16,8 @@ from drumgan_jax.launch.job import Job, Rendered
 # What GKE calls the nodes of a slice.
 _ACCELERATORS = {"v5e": "tpu-v5-lite-podslice", "v5p": "tpu-v5p-slice", "v6e": "tpu-v6e-slice"}
 _WORKERS, _CONTAINER, _SCRIPT, _FOLDER, _PORT = "workers", "drumgan", "run.sh", "/launch", 8476
-_MEND = 2
+# Status 2, an error, and a command that is not there: the same would come again.
+_FINAL = [1, 2, 126, 127]
 _INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 
@@ -52,12 +53,15 @@ def render(job: Job, cluster: Kubernetes) -> Rendered:
     job.check_shared("Kubernetes")
     kubectl = ("kubectl", f"--namespace={cluster.namespace}")
     may = (*kubectl, "auth", "can-i", "create", "jobsets.jobset.x-k8s.io")
+    known = (*kubectl, "api-resources", "--api-group=jobset.x-k8s.io", "--output=name")
+    there = (*kubectl, "get", "jobset", job.name, "--ignore-not-found", "--output=name")
     return Rendered(
         {"jobset.yaml": _yaml(_config_map(job, cluster), _job_set(job, cluster))},
         (
-            (may, f"you may not create JobSets in the namespace {cluster.namespace}, or the cluster has none"),
+            (may, f"you may not create JobSets in the namespace {cluster.namespace}"),
+            (("sh", "-c", f"{shlex.join(known)} | grep -q jobsets"), "the cluster does not answer, or has no JobSets"),
             (
-                ("sh", "-c", f"! {shlex.join((*kubectl, 'get', 'jobset', job.name))} >/dev/null 2>&1"),
+                ("sh", "-c", f'found=$({shlex.join(there)}) && test -z "$found"'),
                 f"there is a JobSet {job.name} already; give another --name, or delete it",
             ),
         ),
@@ -133,7 +137,7 @@ def _job_set(job: Job, cluster: Kubernetes) -> dict[str, Any]:
 
 
 def _job(job: Job, cluster: Kubernetes, pods: int) -> dict[str, Any]:
-    mend = {"containerName": _CONTAINER, "operator": "In", "values": [_MEND]}
+    mend = {"containerName": _CONTAINER, "operator": "In", "values": _FINAL}
     limit = {"activeDeadlineSeconds": int(3600 * job.hours)} if job.hours else {}
     return {
         "completionMode": "Indexed",

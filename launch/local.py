@@ -29,15 +29,18 @@ def run(job: Job, restarts: int, say: Callable[[str], None]) -> int:
         say: told of each start.
 
     Returns:
-        The exit status of the first process that ended otherwise than with 0, or 0.
+        0 if all ended well; a status that is neither that nor 75, if there is one; else 75.
     """
     for attempt in range(restarts + 1):
         say(f"{job.name}: {job.hosts} process{'es' if job.hosts > 1 else ''}, attempt {attempt + 1}")
         running = [_start(command, variables) for command, variables in render(job, _free_port())]
         statuses = [process.wait() for process in running]
-        status = next((one for one in statuses if one), 0)
-        if status != _AGAIN:
-            return status
+        if not any(statuses):
+            return 0
+        # One that a signal ended is a lost host, of which the others say that the run goes on.
+        final = [one for one in statuses if one > 0 and one != _AGAIN]
+        if final:
+            return final[0]
     return _AGAIN
 
 

@@ -15,6 +15,7 @@ from drumgan_jax.launch.job import Job, Rendered
 
 # Seconds before the limit at which the tasks are told: for a step, an evaluation and a checkpoint.
 _BEFORE = 180
+_SHORTEST = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +39,16 @@ def render(job: Job, cluster: Slurm) -> Rendered:
     """The batch script of a job, and what submits it.
 
     Raises:
-        BadInput: an option or a line of the setup holds a line break, or the chips are no cards.
+        BadInput: an option or a line of the setup holds a line break, the chips are no cards, or the time is too short.
     """
     if odd := [one for one in (*cluster.options, *cluster.setup, cluster.partition, cluster.account) if "\n" in one]:
         raise BadInput(f"{shown(odd[0])} is more than one line.")
     if job.chips and job.topology.chip.platform != "cuda":
         raise BadInput(f"--chips={job.chips}: nodes of Slurm have cards, such as h100:2x8, or whatever they have.")
+    if 0.0 < job.hours < _SHORTEST:
+        raise BadInput(
+            f"--hours={job.hours:g} leaves no time between the start and the save; give at least {_SHORTEST}."
+        )
     queued = ("squeue", "--me", f"--name={job.name}", "--noheader")
     return Rendered(
         {"job.sbatch": _script(job, cluster)},
@@ -61,7 +66,7 @@ def render(job: Job, cluster: Slurm) -> Rendered:
 def _script(job: Job, cluster: Slurm) -> str:
     options = [f"--job-name={job.name}", f"--nodes={job.hosts}", "--ntasks-per-node=1"]
     if job.chips:
-        options.append(f"--gpus-per-node={job.topology.chips // job.hosts}")
+        options += [f"--gpus-per-node={job.topology.chips // job.hosts}", "--exclusive"]
     if job.hours:
         options.append(f"--time={max(1, round(60 * job.hours))}")
     options += [f"--partition={cluster.partition}"] if cluster.partition else []
@@ -74,6 +79,10 @@ def _script(job: Job, cluster: Slurm) -> str:
         *cluster.options,
     ]
     exported = [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
+    if job.chips:
+        # JAX takes a task for one of several of its node, and would give it one card.
+        cards = ",".join(map(str, range(job.topology.chips // job.hosts)))
+        exported.append(f"export JAX_LOCAL_DEVICE_IDS={cards}")
     command = [*job.command, *(["--distributed"] if job.hosts > 1 else [])]
     return "\n".join(
         [
@@ -82,15 +91,24 @@ def _script(job: Job, cluster: Slurm) -> str:
             "",
             *cluster.setup,
             *exported,
-            # A task that fails is not to end the others: they say which it was.
-            f"srun --kill-on-bad-exit=0 --label {shlex.join(command)} &",
+            'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-}"',
+            '[ -n "$SRUN_CPUS_PER_TASK" ] || unset SRUN_CPUS_PER_TASK',
+            "# srun tells the highest status only.",
+            f'told="{job.name}-$SLURM_JOB_ID.status"; rm -f "$told"',
+            'task=\'"$@"; status=$?; echo $status >> "$0"; exit $status\'',
+            f'srun --kill-on-bad-exit=0 --label bash -c "$task" "$told" {shlex.join(command)} &',
             "step=$!",
             "# Told before the limit; the tasks save and end with 75.",
             "trap 'scancel --signal=TERM \"$SLURM_JOB_ID.0\"' TERM",
             "wait $step; status=$?",
-            "# A trap ends a wait before the step has ended.",
-            "while kill -0 $step 2>/dev/null; do wait $step; status=$?; done",
-            '[ $status -eq 75 ] && scontrol requeue "$SLURM_JOB_ID"',
+            "# A trap ends a wait before the step has ended, or hides how it did.",
+            "while [ $status -gt 128 ]; do",
+            "  before=$status; wait $step; status=$?",
+            "  [ $status -eq $before ] && ! kill -0 $step 2>/dev/null && break",
+            "done",
+            "# 2: something is to be mended first. 75, or ended by a signal: it is to go on.",
+            'grep -qx 2 "$told" && exit 2',
+            'grep -qxE "75|137|143" "$told" && scontrol requeue "$SLURM_JOB_ID"',
             "exit $status",
             "",
         ]

@@ -16,11 +16,19 @@ from drumgan_jax.launch.job import Job
 # By the chip: how Google names a slice, how many of its units a chip is, and the image of its machines.
 _TYPES = {"v5e": ("v5litepod", 1), "v5p": ("v5p", 2), "v6e": ("v6e", 1)}
 _RUNTIMES = {"v5e": "v2-alpha-tpuv5-lite", "v5p": "v2-alpha-tpuv5", "v6e": "v2-alpha-tpuv6e"}
-_SETUP = "python3 -m pip install --quiet 'drumgan-jax[storage,tensorboard]' 'jax[tpu]'"
+# Their Python is older than ours.
+_SETUP = (
+    "python3 -m pip install --quiet --user uv && ~/.local/bin/uv venv --quiet --allow-existing --python=3.12 ~/venv"
+    " && ~/.local/bin/uv pip install --quiet --python=$HOME/venv 'drumgan-jax[storage,tensorboard]' 'jax[tpu]'"
+)
+_STOP = (
+    "pkill -TERM -f '[d]rumgan train'; for n in $(seq 60); do pgrep -f '[d]rumgan train' > /dev/null || break;"
+    " sleep 2; done; pkill -KILL -f '[d]rumgan train'; true"
+)
 # What a host prints of the status of its command: gcloud does not hand it on.
 _STATUS, _STATUSES = "drumgan-status", re.compile(r"drumgan-status=(\d+)")
 _READY, _ENDED = "ACTIVE", ("FAILED", "SUSPENDED", "SUSPENDING", "DELETING", "")
-_AGAIN, _MEND = 75, 2
+_AGAIN = 75
 _POLL, _TRIES = 30.0, 4
 
 Ask = Callable[[list[str]], "subprocess.CompletedProcess[str]"]
@@ -46,7 +54,7 @@ class Site:
 
 
 def render(job: Job, site: Site) -> dict[str, list[str]]:
-    """The commands of a job by what they do: create, describe, setup, run, delete.
+    """The commands of a job by what they do: create, describe, setup, stop, run, delete.
 
     Raises:
         BadInput: the job names no slice of TPUs, or several, or no zone; or its run directory is not in a bucket.
@@ -61,8 +69,12 @@ def render(job: Job, site: Site) -> dict[str, list[str]]:
     kind, units = _TYPES[job.topology.chip.name]
     where = [f"--zone={site.zone}", *([f"--project={site.project}"] if site.project else []), "--quiet"]
     queued, machine = ["gcloud", "compute", "tpus", "queued-resources"], ["gcloud", "compute", "tpus", "tpu-vm"]
-    exported = [f"export {name}={shlex.quote(value)};" for name, value in job.environment.items()]
-    command = [*job.command, *(["--distributed"] if job.hosts > 1 else [])]
+    hosts = _hosts(job)
+    exported = [
+        "export PATH=$HOME/venv/bin:$PATH;",
+        *(f"export {name}={shlex.quote(value)};" for name, value in job.environment.items()),
+    ]
+    command = [*job.command, *(["--distributed"] if hosts > 1 else [])]
     run = " ".join([*exported, f"{shlex.join(command)}; echo {_STATUS}=$?"])
     return {
         "create": [
@@ -77,6 +89,7 @@ def render(job: Job, site: Site) -> dict[str, list[str]]:
         ],
         "describe": [*queued, "describe", job.name, "--format=value(state.state)", *where],
         "setup": [*machine, "ssh", job.name, "--worker=all", f"--command={site.setup}", *where],
+        "stop": [*machine, "ssh", job.name, "--worker=all", f"--command={_STOP}", *where],
         "run": [*machine, "ssh", job.name, "--worker=all", f"--command={run}", *where],
         "delete": [*queued, "delete", job.name, "--force", *where],
     }
@@ -101,13 +114,15 @@ def run(
         for attempt in range(site.restarts + 1):
             if attempt == 0 or _state(commands, ask, wait) != _READY:
                 _create(commands, ask, wait, say, again=attempt > 0)
+            else:
+                # A training outlives the connection by which it was started.
+                ask(commands["stop"])
+                wait(_POLL)
             say(f"{job.name}: attempt {attempt + 1}")
-            statuses = _attempt(commands, ask, job, say)
-            if _MEND in statuses:
-                raise BadInput(
-                    f"the training of {job.name} asks to be mended first (status {_MEND}); see what it printed."
-                )
-            if len(statuses) == job.hosts and not any(statuses):
+            statuses = _attempt(commands, ask, _hosts(job), wait, say)
+            if final := [one for one in statuses if one not in (0, _AGAIN)]:
+                raise BadInput(f"the training of {job.name} ended with status {final[0]}; mend what it printed first.")
+            if len(statuses) == _hosts(job) and not any(statuses):
                 return
         raise BadInput(f"{job.name} was begun {site.restarts + 1} times and has not ended; give more --restarts.")
     finally:
@@ -148,17 +163,25 @@ def _create(
         again = True
 
 
-def _attempt(commands: dict[str, list[str]], ask: Ask, job: Job, say: Callable[[str], None]) -> list[int]:
+def _attempt(
+    commands: dict[str, list[str]], ask: Ask, hosts: int, wait: Callable[[float], None], say: Callable[[str], None]
+) -> list[int]:
     """Set the hosts up and run the command; the statuses of those that told one."""
     ended = ask(commands["setup"])
     if ended.returncode:
         say(f"the hosts could not be set up ({_said(ended)})")
-        return []
+        wait(_POLL)
+        if _state(commands, ask, wait) != _READY:
+            return []
+        ended = ask(commands["setup"])
+        if ended.returncode:
+            raise BadInput(f"the hosts could not be set up twice ({_said(ended)}); give another --setup.")
     ended = ask(commands["run"])
-    say(ended.stdout.strip())
+    for text in (ended.stdout, ended.stderr):
+        say(text.strip())
     statuses = [int(one) for one in _STATUSES.findall(ended.stdout)]
-    if len(statuses) < job.hosts:
-        say(f"{job.hosts - len(statuses)} of {job.hosts} hosts were lost ({_said(ended)})")
+    if len(statuses) < hosts:
+        say(f"{hosts - len(statuses)} of {hosts} hosts were lost ({_said(ended)})")
     return statuses
 
 
@@ -183,6 +206,11 @@ def _delete(
             return
         wait(_POLL)
     say(f"the resource could not be deleted ({_said(ended)}) and may still cost: {shlex.join(commands['delete'])}")
+
+
+def _hosts(job: Job) -> int:
+    """Hosts of a slice: eight chips of the smaller kinds are one, others have four each."""
+    return 1 if job.topology.chips == 8 and len(job.topology.shape) == 2 else job.hosts
 
 
 def _ask(command: list[str]) -> "subprocess.CompletedProcess[str]":

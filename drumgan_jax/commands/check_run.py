@@ -127,7 +127,7 @@ _NETWORKS: dict[str, Callable[[Path, int], Any]] = {
 
 
 def _step(run: Path, step: int) -> Path:
-    return run.absolute() / CHECKPOINTS / str(step)
+    return places.absolute(run) / CHECKPOINTS / str(step)
 
 
 def _checkpoints(run: Path) -> list[Finding]:
@@ -170,7 +170,7 @@ def _checkpoint(run: Path, step: int, foreign: BadInput | None) -> Finding:
     if not digests.has_digests(path):
         try:
             for item in ("train", "ema"):
-                read_item(path.absolute(), item)
+                read_item(places.absolute(path), item)
         except BadInput as problem:
             return Finding(_name(path), UNSOUND, str(problem))
         return Finding(_name(path), NOTE, f"{size}, can be read; no digests, as of an earlier version")
@@ -185,7 +185,7 @@ def _checkpoint(run: Path, step: int, foreign: BadInput | None) -> Finding:
         return Finding(
             _name(path), UNSOUND, f"{path / brief(odd[0])} has no digest in {path / digests.DIGESTS_NAME}; {_AGAIN}"
         )
-    if (held := step_in(path.absolute())) not in (None, step):
+    if (held := step_in(places.absolute(path))) not in (None, step):
         return Finding(_name(path), UNSOUND, f"{path} holds step {held}: its folder was renamed; give it that name.")
     if foreign:
         return Finding(_name(path), UNSOUND, f"{path} is of another run: {foreign}")

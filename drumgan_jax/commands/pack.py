@@ -20,7 +20,7 @@ from absl import flags
 
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.errors import BadInput, listed, shown
-from drumgan_jax.core.places import place, size_of
+from drumgan_jax.core.places import is_remote, place, size_of
 
 RUN = define_path("run", None, "the run directory of a classifier, a vocoder or a GAN.", required=True, bucket=True)
 OUT = define_path("out", None, "the file to write, ending in .npz.", required=True, bucket=True)
@@ -102,7 +102,7 @@ def _held(run_dir: str) -> contextlib.AbstractContextManager[object]:
     """Holds a run against training, which deletes checkpoints; a run that is read-only is not trained."""
     from drumgan_jax.core.write_lock import only_writer
 
-    if not os.access(run_dir, os.W_OK):
+    if not is_remote(run_dir) and not os.access(run_dir, os.W_OK):
         return contextlib.nullcontext()
     return only_writer(run_dir, "drumgan pack", "pack a run that has ended")
 

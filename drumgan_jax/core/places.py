@@ -8,12 +8,13 @@ not at all, and each request may fail and is tried again.
 import base64
 import contextlib
 import errno
+import functools
 import importlib.util
 import os
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -27,7 +28,8 @@ os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _LIBRARIES = {"gs": "gcsfs", "s3": "s3fs"}
 _INSTALL = "pip install 'drumgan-jax[storage]'"
-_TRIES, _FIRST_WAIT = 6, 0.2
+# A library of a storage tries some failures itself, for a minute.
+_TRIES, _FIRST_WAIT = 4, 0.2
 # What is known of an object may be another process's to change: nothing is remembered.
 _UNREMEMBERED = {"gs": {"use_listings_cache": False}, "s3": {"use_listings_cache": False}}
 _T = TypeVar("_T")
@@ -95,7 +97,7 @@ def filesystem(path: Path) -> Any:
 
 def is_file(path: Path) -> bool:
     """Whether there is a file, or an object of that name."""
-    return patiently(lambda: bool(filesystem(path).isfile(str(path)))) if is_remote(path) else path.is_file()
+    return path.is_file()
 
 
 def size_of(path: Path) -> int:
@@ -108,7 +110,7 @@ def size_of(path: Path) -> int:
 def is_folder(path: Path) -> bool:
     """Whether there is a folder, or an object within one of that name."""
     if is_remote(path):
-        return patiently(lambda: bool(filesystem(path).isdir(str(path))))
+        return path.is_dir()
     # False too for what can be no path.
     return os.path.isdir(path)
 
@@ -177,6 +179,18 @@ def generation_of(path: Path) -> str | None:
         return None
 
 
+def write_generation(path: Path, content: bytes, generation: str) -> str | None:
+    """Write an object of Google's storage if it is of this generation still; the new one, None if it is not."""
+    bucket, name = _key(path).split("/", 1)
+    files = filesystem(path)
+    address = f"{files._location}/upload/storage/v1/b/{bucket}/o"
+    settings = {"uploadType": "media", "name": name, "ifGenerationMatch": generation, "data": content}
+    try:
+        return str(patiently(lambda: files.call("POST", address, json_out=True, **settings))["generation"])
+    except (FileExistsError, FileNotFoundError):
+        return None
+
+
 def delete_generation(path: Path, generation: str) -> None:
     """Delete an object of Google's storage if it is of this generation still."""
     bucket, name = _key(path).split("/", 1)
@@ -233,13 +247,62 @@ class _Short(Exception):
 
 def _in_bucket(text: str) -> Path:
     import fsspec
-    from etils import epath
 
     scheme = scheme_of(text)
+    # So is it written by etils alone.
+    text = scheme + text[len(scheme) :]
     for name in {"gs": ("gs", "gcs"), "s3": ("s3",)}[scheme]:
         # For all who ask fsspec for such a file system, as etils and Orbax do.
         fsspec.config.conf.setdefault(name, {}).update(_settings(scheme))
-    return cast(Path, epath.Path(text))
+    return cast(Path, _bucket_path()(text))
+
+
+@functools.cache
+def _bucket_path() -> type:
+    """The class of places in buckets: etils's, but for what takes a request that failed for "there is none"."""
+    from etils.epath.gpath import PosixGPath
+
+    class BucketPath(PosixGPath):
+        """A place in a bucket."""
+
+        def _kind(self) -> str:
+            try:
+                return str(patiently(lambda: filesystem(self).info(str(self)))["type"])
+            except FileNotFoundError:
+                return ""
+
+        def exists(self) -> bool:
+            return bool(self._kind())
+
+        def is_file(self) -> bool:
+            return self._kind() == "file"
+
+        def is_dir(self) -> bool:
+            return self._kind() == "directory"
+
+        def iterdir(self) -> Iterator[Any]:
+            names = patiently(lambda: filesystem(self).ls(str(self), detail=False))
+            own = _key(self).rstrip("/")
+            return iter([self / name.rstrip("/").rpartition("/")[2] for name in names if name.rstrip("/") != own])
+
+        def glob(self, pattern: str) -> Iterator[Any]:
+            found = patiently(lambda: filesystem(self).glob(f"{self}/{pattern}"))
+            return iter([self._new(f"{scheme_of(self)}://{name}") for name in found])
+
+        def unlink(self, missing_ok: bool = False) -> None:
+            try:
+                patiently(lambda: filesystem(self).rm_file(str(self)))
+            except FileNotFoundError:
+                if not missing_ok:
+                    raise
+
+        def read_bytes(self) -> bytes:
+            return read(self)
+
+        def read_text(self, encoding: str | None = None) -> str:
+            return read(self).decode(encoding or "utf-8")
+
+    return BucketPath
 
 
 def _settings(scheme: str) -> dict[str, Any]:

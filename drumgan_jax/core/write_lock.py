@@ -251,8 +251,11 @@ class _Claim:
         self._thread.join()
         # What cannot be removed is taken for a dead writer's.
         with contextlib.suppress(OSError):
-            if self._is_own():
-                self._path.unlink(missing_ok=True)
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        if self._is_own():
+            self._path.unlink(missing_ok=True)
 
     def _made(self) -> bool:
         try:
@@ -304,6 +307,31 @@ class _ClaimInBucket(_Claim):
     def _remove(self, dead: dict[str, Any] | None) -> None:
         generation = places.generation_of(self._path)
         if generation is not None and _read(self._path) == dead:
+            places.delete_generation(self._path, generation)
+
+    def _beat(self) -> None:
+        generation, last = self._own_generation(), time.monotonic()
+        while not self._ended.wait(_BEAT if generation else 0.0):
+            if not generation:
+                self._lost.set()
+                return
+            self._content["beat"] += 1
+            try:
+                written = places.write_generation(self._path, json.dumps(self._content).encode(), generation)
+                # One that is of another generation is this writer's own if the answer to its last beat was lost.
+                generation, last = written or self._own_generation(), time.monotonic()
+            # A library of a storage may raise anything; whoever has not been heard for long is taken for dead.
+            except Exception:
+                if time.monotonic() - last > _MISSED * _BEAT:
+                    generation = ""
+
+    def _own_generation(self) -> str:
+        """The generation of the claim; empty if it is not this writer's."""
+        generation = places.generation_of(self._path)
+        return generation if generation is not None and self._is_own() else ""
+
+    def _withdraw(self) -> None:
+        if generation := self._own_generation():
             places.delete_generation(self._path, generation)
 
 

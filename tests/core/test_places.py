@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from bucket_cases import Faults, bucket
 
 from drumgan_jax.core import places, write_lock
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.digests import CRC32C, DIGESTS_NAME, SHA256, read_digests, write_digests
+from drumgan_jax.core.digests import CRC32C, DIGESTS_NAME, SHA256, has_digests, read_digests, write_digests
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.write_lock import CLAIM_NAME, only_writer, writer_of
@@ -57,7 +58,7 @@ def test_a_path_of_this_machine_stays_one(tmp_path: Path) -> None:
 
 
 def test_an_object_is_there_whole_or_not_at_all(faults: Faults) -> None:
-    path = places.place("gs://drums/folder/a.json")
+    path = places.place("GS://drums/folder/a.json")
     assert str(path) == "gs://drums/folder/a.json"
     assert not path.exists()
     with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
@@ -102,6 +103,65 @@ def test_what_is_never_answered_ends_in_a_sentence(faults: Faults, monkeypatch: 
     with pytest.raises(OSError, match="nobody answers"):
         places.patiently(request)
     assert len(asked) == 2
+
+
+def test_a_request_that_fails_is_not_taken_for_an_absent_object(
+    faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a checkpoint whose digests were asked for in vain would be deleted as incomplete."""
+    path = places.place("gs://drums/checkpoints/3/digests.json")
+    places.write(path, b"{}")
+    assert path.exists()
+    assert path.is_file()
+    assert path.parent.is_dir()
+    assert not (path.parent / "a").exists()
+    assert list(path.parent.parent.iterdir()) == [path.parent]
+    assert list(path.parent.parent.glob("*/digests.json")) == [path]
+
+    class Failing:
+        def info(self, *_: object) -> None:
+            raise ConnectionError("nobody answers")
+
+    monkeypatch.setattr(places, "filesystem", lambda _: Failing())
+    for ask in (path.exists, path.is_file, path.is_dir, lambda: places.is_file(path), lambda: has_digests(path.parent)):
+        with pytest.raises(OSError, match="nobody answers"):
+            ask()
+
+
+def test_a_claim_outlives_requests_that_fail(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not when none has succeeded for so long that another process may have taken it over."""
+    monkeypatch.setattr(write_lock, "_BEAT", 0.05)
+    write, failing = places.write_generation, threading.Event()
+
+    def sometimes(*arguments: str) -> str | None:
+        if failing.is_set():
+            raise RuntimeError("an error of a library")
+        return write(*arguments)
+
+    monkeypatch.setattr(places, "write_generation", sometimes)
+    with only_writer("gs://drums/run", "drumgan train", "") as lock:
+        failing.set()
+        time.sleep(0.15)
+        failing.clear()
+        time.sleep(0.2)
+        lock.check()
+        failing.set()
+        time.sleep(1.0)
+        with pytest.raises(BadInput, match="was taken over"):
+            lock.check()
+
+
+def test_a_claim_that_another_writer_has_taken_is_not_written_any_more(
+    faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_lock, "_BEAT", 0.05)
+    path = places.place("gs://drums/run") / CLAIM_NAME
+    with only_writer("gs://drums/run", "drumgan train", "") as lock:
+        places.write(path, b'{"token": "another"}')
+        time.sleep(0.5)
+        with pytest.raises(BadInput, match="was taken over"):
+            lock.check()
+    assert places.read(path) == b'{"token": "another"}'
 
 
 @pytest.mark.parametrize("kind", [CRC32C, SHA256])

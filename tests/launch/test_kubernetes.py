@@ -173,11 +173,22 @@ def fake_kubectl(folder: Path, said: str) -> None:
     ("said", "match"),
     [
         (
-            "*can-i*) echo no; exit 1;;\n*jobset*) exit 1;;",
+            "*can-i*) echo no; exit 1;;\n*api-resources*) echo jobsets;;",
             r"nothing was started: you may not create JobSets .* \(no\)",
         ),
-        ("*get\\ jobset*) exit 0;;", r"nothing was started: there is a JobSet loops already; give another --name"),
-        ("*get\\ jobset*) exit 1;;\n*apply*) echo refused >&2; exit 1;;", r"kubectl failed \(refused\)"),
+        (
+            "*get\\ jobset*) echo jobset/loops;;\n*api-resources*) echo jobsets;;",
+            r"nothing was started: there is a JobSet loops already; give another --name",
+        ),
+        (
+            "*api-resources*) echo unreachable >&2; exit 1;;",
+            r"nothing was started: the cluster does not answer, or has no JobSets",
+        ),
+        (
+            "*get\\ jobset*) echo unreachable >&2; exit 1;;\n*api-resources*) echo jobsets;;",
+            r"nothing was started: there is a JobSet",
+        ),
+        ("*api-resources*) echo jobsets;;\n*apply*) echo refused >&2; exit 1;;", r"kubectl failed \(refused\)"),
     ],
 )
 def test_what_kubectl_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, match: str) -> None:
@@ -189,7 +200,7 @@ def test_what_kubectl_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
 
 
 def test_the_manifest_is_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_kubectl(tmp_path, "*get\\ jobset*) exit 1;;\n*apply*) echo created;;")
+    fake_kubectl(tmp_path, "*api-resources*) echo jobsets;;\n*apply*) echo created;;")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     said: list[str] = []
     submit(render(job_of(**TPUS), Kubernetes()), tmp_path / "out", said.append)

@@ -22,6 +22,7 @@ GOLDEN = """#!/bin/bash
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node=8
+#SBATCH --exclusive
 #SBATCH --time=1440
 #SBATCH --partition=gpu
 #SBATCH --requeue
@@ -32,15 +33,27 @@ GOLDEN = """#!/bin/bash
 
 source venv/bin/activate
 export A='b c'
-srun --kill-on-bad-exit=0 --label drumgan train --config=splice_loops:full --workdir=/shared/run \
---config.data.dir=/shared/data --config.train.batch_size=256 --distributed &
+export JAX_LOCAL_DEVICE_IDS=0,1,2,3,4,5,6,7
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-}"
+[ -n "$SRUN_CPUS_PER_TASK" ] || unset SRUN_CPUS_PER_TASK
+# srun tells the highest status only.
+told="loops-$SLURM_JOB_ID.status"; rm -f "$told"
+task='"$@"; status=$?; echo $status >> "$0"; exit $status'
+srun --kill-on-bad-exit=0 --label bash -c "$task" "$told" drumgan train \
+--config=splice_loops:full --workdir=/shared/run --config.data.dir=/shared/data --config.train.batch_size=256 \
+--distributed &
 step=$!
 # Told before the limit; the tasks save and end with 75.
 trap 'scancel --signal=TERM "$SLURM_JOB_ID.0"' TERM
 wait $step; status=$?
-# A trap ends a wait before the step has ended.
-while kill -0 $step 2>/dev/null; do wait $step; status=$?; done
-[ $status -eq 75 ] && scontrol requeue "$SLURM_JOB_ID"
+# A trap ends a wait before the step has ended, or hides how it did.
+while [ $status -gt 128 ]; do
+  before=$status; wait $step; status=$?
+  [ $status -eq $before ] && ! kill -0 $step 2>/dev/null && break
+done
+# 2: something is to be mended first. 75, or ended by a signal: it is to go on.
+grep -qx 2 "$told" && exit 2
+grep -qxE "75|137|143" "$told" && scontrol requeue "$SLURM_JOB_ID"
 exit $status
 """
 
@@ -69,6 +82,10 @@ def test_what_slurm_cannot_take() -> None:
     job = Job("loops", "splice_loops:full", "/shared/run", chips="v5e:4x8")
     with pytest.raises(BadInput, match=r"--chips=v5e:4x8: nodes of Slurm have cards"):
         render(job, Slurm())
+    with pytest.raises(
+        BadInput, match=r"--hours=0.1 leaves no time between the start and the save; give at least 0.25"
+    ):
+        render(Job("loops", "splice_loops:full", "/shared/run", hours=0.1), Slurm())
     with pytest.raises(BadInput, match=r"is more than one line"):
         render(Job("loops", "splice_loops:full", "/shared/run"), Slurm(options=("--a\nrm",)))
 

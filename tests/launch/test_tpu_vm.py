@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.launch import tpu_vm
 from drumgan_jax.launch.job import Job
 from drumgan_jax.launch.tpu_vm import Site, render, run
 
-JOB = Job("loops", "splice_loops:full", "gs://b/run", data="gs://b/data", chips="v5e:2x4", environment={"A": "b c"})
+JOB = Job("loops", "splice_loops:full", "gs://b/run", data="gs://b/data", chips="v5e:4x4", environment={"A": "b c"})
 SITE = Site("us-west4-a", project="p", spot=True, setup="pip install it")
+ENDED = "\n".join(["drumgan-status=0"] * 4)
 LOST = "ERROR: (gcloud.compute.tpus.queued-resources.describe) NOT_FOUND: no such resource"
 
 
@@ -19,17 +21,21 @@ def test_the_commands() -> None:
     commands = {name: " ".join(command) for name, command in render(JOB, SITE).items()}
     queued, where = "gcloud compute tpus queued-resources", "--zone=us-west4-a --project=p --quiet"
     assert commands == {
-        "create": f"{queued} create loops --node-id=loops --accelerator-type=v5litepod-8"
+        "create": f"{queued} create loops --node-id=loops --accelerator-type=v5litepod-16"
         f" --runtime-version=v2-alpha-tpuv5-lite --spot {where}",
         "describe": f"{queued} describe loops --format=value(state.state) {where}",
         "setup": f"gcloud compute tpus tpu-vm ssh loops --worker=all --command=pip install it {where}",
-        "run": "gcloud compute tpus tpu-vm ssh loops --worker=all --command=export A='b c'; drumgan train"
+        "stop": f"gcloud compute tpus tpu-vm ssh loops --worker=all --command={tpu_vm._STOP} {where}",
+        "run": "gcloud compute tpus tpu-vm ssh loops --worker=all --command=export PATH=$HOME/venv/bin:$PATH;"
+        " export A='b c'; drumgan train"
         " --config=splice_loops:full --workdir=gs://b/run --config.data.dir=gs://b/data --distributed;"
         f" echo drumgan-status=$? {where}",
         "delete": f"{queued} delete loops --force {where}",
     }
     of = dataclasses.replace(JOB, chips="v5p:2x2x4")
     assert "--accelerator-type=v5p-32" in render(of, SITE)["create"]
+    # Eight of the smaller chips are one machine.
+    assert "--distributed" not in render(dataclasses.replace(JOB, chips="v6e:2x4"), SITE)["run"][7]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +62,8 @@ class Gcloud:
             "describe": [f"!{LOST}", "ACTIVE"],
             "create": [""],
             "setup": [""],
-            "run": ["drumgan-status=0\ndrumgan-status=0"],
+            "stop": [""],
+            "run": [ENDED],
             "delete": [""],
             **answers,
         }
@@ -65,7 +72,8 @@ class Gcloud:
     def __call__(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
         kind = next(name for name in ("list", "create", "describe", "delete", "ssh") if name in command)
         if kind == "ssh":
-            kind = "run" if "drumgan-status" in " ".join(command) else "setup"
+            text = " ".join(command)
+            kind = "run" if "drumgan-status" in text else "stop" if "pkill" in text else "setup"
         self.asked.append(kind)
         answers = self.answers[kind]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -90,18 +98,18 @@ def test_a_training_that_ends() -> None:
     ("answers", "attempts", "creations"),
     [
         # Stopped, and lost with its machines: on the same resource, and on another one.
-        ({"run": ["drumgan-status=75\ndrumgan-status=75", "drumgan-status=0\ndrumgan-status=0"]}, 2, 1),
+        ({"run": ["drumgan-status=75\ndrumgan-status=75", ENDED]}, 2, 1),
         (
             {
-                "run": ["!connection lost", "drumgan-status=0\ndrumgan-status=0"],
+                "run": ["!connection lost", ENDED],
                 "describe": [f"!{LOST}", "ACTIVE", "SUSPENDED", "ACTIVE"],
             },
             2,
             2,
         ),
         # One host of two, and one that cannot be set up.
-        ({"run": ["drumgan-status=0", "drumgan-status=0\ndrumgan-status=0"]}, 2, 1),
-        ({"setup": ["!no route to host", ""]}, 2, 1),
+        ({"run": ["drumgan-status=0", ENDED]}, 2, 1),
+        ({"setup": ["!no route to host", ""]}, 1, 1),
         # Not to be had at first, taken away while it is waited for, and a service that does not answer.
         ({"describe": [f"!{LOST}", "FAILED", "ACTIVE"]}, 1, 2),
         ({"describe": [f"!{LOST}", "PROVISIONING", f"!{LOST}", "ACTIVE"]}, 1, 2),
@@ -124,7 +132,9 @@ def test_what_is_tried_again(answers: dict[str, list[str]], attempts: int, creat
         ({"describe": ["ACTIVE"]}, r"there is a queued resource loops already; give another --name", False),
         ({"describe": ["!PERMISSION_DENIED: tpu.googleapis.com"]}, r"cannot be asked \(PERMISSION_DENIED", False),
         ({"create": ["!RESOURCE_EXHAUSTED: quota"]}, r"was refused \(RESOURCE_EXHAUSTED: quota\)", True),
-        ({"run": ["drumgan-status=2\ndrumgan-status=2"]}, r"asks to be mended first \(status 2\)", True),
+        ({"run": ["drumgan-status=75\ndrumgan-status=2"]}, r"ended with status 2; mend what it printed first", True),
+        ({"run": ["drumgan-status=127"]}, r"ended with status 127; mend", True),
+        ({"setup": ["!no such package"]}, r"could not be set up twice \(no such package\); give another --setup", True),
         ({"run": ["drumgan-status=75\ndrumgan-status=75"]}, r"was begun 4 times and has not ended", True),
         ({"describe": [f"!{LOST}", "!503"]}, r"cannot tell how the resource is \(503\); it may still cost", True),
     ],

@@ -24,8 +24,6 @@ from drumgan_jax.runs.config import complete_steps
 from drumgan_jax.runs.metrics import read_metrics
 from drumgan_jax.training.heartbeats import FOLDER, read_heartbeats
 
-STEPS = 20
-
 
 @pytest.fixture
 def faults() -> Faults:
@@ -41,7 +39,7 @@ def data_dir(tmp_path: Path, faults: Faults) -> Path:
     return directory.parent
 
 
-def start(data_dir: str | Path, run_dir: str | Path, compiled: Path, steps: int = STEPS) -> Forked:
+def start(data_dir: str | Path, run_dir: str | Path, compiled: Path, steps: int) -> Forked:
     told = {name: os.environ[name] for name in ("STORAGE_EMULATOR_HOST", "TENSORSTORE_GCS_HTTP_URL")}
     arguments = os.fspath(data_dir), os.fspath(run_dir), 8 * steps
     return Forked(toy_training, *arguments, devices=4, environment=told, compiled=compiled)
@@ -110,28 +108,28 @@ def test_a_data_set_in_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         service.stop()
 
 
-@pytest.mark.parametrize(("kills", "share"), [(2, 0.01), pytest.param(20, 0.05, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("steps", "kills", "share"), [(20, 2, 0.01), pytest.param(100, 20, 0.02, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_in_a_bucket_equals_one_on_this_machine(
-    tmp_path: Path, data_dir: Path, faults: Faults, kills: int, share: float
+    tmp_path: Path, data_dir: Path, faults: Faults, steps: int, kills: int, share: float
 ) -> None:
     here, there = tmp_path / "run", places.place("gs://drums/runs/toy")
     compiled = tmp_path / "compiled"
-    finish(start(data_dir, here, compiled))
+    finish(start(data_dir, here, compiled, steps))
     faults.share = share
     rng, killed = random.Random(0), 0
     while killed < kills:
         goal = len(read_metrics(there)) + rng.randrange(1, 4)
-        process = start("gs://drums/data", there, compiled)
+        process = start("gs://drums/data", there, compiled, steps)
         while process.poll() is None and len(read_metrics(there)) < goal:
             time.sleep(0.05)
         time.sleep(rng.uniform(0, 0.5))
-        if process.poll() is not None:
-            finish(process)
-            break
+        assert process.poll() is None, process.communicate()
         process.kill()
         process.communicate()
         killed += 1
-    finish(start("gs://drums/data", there, compiled))
+    finish(start("gs://drums/data", there, compiled, steps))
     assert timeless(read_metrics(there)) == timeless(read_metrics(here))
     assert complete_steps(there / "checkpoints") == complete_steps(here / "checkpoints")
     jax.tree.map(np.testing.assert_array_equal, load_ema(there), load_ema(here))
