@@ -36,9 +36,9 @@ export A='b c'
 export JAX_LOCAL_DEVICE_IDS=0,1,2,3,4,5,6,7
 export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-}"
 [ -n "$SRUN_CPUS_PER_TASK" ] || unset SRUN_CPUS_PER_TASK
-# srun tells the highest status only.
+# srun tells the highest status only. The shell outlives a signal that is for its command.
 told="loops-$SLURM_JOB_ID.status"; rm -f "$told"
-task='"$@"; status=$?; echo $status >> "$0"; exit $status'
+task='trap : TERM; "$@"; status=$?; echo $status >> "$0"; exit $status'
 srun --kill-on-bad-exit=0 --label bash -c "$task" "$told" drumgan train \
 --config=splice_loops:full --workdir=/shared/run --config.data.dir=/shared/data --config.train.batch_size=256 \
 --distributed &
@@ -52,8 +52,8 @@ while [ $status -gt 128 ]; do
   [ $status -eq $before ] && ! kill -0 $step 2>/dev/null && break
 done
 # 2: something is to be mended first. 75, or ended by a signal: it is to go on.
-grep -qx 2 "$told" && exit 2
-grep -qxE "75|137|143" "$told" && scontrol requeue "$SLURM_JOB_ID"
+grep -qsx 2 "$told" && exit 2
+grep -qsxE "75|137|143" "$told" && scontrol requeue "$SLURM_JOB_ID"
 exit $status
 """
 
