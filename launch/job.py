@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import shlex
 from collections.abc import Mapping
 
 from drumgan_jax.core.errors import BadInput, listed, shown
@@ -118,10 +119,4 @@ class Rendered:
     def text(self) -> str:
         """All of it, to be read."""
         parts = [f"--- {name}\n{text}" for name, text in self.files.items()]
-        return "\n".join([*parts, *(f"$ {_shell(one)}" for one in self.commands)])
-
-
-def _shell(command: tuple[str, ...]) -> str:
-    import shlex
-
-    return shlex.join(command)
+        return "\n".join([*parts, *(f"$ {shlex.join(one)}" for one in self.commands)])

@@ -11,7 +11,6 @@ from drumgan_jax.launch.job import Rendered
 
 _INSTALL = {
     "kubectl": "install it, and fetch the cluster's credentials",
-    "gcloud": "install Google's SDK, and log in",
     "sbatch": "log in to a host of the cluster",
 }
 

@@ -63,7 +63,7 @@ class Digests:
 
 def has_digests(folder: Path) -> bool:
     """Whether a folder's files can be verified."""
-    return places.is_file(folder / DIGESTS_NAME)
+    return (folder / DIGESTS_NAME).is_file()
 
 
 def write_digests(folder: Path, kind: str, left_out: Collection[str] = ()) -> None:

@@ -90,7 +90,8 @@ def shard_batch(x: jax.Array, mesh: Mesh) -> jax.Array:
 def gathered(tree: Any, mesh: Mesh) -> Any:
     """The whole of arrays that are split over `fsdp`, on every device; for use inside compiled functions.
 
-    Left to itself, the compiler also splits what is computed with them, and exchanges that: a hundred times as much.
+    Left to itself, the compiler also splits what is computed with them, and exchanges that: of the generator's step of
+    electrogan:full on 256 chips of a v5e, fourteen times as much.
     """
     if mesh.shape["fsdp"] == 1:
         return tree

@@ -31,7 +31,7 @@ _INSTALL = "pip install 'drumgan-jax[storage]'"
 # A library of a storage tries some failures itself, for a minute.
 _TRIES, _FIRST_WAIT = 4, 0.2
 # What is known of an object may be another process's to change: nothing is remembered.
-_UNREMEMBERED = {"gs": {"use_listings_cache": False}, "s3": {"use_listings_cache": False}}
+_UNREMEMBERED = {"use_listings_cache": False}
 _T = TypeVar("_T")
 
 
@@ -93,11 +93,6 @@ def filesystem(path: Path) -> Any:
     import fsspec
 
     return fsspec.filesystem(scheme_of(path), **_settings(scheme_of(path)))
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is a file, or an object of that name."""
-    return path.is_file()
 
 
 def size_of(path: Path) -> int:
@@ -308,4 +303,4 @@ def _bucket_path() -> type:
 def _settings(scheme: str) -> dict[str, Any]:
     # An emulator takes no credentials.
     anonymous = {"token": "anon"} if scheme == "gs" and os.environ.get("STORAGE_EMULATOR_HOST") else {}
-    return {**_UNREMEMBERED[scheme], **anonymous}
+    return {**_UNREMEMBERED, **anonymous}

@@ -123,7 +123,7 @@ def writer_of(folder: str | os.PathLike[str]) -> str | None:
     A claim that its writer left when it was killed counts for one that holds the folder: that takes long to tell.
     """
     claim = places.place(folder) / CLAIM_NAME
-    if places.is_file(claim):
+    if claim.is_file():
         return _who(claim)
     if places.is_remote(claim):
         return None

@@ -123,7 +123,7 @@ def test_a_request_that_fails_is_not_taken_for_an_absent_object(
             raise ConnectionError("nobody answers")
 
     monkeypatch.setattr(places, "filesystem", lambda _: Failing())
-    for ask in (path.exists, path.is_file, path.is_dir, lambda: places.is_file(path), lambda: has_digests(path.parent)):
+    for ask in (path.exists, path.is_file, path.is_dir, lambda: has_digests(path.parent)):
         with pytest.raises(OSError, match="nobody answers"):
             ask()
 
@@ -179,7 +179,7 @@ def test_digests_of_objects(faults: Faults, kind: str) -> None:
     assert found.altered() == ["a", "inner/b"]
     assert found.unlisted() == ["c"]
     assert found.of_other_size(["a", "inner/b"]) == ["inner/b"]
-    assert places.is_file(folder / DIGESTS_NAME)
+    assert (folder / DIGESTS_NAME).is_file()
 
 
 def test_one_writer_a_folder_of_a_bucket(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
