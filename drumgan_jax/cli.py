@@ -12,6 +12,7 @@ from absl import app, flags, logging
 from drumgan_jax.core.disks import is_disk_full
 from drumgan_jax.core.errors import BadInput, brief, shown
 from drumgan_jax.core.large_pages import restart_with_large_pages
+from drumgan_jax.core.places import NotReached
 
 # A verb's module defines its flags on import and has a `main(argv)`; if the module sets POSITIONAL, argv may hold
 # positional arguments. Modules are imported by name when needed, so a verb pays only for its own imports.
@@ -22,6 +23,7 @@ VERBS = {
     "plan": ("drumgan_jax.commands.plan", "say what a run needs of chips that are not here: memory, time and cost"),
     "train": ("drumgan_jax.commands.train", "train a config on a data set, or resume a stopped run"),
     "launch": ("drumgan_jax.launch.command", "start a training on a cluster, or as several processes here"),
+    "sweep": ("drumgan_jax.launch.sweeps.command", "run many trainings or measurements, and compare them in one table"),
     "fit": ("drumgan_jax.commands.fit", "fit a config without training: principal components, or a judge of classes"),
     "generate": ("drumgan_jax.commands.generate", "make sounds with a trained run, or the packaged model"),
     "encode": ("drumgan_jax.commands.encode", "find the latents of recordings, and reconstruct the recordings"),
@@ -60,6 +62,10 @@ def main() -> None:
         # As by `| head`; the status is that of a program that the signal ended. Nothing is flushed to the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except NotReached as problem:
+        # As a host of a run that has lost another.
+        print(f"drumgan {verb}: a bucket does not answer ({brief(str(problem))}); run it again.", file=sys.stderr)
+        sys.exit(75)
     except Exception as problem:
         # Any verb writes, in many places and through many libraries.
         if not is_disk_full(problem):

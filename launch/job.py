@@ -5,14 +5,19 @@ import math
 import re
 import shlex
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from drumgan_jax.core.errors import BadInput, listed, shown
 from drumgan_jax.core.places import is_remote, scheme_of
-from drumgan_jax.planning.topologies import Topology
+
+if TYPE_CHECKING:
+    from drumgan_jax.planning.topologies import Topology
 
 # Verbs that run for long, whose flags `command` knows.
 VERBS = ("train", "fit", "evaluate")
 # As Kubernetes, Slurm and Google name their objects; what backends append must fit in 63 characters.
+# EX_TEMPFAIL of sysexits.h: run it again.
+AGAIN = 75
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OVERRIDE = re.compile(r"--(no)?config\.[\w.]+(=.*)?", re.DOTALL)
@@ -75,8 +80,11 @@ class Job:
             raise BadInput(f"{self.verb} runs on one host, and {self.hosts} were asked for.")
 
     @property
-    def topology(self) -> Topology:
+    def topology(self) -> "Topology":
         """The chips; BadInput if there are none of that kind or shape."""
+        # It imports JAX, which the command line does without until it is read.
+        from drumgan_jax.planning.topologies import Topology
+
         return Topology.parse(self.chips)
 
     @property
@@ -107,14 +115,22 @@ class Rendered:
     """What a backend makes of a job: nothing has been written or asked yet.
 
     Attributes:
+        name: of the job.
         files: their text by name, to be written to one folder; commands find it as {folder}.
         checks: commands that must succeed before anything is started, each with what its failure means.
         commands: that start the job, in order.
+        state: a command that prints words, or nothing if there is no job of this name.
+        ended: what the first of these words that is printed says: the exit status that the job ended with.
+        cancel: a command that stops the job, and removes what is left of one that has ended.
     """
 
+    name: str
     files: Mapping[str, str]
     checks: tuple[tuple[tuple[str, ...], str], ...]
     commands: tuple[tuple[str, ...], ...]
+    state: tuple[str, ...]
+    ended: Mapping[str, int]
+    cancel: tuple[str, ...]
 
     def text(self) -> str:
         """All of it, to be read."""

@@ -54,18 +54,19 @@ def render(job: Job, cluster: Kubernetes) -> Rendered:
     kubectl = ("kubectl", f"--namespace={cluster.namespace}")
     may = (*kubectl, "auth", "can-i", "create", "jobsets.jobset.x-k8s.io")
     known = (*kubectl, "api-resources", "--api-group=jobset.x-k8s.io", "--output=name")
-    there = (*kubectl, "get", "jobset", job.name, "--ignore-not-found", "--output=name")
+    conditions = '{.metadata.name}{range .status.conditions[?(@.status=="True")]} {.type}{end}'
+    there = (*kubectl, "get", "jobset", job.name, "--ignore-not-found", f"--output=jsonpath={conditions}")
     return Rendered(
+        job.name,
         {"jobset.yaml": _yaml(_config_map(job, cluster), _job_set(job, cluster))},
         (
             (may, f"you may not create JobSets in the namespace {cluster.namespace}"),
             (("sh", "-c", f"{shlex.join(known)} | grep -q jobsets"), "the cluster does not answer, or has no JobSets"),
-            (
-                ("sh", "-c", f'found=$({shlex.join(there)}) && test -z "$found"'),
-                f"there is a JobSet {job.name} already; give another --name, or delete it",
-            ),
         ),
         ((*kubectl, "apply", "--filename={folder}/jobset.yaml"),),
+        there,
+        {"Completed": 0, "Failed": 2},
+        (*kubectl, "delete", "jobset", job.name, "--ignore-not-found"),
     )
 
 

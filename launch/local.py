@@ -1,15 +1,15 @@
 """Jobs on this machine: as many processes as there are hosts, started again for as long as they ask for it."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from drumgan_jax.core.processes import VARIABLES
-from drumgan_jax.launch.job import Job
-
-_AGAIN = 75
+from drumgan_jax.launch.job import AGAIN, Job
 
 
 def render(job: Job, port: int) -> list[tuple[list[str], dict[str, str]]]:
@@ -21,7 +21,7 @@ def render(job: Job, port: int) -> list[tuple[list[str], dict[str, str]]]:
 
 
 def run(job: Job, restarts: int, say: Callable[[str], None]) -> int:
-    """Run a job to its end.
+    """Run a job to its end; SIGTERM and Ctrl-C reach its processes as SIGTERM, on which they save.
 
     Args:
         job: the job.
@@ -31,21 +31,51 @@ def run(job: Job, restarts: int, say: Callable[[str], None]) -> int:
     Returns:
         0 if all ended well; a status that is neither that nor 75, if there is one; else 75.
     """
-    for attempt in range(restarts + 1):
-        say(f"{job.name}: {job.hosts} process{'es' if job.hosts > 1 else ''}, attempt {attempt + 1}")
-        running = [_start(command, variables) for command, variables in render(job, _free_port())]
-        statuses = [process.wait() for process in running]
-        if not any(statuses):
-            return 0
-        # One that a signal ended is a lost host, of which the others say that the run goes on.
-        final = [one for one in statuses if one > 0 and one != _AGAIN]
-        if final:
-            return final[0]
-    return _AGAIN
+    running: list[subprocess.Popen[bytes]] = []
+    with _told_to_stop(running) as told:
+        for attempt in range(restarts + 1):
+            say(f"{job.name}: {job.hosts} process{'es' if job.hosts > 1 else ''}, attempt {attempt + 1}")
+            running[:] = [_start(command, variables) for command, variables in render(job, _free_port())]
+            if told:
+                # Between two attempts there was none to be told.
+                _stop(running)
+            statuses = [process.wait() for process in running]
+            if not any(statuses):
+                return 0
+            # One that a signal ended is a lost host, of which the others say that the run goes on.
+            final = [one for one in statuses if one > 0 and one != AGAIN]
+            if final:
+                return final[0]
+            if told:
+                break
+    return AGAIN
+
+
+@contextmanager
+def _told_to_stop(running: "list[subprocess.Popen[bytes]]") -> Iterator[list[int]]:
+    """Pass SIGINT and SIGTERM on to processes as SIGTERM; yields the signals that came."""
+    told: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        told.append(number)
+        _stop(running)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(running: "list[subprocess.Popen[bytes]]") -> None:
+    for process in running:
+        process.terminate()
 
 
 def _start(command: list[str], variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(command, env={**os.environ, **variables})
+    # In a session of its own, so that Ctrl-C reaches it only from here.
+    return subprocess.Popen(command, env={**os.environ, **variables}, start_new_session=True)
 
 
 def _free_port() -> int:

@@ -16,6 +16,8 @@ from drumgan_jax.launch.job import Job, Rendered
 # Seconds before the limit at which the tasks are told: for a step, an evaluation and a checkpoint.
 _BEFORE = 180
 _SHORTEST = 0.25
+# The states of a job that does not run again by itself, and whether it is to be run again.
+_ENDED = {"COMPLETED": 0, "CANCELLED": 75, "TIMEOUT": 75, "DEADLINE": 75, "FAILED": 2, "OUT_OF_MEMORY": 2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,17 +51,17 @@ def render(job: Job, cluster: Slurm) -> Rendered:
         raise BadInput(
             f"--hours={job.hours:g} leaves no time between the start and the save; give at least {_SHORTEST}."
         )
-    queued = ("squeue", "--me", f"--name={job.name}", "--noheader")
+    # Those that have ended are known for some minutes; the last job of the name comes first.
+    queued = ("squeue", "--me", f"--name={job.name}", "--noheader", "--states=all", "--sort=-i", "--format=%T")
+    last = ("sh", "-c", f'told=$({shlex.join(queued)}) && echo "$told" | head -n 1')
     return Rendered(
+        job.name,
         {"job.sbatch": _script(job, cluster)},
-        (
-            (("sinfo", "--noheader"), "the cluster does not answer"),
-            (
-                ("sh", "-c", f'test -z "$({shlex.join(queued)})"'),
-                f"a job named {job.name} is queued or runs; give another --name, or cancel it",
-            ),
-        ),
+        ((("sinfo", "--noheader"), "the cluster does not answer"),),
         (("sbatch", "{folder}/job.sbatch"),),
+        last,
+        _ENDED,
+        ("scancel", "--me", f"--name={job.name}"),
     )
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from drumgan_jax.core.errors import BadInput, brief
-from drumgan_jax.launch.job import Job
+from drumgan_jax.launch.job import AGAIN, Job
 
 # By the chip: how Google names a slice, how many of its units a chip is, and the image of its machines.
 _TYPES = {"v5e": ("v5litepod", 1), "v5p": ("v5p", 2), "v6e": ("v6e", 1)}
@@ -22,16 +22,17 @@ _SETUP = (
     " && ~/.local/bin/uv pip install --quiet --python=$HOME/venv 'drumgan-jax[storage,tensorboard]' 'jax[tpu]'"
 )
 _STOP = (
-    "pkill -TERM -f '[d]rumgan train'; for n in $(seq 60); do pgrep -f '[d]rumgan train' > /dev/null || break;"
-    " sleep 2; done; pkill -KILL -f '[d]rumgan train'; true"
+    "pkill -TERM -f '[d]rumgan {verb}'; for n in $(seq 60); do pgrep -f '[d]rumgan {verb}' > /dev/null || break;"
+    " sleep 2; done; pkill -KILL -f '[d]rumgan {verb}'; true"
 )
 # What a host prints of the status of its command: gcloud does not hand it on.
 _STATUS, _STATUSES = "drumgan-status", re.compile(r"drumgan-status=(\d+)")
 _READY, _ENDED = "ACTIVE", ("FAILED", "SUSPENDED", "SUSPENDING", "DELETING", "")
-_AGAIN = 75
 _POLL, _TRIES = 30.0, 4
 
-Ask = Callable[[list[str]], "subprocess.CompletedProcess[str]"]
+Say = Callable[[str], None]
+# Runs a command, and tells its lines as they come to the second argument.
+Ask = Callable[[list[str], Say], "subprocess.CompletedProcess[str]"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ def render(job: Job, site: Site) -> dict[str, list[str]]:
         ],
         "describe": [*queued, "describe", job.name, "--format=value(state.state)", *where],
         "setup": [*machine, "ssh", job.name, "--worker=all", f"--command={site.setup}", *where],
-        "stop": [*machine, "ssh", job.name, "--worker=all", f"--command={_STOP}", *where],
+        "stop": [*machine, "ssh", job.name, "--worker=all", f"--command={_STOP.format(verb=job.verb)}", *where],
         "run": [*machine, "ssh", job.name, "--worker=all", f"--command={run}", *where],
         "delete": [*queued, "delete", job.name, "--force", *where],
     }
@@ -99,7 +100,7 @@ def run(
     job: Job,
     site: Site,
     ask: Ask | None = None,
-    say: Callable[[str], None] = print,
+    say: Say = print,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
     """Run a job to its end; the resource is deleted then, and also if it is given up.
@@ -116,41 +117,43 @@ def run(
                 _create(commands, ask, wait, say, again=attempt > 0)
             else:
                 # A training outlives the connection by which it was started.
-                ask(commands["stop"])
+                ask(commands["stop"], _silent)
                 wait(_POLL)
             say(f"{job.name}: attempt {attempt + 1}")
             statuses = _attempt(commands, ask, _hosts(job), wait, say)
-            if final := [one for one in statuses if one not in (0, _AGAIN)]:
+            if final := [one for one in statuses if one not in (0, AGAIN)]:
                 raise BadInput(f"the training of {job.name} ended with status {final[0]}; mend what it printed first.")
             if len(statuses) == _hosts(job) and not any(statuses):
                 return
         raise BadInput(f"{job.name} was begun {site.restarts + 1} times and has not ended; give more --restarts.")
+    except (KeyboardInterrupt, SystemExit):
+        say(f"{job.name} is told to save, and its machines are given back")
+        ask(commands["stop"], _silent)
+        raise
     finally:
         _delete(commands, ask, wait, say)
 
 
 def _check(commands: dict[str, list[str]], ask: Ask, job: Job) -> None:
     try:
-        account = ask(["gcloud", "auth", "list", "--filter=status:ACTIVE", "--format=value(account)"])
+        account = ask(["gcloud", "auth", "list", "--filter=status:ACTIVE", "--format=value(account)"], _silent)
     except FileNotFoundError:
         raise BadInput("gcloud is not on this machine; install Google's SDK, and log in, or give --dry_run.") from None
     if account.returncode or not account.stdout.strip():
         raise BadInput("gcloud has no account; run gcloud auth login. Nothing was started.")
-    there = ask(commands["describe"])
+    there = ask(commands["describe"], _silent)
     if there.returncode == 0:
         raise BadInput(f"there is a queued resource {job.name} already; give another --name, or delete it.")
     if "NOT_FOUND" not in there.stderr:
         raise BadInput(f"gcloud cannot be asked ({_said(there)}); nothing was started.")
 
 
-def _create(
-    commands: dict[str, list[str]], ask: Ask, wait: Callable[[float], None], say: Callable[[str], None], again: bool
-) -> None:
+def _create(commands: dict[str, list[str]], ask: Ask, wait: Callable[[float], None], say: Say, again: bool) -> None:
     """Ask for the resource until it is there."""
     while True:
         if again:
             _delete(commands, ask, wait, say)
-        created = ask(commands["create"])
+        created = ask(commands["create"], _silent)
         if created.returncode:
             raise BadInput(f"the resource was refused ({_said(created)}); mend that, and give the same command again.")
         while (state := _state(commands, ask, wait)) not in (_READY, *_ENDED):
@@ -164,21 +167,19 @@ def _create(
 
 
 def _attempt(
-    commands: dict[str, list[str]], ask: Ask, hosts: int, wait: Callable[[float], None], say: Callable[[str], None]
+    commands: dict[str, list[str]], ask: Ask, hosts: int, wait: Callable[[float], None], say: Say
 ) -> list[int]:
     """Set the hosts up and run the command; the statuses of those that told one."""
-    ended = ask(commands["setup"])
+    ended = ask(commands["setup"], _silent)
     if ended.returncode:
         say(f"the hosts could not be set up ({_said(ended)})")
         wait(_POLL)
         if _state(commands, ask, wait) != _READY:
             return []
-        ended = ask(commands["setup"])
+        ended = ask(commands["setup"], _silent)
         if ended.returncode:
             raise BadInput(f"the hosts could not be set up twice ({_said(ended)}); give another --setup.")
-    ended = ask(commands["run"])
-    for text in (ended.stdout, ended.stderr):
-        say(text.strip())
+    ended = ask(commands["run"], say)
     statuses = [int(one) for one in _STATUSES.findall(ended.stdout)]
     if len(statuses) < hosts:
         say(f"{hosts - len(statuses)} of {hosts} hosts were lost ({_said(ended)})")
@@ -188,7 +189,7 @@ def _attempt(
 def _state(commands: dict[str, list[str]], ask: Ask, wait: Callable[[float], None]) -> str:
     """The state of the resource; empty if there is none, or gcloud cannot tell for long."""
     for _ in range(_TRIES):
-        told = ask(commands["describe"])
+        told = ask(commands["describe"], _silent)
         if told.returncode == 0:
             return told.stdout.strip()
         if "NOT_FOUND" in told.stderr:
@@ -197,11 +198,9 @@ def _state(commands: dict[str, list[str]], ask: Ask, wait: Callable[[float], Non
     raise BadInput(f"gcloud cannot tell how the resource is ({_said(told)}); it may still cost: look, and delete it.")
 
 
-def _delete(
-    commands: dict[str, list[str]], ask: Ask, wait: Callable[[float], None], say: Callable[[str], None]
-) -> None:
+def _delete(commands: dict[str, list[str]], ask: Ask, wait: Callable[[float], None], say: Say) -> None:
     for _ in range(_TRIES):
-        ended = ask(commands["delete"])
+        ended = ask(commands["delete"], _silent)
         if ended.returncode == 0 or "NOT_FOUND" in ended.stderr:
             return
         wait(_POLL)
@@ -213,8 +212,23 @@ def _hosts(job: Job) -> int:
     return 1 if job.topology.chips == 8 and len(job.topology.shape) == 2 else job.hosts
 
 
-def _ask(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+def _silent(_: str) -> None:
+    """Tell nobody."""
+
+
+def _ask(command: list[str], say: Say) -> "subprocess.CompletedProcess[str]":
+    if say is _silent:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    lines = []
+    # A training tells of itself for days.
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            say(line.rstrip())
+            lines.append(line)
+    return subprocess.CompletedProcess(command, process.returncode, "".join(lines), "")
 
 
 def _said(ended: "subprocess.CompletedProcess[str]") -> str:

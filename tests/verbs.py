@@ -26,7 +26,7 @@ from drumgan_jax.systems.encoder import build_encoder
 from drumgan_jax.systems.gan import build_gan
 
 # Whose modules define a verb's flags.
-ROOM = "drumgan_jax.commands."
+ROOMS = ("drumgan_jax.commands.", "drumgan_jax.launch.")
 
 CLASSES = ("kick", "snare")
 STEP = 6
@@ -89,7 +89,7 @@ def verb_alone(name: str) -> Iterator[ModuleType]:
     module = sys.modules.pop(path, None)
     held = flags.FLAGS.flags_by_module_dict()
     # A flag may be listed by two modules, of which one was imported anew.
-    for flag in {flag.name for room in held if room.startswith(ROOM) for flag in held[room]}:
+    for flag in {flag.name for room in held if room.startswith(ROOMS) for flag in held[room]}:
         if flag in flags.FLAGS:
             delattr(flags.FLAGS, flag)
     try:

@@ -42,13 +42,14 @@ from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, first_line, listed, shown
 from drumgan_jax.core.paths import expand
+from drumgan_jax.core.places import make, place
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import number, table
 
 FIGURES = flags.DEFINE_list("figures", [], "the figures to show, such as fid/drums; all if not given.")
 AT_KIMG = flags.DEFINE_list("at_kimg", [], "thousands of images at which to compare runs, such as 20,40.")
 AT_HOURS = flags.DEFINE_list("at_hours", [], "hours of training at which to compare runs, such as 0.1,0.2.")
-# launch.sweep imports this module beside others, of which some have a flag of this name.
+# launch.sweeps imports this module beside others, of which some have flags of these names.
 STEP = flags.DEFINE_list("step", [], "checkpoints at which to compare runs, such as 800kimg,best.", allow_override=True)
 PLOT = define_path("plot", "compare.png", "file for the plot; empty for none.")
 CSV = define_path("csv", "", "file for all points of all curves; empty for none.")
@@ -230,7 +231,7 @@ def save_points(path: str | Path, runs: Sequence[Run], figures: Sequence[str]) -
 @contextmanager
 def _written(path: str | Path) -> Iterator[Path]:
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make(place(path).parent)
         with replacing(path) as temporary:
             yield temporary
     # Matplotlib raises ValueError for an unknown file suffix.

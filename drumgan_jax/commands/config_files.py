@@ -16,7 +16,7 @@ from drumgan_jax import configs
 from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.core.paths import expand
 
-# The attribute that marks a module as a config, or as a grid of runs (launch/sweep.py); helper modules have neither.
+# The attribute that marks a module as a config, or as a grid of runs (launch/sweeps); helper modules have neither.
 CONFIG, GRID = "get_config", "RUNS"
 _KIND_NAMES = {CONFIG: "config", GRID: "grid"}
 

@@ -52,6 +52,11 @@ def define_config() -> flags.FlagHolder[ConfigDict]:
     return holder
 
 
+def name_of_config() -> str:
+    """The config as it was named on the command line."""
+    return str(config_flags.get_config_filename(flags.FLAGS["config"]))
+
+
 def with_paths(config: ConfigDict) -> ConfigDict:
     """A copy of the config with ~ expanded in all of its paths."""
     config = config.copy_and_resolve_references()
@@ -78,15 +83,27 @@ def explain(argv: Sequence[str], problem: Exception) -> BadInput | None:
     if not given:
         return BadInput(f"--config.{overrides[0]} needs a config: add --config=NAME before it.") if overrides else None
     config = load(given[-1])
+    known = dict(_entries(config))
     for key in overrides:
-        if key not in (known := dict(_entries(config))):
-            return BadInput(_unknown(key, known))
+        if unknown := unknown_key(config, key):
+            return unknown
         if str(problem).startswith(f"flag --config.{key}="):
             value = str(problem).removeprefix(f"flag --config.{key}=").partition(": ")[0]
             return BadInput(_wrong(key, value, known[key]))
         if isinstance(known[key], list):
             return BadInput(f"config.{key} is a list, which cannot be given here; make it a tuple in {given[-1]}.")
     return None
+
+
+def unknown_key(config: ConfigDict, key: str) -> BadInput | None:
+    """The error for a key, or a section, that a config does not have; None if it has it."""
+    known = dict(_entries(config))
+    return None if key in known else BadInput(_unknown(key, known))
+
+
+def wrong_value(config: ConfigDict, key: str, value: Any) -> BadInput:
+    """The error for a value of another type than a config's."""
+    return BadInput(_wrong(key, str(value), dict(_entries(config))[key]))
 
 
 def _entries(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

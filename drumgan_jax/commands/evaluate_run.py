@@ -94,7 +94,7 @@ def evaluate_run(request: RunRequest) -> None:
         report |= _quality(request, instrument, dataset, judge, others, sharding)
     if jax.process_index() == 0:
         if not packed:
-            written = write_report(path, instrument.step, report)
+            written = write_report(path, instrument.step, report, request.truncation)
             scores = {name: figure["value"] for name, figure in report.get("figures", {}).items()}
             _write_events(path, instrument.step, scores)
             print(f"step {instrument.step} of {request.run}; the full report is {written}.")

@@ -46,7 +46,11 @@ class Digests:
     files: Mapping[str, Any]
 
     def altered(self, names: Collection[str] | None = None) -> list[str]:
-        """Those of the named files, or of all, that are missing, unreadable, or not as they were."""
+        """Those of the named files, or of all, that are missing, unreadable, or not as they were.
+
+        Raises:
+            NotReached: a bucket does not answer, which says nothing of the files.
+        """
         names = list(self.files if names is None else names)
         now = _each(lambda path: _digest_or_none(path, self.kind), self.folder, names)
         return [name for name, digest in zip(names, now, strict=True) if digest is None or digest != self.files[name]]
@@ -136,6 +140,8 @@ def _digest_or_none(path: Path, kind: str) -> list[Any] | None:
             return _digest_in_bucket(path, kind)
         with open_regular(path) as file:
             return _digest(file.fileno(), kind)
+    except places.NotReached:
+        raise
     except (BadInput, OSError):
         return None
 
@@ -162,6 +168,8 @@ def _digest_on_disk(path: Path, kind: str) -> list[Any]:
 def _size(path: Path) -> int | None:
     try:
         return places.size_of(path)
+    except places.NotReached:
+        raise
     except OSError:
         return None
 

@@ -35,6 +35,10 @@ _UNREMEMBERED = {"use_listings_cache": False}
 _T = TypeVar("_T")
 
 
+class NotReached(OSError):
+    """A storage did not answer, after some tries: nothing is known of what was asked for, and it may answer later."""
+
+
 def scheme_of(path: str | os.PathLike[str]) -> str:
     """The scheme of an address such as gs://bucket/run, in lower case; empty for a path on this machine."""
     found = _ADDRESS.match(os.fspath(path))
@@ -210,7 +214,8 @@ def patiently(request: Callable[[], _T]) -> _T:
     """What a request gives, tried again after a wait that doubles, of a random length so that hosts do not meet.
 
     Raises:
-        OSError: it failed at each try, or in a way that another try does not mend.
+        NotReached: it failed at each try.
+        OSError: it failed in a way that another try does not mend.
     """
     for tries in range(_TRIES):
         try:
@@ -219,7 +224,8 @@ def patiently(request: Callable[[], _T]) -> _T:
             raise
         except Exception as error:
             if tries == _TRIES - 1 or _is_final(error):
-                raise OSError(errno.EIO, first_line(error)) from error
+                kind = OSError if _is_final(error) else NotReached
+                raise kind(errno.EIO, first_line(error)) from error
             time.sleep(_FIRST_WAIT * 2**tries * random.uniform(0.5, 1.5))
     raise AssertionError
 

@@ -15,15 +15,19 @@ from drumgan_jax.core.places import place
 FOLDER = "evaluations"
 
 
-def write_report(run_dir: str | os.PathLike[str], step: int, report: Mapping[str, Any]) -> Path:
+def write_report(
+    run_dir: str | os.PathLike[str], step: int, report: Mapping[str, Any], truncation: float = 1.0
+) -> Path:
     """Write an evaluation of a run's checkpoint to evaluations/step_STEP.json, atomically.
 
-    Figures of an earlier evaluation of the same step are kept unless the new one replaces them.
+    Figures of an earlier evaluation of the same step are kept unless the new one replaces them. That of truncated
+    sounds, which no curve is made of, is in truncationT_step_STEP.json.
 
     Raises:
         BadInput: the file cannot be written.
     """
-    path = place(run_dir) / FOLDER / f"step_{step:08d}.json"
+    truncated = "" if truncation == 1.0 else f"truncation{truncation:g}_"
+    path = place(run_dir) / FOLDER / f"{truncated}step_{step:08d}.json"
     earlier = _read(path)
     figures = {**earlier.get("figures", {}), **report.get("figures", {})}
     save_json(path, {**earlier, **report, "step": step, **({"figures": figures} if figures else {})})
@@ -31,15 +35,15 @@ def write_report(run_dir: str | os.PathLike[str], step: int, report: Mapping[str
 
 
 def read_reports(run_dir: str | os.PathLike[str]) -> dict[int, dict[str, Any]]:
-    """Read the evaluations of a run by step, ascending; damaged files are skipped."""
+    """Read the evaluations of a run by step, ascending; damaged files, and those of truncated sounds, are skipped."""
     reports = (_read(path) for path in sorted((place(run_dir) / FOLDER).glob("step_*.json")))
     return {report["step"]: report for report in reports if report}
 
 
 def drop_reports(run_dir: str | os.PathLike[str], step: int) -> None:
     """Delete evaluations after a step, or all at step 0, when a run restarts or returns to an earlier checkpoint."""
-    for path in (place(run_dir) / FOLDER).glob("step_*"):
-        number = path.stem.split("_")[1]
+    for path in (place(run_dir) / FOLDER).glob("*step_*"):
+        number = path.stem.rpartition("step_")[2].split("_")[0]
         if number.isdecimal() and (int(number) > step or step == 0):
             path.unlink()
 

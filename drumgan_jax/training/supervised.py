@@ -12,6 +12,7 @@ import traceback
 from typing import Any
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.places import NotReached
 from drumgan_jax.training.heartbeats import BEATS, JOINING, Kind, shortened
 
 # Tells a process that it is a worker: the descriptors of its socket and of its parent's stderr, and the timeout.
@@ -103,6 +104,8 @@ def explained(error: Exception) -> tuple[Kind, str, int]:
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, BadInput):
         return Kind.TOLD, str(error), 2
+    if isinstance(error, NotReached):
+        return Kind.TOLD, f"a bucket does not answer ({error.strerror}).", os.EX_TEMPFAIL
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename} cannot be read or written" if error.filename else "a file cannot be read or written"
         return Kind.TOLD, f"{name} ({error.strerror}); mend that, and run the same command again.", 2

@@ -18,6 +18,7 @@ PATHS = {
     "encode": {"run", "out", "vocoder", "audio"},
     "interpolate": {"run", "out", "vocoder", "a", "b"},
     "explore": {"run", "out", "vocoder"},
+    "sweep": {"workdir", "data"},
     "launch": {"workdir", "data", "out"},
     "fit": {"workdir"},
     "evaluate": {"run", "data", "vocoder", "wavs", "reference", "save_statistics", "out", "others", "judge"},

@@ -12,7 +12,7 @@ from bucket_cases import Faults, bucket
 
 from drumgan_jax.core import places, write_lock
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.digests import CRC32C, DIGESTS_NAME, SHA256, has_digests, read_digests, write_digests
+from drumgan_jax.core.digests import CRC32C, DIGESTS_NAME, SHA256, Digests, has_digests, read_digests, write_digests
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.write_lock import CLAIM_NAME, only_writer, writer_of
@@ -123,8 +123,10 @@ def test_a_request_that_fails_is_not_taken_for_an_absent_object(
             raise ConnectionError("nobody answers")
 
     monkeypatch.setattr(places, "filesystem", lambda _: Failing())
-    for ask in (path.exists, path.is_file, path.is_dir, lambda: has_digests(path.parent)):
-        with pytest.raises(OSError, match="nobody answers"):
+    kept = Digests(path.parent, CRC32C, {"a": [1, "00"]})
+    asks = (path.exists, path.is_file, path.is_dir, lambda: has_digests(path.parent), kept.altered)
+    for ask in (*asks, lambda: kept.of_other_size(["a"])):
+        with pytest.raises(places.NotReached, match="nobody answers"):
             ask()
 
 

@@ -177,8 +177,8 @@ def fake_kubectl(folder: Path, said: str) -> None:
             r"nothing was started: you may not create JobSets .* \(no\)",
         ),
         (
-            "*get\\ jobset*) echo jobset/loops;;\n*api-resources*) echo jobsets;;",
-            r"nothing was started: there is a JobSet loops already; give another --name",
+            "*get\\ jobset*) echo loops;;\n*api-resources*) echo jobsets;;",
+            r"nothing was started: a job named loops is queued or runs; give another --name, or cancel it \(kubectl",
         ),
         (
             "*api-resources*) echo unreachable >&2; exit 1;;",
@@ -186,7 +186,7 @@ def fake_kubectl(folder: Path, said: str) -> None:
         ),
         (
             "*get\\ jobset*) echo unreachable >&2; exit 1;;\n*api-resources*) echo jobsets;;",
-            r"nothing was started: there is a JobSet",
+            r"nothing was started: it cannot be asked for jobs named loops \(unreachable\)",
         ),
         ("*api-resources*) echo jobsets;;\n*apply*) echo refused >&2; exit 1;;", r"kubectl failed \(refused\)"),
     ],

@@ -13,6 +13,7 @@ from drumgan_jax.launch.tpu_vm import Site, render, run
 
 JOB = Job("loops", "splice_loops:full", "gs://b/run", data="gs://b/data", chips="v5e:4x4", environment={"A": "b c"})
 SITE = Site("us-west4-a", project="p", spot=True, setup="pip install it")
+STOP = tpu_vm._STOP.format(verb="train")
 ENDED = "\n".join(["drumgan-status=0"] * 4)
 LOST = "ERROR: (gcloud.compute.tpus.queued-resources.describe) NOT_FOUND: no such resource"
 
@@ -25,7 +26,7 @@ def test_the_commands() -> None:
         f" --runtime-version=v2-alpha-tpuv5-lite --spot {where}",
         "describe": f"{queued} describe loops --format=value(state.state) {where}",
         "setup": f"gcloud compute tpus tpu-vm ssh loops --worker=all --command=pip install it {where}",
-        "stop": f"gcloud compute tpus tpu-vm ssh loops --worker=all --command={tpu_vm._STOP} {where}",
+        "stop": f"gcloud compute tpus tpu-vm ssh loops --worker=all --command={STOP} {where}",
         "run": "gcloud compute tpus tpu-vm ssh loops --worker=all --command=export PATH=$HOME/venv/bin:$PATH;"
         " export A='b c'; drumgan train"
         " --config=splice_loops:full --workdir=gs://b/run --config.data.dir=gs://b/data --distributed;"
@@ -69,7 +70,7 @@ class Gcloud:
         }
         self.asked: list[str] = []
 
-    def __call__(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
+    def __call__(self, command: list[str], say: tpu_vm.Say) -> "subprocess.CompletedProcess[str]":
         kind = next(name for name in ("list", "create", "describe", "delete", "ssh") if name in command)
         if kind == "ssh":
             text = " ".join(command)
@@ -157,3 +158,23 @@ def test_gcloud_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match=r"gcloud is not on this machine; install Google's SDK"):
         run(JOB, SITE)
+
+
+def test_a_launch_that_is_told_to_stop_lets_the_hosts_save_and_gives_them_back() -> None:
+    class Stopped(Gcloud):
+        def __call__(self, command: list[str], say: tpu_vm.Say) -> "subprocess.CompletedProcess[str]":
+            ended = super().__call__(command, say)
+            if self.asked[-1] == "run":
+                raise SystemExit(75)
+            return ended
+
+    gcloud = Stopped()
+    with pytest.raises(SystemExit):
+        launched(gcloud)
+    assert gcloud.asked[-3:] == ["run", "stop", "delete"]
+
+
+def test_the_lines_of_a_training_are_told_as_they_come() -> None:
+    said: list[str] = []
+    ended = tpu_vm._ask(["sh", "-c", "echo one; echo two >&2; exit 3"], said.append)
+    assert (said, ended.returncode, ended.stdout) == (["one", "two"], 3, "one\ntwo\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.places import NotReached
 from drumgan_jax.training.heartbeats import Kind
 from drumgan_jax.training.supervised import explained
 
@@ -78,6 +79,7 @@ RESET = ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer")
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), Kind.TOLD, 1),
         (BadInput("the disk is full."), Kind.TOLD, 2),
         (OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl"), Kind.TOLD, 2),
+        (NotReached(errno.EIO, "nobody answers"), Kind.TOLD, 75),
         (OSError("of no number"), Kind.TOLD, 1),
         (KeyError("x"), Kind.TOLD, 1),
     ],
