@@ -11,8 +11,9 @@ from absl import app, flags, logging
 
 from drumgan_jax.core.disks import is_disk_full
 from drumgan_jax.core.errors import BadInput, brief, shown
+from drumgan_jax.core.host_log import VARIABLE, run_logged
 from drumgan_jax.core.large_pages import restart_with_large_pages
-from drumgan_jax.core.places import NotReached
+from drumgan_jax.core.places import NotReached, place
 
 # A verb's module defines its flags on import and has a `main(argv)`; if the module sets POSITIONAL, argv may hold
 # positional arguments. Modules are imported by name when needed, so a verb pays only for its own imports.
@@ -38,7 +39,9 @@ VERBS = {
 
 
 def command() -> None:
-    """`main` as a process of its own, whose memory is arranged first."""
+    """`main` as a process of its own, whose output is kept and whose memory is arranged first."""
+    if folder := os.environ.get(VARIABLE):
+        sys.exit(run_logged([sys.executable, *sys.orig_argv[1:]], place(folder)))
     if sys.argv[1:2] == ["train"]:
         restart_with_large_pages()
     main()

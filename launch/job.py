@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from drumgan_jax.core import host_log
 from drumgan_jax.core.errors import BadInput, listed, shown
 from drumgan_jax.core.places import is_remote, scheme_of
 
@@ -100,6 +101,13 @@ class Job:
             *([f"{data}={self.data}"] if data else []),
             *self.overrides,
         ]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables of each host's process: with the job's own, where its output is kept."""
+        # A measurement leaves the run as it is.
+        kept = {} if self.verb == "evaluate" else {host_log.VARIABLE: f"{self.workdir}/{host_log.FOLDER}"}
+        return {**kept, **self.environment}
 
     def check_shared(self, backend: str) -> None:
         """Raise BadInput unless the run directory is in a bucket: the hosts of a backend share no disk."""

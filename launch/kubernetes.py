@@ -165,7 +165,7 @@ def _pod(job: Job, cluster: Kubernetes) -> dict[str, Any]:
         where = {"cloud.google.com/gke-accelerator": f"nvidia-{chip.name}-80gb"}
     if cluster.spot:
         where["cloud.google.com/gke-spot"] = "true"
-    environment: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in job.environment.items()]
+    environment: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in job.variables.items()]
     environment.append({"name": "POD_INDEX", "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}})
     return {
         **({"serviceAccountName": cluster.account} if cluster.account else {}),

@@ -17,7 +17,7 @@ def render(job: Job, port: int) -> list[tuple[list[str], dict[str, str]]]:
     command = [sys.executable, "-m", "drumgan_jax.cli", *job.command[1:]]
     places = [(f"127.0.0.1:{port}", str(job.hosts), str(process)) for process in range(job.hosts)]
     told = [dict(zip(VARIABLES, place, strict=True)) if job.hosts > 1 else {} for place in places]
-    return [(command, {**job.environment, **one}) for one in told]
+    return [(command, {**job.variables, **one}) for one in told]
 
 
 def run(job: Job, restarts: int, say: Callable[[str], None]) -> int:

@@ -80,7 +80,7 @@ def _script(job: Job, cluster: Slurm) -> str:
         f"--signal=B:TERM@{_BEFORE}",
         *cluster.options,
     ]
-    exported = [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
+    exported = [f"export {name}={shlex.quote(value)}" for name, value in job.variables.items()]
     if job.chips:
         # JAX takes a task for one of several of its node, and would give it one card.
         cards = ",".join(map(str, range(job.topology.chips // job.hosts)))

@@ -73,7 +73,7 @@ def render(job: Job, site: Site) -> dict[str, list[str]]:
     hosts = _hosts(job)
     exported = [
         "export PATH=$HOME/venv/bin:$PATH;",
-        *(f"export {name}={shlex.quote(value)};" for name, value in job.environment.items()),
+        *(f"export {name}={shlex.quote(value)};" for name, value in job.variables.items()),
     ]
     command = [*job.command, *(["--distributed"] if hosts > 1 else [])]
     run = " ".join([*exported, f"{shlex.join(command)}; echo {_STATUS}=$?"])

@@ -17,6 +17,8 @@ from drumgan_jax.core.regular_files import read_regular
 from drumgan_jax.core.settings import is_number
 
 METRICS_NAME = "metrics.jsonl"
+# When the run was first started, in Unix seconds.
+BEGAN = "time/began"
 # Beside it, in a bucket: lines that are not in it yet.
 PARTS = "metrics"
 _MOST_PARTS = 100
@@ -98,6 +100,11 @@ def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
     """The lines of a run's metrics, in order, without a line that is being written."""
     found = [json.loads(line) for line in _lines(places.place(run_dir)) if _step_of(line) < float("inf")]
     return [{name: value for name, value in line.items() if is_number(value)} for line in found]
+
+
+def began_at(run_dir: str | os.PathLike[str]) -> float | None:
+    """When a run was first started, in Unix seconds; None if its metrics do not tell."""
+    return next((line[BEGAN] for line in read_metrics(run_dir) if BEGAN in line), None)
 
 
 def hours_run(run_dir: str | os.PathLike[str]) -> float:

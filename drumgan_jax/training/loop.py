@@ -20,7 +20,7 @@ from drumgan_jax.data.dataset import open_dataset
 from drumgan_jax.data.sampling import sampling_weights
 from drumgan_jax.runs import settings as sections
 from drumgan_jax.runs.checkpoints import Checkpoints
-from drumgan_jax.runs.metrics import hours_run, read_metrics, training_clock
+from drumgan_jax.runs.metrics import BEGAN, began_at, hours_run, read_metrics, training_clock
 from drumgan_jax.runs.settings import EvaluationSettings
 from drumgan_jax.training import heartbeats, run
 from drumgan_jax.training.profiling import Profile, ProfiledSteps
@@ -130,7 +130,8 @@ def train(
         # Hours continue from the previous process, so curves over time have no gap.
         trained = max((hours for _, hours in training_clock(read_metrics(run_dir))), default=0.0)
         began = started - 3600.0 * hours_run(run_dir)
-        window, clock = MetricsWindow(), _Clock(settings.batch_size, began, 3600.0 * trained)
+        since = began_at(run_dir) or time.time() - (started - began)
+        window, clock = MetricsWindow(), _Clock(settings.batch_size, began, 3600.0 * trained, since)
         history: list[dict[str, float]] = []
         stopped = "early" if _exhausted(checkpoints, evaluation, start) else "complete"
         done = start
@@ -235,12 +236,14 @@ class _Clock:
         batch_size: examples per step.
         began: start of the run, on time.perf_counter's scale.
         trained: seconds spent on steps by previous processes.
+        since: when the run was first started, in Unix seconds.
     """
 
-    def __init__(self, batch_size: int, began: float, trained: float):
+    def __init__(self, batch_size: int, began: float, trained: float, since: float):
         self._batch_size = batch_size
         self._began = began
         self._trained = trained
+        self._since = since
         self._first: dict[str, float] = {}
         self._restarted = 0.0
         self._waited = 0.0
@@ -267,6 +270,10 @@ class _Clock:
         # Excludes the first step of a process, which compiles, and evaluations, samples and checkpoints.
         self._trained += spent
         first |= {"time/hours": (now - self._began) / 3600.0, "time/training_hours": self._trained / 3600.0}
+        # The share of the time since the first start that made steps which are left: neither waiting for machines, nor
+        # compiling, evaluating and saving, nor steps that a loss undid.
+        whole = max(time.time() - self._since, self._trained)
+        first |= {BEGAN: self._since, "time/goodput": self._trained / whole if whole else 0.0}
         if self._steps == 0:
             return first
         per_step = spent / self._steps

@@ -131,6 +131,7 @@ def test_a_slice_is_a_job_and_a_host_a_pod() -> None:
     }
     assert pod["containers"][0]["resources"]["limits"] == {"google.com/tpu": 4}
     assert {"name": "A", "value": "b"} in pod["containers"][0]["env"]
+    assert {"name": "DRUMGAN_LOGS", "value": "gs://b/runs/one/logs"} in pod["containers"][0]["env"]
     command = "drumgan train --config=splice_loops:full --workdir=gs://b/runs/one --config.data.dir=gs://b/data"
     assert f"exec {command} --config.train.batch_size=512 --distributed\n" in config_map["data"]["run.sh"]
     assert json.loads(config_map["data"]["job.json"])["hosts"] == 128

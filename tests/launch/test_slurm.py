@@ -32,6 +32,7 @@ GOLDEN = """#!/bin/bash
 #SBATCH --cpus-per-task=8
 
 source venv/bin/activate
+export DRUMGAN_LOGS=/shared/run/logs
 export A='b c'
 export JAX_LOCAL_DEVICE_IDS=0,1,2,3,4,5,6,7
 export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-}"

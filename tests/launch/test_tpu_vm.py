@@ -28,7 +28,7 @@ def test_the_commands() -> None:
         "setup": f"gcloud compute tpus tpu-vm ssh loops --worker=all --command=pip install it {where}",
         "stop": f"gcloud compute tpus tpu-vm ssh loops --worker=all --command={STOP} {where}",
         "run": "gcloud compute tpus tpu-vm ssh loops --worker=all --command=export PATH=$HOME/venv/bin:$PATH;"
-        " export A='b c'; drumgan train"
+        " export DRUMGAN_LOGS=gs://b/run/logs; export A='b c'; drumgan train"
         " --config=splice_loops:full --workdir=gs://b/run --config.data.dir=gs://b/data --distributed;"
         f" echo drumgan-status=$? {where}",
         "delete": f"{queued} delete loops --force {where}",

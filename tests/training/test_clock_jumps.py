@@ -114,5 +114,5 @@ def test_nothing_is_measured_by_the_clock_on_the_wall(repository: Path) -> None:
         if isinstance(node, ast.Attribute)
         if node.attr == "st_mtime" or ast.unparse(node) in ("time.time", "time.time_ns", "datetime.now")
     }
-    # Which of several traces is the newest.
-    assert named == {"drumgan_jax/training/profiling.py"}
+    # Which of several traces is the newest; and goodput, since between the processes of a run no other clock goes on.
+    assert named == {"drumgan_jax/training/profiling.py", "drumgan_jax/training/loop.py"}

@@ -299,6 +299,11 @@ def test_hours_go_on_after_a_stop(data_dir, tmp_path):
         hours = [line[name] for line in read_metrics(tmp_path)]
         assert hours == sorted(hours)
         assert hours[-1] > max(before[name], 0)
+    # The start is that of the first process, so that what lies between two of them counts.
+    assert len({line["time/began"] for line in read_metrics(tmp_path)}) == 1
+    last = read_metrics(tmp_path)[-1]
+    since = 3600 * last["time/training_hours"] / last["time/goodput"]
+    assert 3600 * last["time/hours"] < since < time.time() - last["time/began"]
 
 
 def test_training_hours_are_of_steps_alone(data_dir, tmp_path, monkeypatch):
