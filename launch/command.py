@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
             print(rendered.text())
             return
         folder = Path(OUT.value or f"launch/{job.name}").absolute()
-        submit(rendered, folder, attach=WAIT.value)
+        submit(rendered, folder, attach=WAIT.value, check=lambda: _check_places(job))
         if WAIT.value:
             try:
                 sys.exit(wait(rendered))
@@ -128,6 +128,13 @@ def _check_config() -> None:
         check_chips(CONFIG.value, flags.FLAGS.chips)
 
 
+def _check_places(job: Job) -> None:
+    from drumgan_jax.launch.checks import check_places
+
+    with _without_chips():
+        check_places(job)
+
+
 def _run_here(job: Job) -> None:
     if DRY_RUN.value:
         for command, variables in local.render(job, 12345):
@@ -141,6 +148,7 @@ def _run_on_tpu_vms(job: Job) -> None:
     if DRY_RUN.value:
         print("\n".join(f"$ {shlex.join(one)}" for one in tpu_vm.render(job, site).values()))
         return
+    _check_places(job)
     # So that the machines are given back.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(AGAIN))
     tpu_vm.run(job, site)

@@ -18,6 +18,7 @@ _ACCELERATORS = {"v5e": "tpu-v5-lite-podslice", "v5p": "tpu-v5p-slice", "v6e": "
 _WORKERS, _CONTAINER, _SCRIPT, _FOLDER, _PORT = "workers", "drumgan", "run.sh", "/launch", 8476
 # Status 2, an error, and a command that is not there: the same would come again.
 _FINAL = [1, 2, 126, 127]
+_NO_PACKAGE = "The image has no command drumgan: it needs Python and this package (launch/README.md has one)."
 _INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 
@@ -94,7 +95,11 @@ def _config_map(job: Job, cluster: Kubernetes) -> dict[str, Any]:
 
 def _script(job: Job) -> str:
     """What a pod runs."""
-    lines = ["#!/bin/sh", "# A process that has become drumgan is told to stop as Kubernetes tells it."]
+    lines = [
+        "#!/bin/sh",
+        f"command -v drumgan > /dev/null || {{ echo '{_NO_PACKAGE}' >&2; exit 2; }}",
+        "# A process that has become drumgan is told to stop as Kubernetes tells it.",
+    ]
     command = list(job.command)
     if job.topology.chip.platform == "tpu":
         # A single host of TPUs has others to find only if there is more than one.

@@ -19,7 +19,13 @@ _INSTALL = {
 _POLL, _TRIES = 10.0, 60
 
 
-def submit(rendered: Rendered, folder: Path, say: Callable[[str], None] = print, attach: bool = False) -> None:
+def submit(
+    rendered: Rendered,
+    folder: Path,
+    say: Callable[[str], None] = print,
+    attach: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Start a job.
 
     Args:
@@ -27,6 +33,7 @@ def submit(rendered: Rendered, folder: Path, say: Callable[[str], None] = print,
         folder: for its files; made if absent.
         say: told what the commands print.
         attach: whether a job of this name that is queued or runs is taken for this one; else it is refused.
+        check: called before anything is written, if no such job is there; raises BadInput.
 
     Raises:
         BadInput: a tool is missing, a check fails, the name is in use, the folder cannot be written, or a command
@@ -36,22 +43,23 @@ def submit(rendered: Rendered, folder: Path, say: Callable[[str], None] = print,
         if shutil.which(command[0]) is None:
             remedy = _INSTALL.get(command[0], "install it")
             raise BadInput(f"{command[0]} is not on this machine; {remedy}, or give --dry_run.")
-    for check, meaning in rendered.checks:
-        ended = _run(check)
+    for asks, meaning in rendered.checks:
+        ended = _run(asks)
         if ended.returncode:
             raise BadInput(f"nothing was started: {meaning} ({_said(ended)}).")
     asked = _run(rendered.state)
     if asked.returncode:
         raise BadInput(f"nothing was started: it cannot be asked for jobs named {rendered.name} ({_said(asked)}).")
-    if words := asked.stdout.split():
-        if _status(rendered, words) is None:
-            if attach:
-                say(f"{rendered.name} is queued or runs; it is waited for")
-                return
-            raise BadInput(
-                f"nothing was started: a job named {rendered.name} is queued or runs; give another --name, or cancel it"
-                f" ({' '.join(rendered.cancel)})."
-            )
+    if (words := asked.stdout.split()) and _status(rendered, words) is None:
+        if attach:
+            say(f"{rendered.name} is queued or runs; it is waited for")
+            return
+        raise BadInput(
+            f"nothing was started: a job named {rendered.name} is queued or runs; give another --name, or cancel it"
+            f" ({' '.join(rendered.cancel)})."
+        )
+    check()
+    if words:
         # What has ended may still hold the name.
         _run(rendered.cancel)
     try:

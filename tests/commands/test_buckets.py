@@ -13,6 +13,10 @@ from verbs import drumgan
 
 import drumgan_jax
 from drumgan_jax.core import places
+from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.write_lock import only_writer
+from drumgan_jax.launch.checks import check_places
+from drumgan_jax.launch.job import Job
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -87,3 +91,33 @@ def test_addresses_that_verbs_refuse(faults: Faults, verb: str, arguments: list[
     except flags.IllegalFlagValueError as error:
         found = str(error)
     assert said in found
+
+
+@pytest.mark.parametrize(
+    ("settings", "read_only", "match"),
+    [
+        (
+            {"workdir": "gs://nowhere/run"},
+            False,
+            r"gs://nowhere/run cannot be written: there is no such bucket; make it",
+        ),
+        ({}, True, r"gs://drums/new cannot be written \(Forbidden.*check that the bucket is of your project"),
+        ({"data": "gs://drums/nothing"}, False, r"gs://drums/nothing"),
+    ],
+)
+def test_launch_looks_at_its_buckets_first(faults: Faults, settings: dict, read_only: bool, match: str) -> None:
+    job = Job(**{"name": "loops", "config": "a:b", "workdir": "gs://drums/new", **settings})
+    faults.read_only = read_only
+    try:
+        with pytest.raises(BadInput, match=match):
+            check_places(job)
+    finally:
+        faults.read_only = False
+    assert places.names_in(places.place("gs://drums/new")) == []
+
+
+def test_launch_does_not_disturb_a_run_that_is_written(faults: Faults) -> None:
+    job = Job("loops", "a:b", "gs://drums/held")
+    check_places(job)
+    with only_writer("gs://drums/held", "drumgan train", ""), pytest.raises(BadInput, match="by `drumgan train`"):
+        check_places(job)

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,18 @@ def test_a_slice_is_a_job_and_a_host_a_pod() -> None:
     assert f"exec {command} --config.train.batch_size=512 --distributed\n" in config_map["data"]["run.sh"]
     assert json.loads(config_map["data"]["job.json"])["hosts"] == 128
     assert "suspend" not in job_set["spec"]
+
+
+def test_an_image_without_the_package_says_so(tmp_path: Path) -> None:
+    script = manifest(job_of(**TPUS), Kubernetes())[0]["data"]["run.sh"]
+    ended = subprocess.run(["/bin/sh", "-c", script], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("The image has no command drumgan: it needs Python and this package")
+    # Which is not run again.
+    policy = manifest(job_of(**TPUS), Kubernetes())[1]["spec"]["replicatedJobs"][0]["template"]["spec"][
+        "podFailurePolicy"
+    ]
+    assert 2 in policy["rules"][0]["onExitCodes"]["values"]
 
 
 def test_pods_with_cards_are_told_of_the_first() -> None:
