@@ -1,4 +1,4 @@
-"""A toy run of `drumgan train` in three processes, each as on a host of its own."""
+"""A toy run of `drumgan train` in several processes, each as on a host of its own."""
 
 import os
 import socket
@@ -26,8 +26,8 @@ def get_config():
 """
 
 
-def write_config(folder: Path, data: Path) -> Path:
-    sections = {"train": {"batch_size": 6, "total_images": 6 * STEPS}, "checkpoint": {"every": 4, "keep": 2}}
+def write_config(folder: Path, data: Path, batch: int = 6) -> Path:
+    sections = {"train": {"batch_size": batch, "total_images": batch * STEPS}, "checkpoint": {"every": 4, "keep": 2}}
     config = tiny_config(data, **sections)
     config.train.host_timeout = 30.0
     config.task = {"kind": "toy", "gain": 0.3}
@@ -37,23 +37,34 @@ def write_config(folder: Path, data: Path) -> Path:
 
 
 def start(
-    config: Path, run: Path, timeout: float, variables: Mapping[str, str] | None = None
+    config: Path,
+    run: Path,
+    timeout: float,
+    variables: Mapping[str, str] | None = None,
+    count: int = COUNT,
+    of_one: Mapping[int, Mapping[str, str]] | None = None,
 ) -> list[subprocess.Popen[str]]:
-    """The three commands, with more variables of the environment."""
+    """The commands of so many hosts, with more variables of the environment, and some of one host alone."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     command = [sys.executable, "-m", "drumgan_jax.cli", "train", f"--config={config}", f"--workdir={run}"]
-    place = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(COUNT), "XLA_FLAGS": quick_flags(1)}
+    place = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(count), "XLA_FLAGS": quick_flags(1)}
     return [
         subprocess.Popen(
             [*command, f"--config.train.host_timeout={timeout}"],
-            env={**os.environ, **place, **(variables or {}), "JAX_PROCESS_ID": str(process)},
+            env={
+                **os.environ,
+                **place,
+                **(variables or {}),
+                **(of_one or {}).get(process, {}),
+                "JAX_PROCESS_ID": str(process),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for process in range(COUNT)
+        for process in range(count)
     ]
 
 

@@ -32,6 +32,8 @@ _INSTALL = "pip install 'drumgan-jax[storage]'"
 _TRIES, _FIRST_WAIT = 4, 0.2
 # What is known of an object may be another process's to change: nothing is remembered.
 _UNREMEMBERED = {"use_listings_cache": False}
+# Under which an object's note is kept in what the storage tells of it.
+_NOTE = "drumgan"
 _T = TypeVar("_T")
 
 
@@ -168,6 +170,18 @@ def read(path: Path, start: int = 0, end: int | None = None) -> bytes:
 def write(path: Path, content: bytes) -> None:
     """Write an object in a bucket, which is there whole or not at all."""
     patiently(lambda: filesystem(path).pipe_file(str(path), content))
+
+
+def write_note(path: Path, text: str) -> None:
+    """Write an empty object with a short text beside it, of ASCII characters, which a listing tells (`notes_in`)."""
+    patiently(lambda: filesystem(path).pipe_file(str(path), b"", metadata={_NOTE: text}))
+
+
+def notes_in(folder: Path) -> dict[str, str]:
+    """The notes of all objects within a folder of a bucket, by their paths from there: one request for all of them."""
+    found = patiently(lambda: filesystem(folder).find(str(folder), detail=True))
+    notes = {name: (told.get("metadata") or {}).get(_NOTE) for name, told in found.items()}
+    return {name.removeprefix(_key(folder)).lstrip("/"): note for name, note in notes.items() if note is not None}
 
 
 def generation_of(path: Path) -> str | None:

@@ -21,7 +21,8 @@ class TrainSettings:
         ema_rampup: upper bound of the half-life as a fraction of the examples seen so far.
         class_balance: 0 draws examples alike, 1 draws classes alike; see data.sampling.
         source_balance: likewise of the sources within a class.
-        host_timeout: seconds within which all processes of a run have ended after one is lost (training.heartbeats).
+        host_timeout: seconds within which all processes of a run have ended after one is lost (training.heartbeats); in
+            a bucket at least 120.
     """
 
     batch_size: int = whole(1)

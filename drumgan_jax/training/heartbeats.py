@@ -2,7 +2,8 @@
 
 Each process has a file in RUN/heartbeats/ATTEMPT, which its supervising parent writes. The files are compared only with
 what they were when last read, so the clocks of the hosts do not matter. A file keeps its length and is written in
-place: a full disk stops no heartbeat.
+place: a full disk stops no heartbeat. In a bucket, where each request costs and an object is written once a second at
+most, heartbeats are slower, and stand in what one listing tells of all.
 
 A process is lost
 
@@ -24,6 +25,8 @@ from drumgan_jax.core import places
 from drumgan_jax.core.errors import BadInput
 
 FOLDER = "heartbeats"
+# Seconds that a timeout has at least if the run is in a bucket.
+LEAST_IN_BUCKET = 120.0
 # Heartbeats within a timeout. A process is lost before the timeout by as many as it takes to see that and to end.
 BEATS, _TO_END = 30, 8
 # Shares of the timeout. How long an error of one process waits for the others to report the same one: if all do, the
@@ -115,7 +118,7 @@ def write_heartbeat(folder: Path, heartbeat: Heartbeat) -> None:
     content = f"{zlib.crc32(text.encode()):08x}{text}".ljust(_BYTES).encode()
     try:
         if places.is_remote(folder):
-            places.write(_path(folder, heartbeat.process), content)
+            places.write_note(_path(folder, heartbeat.process), text)
             return
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(_path(folder, heartbeat.process), os.O_WRONLY | os.O_CREAT, 0o666)
@@ -132,17 +135,32 @@ def write_heartbeat(folder: Path, heartbeat: Heartbeat) -> None:
 def read_heartbeats(folder: Path, count: int) -> dict[int, Heartbeat]:
     """The heartbeats of the processes that have one; a file that is just being written is left out."""
     found = {}
+    notes = _notes(folder) if places.is_remote(folder) else None
     for process in range(count):
+        path = _path(folder, process)
         try:
-            content = _path(folder, process).read_text()
-            if zlib.crc32(content[8:].rstrip().encode()) == int(content[:8], 16):
-                fields = json.loads(content[8:])
-                if (ended := fields["ended"]) is not None:
-                    fields["ended"] = Ending(Kind(ended["kind"]), ended["sentence"], ended["status"])
-                found[process] = Heartbeat(**fields)
+            text = notes[path.name] if notes is not None else _text(path)
+            fields = json.loads(text)
+            if (ended := fields["ended"]) is not None:
+                fields["ended"] = Ending(Kind(ended["kind"]), ended["sentence"], ended["status"])
+            found[process] = Heartbeat(**fields)
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found
+
+
+def _notes(folder: Path) -> dict[str, str]:
+    try:
+        return places.notes_in(folder)
+    except OSError:
+        return {}
+
+
+def _text(path: Path) -> str:
+    content = path.read_text()
+    if zlib.crc32(content[8:].rstrip().encode()) != int(content[:8], 16):
+        raise ValueError
+    return content[8:]
 
 
 def shortened(sentence: str) -> str:

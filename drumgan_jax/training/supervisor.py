@@ -26,6 +26,7 @@ from drumgan_jax.runs.digests import CHECKPOINTS, complete_steps
 from drumgan_jax.training.heartbeats import (
     BEATS,
     FOLDER,
+    LEAST_IN_BUCKET,
     Ending,
     Heartbeat,
     Kind,
@@ -54,6 +55,7 @@ def supervise(command: Sequence[str], run_dir: Path, timeout: float) -> int:
     Raises:
         BadInput: the heartbeats cannot be written.
     """
+    timeout = max(timeout, LEAST_IN_BUCKET) if places.is_remote(run_dir) else timeout
     worker = _Worker(command, timeout)
     try:
         with _passed_on(worker):

@@ -12,11 +12,15 @@ from bucket_cases import Faults, bucket
 from verbs import drumgan
 
 import drumgan_jax
-from drumgan_jax.core import places
+from drumgan_jax.core import places, write_lock
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.write_lock import only_writer
 from drumgan_jax.launch.checks import check_places
 from drumgan_jax.launch.job import Job
+from drumgan_jax.launch.sweeps.running import Budget
+from drumgan_jax.launch.sweeps.sweep import Sweep
+from drumgan_jax.launch.sweeps.sweep import run as run_sweep
+from drumgan_jax.launch.sweeps.trials import Trial
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -116,8 +120,29 @@ def test_launch_looks_at_its_buckets_first(faults: Faults, settings: dict, read_
     assert places.names_in(places.place("gs://drums/new")) == []
 
 
-def test_launch_does_not_disturb_a_run_that_is_written(faults: Faults) -> None:
+def test_launch_does_not_disturb_a_run_that_is_written(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_lock, "_BEAT", 0.1)
     job = Job("loops", "a:b", "gs://drums/held")
     check_places(job)
     with only_writer("gs://drums/held", "drumgan train", ""), pytest.raises(BadInput, match="by `drumgan train`"):
         check_places(job)
+
+
+def test_a_sweep_in_a_bucket_goes_on(there: str) -> None:
+    folder = places.place("gs://drums/sweep")
+    trials = [Trial(f"t{n}", f"d{n}", {"gamma": n}, (), f"t{n}/config.json", 8) for n in (1, 2)]
+    sweep = Sweep(folder, trials, {"config": "x"}, (), "")
+    started: list[str] = []
+
+    def command(trial: Trial, images: int) -> list[str]:
+        places.write(folder / trial.name / "config.json", b'{"train": {"batch_size": 4}}')
+        line = {"step": 2, "evaluation/fid/x": 3.0 - trial.varied["gamma"]}
+        places.write(folder / trial.name / "metrics.jsonl", json.dumps(line).encode())
+        return ["true"]
+
+    for _ in range(2):
+        ending = run_sweep(sweep, command, 1, Budget(), started.append)
+    assert started == ["[1/2] t1", "[2/2] t2", "[1/2] t1: already complete", "[2/2] t2: already complete"]
+    assert "best: t2, fid/x 1 at 0.008 kimg; its run is gs://drums/sweep/t2." in ending.text
+    assert places.read(folder / "sweep.csv").decode().splitlines()[1] == "t2,2,complete,8,0,1.0"
+    assert len(places.read(folder / "sweep.png")) > 1000

@@ -1,5 +1,6 @@
 """Places in buckets: what is written there, how requests are tried again, and what is refused."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from drumgan_jax.core.digests import CRC32C, DIGESTS_NAME, SHA256, Digests, has_
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.json_files import read_json
 from drumgan_jax.core.write_lock import CLAIM_NAME, only_writer, writer_of
+from drumgan_jax.training.heartbeats import Ending, Heartbeat, Kind, read_heartbeats, shortened, write_heartbeat
 
 
 @pytest.fixture
@@ -182,6 +184,27 @@ def test_digests_of_objects(faults: Faults, kind: str) -> None:
     assert found.unlisted() == ["c"]
     assert found.of_other_size(["a", "inner/b"]) == ["inner/b"]
     assert (folder / DIGESTS_NAME).is_file()
+
+
+def test_heartbeats_of_a_bucket_come_in_one_listing(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = places.place("gs://drums/run/heartbeats/a")
+    assert read_heartbeats(folder, 3) == {}
+    ending = Ending(Kind.TOLD, shortened('the disk of "x" is full \u2013 ' * 99), 2)
+    beats = {number: Heartbeat(number, "host", 7, beat=number, ended=ending if number else None) for number in (0, 2)}
+    for beat in beats.values():
+        write_heartbeat(folder, dataclasses.replace(beat, beat=9))
+        write_heartbeat(folder, beat)
+    asked: list[str] = []
+    filesystem = places.filesystem
+
+    class Counting:
+        def find(self, *arguments: object, **more: object) -> object:
+            asked.append("find")
+            return filesystem(folder).find(*arguments, **more)
+
+    monkeypatch.setattr(places, "filesystem", lambda _: Counting())
+    assert read_heartbeats(folder, 3) == beats
+    assert asked == ["find"]
 
 
 def test_one_writer_a_folder_of_a_bucket(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
