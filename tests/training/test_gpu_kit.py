@@ -87,6 +87,7 @@ def rehearsal(
     logging.set_verbosity(verbosity)
 
 
+@pytest.mark.slow
 def test_rehearsal_stops_and_is_finished_elsewhere(rehearsal: Rehearsal) -> None:
     assert rehearsal.statuses == (gpu_kit.UNFINISHED, 0)
     first, second = rehearsal.printed
@@ -102,6 +103,7 @@ def test_rehearsal_stops_and_is_finished_elsewhere(rehearsal: Rehearsal) -> None
     assert call(rehearsal.folder, work="elsewhere") == 0
 
 
+@pytest.mark.slow
 def test_rehearsal_leaves_instruments_and_a_report(rehearsal: Rehearsal) -> None:
     state = rehearsal.folder / "state"
     assert not list(state.glob("own-*")), "what is packed is not stored as a state too"
@@ -117,6 +119,7 @@ def test_rehearsal_leaves_instruments_and_a_report(rehearsal: Rehearsal) -> None
         assert part in report
 
 
+@pytest.mark.slow
 def test_state_of_training_agrees_within_its_precision(rehearsal: Rehearsal) -> None:
     run_dir = rehearsal.folder / "work" / "own" / "run"
     stored = gpu_state.read_state(rehearsal.stopped, "own")
@@ -138,6 +141,7 @@ def test_state_of_training_agrees_within_its_precision(rehearsal: Rehearsal) -> 
     assert compared > 20
 
 
+@pytest.mark.slow
 def test_state_of_another_job_is_refused(rehearsal: Rehearsal, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(rehearsal.folder, "--variant=small", state="stopped") == 2
     assert "is the state of pca_gan:tiny and style_drumsynth:tiny" in capsys.readouterr().err
@@ -152,12 +156,14 @@ def restore(rehearsal: Rehearsal, run_dir: Path, system: str = "pca_gan:tiny", *
     return gpu_state.restore_run(rehearsal.stopped, "own", system, config, job.dataset("own"), run_dir)
 
 
+@pytest.mark.slow
 def test_run_is_restored_once(rehearsal: Rehearsal, tmp_path: Path) -> None:
     step = restore(rehearsal, tmp_path / "run")
     assert step == gpu_state.read_state(rehearsal.stopped, "own").step
     assert restore(rehearsal, tmp_path / "run") is None
 
 
+@pytest.mark.slow
 def test_state_of_another_config_is_refused(rehearsal: Rehearsal, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is a state of pca_gan:tiny, not of pca_gan:packaged"):
         restore(rehearsal, tmp_path / "run", "pca_gan:packaged")
