@@ -26,8 +26,9 @@ from drumgan_jax.core.errors import BadInput
 RUN = define_path(
     "run",
     None,
-    "the run directory or packed instrument to play, or loops; the packaged one-shots if not given.",
+    "the run directory or packed instrument, also gs:// or hf://, or loops; the packaged one-shots if not given.",
     bucket=True,
+    hub=True,
 )
 OUT = define_path("out", None, "folder for the sounds, grid.png and latents.json; created if absent.", required=True)
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")

@@ -32,8 +32,9 @@ from drumgan_jax.latents.latents import Latents
 RUN = define_path(
     "run",
     None,
-    "the run directory or packed instrument to play, or loops; the packaged one-shots if not given.",
+    "the run directory or packed instrument, also gs:// or hf://, or loops; the packaged one-shots if not given.",
     bucket=True,
+    hub=True,
 )
 STEP = flags.DEFINE_string("step", "last", "the checkpoint: last, best, a step, or images such as 800kimg.")
 VOCODER = define_path(

@@ -60,6 +60,11 @@ class Digests:
         sizes = ((name, _size(self.folder / name)) for name in names)
         return [name for name, size in sizes if size is None or not _is_of(size, self.files[name])]
 
+    def size(self, name: str) -> int:
+        """Bytes of a file when its digest was written; 0 if its entry is damaged."""
+        entry = self.files[name]
+        return entry[0] if isinstance(entry, list) and entry and type(entry[0]) is int else 0
+
     def unlisted(self) -> list[str]:
         """Files in the folder that have no digest."""
         return [name for name in _files(self.folder) if name not in self.files]
@@ -88,10 +93,15 @@ def write_digests(folder: Path, kind: str, left_out: Collection[str] = ()) -> No
     written = set() if remote else {folder, folder.parent, *((folder / name).parent for name in names)}
     for inner in written:
         _synchronize(inner)
-    with replacing(folder / DIGESTS_NAME) as temporary:
-        temporary.write_text(json.dumps({"format": _FORMAT, kind: found}, indent=0) + "\n")
+    save_digests(Digests(folder, kind, found))
     if not remote:
         _synchronize(folder)
+
+
+def save_digests(digests: Digests) -> None:
+    """Write digests that are known into their folder; see `write_digests`, which finds them."""
+    with replacing(digests.folder / DIGESTS_NAME) as temporary:
+        temporary.write_text(json.dumps({"format": _FORMAT, digests.kind: digests.files}, indent=0) + "\n")
 
 
 def read_digests(folder: Path, remedy: str) -> Digests:
@@ -114,6 +124,21 @@ def read_digests(folder: Path, remedy: str) -> Digests:
     if not isinstance(files, dict) or not files:
         raise BadInput(f"{path}: {kind} lists no files; {remedy}.")
     return Digests(folder, kind, dict(sorted(files.items())))
+
+
+def file_hash(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_blob(path: str | os.PathLike[str]) -> str:
+    """The name, in hex, that Git gives to the content of a file."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha1(f"blob {os.fstat(file.fileno()).st_size}\0".encode(), usedforsecurity=False)
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _files(folder: Path) -> list[str]:

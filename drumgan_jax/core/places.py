@@ -57,6 +57,11 @@ def place(path: str | os.PathLike[str]) -> Path:
     if not scheme:
         return Path(path)
     text = os.fspath(path)
+    if scheme == "hf":
+        raise BadInput(
+            f"{brief(text)} cannot be used here: hf:// is for drumgan_jax.load, and for --run of generate, encode,"
+            " interpolate and explore; get it with `hf download OWNER/NAME --local-dir=FOLDER`, and give the folder."
+        )
     if scheme not in _LIBRARIES:
         raise BadInput(
             f"{brief(text)} cannot be used: {scheme}:// is not supported; give a folder of this machine, gs://BUCKET/...,"

@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from drumgan_jax.core import places
 from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.copies import complete
 from drumgan_jax.core.digests import DIGESTS_NAME, Digests
 from drumgan_jax.core.errors import BadInput, brief, first_line
 from drumgan_jax.data.digests import read_digests
 
-_THREADS = 8
 _KEY = 16
 
 
@@ -38,24 +37,19 @@ def copy_of(directory: Path, cache: str) -> Path:
     known = json.dumps([digests.kind, digests.files], sort_keys=True)
     folder = Path(cache) / hashlib.sha256(known.encode()).hexdigest()[:_KEY] / directory.parent.name / directory.name
     here = Digests(folder, digests.kind, digests.files)
-    missing = [*here.altered(), *([] if (folder / DIGESTS_NAME).is_file() else [DIGESTS_NAME])]
     try:
-        with ThreadPoolExecutor(_THREADS) as threads:
-            list(threads.map(lambda name: _fetch(directory / name, folder / name), missing))
+        odd = complete(directory, here, list(here.files))
+        if not (folder / DIGESTS_NAME).is_file():
+            content = places.read(directory / DIGESTS_NAME)
+            with replacing(folder / DIGESTS_NAME) as temporary:
+                temporary.write_bytes(content)
     except OSError as error:
         raise BadInput(
             f"{cache} (config.data.cache) cannot hold {directory} ({error.strerror or first_line(error)}); make room,"
             " or leave it empty: records are read from there then."
         ) from error
-    if odd := here.altered(missing[:-1] if DIGESTS_NAME in missing else missing):
+    if odd:
         raise BadInput(
             f"{directory / brief(odd[0])} is not as it was written; restore it, or prepare the data set again."
         )
     return folder
-
-
-def _fetch(source: Path, target: Path) -> None:
-    content = places.read(source)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as temporary:
-        temporary.write_bytes(content)

@@ -52,6 +52,7 @@ class Instrument:
         sharding: of batches over several devices; None for one.
         group: sounds that are made at once a device.
         attributes: that condition it beside the classes, and what their values mean.
+        source: address in a bucket or on a hub that it was loaded from, there with the hash of the commit; else empty.
     """
 
     gan: Gan
@@ -66,6 +67,7 @@ class Instrument:
     sharding: NamedSharding | None = None
     group: int = BATCH
     attributes: AttributeScale = NO_ATTRIBUTES
+    source: str = ""
 
     kind: ClassVar[str] = "gan"
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 
 from drumgan_jax.audio.level import check_sounds
-from drumgan_jax.core.errors import BadInput, brief, shown
+from drumgan_jax.core.errors import BadInput, about, brief, shown
 from drumgan_jax.core.paths import expand
-from drumgan_jax.core.places import place
+from drumgan_jax.core.places import place, scheme_of
 from drumgan_jax.core.weight_file import (
     FileFormat,
     in_bytes,
@@ -42,6 +43,8 @@ FORMAT = FileFormat("drumgan instrument", 3)
 # Bits a weight; see weight_file.in_bytes.
 PRECISIONS = {"half": 16, "bytes": 8, "six_bits": 6}
 _OWNER = "an instrument"
+# Schemes of addresses whose files are copied to this machine.
+FETCHED = ("gs", "hf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +133,9 @@ def load(
 
     Args:
         run: a run directory, of which `config.json` and one checkpoint's EMA item are read; a file that `drumgan pack`
-            wrote; or a name in PACKAGED or, once `drumgan weights get` has fetched it, in INSTRUMENTS; None for the
-            model that comes with this package.
+            wrote; either may be at gs://BUCKET/PATH or hf://OWNER/NAME[@REVISION][/PATH], of which what is played is
+            copied to the cache; or a name in PACKAGED or, once `drumgan weights get` has fetched it, in INSTRUMENTS;
+            None for the model that comes with this package.
         step: which checkpoint of a run; None or "last" is the newest, "best" the one with the best `evaluation.metric`,
             "800kimg" the one at 800,000 images, such as a milestone.
         vocoder: the run or file of a vocoder that makes its sounds of mel bands; None for the one that its config
@@ -139,12 +143,13 @@ def load(
         packaged: in place of a run, a name in PACKAGED or INSTRUMENTS.
 
     Returns:
-        A play.playable.Playable: of a GAN's run, a play.instrument.Instrument.
+        A play.playable.Playable: of a GAN's run, a play.instrument.Instrument. `source` of those from elsewhere is the
+        address, on a hub with the hash of the commit.
 
     Raises:
         BadInput: it is neither, has no such checkpoint, or is of a task without a generator; or the vocoder cannot be
             read, or is of another mel scale; or both a run and a packaged model are named, or a released one is not
-            here.
+            here; or a bucket or hub refuses or cannot be reached, and there is no copy of an earlier time.
     """
     if packaged is not None:
         if run is not None or packaged not in (*PACKAGED, *INSTRUMENTS):
@@ -153,6 +158,8 @@ def load(
         return _load_file(_named(packaged), step, vocoder)
     if run is None and not SHIPPED.is_file():
         raise BadInput("this installation has no packaged model; give a run directory, or a file of drumgan pack.")
+    if run is not None and scheme_of(run) in FETCHED:
+        return _load_fetched(os.fspath(run), step, vocoder)
     path = SHIPPED if run is None else path_of(run)
     if path.suffix == ".npz":
         return _load_file(path, step, vocoder)
@@ -162,6 +169,16 @@ def load(
     if kind not in KINDS:
         raise BadInput(f"{path} is a run of task {shown(kind)}; give the run of a GAN.")
     return KINDS[kind].open_run(path, "last" if step is None else step, vocoder)
+
+
+def _load_fetched(address: str, step: int | str | None, vocoder: str | Path | None) -> Any:
+    from drumgan_jax.play.fetched import fetch
+
+    found = fetch(address, step)
+    with about(brief(address)):
+        playable = load(found.path, found.step, vocoder)
+    logging.info("%s was loaded.", found.source)
+    return dataclasses.replace(playable, source=found.source) if hasattr(playable, "source") else playable
 
 
 def path_of(run: str | Path) -> Path:

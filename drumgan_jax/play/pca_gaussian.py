@@ -45,12 +45,14 @@ class PcaInstrument:
         label_names: classes, in the order of the labels; empty for none.
         config: of the run, its representation with statistics.
         sharding: of batches over several devices; None for one.
+        source: see Instrument.
     """
 
     fitted: PcaGaussian
     label_names: tuple[str, ...]
     config: Mapping[str, Any]
     sharding: NamedSharding | None = None
+    source: str = ""
 
     kind: ClassVar[str] = "pca_gaussian"
     # It is fitted in one step.

@@ -7,6 +7,7 @@ those of before are joined to it from time to time.
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,12 +72,11 @@ def keep_until(run_dir: Path, step: int) -> None:
 def _lines(run_dir: Path) -> list[str]:
     """All lines of a run, in order; none twice, as they may be while some are joined."""
     path, parts = run_dir / METRICS_NAME, []
-    if places.is_remote(run_dir):
-        folder = run_dir / PARTS
-        for name in sorted(places.names_in(folder)):
-            # One that is gone has been joined to the file, which is read after them.
-            with contextlib.suppress(FileNotFoundError):
-                parts.append(places.read(folder / name))
+    # On this machine, a copy of a run from a bucket has them.
+    for name in sorted(places.names_in(run_dir / PARTS)):
+        # One that is gone has been joined to the file, which is read after them.
+        with contextlib.suppress(FileNotFoundError):
+            parts.append((run_dir / PARTS / name).read_bytes())
     texts = [*([read_regular(path)] if path.exists() else []), *parts]
     return list(dict.fromkeys(line for text in texts for line in text.decode(errors="replace").splitlines()))
 
@@ -86,6 +86,8 @@ def _join(run_dir: Path, lines: Iterable[str]) -> None:
         temporary.write_text("".join(line + "\n" for line in lines))
     if places.is_remote(run_dir):
         places.drop(run_dir / PARTS)
+    else:
+        shutil.rmtree(run_dir / PARTS, ignore_errors=True)
 
 
 def _step_of(line: str) -> float:

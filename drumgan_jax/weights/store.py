@@ -23,6 +23,8 @@ import numpy as np
 from tqdm import tqdm
 
 from drumgan_jax.core.atomic import replacing
+from drumgan_jax.core.cache_folder import cache_folder
+from drumgan_jax.core.digests import file_hash, git_blob
 from drumgan_jax.core.errors import BadInput, shown
 from drumgan_jax.weights.catalogue import CATALOGUE, WeightsFile
 from drumgan_jax.weights.tensorflow_files import read_checkpoint
@@ -40,7 +42,7 @@ _GIVEN = ".sha256"
 
 def folder() -> Path:
     """The folder `weights/` in $DRUMGAN_CACHE, or in ~/.cache/drumgan."""
-    return Path(os.environ.get("DRUMGAN_CACHE") or Path.home() / ".cache" / "drumgan") / "weights"
+    return cache_folder() / "weights"
 
 
 def entry(name: str) -> WeightsFile:
@@ -133,15 +135,6 @@ def _other_digest(path: Path, file: WeightsFile) -> str:
     return "" if found == wanted else f"{kind} {found}, not the published {wanted}"
 
 
-def git_blob(path: str | os.PathLike[str]) -> str:
-    """The name, in hex, that Git gives to the content of a file."""
-    with open(path, "rb") as file:
-        digest = hashlib.sha1(f"blob {os.fstat(file.fileno()).st_size}\0".encode(), usedforsecurity=False)
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _no_digest(file: WeightsFile) -> str:
     return (
         f"nobody publishes a digest of {file.name}, so its file cannot be told from another; get its SHA-256 from"
@@ -158,12 +151,6 @@ def _read(path: Path, file: WeightsFile) -> dict[str, np.ndarray]:
         raise BadInput(
             f"{path} is not a readable PyTorch state dict; delete it and run `drumgan weights get {file.name}`."
         ) from problem
-
-
-def file_hash(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def get(name: str, sha256: str = "") -> Path:

@@ -74,7 +74,7 @@ def test_compare_reads_runs_of_a_bucket(run: Path, there: str, tmp_path: Path) -
         (
             "generate",
             ["--run=gs://nowhere/run", "--out=o"],
-            "gs://nowhere/run/config.json cannot be read (there is no such",
+            "gs://nowhere/run cannot be read (there is no such",
         ),
         (
             "generate",

@@ -1,5 +1,6 @@
 """~ is the home in every flag that is a path, and in addresses that have one."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ PATHS = {
     "configs": set(),
     "weights": set(),
 }
+
+# Those that take an address on a hub.
+OF_A_HUB = {verb: {"run"} for verb in ("generate", "encode", "interpolate", "explore")}
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +70,9 @@ def test_path_flags_begin_at_home(home: Path, verb: str) -> None:
             if flag.name in PATHS[verb]:
                 flag.parse("~/it")
                 assert flag.value in (f"{home}/it", [f"{home}/it"])
+                refused = pytest.raises(flags.IllegalFlagValueError, match=r"cannot be used here|a path of this")
+                with contextlib.nullcontext() if flag.name in OF_A_HUB.get(verb, ()) else refused:
+                    flag.parse("hf://drums/toy")
 
 
 def test_prepare_and_compare_look_for_what_is_at_home(home: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from drumgan_jax.audio.files import resample
 from drumgan_jax.audio.onsets import find_onsets
 from drumgan_jax.configs import pca_gan
+from drumgan_jax.core.digests import file_hash
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.weight_file import read_weights
 from drumgan_jax.data.patterns import GENRES
@@ -18,7 +19,6 @@ from drumgan_jax.evaluation.embedders import build_embedder
 from drumgan_jax.play.instrument import Instrument
 from drumgan_jax.play.load import FORMAT, PACKAGED, SHIPPED, load
 from drumgan_jax.weights.catalogue import CATALOGUE, INSTRUMENTS
-from drumgan_jax.weights.store import file_hash
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 SOUNDS = 32

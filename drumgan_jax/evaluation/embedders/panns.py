@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from drumgan_jax.core.digests import file_hash
 from drumgan_jax.core.errors import BadInput, first_line
 from drumgan_jax.evaluation.embedder import HostEmbedder
 from drumgan_jax.evaluation.embedders import torch_models
-from drumgan_jax.weights.store import file_hash
 
 _RATE = 32_000
 _PACKAGES = "torch panns-inference"
