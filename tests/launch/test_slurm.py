@@ -144,6 +144,10 @@ def test_a_job_that_is_told_to_stop_and_loses_a_node_ends_as_one_that_is_not(tmp
         daemons[NODES[1]] = start_node(NODES[1])
         subprocess.run(["scontrol", "update", f"NodeName={NODES[1]}", "State=RESUME"], capture_output=True)
         wait_until(lambda: state_of("toy") == "", 400)
+        # Of what has ended, and of what its hosts refuse, a launch that waits has the status.
+        for more, status in (((), 0), (("--config.seed=99",), 2)):
+            ended = launch(config, run, folder, "--wait", *more)
+            assert ended.returncode == status, (more, ended.stdout, ended.stderr)
     log = (folder / f"toy-{number[1]}.log").read_text()
     assert [int(line["step"]) for line in read_metrics(run)] == list(range(1, STEPS + 1)), log[-3000:]
     whole = tmp_path / "whole"
@@ -152,3 +156,7 @@ def test_a_job_that_is_told_to_stop_and_loses_a_node_ends_as_one_that_is_not(tmp
     for one, other in zip(timeless(read_metrics(run)), timeless(read_metrics(whole)), strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
     assert os.path.isdir(run / "checkpoints" / str(STEPS))
+    # Each start of each host has left what it printed.
+    logs = [path.read_text() for path in (run / "logs").iterdir()]
+    assert len(logs) >= 2 * 5
+    assert sum("seed" in text for text in logs) >= 1
