@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt \
-		--editable '.[launch,prepare,storage,stretch,tensorboard,dev]'
+		--editable '.[dask,launch,prepare,storage,stretch,tensorboard,dev]'
 	$(BIN)/python -c 'import librosa.util.utils' # compiles: processes that fill numba's cache at once can crash
 	touch $@
 

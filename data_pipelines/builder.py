@@ -1,23 +1,22 @@
 """The TFDS builder, which processes chunks of recordings and joins their parts to the shards of a data set."""
 
-import contextlib
 import os
 import shutil
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
-from tqdm import tqdm
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.data.dataset import SPLITS
-from drumgan_jax.data_pipelines import missing, report
-from drumgan_jax.data_pipelines.chunks import PROGRESS_NAME, Chunk, Job, features_of, process_chunk
+from drumgan_jax.data_pipelines import missing, progress, report
+from drumgan_jax.data_pipelines.chunks import Chunk, Job, features_of, process_chunk
+from drumgan_jax.data_pipelines.engines import DIRECT, Engine
 
-# Neighbouring parts are joined up to this size; most parts of a large set already reach it and are only renamed.
+# A split up to this size is joined to one shard, by this process. The parts of a larger one are its shards, and are
+# only renamed, since they may lie on another machine's disk.
 _SHARD_BYTES = 2**26
 # Worker processes take about 4 seconds to start; below this estimated time, this process works alone. Threads bring no
 # speed-up, because decoding takes Python's lock too often.
@@ -64,6 +63,7 @@ class AudioBuilder(dataset_builder.FileReaderBuilder):
 
     def _download_and_prepare(self) -> None:
         self._pipeline.run(self._job, self._chunks)
+        report.check_complete(Path(self._job.directory), len(self._chunks))
         parts = report.parts_by_split(Path(self._job.directory))
         if not parts.get("train"):
             raise BadInput(report.nothing_kept(Path(self._job.directory)))
@@ -85,24 +85,22 @@ class AudioBuilder(dataset_builder.FileReaderBuilder):
 
 
 class Pipeline:
-    """Processes the chunks of a run in this process, in several local processes, or by a Beam runner.
+    """Processes the chunks of a run in this process, in several local processes, or on a Beam engine.
 
     Args:
-        runner: name of a Beam runner; empty for this machine.
-        options: `name=value` options of that runner.
-        workers: number of local processes; 0 for one per core, or only this process if there is little work or no Beam.
+        engine: what processes them. Alone in this process if there is little work, or no Beam.
         show_progress: whether to draw a bar on stderr.
 
     Raises:
-        BadInput: Beam is needed but not installed.
+        BadInput: the engine cannot be reached, or does not know an option.
     """
 
-    def __init__(self, runner: str = "", options: Sequence[str] = (), workers: int = 0, show_progress: bool = True):
-        if runner or workers > 1:
-            missing.require("apache_beam", "a named runner" if runner else "more than one worker")
-        self._runner = runner
-        self._options = [f"--{option.removeprefix('--')}" for option in options]
-        self._workers = workers
+    def __init__(self, engine: Engine, show_progress: bool = True):
+        if engine.runner:
+            from drumgan_jax.data_pipelines import engine_checks
+
+            engine_checks.check_engine(engine)
+        self._engine = engine
         self._show_progress = show_progress
 
     def run(self, job: Job, chunks: Sequence[Chunk]) -> None:
@@ -112,18 +110,18 @@ class Pipeline:
             BadInput: a worker could not write, or the run failed as a whole.
         """
         files = sum(len(chunk.items) for chunk in chunks)
-        workers = 0 if self._runner else self._local_workers(job, chunks)
-        with _progress(Path(job.directory) / PROGRESS_NAME, files, self._show_progress):
-            if workers == 1:
+        workers = self._local_workers(job, chunks) if self._engine.is_local else 0
+        with progress.followed(Path(job.directory), files, self._show_progress):
+            if workers == 1 and self._engine.runner != DIRECT:
                 for chunk in chunks:
                     process_chunk(job, chunk)
             else:
                 from drumgan_jax.data_pipelines import beam_run
 
-                beam_run.run(job, chunks, self._runner, self._options, workers)
+                beam_run.run(job, chunks, self._engine, workers)
 
     def _local_workers(self, job: Job, chunks: Sequence[Chunk]) -> int:
-        workers = self._workers
+        workers = self._engine.workers
         if not workers:
             enough = _estimated_seconds(job, chunks, _SECONDS_FOR_WORKERS) >= _SECONDS_FOR_WORKERS
             workers = _cores() if enough and missing.is_installed("apache_beam") else 1
@@ -156,15 +154,8 @@ def build(job: Job, chunks: Sequence[Chunk], pipeline: Pipeline, name: str, data
 
 
 def _grouped(parts: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    groups: list[list[dict[str, Any]]] = []
-    size = _SHARD_BYTES
-    for part in parts:
-        if size + part["bytes"] > _SHARD_BYTES:
-            groups.append([])
-            size = 0
-        groups[-1].append(part)
-        size += part["bytes"]
-    return groups
+    """The parts of each shard."""
+    return [parts] if sum(part["bytes"] for part in parts) <= _SHARD_BYTES else [[part] for part in parts]
 
 
 def _join(parts: list[Path], shard: Path) -> None:
@@ -175,24 +166,3 @@ def _join(parts: list[Path], shard: Path) -> None:
                 shutil.copyfileobj(file, joined, 2**20)
             part.unlink()
     parts[0].replace(shard)
-
-
-@contextlib.contextmanager
-def _progress(path: Path, total: int, show: bool) -> Iterator[None]:
-    """Show a bar on stderr that follows the size of the progress file, to which all processes and machines write."""
-    done = threading.Event()
-    path.touch()
-
-    def follow(bar: tqdm) -> None:
-        while not done.wait(0.5):
-            bar.update(min(path.stat().st_size, total) - bar.n)
-        bar.update(min(path.stat().st_size, total) - bar.n)
-
-    with tqdm(total=total, unit="file", desc="prepare", disable=not show) as bar:
-        thread = threading.Thread(target=follow, args=(bar,), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()

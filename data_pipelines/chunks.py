@@ -1,14 +1,14 @@
 """The work on one chunk: recordings become parts of shards, with their report and statistics.
 
-A chunk writes its examples directly to its own files, so only lists of paths go through Beam. TFDS's own Beam writers
-group serialised examples by key, which the local runner does in memory.
+A chunk writes its examples directly to its own files, so only lists of paths go through an engine. TFDS's own Beam
+writers group serialised examples by key, which the local runner does in memory.
 """
 
 import dataclasses
 import functools
 import hashlib
-import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,20 +24,17 @@ from drumgan_jax.audio.loop_chunks import LoopChunk, read_loop_chunk
 from drumgan_jax.audio.one_shot import is_shorter
 from drumgan_jax.audio.recordings import Recording
 from drumgan_jax.audio.signal import in_blocks, resampled
-from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.errors import BadInput, brief
 from drumgan_jax.core.parts import Representation
 from drumgan_jax.core.printable import printable
 from drumgan_jax.core.regular_files import open_regular
-from drumgan_jax.data.records import frame_record
+from drumgan_jax.data_pipelines import progress
 from drumgan_jax.data_pipelines.conditioning import Preparation, cancellation, condition, pitched, to_mono
 from drumgan_jax.data_pipelines.moments import Moments
+from drumgan_jax.data_pipelines.parts import Attempt, summary_path
 from drumgan_jax.data_pipelines.slicing import Skip, Slice, Slicing
 from drumgan_jax.data_pipelines.sources import Item, is_file, open_item
 from drumgan_jax.data_pipelines.tempo import MEASURED, Tempo, tempo_row, told_tempi
-
-# Size at which a new part is started, so that one long mix does not make one huge shard.
-_MAX_PART_BYTES = 2**28
-PROGRESS_NAME = "progress"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +46,8 @@ class Job:
         slicing: slicing rule.
         preparation: conditioning settings.
         label_names: all classes, in the order of their numbers.
-        directory: output folder of the parts, accessible to every worker.
+        directory: output folder of the parts, which every worker must see.
+        sources: folders and files of recordings, which every worker must see.
     """
 
     representation: Representation
@@ -57,6 +55,7 @@ class Job:
     preparation: Preparation
     label_names: tuple[str, ...]
     directory: str
+    sources: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,38 +94,51 @@ def features_of(
 
 
 def process_chunk(job: Job, chunk: Chunk) -> None:
-    """Write a chunk's examples to parts `NNNNNN-MMM.tfrecord`, and a summary of its files to `NNNNNN.json`.
+    """Write a chunk's examples to parts, and a summary of its files that names them; nothing if there is one already.
 
     A file that cannot be used is listed in the summary and does not stop the others.
 
     Raises:
-        BadInput: the files cannot be written.
+        BadInput: the files cannot be written, or this machine does not see a folder of the run.
     """
     directory = Path(job.directory)
+    _check_shared(job)
+    # An engine that lost a worker also starts again what that worker had finished.
+    if summary_path(directory, chunk.index).exists():
+        return
     total = Moments.none(job.representation.normalization_shape)
     rows, measured = [], []
     try:
-        with _PartWriter(directory, chunk.index) as writer:
+        with Attempt(directory, chunk.index) as attempt:
             for item in chunk.items:
-                row, moments, attributes = _process_item(job, chunk.split, item, writer)
+                row, moments, attributes = _process_item(job, chunk.split, item, attempt)
                 rows.append(row)
                 measured += [[job.label_names.index(item.label), *one.tolist()] for one in attributes]
                 total = total.merge(moments)
-                _count_one(directory)
-        summary = {"split": chunk.split, "parts": writer.parts, "moments": total.to_json(), "files": rows}
-        if job.preparation.attributes:
-            summary["attributes"] = measured
-        temporary = directory / f"{chunk.index:06d}.json.partial"
-        temporary.write_text(json.dumps(summary))
-        temporary.replace(directory / f"{chunk.index:06d}.json")
+                progress.tell(directory, chunk.index, len(rows))
+            summary = {"split": chunk.split, "moments": total.to_json(), "files": rows}
+            if job.preparation.attributes:
+                summary["attributes"] = measured
+            attempt.finish(summary)
     except OSError as error:
         raise BadInput(
             f"the data set cannot be written ({error.strerror}); free some space or give another --data_dir."
         ) from error
 
 
+def _check_shared(job: Job) -> None:
+    """Check that this machine sees the run's folders: it would make another data set, or skip all recordings."""
+    for path in (os.path.join(job.directory, progress.PROGRESS_NAME), *job.sources):
+        if not os.path.exists(path):
+            unseen = job.directory if path not in job.sources else path
+            raise BadInput(
+                f"a worker on {socket.gethostname()} does not see {brief(unseen)}; put --data_dir and the recordings"
+                " where all workers see them, under the same path."
+            )
+
+
 def _process_item(
-    job: Job, split: str, item: Item, writer: "_PartWriter"
+    job: Job, split: str, item: Item, attempt: Attempt
 ) -> tuple[dict[str, Any], Moments, list[np.ndarray]]:
     """Write the examples of one recording; return its row of the report, its features' moments, and its attributes."""
     names, measured, found = job.preparation.attributes, [], []
@@ -155,7 +167,7 @@ def _process_item(
         if names:
             measured.append(measure_attributes(piece.waveform[None], job.representation.sample_rate, names)[0])
             example["attributes"] = measured[-1]
-        writer.write(_serialize(job, example))
+        attempt.write(_serialize(job, example))
         # By which copies of a recording are counted.
         row.setdefault("digest", hashlib.blake2b(example["audio"].tobytes(), digest_size=8).hexdigest())
         row["kept"] += 1
@@ -254,41 +266,3 @@ def _serialize(job: Job, example: dict[str, Any]) -> bytes:
     features, serializer = _serializer(representation, job.label_names, job.preparation)
     # Without `deterministic` the order of the features differs between processes.
     return serializer.get_tf_example(features.encode_example(example)).SerializeToString(deterministic=True)
-
-
-class _PartWriter:
-    """Writes records to `NNNNNN-000.tfrecord`, `NNNNNN-001.tfrecord`, ...; `parts` lists their names and sizes."""
-
-    def __init__(self, directory: Path, index: int):
-        self.parts: list[dict[str, Any]] = []
-        self._directory = directory
-        self._index = index
-        self._file: Any = None
-
-    def __enter__(self) -> "_PartWriter":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._file:
-            self._file.close()
-
-    def write(self, payload: bytes) -> None:
-        if not self.parts or self.parts[-1]["bytes"] >= _MAX_PART_BYTES:
-            name = f"{self._index:06d}-{len(self.parts):03d}.tfrecord"
-            if self._file:
-                self._file.close()
-            self._file = open(self._directory / name, "wb")  # noqa: SIM115  closed on exit
-            self.parts.append({"name": name, "records": 0, "bytes": 0})
-        record = frame_record(payload)
-        self._file.write(record)
-        self.parts[-1]["records"] += 1
-        self.parts[-1]["bytes"] += len(record)
-
-
-def _count_one(directory: Path) -> None:
-    """Append a byte to the progress file, whose size is the number of files done by all workers."""
-    descriptor = os.open(directory / PROGRESS_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        os.write(descriptor, b".")
-    finally:
-        os.close(descriptor)

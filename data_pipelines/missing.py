@@ -1,4 +1,4 @@
-"""Checks for the libraries of the extra `prepare`, which only some configs need."""
+"""Checks for the libraries of the extras `prepare` and `dask`, which only some runs need."""
 
 import importlib.util
 import sys
@@ -13,12 +13,13 @@ def is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def require(module: str, purpose: str) -> None:
+def require(module: str, purpose: str, extra: str = "prepare") -> None:
     """Check that a library is installed.
 
     Args:
         module: name of the library.
         purpose: the setting that needs it, for the message.
+        extra: the extra that brings it.
 
     Raises:
         BadInput: the library is not installed.
@@ -26,5 +27,5 @@ def require(module: str, purpose: str) -> None:
     if not is_installed(module):
         raise BadInput(
             f"{purpose} needs {module}, which is not installed; "
-            "install the extra with: pip install 'drumgan-jax[prepare]'."
+            f"install the extra with: pip install 'drumgan-jax[{extra}]'."
         )

@@ -54,7 +54,7 @@ def prepare(
     where: Sequence[str] = (),
     overwrite: bool = False,
     workers: int = 0,
-    beam_runner: str = "",
+    runner: str = "",
     beam_options: Sequence[str] = (),
     show_progress: bool = False,
 ) -> PrepareResult:
@@ -66,19 +66,20 @@ def prepare(
         where: see list_sources.
         overwrite: replace a data set that is there; else it is an error.
         workers: local processes, 0 for as many as useful.
-        beam_runner: name of a Beam runner other than the local one.
+        runner: the Beam runner of an engine, such as "dask"; empty for this machine.
         beam_options: its options, `name=value`.
         show_progress: whether to draw a progress bar on stderr.
 
     Raises:
-        BadInput: a setting, a source or the disk cannot be used, nothing was kept, or a library is missing.
+        BadInput: a setting, a source, the engine or the disk cannot be used, nothing was kept, or a library is missing.
     """
     started = time.monotonic()
     from drumgan_jax.data_pipelines import builder, report
-    from drumgan_jax.data_pipelines.sources import class_of, list_sources
+    from drumgan_jax.data_pipelines.engines import engine_of
+    from drumgan_jax.data_pipelines.sources import class_of, list_sources, paths_of
 
     job = _job(config)
-    pipeline = builder.Pipeline(beam_runner, beam_options, workers, show_progress)
+    pipeline = builder.Pipeline(engine_of(runner, beam_options, workers), show_progress)
     listing = list_sources(sources, where, job.preparation.label_pattern)
     items = listing.items
     if job.preparation.hats:
@@ -87,7 +88,7 @@ def prepare(
     others += [row for one in listing.left_out for row in report.left_out([one.item], one.reason)]
     final = _version_directory(config, data_dir)
     with _staging(final, overwrite) as staging:
-        job = dataclasses.replace(job, directory=str(staging / "parts"))
+        job = dataclasses.replace(job, directory=str(staging / "parts"), sources=paths_of(sources))
         chunks = _chunks(items, job)
         directory = builder.build(job, chunks, pipeline, config["name"], staging)
         settings = {"config": _plain(config), "sources": list(sources), "where": list(where)}

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from drumgan_jax.audio.attributes import AttributeScale
+from drumgan_jax.core.errors import BadInput, brief
 from drumgan_jax.data_pipelines.moments import Moments, merge_all
+from drumgan_jax.data_pipelines.parts import summary_path
 from drumgan_jax.data_pipelines.sources import Item
 
 _MOST_LINES = 12
@@ -74,6 +76,21 @@ def left_out(items: Sequence[Item], reason: str) -> Iterator[dict[str, Any]]:
     for item in items:
         skipped = [{"start": 0.0, "reason": reason}]
         yield {"path": item.path, "source": item.source, "label": item.label, "kept": 0, "skipped": skipped}
+
+
+def check_complete(directory: Path, chunks: int) -> None:
+    """Check that there is a summary of each chunk: an engine's word for it is not enough.
+
+    Raises:
+        BadInput: there is none of some chunks.
+    """
+    # By name, since a listing of a network's folder may be an old one.
+    absent = sum(not summary_path(directory, index).is_file() for index in range(chunks))
+    if absent:
+        raise BadInput(
+            f"the workers finished, and {absent} of {chunks} chunks are not in {brief(directory)}; put --data_dir where"
+            " all workers see it, under the same path."
+        )
 
 
 def parts_by_split(directory: Path) -> dict[str, list[dict[str, Any]]]:

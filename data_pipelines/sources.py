@@ -152,6 +152,16 @@ def _name(text: str) -> str:
     return printable(text).strip() or "unnamed" if text else ""
 
 
+def paths_of(sources: Sequence[str]) -> tuple[str, ...]:
+    """The folders and files of sources that exist on this machine, from the root on."""
+    paths = []
+    for source in sources:
+        kind = next((kind for kind in _NO_FILES if source.startswith(kind)), "")
+        name = source.removeprefix(kind)
+        paths.append(os.path.abspath(expand(name.partition("?")[0] if kind == "sequenced:" else name)))
+    return tuple(path for path in paths if os.path.exists(path))
+
+
 def class_of(item: Item) -> str:
     """The label, with cymbals as closed_hat, open_hat or cymbal."""
     voice = kits.voice_of(item.label, item.subclass or Path(item.path).stem)
@@ -328,12 +338,14 @@ def _list_sequenced(source: str, conditions: tuple[Condition, ...], pattern: re.
     yield from (one for one in _list_files(path, conditions, pattern) if not isinstance(one, Item))
     _libraries.cache_clear()  # The folder may have changed since it was last listed.
     libraries = list(_libraries(path, **listing))
+    # A worker of an engine runs in a folder of its own.
+    place = os.path.abspath(expand(path))
     for index in range(options["count"]):
         genre, library = genres[index % len(genres)], libraries[index // len(genres) % len(libraries)]
         bpm = sequencing.tempo_of(index, seed, options["bpm"])
         bar = {"library": library, "genre": genre, "index": index, "seed": seed, "bars": options["bars"], "bpm": bpm}
         name = f"{library}/{genre}/{index:06d}"
-        uri = f"sequenced:{quote(path, errors='surrogateescape')}?{urlencode({**bar, **listing}, doseq=True)}"
+        uri = f"sequenced:{quote(place, errors='surrogateescape')}?{urlencode({**bar, **listing}, doseq=True)}"
         yield Item(uri, name, library, genre, bpm, group=name)
 
 

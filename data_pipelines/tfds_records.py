@@ -72,7 +72,7 @@ def _open(name: str) -> tuple[Path, Any]:
         raise BadInput(f"tfds:{name} has no feature 'audio'; it has {listed(builder.info.features)}.")
     if not getattr(builder.info.features["audio"], "sample_rate", None):
         raise BadInput(f"tfds:{name} has audio without a sample rate; export it to files.")
-    return Path(builder.data_path), builder.info
+    return Path(builder.data_path).absolute(), builder.info
 
 
 @functools.lru_cache(maxsize=8)

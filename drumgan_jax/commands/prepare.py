@@ -31,10 +31,16 @@ LICENCE = flags.DEFINE_enum(
 )
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
 WORKERS = flags.DEFINE_integer("workers", 0, "Number of local processes; 0 for automatic.", lower_bound=0)
-BEAM_RUNNER = flags.DEFINE_string(
-    "beam_runner", "", "A Beam runner (FlinkRunner, DataflowRunner, ...); empty for local."
+RUNNER = flags.DEFINE_string(
+    "runner",
+    "",
+    "The Beam runner of an engine: dask, portable, direct, flink, spark, prism, dataflow; empty for local.",
 )
-BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "Options of the Beam runner, as name=value.")
+DASK_CLIENT_ADDRESS = flags.DEFINE_string(
+    "dask_client_address", None, "Of --runner=dask: the address of the scheduler, such as tcp://HOST:8786."
+)
+JOB_ENDPOINT = flags.DEFINE_string("job_endpoint", None, "Of --runner=portable: the job service, as HOST:PORT.")
+BEAM_OPTION = flags.DEFINE_multi_string("beam_option", [], "An option of Beam, as name=value; may be repeated.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -44,6 +50,7 @@ def main(argv: Sequence[str]) -> None:
         raise BadInput("no config was given; name one with --config=splice_loops:small.")
     from drumgan_jax.data_pipelines.prepare import prepare, summary
 
+    addresses = {"dask_client_address": DASK_CLIENT_ADDRESS.value, "job_endpoint": JOB_ENDPOINT.value}
     result = prepare(
         with_paths(CONFIG.value),
         AUDIO.value,
@@ -51,8 +58,8 @@ def main(argv: Sequence[str]) -> None:
         where=[*WHERE.value, *([] if LICENCE.value == "any" else [f"licence~{LICENCE.value}"])],
         overwrite=OVERWRITE.value,
         workers=WORKERS.value,
-        beam_runner=BEAM_RUNNER.value,
-        beam_options=BEAM_OPTIONS.value,
+        runner=RUNNER.value,
+        beam_options=[*(f"{name}={value}" for name, value in addresses.items() if value), *BEAM_OPTION.value],
         show_progress=True,
     )
     print(summary(result))

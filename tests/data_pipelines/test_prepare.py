@@ -156,7 +156,7 @@ def test_digests_are_of_all_that_was_written(drums):
 
 def test_large_parts_are_closed_and_become_shards(tmp_path, monkeypatch):
     whole = prepare(config(WAVEFORM), ["synthetic:drums?count=40"], tmp_path / "whole").directory
-    monkeypatch.setattr("drumgan_jax.data_pipelines.chunks._MAX_PART_BYTES", 10_000)
+    monkeypatch.setattr("drumgan_jax.data_pipelines.parts._MAX_PART_BYTES", 10_000)
     monkeypatch.setattr("drumgan_jax.data_pipelines.builder._SHARD_BYTES", 50_000)
     monkeypatch.setattr(prepare_module, "_CHUNKS", 2)
     split = prepare(config(WAVEFORM), ["synthetic:drums?count=40"], tmp_path / "split").directory
@@ -393,7 +393,7 @@ def test_a_killed_run_leaves_nothing_and_the_next_clears_up(tmp_path, repository
     run = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=repository, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 120
-        while not any(path.stat().st_size > 3 for path in tmp_path.glob("small/.preparing-*/parts/progress")):
+        while not any(path.stat().st_size > 24 for path in tmp_path.glob("small/.preparing-*/parts/progress")):
             assert run.poll() is None, "the run ended before it was killed"
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -448,7 +448,7 @@ def test_bad_configs_are_told_before_any_work(tmp_path, change, word):
     ("module", "changed", "options", "purpose"),
     [
         ("apache_beam", {}, {"workers": 2}, "more than one worker"),
-        ("apache_beam", {}, {"beam_runner": "FlinkRunner"}, "a named runner"),
+        ("apache_beam", {}, {"runner": "flink"}, "--runner=FlinkRunner"),
         ("pyloudnorm", {"normalization": "loudness", "level": -16.0}, {}, "config.preparation.normalization=loudness"),
     ],
 )
