@@ -100,7 +100,7 @@ def quiet(engine: Engine) -> Iterator[None]:
     names, limit = ["apache_beam"], logging.ERROR
     if not engine.is_local:
         # Beam logs what a job service sends by the root logger.
-        names, limit = ["apache_beam", "distributed", ""], logging.CRITICAL + 1
+        names, limit = ["apache_beam", "distributed", "distributed.client", ""], logging.CRITICAL + 1
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
