@@ -160,7 +160,7 @@ def _plot(rows: Sequence[Row], figure: str, path: Path) -> None:
             style = "o-" if is_scale and few else "o"
             axis.plot(*zip(*named, strict=True), style, color=None if few else "C0", label=line or None)
         places = [at for pairs in lines.values() for at, _ in pairs]
-        if places and all(_is_number(at) and at > 0 for at in places) and max(places) > 20 * min(places):
+        if places and all(_is_number(at) and at > 0 for at in places) and max(places) > 10 * min(places):
             axis.set_xscale("log")
         if few and any(lines):
             axis.legend(fontsize="x-small")
