@@ -14,7 +14,6 @@ waited for, SIGTERM cancels the job, and Ctrl-C leaves it to itself, but for loc
 """
 
 import os
-import re
 import shlex
 import signal
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 
 from absl import flags
 
-from drumgan_jax.commands.config_flag import define_config, name_of_config
+from drumgan_jax.commands.config_flag import define_config, name_of_config, overrides_of_config
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.launch import flags as launch_flags
@@ -45,11 +44,11 @@ launch_flags.define_flags()
 
 # What stands after -- is for the verb that runs there.
 POSITIONAL = True
-_OVERRIDE = re.compile(r"--(no)?config\.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Launch; see the module's docstring."""
+    local.end_with_parent()
     backend = BACKEND.value
     launch_flags.check_used(backend)
     with _without_chips():
@@ -82,10 +81,12 @@ def _without_chips() -> Iterator[None]:
     """Read a config without the chips of this machine: where libtpu is installed, JAX else takes the TPUs."""
     platforms = os.environ.get("JAX_PLATFORMS")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    yield
-    if platforms is None:
-        # What is started is to have its own.
-        del os.environ["JAX_PLATFORMS"]
+    try:
+        yield
+    finally:
+        if platforms is None:
+            # What is started is to have its own.
+            del os.environ["JAX_PLATFORMS"]
 
 
 def _job(more: Sequence[str]) -> Job:
@@ -101,7 +102,7 @@ def _job(more: Sequence[str]) -> Job:
             raise BadInput(f"{more[0]} is no override; write --config.section.field=value.")
         _check_config()
         config = name_of_config()
-        overrides = tuple(one for one in sys.argv if _OVERRIDE.match(one))
+        overrides = tuple(f"--config.{key}={value}" for key, value in overrides_of_config().items())
     return Job(
         name=NAME.value,
         verb=VERB.value,
@@ -138,7 +139,7 @@ def _check_places(job: Job) -> None:
 def _run_here(job: Job) -> None:
     if DRY_RUN.value:
         for command, variables in local.render(job, 12345):
-            print(" ".join([*(f"{name}={value}" for name, value in variables.items()), *command]))
+            print(shlex.join([*(f"{name}={value}" for name, value in variables.items()), *command]))
         return
     sys.exit(local.run(job, flags.FLAGS.restarts, lambda line: print(line, file=sys.stderr)))
 

@@ -43,9 +43,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("restarts", 100, "how often it is started again; slurm has no limit.", lower_bound=0)
     flags.DEFINE_string("partition", "", "of the cluster (slurm).")
     flags.DEFINE_string("account", "", "of the cluster (slurm), or service account of the pods (kubernetes).")
-    flags.DEFINE_multi_string(
-        "setup", [], "a line before the command, such as 'source venv/bin/activate' (slurm, tpu_vm)."
-    )
+    flags.DEFINE_multi_string("setup", [], "a line before the command (slurm), or one that sets a host up (tpu_vm).")
     flags.DEFINE_multi_string("option", [], "an option of sbatch (slurm).")
     flags.DEFINE_string("namespace", "default", "of the cluster (kubernetes).")
     flags.DEFINE_string("queue", "", "of Kueue (kubernetes).")

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 # Verbs that run for long, whose flags `command` knows.
 VERBS = ("train", "fit", "evaluate")
-# As Kubernetes, Slurm and Google name their objects; what backends append must fit in 63 characters.
 # EX_TEMPFAIL of sysexits.h: run it again.
 AGAIN = 75
+# As Kubernetes, Slurm and Google name their objects; what backends append must fit in 63 characters.
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OVERRIDE = re.compile(r"--(no)?config\.[\w.]+(=.*)?", re.DOTALL)
@@ -58,11 +58,7 @@ class Job:
     image: str = ""
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise BadInput(
-                f"the job's name is {shown(self.name)}; it has up to 40 small letters, digits and hyphens, and begins"
-                " with a letter."
-            )
+        check_name(self.name)
         if self.verb not in VERBS:
             raise BadInput(f"the verb {shown(self.verb)} is not launched; {listed(VERBS)} are.")
         if not self.workdir or (not self.config and self.verb != "evaluate"):
@@ -116,6 +112,15 @@ class Job:
                 raise BadInput(f"{flag}={path} is on no disk that hosts of {backend} share; give one in gs://.")
             if path and flag == "--workdir" and scheme_of(path) != "gs":
                 raise BadInput(f"{flag}={path} cannot be a run directory; give one in gs://.")
+
+
+def check_name(name: str) -> None:
+    """Raise BadInput if schedulers cannot take a job's name."""
+    if not _NAME.fullmatch(name):
+        raise BadInput(
+            f"the job's name is {shown(name)}; it has up to 40 small letters, digits and hyphens, and begins with a"
+            " letter."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,6 @@ ends with status 1 or 2, something is to be mended first, and nothing is started
 """
 
 import dataclasses
-import json
 import shlex
 from typing import Any
 
@@ -15,6 +14,7 @@ from drumgan_jax.launch.job import Job, Rendered
 
 # What GKE calls the nodes of a slice.
 _ACCELERATORS = {"v5e": "tpu-v5-lite-podslice", "v5p": "tpu-v5p-slice", "v6e": "tpu-v6e-slice"}
+_SPOT = "cloud.google.com/gke-spot"
 _WORKERS, _CONTAINER, _SCRIPT, _FOLDER, _PORT = "workers", "drumgan", "run.sh", "/launch", 8476
 # Status 2, an error, and a command that is not there: the same would come again.
 _FINAL = [1, 2, 126, 127]
@@ -67,7 +67,7 @@ def render(job: Job, cluster: Kubernetes) -> Rendered:
         ((*kubectl, "apply", "--filename={folder}/jobset.yaml"),),
         there,
         {"Completed": 0, "Failed": 2},
-        (*kubectl, "delete", "jobset", job.name, "--ignore-not-found"),
+        (*kubectl, "delete", f"jobset/{job.name}", f"configmap/{job.name}", "--ignore-not-found"),
     )
 
 
@@ -78,7 +78,9 @@ def _yaml(*objects: dict[str, Any]) -> str:
         """Texts of several lines are written as such."""
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+        # kubectl takes more for numbers and truths than PyYAML quotes: y, 1e3, 0o17.
+        style = "|" if "\n" in value else None if len(value) > 1 and value[0].isalpha() else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
     return "---\n".join(yaml.dump(one, Dumper=Dumper, sort_keys=False, width=10_000) for one in objects)
@@ -89,7 +91,7 @@ def _config_map(job: Job, cluster: Kubernetes) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": job.name, "namespace": cluster.namespace},
-        "data": {_SCRIPT: _script(job), "job.json": json.dumps(dataclasses.asdict(job), indent=1) + "\n"},
+        "data": {_SCRIPT: _script(job)},
     }
 
 
@@ -169,12 +171,18 @@ def _pod(job: Job, cluster: Kubernetes) -> dict[str, Any]:
         resource = "nvidia.com/gpu"
         where = {"cloud.google.com/gke-accelerator": f"nvidia-{chip.name}-80gb"}
     if cluster.spot:
-        where["cloud.google.com/gke-spot"] = "true"
-    environment: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in job.variables.items()]
+        where[_SPOT] = "true"
+    # Of $(NAME) in a value Kubernetes makes that variable's.
+    told = {name: value.replace("$", "$$") for name, value in job.variables.items()}
+    if chip.platform == "cuda":
+        # Else a node whose driver is not found would train on its processor.
+        told = {"JAX_PLATFORMS": "cuda,cpu", **told}
+    environment: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in told.items()]
     environment.append({"name": "POD_INDEX", "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}})
     return {
         **({"serviceAccountName": cluster.account} if cluster.account else {}),
         "restartPolicy": "Never",
+        **({"tolerations": [{"key": _SPOT, "operator": "Equal", "value": "true"}]} if cluster.spot else {}),
         # For a checkpoint, after SIGTERM.
         "terminationGracePeriodSeconds": 120,
         "nodeSelector": where,

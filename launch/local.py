@@ -1,5 +1,6 @@
 """Jobs on this machine: as many processes as there are hosts, started again for as long as they ask for it."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -11,6 +12,20 @@ from contextlib import contextmanager
 from drumgan_jax.core.processes import VARIABLES
 from drumgan_jax.launch.job import AGAIN, Job
 
+# Set to the process id of a sweep, with which its jobs are to end.
+PARENT = "DRUMGAN_SWEEP"
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Let this process get SIGTERM when the sweep that started it has ended, however that ended."""
+    parent = os.environ.pop(PARENT, "")
+    if parent and hasattr(ctypes.CDLL(None), "prctl"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != int(parent):
+            # It had ended before.
+            os.kill(os.getpid(), signal.SIGTERM)
+
 
 def render(job: Job, port: int) -> list[tuple[list[str], dict[str, str]]]:
     """The command and the variables of each process; `port` is that of the first one."""
@@ -21,7 +36,7 @@ def render(job: Job, port: int) -> list[tuple[list[str], dict[str, str]]]:
 
 
 def run(job: Job, restarts: int, say: Callable[[str], None]) -> int:
-    """Run a job to its end; SIGTERM and Ctrl-C reach its processes as SIGTERM, on which they save.
+    """Run a job to its end; SIGTERM and Ctrl-C reach its processes as SIGTERM, on which they save; again, they end.
 
     Args:
         job: the job.
@@ -58,6 +73,9 @@ def _told_to_stop(running: "list[subprocess.Popen[bytes]]") -> Iterator[list[int
 
     def stop(number: int, _: object) -> None:
         told.append(number)
+        for process in running:
+            if len(told) > 1:
+                process.kill()
         _stop(running)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -68,7 +68,7 @@ def render(job: Job, cluster: Slurm) -> Rendered:
 def _script(job: Job, cluster: Slurm) -> str:
     options = [f"--job-name={job.name}", f"--nodes={job.hosts}", "--ntasks-per-node=1"]
     if job.chips:
-        options += [f"--gpus-per-node={job.topology.chips // job.hosts}", "--exclusive"]
+        options += [f"--gpus-per-node={job.topology.chips // job.hosts}", "--exclusive", "--mem=0"]
     if job.hours:
         options.append(f"--time={max(1, round(60 * job.hours))}")
     options += [f"--partition={cluster.partition}"] if cluster.partition else []
@@ -96,8 +96,8 @@ def _script(job: Job, cluster: Slurm) -> str:
             'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-}"',
             '[ -n "$SRUN_CPUS_PER_TASK" ] || unset SRUN_CPUS_PER_TASK',
             "# srun tells the highest status only. The shell outlives a signal that is for its command.",
-            f'told="{job.name}-$SLURM_JOB_ID.status"; rm -f "$told"',
-            'task=\'trap : TERM; "$@"; status=$?; echo $status >> "$0"; exit $status\'',
+            f'told="{job.name}-$SLURM_JOB_ID.status"; rm -f "$told".*',
+            'task=\'trap : TERM; "$@"; status=$?; echo $status > "$0.$SLURM_PROCID"; exit $status\'',
             f'srun --kill-on-bad-exit=0 --label bash -c "$task" "$told" {shlex.join(command)} &',
             "step=$!",
             "# Told before the limit; the tasks save and end with 75.",
@@ -109,8 +109,10 @@ def _script(job: Job, cluster: Slurm) -> str:
             "  [ $status -eq $before ] && ! kill -0 $step 2>/dev/null && break",
             "done",
             "# 2: something is to be mended first. 75, or ended by a signal: it is to go on.",
-            'grep -qsx 2 "$told" && exit 2',
-            'grep -qsxE "75|137|143" "$told" && scontrol requeue "$SLURM_JOB_ID"',
+            'grep -qsx 2 "$told".* && exit 2',
+            "# One that was cancelled is not RUNNING any more.",
+            'state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)',
+            'grep -qsxE "75|137|143" "$told".* && [ "$state" = RUNNING ] && scontrol requeue "$SLURM_JOB_ID"',
             "exit $status",
             "",
         ]

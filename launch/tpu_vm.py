@@ -3,6 +3,7 @@
 Whoever launches stays until the end: it asks how the resource is, and deletes it when the training has ended.
 """
 
+import collections
 import dataclasses
 import re
 import shlex
@@ -70,12 +71,11 @@ def render(job: Job, site: Site) -> dict[str, list[str]]:
     kind, units = _TYPES[job.topology.chip.name]
     where = [f"--zone={site.zone}", *([f"--project={site.project}"] if site.project else []), "--quiet"]
     queued, machine = ["gcloud", "compute", "tpus", "queued-resources"], ["gcloud", "compute", "tpus", "tpu-vm"]
-    hosts = _hosts(job)
     exported = [
         "export PATH=$HOME/venv/bin:$PATH;",
         *(f"export {name}={shlex.quote(value)};" for name, value in job.variables.items()),
     ]
-    command = [*job.command, *(["--distributed"] if hosts > 1 else [])]
+    command = [*job.command, *(["--distributed"] if job.hosts > 1 else [])]
     run = " ".join([*exported, f"{shlex.join(command)}; echo {_STATUS}=$?"])
     return {
         "create": [
@@ -120,10 +120,11 @@ def run(
                 ask(commands["stop"], _silent)
                 wait(_POLL)
             say(f"{job.name}: attempt {attempt + 1}")
-            statuses = _attempt(commands, ask, _hosts(job), wait, say)
-            if final := [one for one in statuses if one not in (0, AGAIN)]:
+            statuses = _attempt(commands, ask, job.hosts, wait, say)
+            # One that a signal ended is a lost host.
+            if final := [one for one in statuses if one not in (0, AGAIN) and one < 128]:
                 raise BadInput(f"the training of {job.name} ended with status {final[0]}; mend what it printed first.")
-            if len(statuses) == _hosts(job) and not any(statuses):
+            if len(statuses) == job.hosts and not any(statuses):
                 return
         raise BadInput(f"{job.name} was begun {site.restarts + 1} times and has not ended; give more --restarts.")
     except (KeyboardInterrupt, SystemExit):
@@ -207,11 +208,6 @@ def _delete(commands: dict[str, list[str]], ask: Ask, wait: Callable[[float], No
     say(f"the resource could not be deleted ({_said(ended)}) and may still cost: {shlex.join(commands['delete'])}")
 
 
-def _hosts(job: Job) -> int:
-    """Hosts of a slice: eight chips of the smaller kinds are one, others have four each."""
-    return 1 if job.topology.chips == 8 and len(job.topology.shape) == 2 else job.hosts
-
-
 def _silent(_: str) -> None:
     """Tell nobody."""
 
@@ -219,16 +215,23 @@ def _silent(_: str) -> None:
 def _ask(command: list[str], say: Say) -> "subprocess.CompletedProcess[str]":
     if say is _silent:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    lines = []
-    # A training tells of itself for days.
+    # A training tells of itself for days: the statuses of hosts are kept, and the last lines.
+    statuses: list[str] = []
+    last: collections.deque[str] = collections.deque(maxlen=20)
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        bufsize=1,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             say(line.rstrip())
-            lines.append(line)
-    return subprocess.CompletedProcess(command, process.returncode, "".join(lines), "")
+            (statuses if _STATUSES.search(line) else last).append(line)
+    return subprocess.CompletedProcess(command, process.returncode, "".join([*last, *statuses]), "")
 
 
 def _said(ended: "subprocess.CompletedProcess[str]") -> str:

@@ -57,6 +57,11 @@ def name_of_config() -> str:
     return str(config_flags.get_config_filename(flags.FLAGS["config"]))
 
 
+def overrides_of_config() -> dict[str, Any]:
+    """The values of the config that the command line gives, by their keys."""
+    return dict(config_flags.get_override_values(flags.FLAGS["config"]))
+
+
 def with_paths(config: ConfigDict) -> ConfigDict:
     """A copy of the config with ~ expanded in all of its paths."""
     config = config.copy_and_resolve_references()

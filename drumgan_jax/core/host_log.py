@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from drumgan_jax.core import places
@@ -36,11 +36,12 @@ def run_logged(command: Sequence[str], folder: Path) -> int:
     environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
     # In a session of its own, so that Ctrl-C reaches it only once.
     with (
+        _signals_for() as hand_over,
         subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         ) as process,
-        _passed_on(process),
     ):
+        hand_over(process)
         _copy(process, log)
         status = process.wait()
     log.close()
@@ -122,12 +123,24 @@ class _Log:
 
 
 @contextlib.contextmanager
-def _passed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Pass SIGTERM and SIGINT on."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda number, _: process.send_signal(number)) for number in numbers}
+def _signals_for() -> Iterator[Callable[["subprocess.Popen[bytes]"], None]]:
+    """Hold SIGTERM and SIGINT for a process, which is told by calling what this yields, and pass them on from then."""
+    processes: list[subprocess.Popen[bytes]] = []
+    held: list[int] = []
+
+    def tell(number: int, _: object) -> None:
+        held.append(number)
+        for process in processes:
+            process.send_signal(number)
+
+    def hand_over(process: "subprocess.Popen[bytes]") -> None:
+        processes.append(process)
+        for number in held:
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield hand_over
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -21,6 +21,8 @@ _PACKAGES = {
 }
 _EXAMPLES = "v5e:16x16, 2xv5e:16x16 (two slices), v5p:2x2x4, v6e:4x4, h100:8, h100:4x8 (four hosts of eight)"
 _WRITTEN = re.compile(r"(?:(\d+) ?x ?)?([a-z]\w*):(\d+(?:x\d+)*)")
+# The slices of chips with two axes.
+_FLAT = ((1, 1), (2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (8, 16), (16, 16))
 # What libtpu says if another process has it.
 _LOCKED = ("libtpu multi-process lockfile", "already in use by")
 _SHARED = "ALLOW_MULTIPLE_LIBTPU_LOAD"
@@ -76,8 +78,11 @@ class Topology:
             raise BadInput(f"--topology {shown(text)} cannot be read; write it as in {_EXAMPLES}.")
         if chip.platform == "tpu" and not _is_sold(shape, chip.largest):
             largest = "x".join(map(str, chip.largest))
+            flat = ", ".join(f"{one}x{other}" for one, other in _FLAT)
             raise BadInput(
-                f"--topology {shown(text)}: a slice of {name} has {len(chip.largest)} axes, the first two of even"
+                f"--topology {shown(text)}: a slice of {name} is one of {flat}."
+                if len(chip.largest) == 2
+                else f"--topology {shown(text)}: a slice of {name} has {len(chip.largest)} axes, the first two of even"
                 f" lengths since a host has 2x2 chips, and at most {largest} of them."
             )
         return cls(text.strip().lower(), chip, count, shape)
@@ -95,7 +100,9 @@ class Topology:
         """Machines that the chips are in."""
         if self.chip.platform == "cuda":
             return self.shape[0]
-        return self.slices * max(1, self.chips // self.slices // self.chip.per_host)
+        chips = self.chips // self.slices
+        # Eight chips of the kinds with two axes are one machine.
+        return self.slices * (1 if len(self.shape) == 2 and chips == 8 else max(1, chips // self.chip.per_host))
 
     @property
     def bandwidth(self) -> float:
@@ -156,6 +163,8 @@ class Topology:
 
 
 def _is_sold(shape: tuple[int, ...], largest: tuple[int, ...]) -> bool:
+    if len(largest) == 2:
+        return tuple(sorted(shape)) in _FLAT
     if len(shape) != len(largest) or any(size % 2 for size in shape[:2]):
         return False
     return all(size <= most for size, most in zip(sorted(shape), largest, strict=True))

@@ -36,6 +36,8 @@ _TOLD, _FIRST = 1 / 3, 4.0
 # What an interval counts for at most, in heartbeats: this process, or the storage, may itself have been halted.
 _MOST = 2.0
 _BYTES, _SENTENCE = 16384, 1000
+# A bucket keeps 8 KiB of notes beside an object.
+_IN_JSON = 6000
 
 JOINING, OPENING, BUILDING = "joining the others", "opening the data set", "building and restoring"
 FIRST_BATCH, BATCH, STEP = "reading the first batch", "reading a batch", "computing a step"
@@ -166,6 +168,8 @@ def _text(path: Path) -> str:
 def shortened(sentence: str) -> str:
     """A sentence that fits into a heartbeat, whatever characters it has."""
     plain = sentence.encode(errors="backslashreplace").decode()
+    # In JSON, a character may take twelve.
+    plain = plain if len(json.dumps(plain)) <= _IN_JSON else plain.encode("ascii", "replace").decode()
     return plain if len(plain) <= _SENTENCE else f"{plain[: _SENTENCE - 4]} ..."
 
 

@@ -5,7 +5,7 @@ drumgan sweep --measure=RUN,RUN --step=last,best --truncation=1,0.7 --metrics=fi
 Runs many jobs, --at_once of them at a time, on any backend of `drumgan launch`, whose flags are handed on: trainings
 that differ in values of a config, each in its own folder of --workdir, or measurements of checkpoints x truncations.
 Then it writes sweep.txt, one table from the best to the worst; sweep.csv; sweep.png, the figure against each value;
-and of trainings curves.png and curves.csv. All are rewritten when more has ended.
+and of trainings curves.png and curves.csv; at the end, also if it is stopped or a budget is spent.
 
 The same command goes on with a stopped sweep: what is complete is skipped, what was stopped goes on, what failed is
 tried again. Two jobs that would compute the same are one. Keys and values are checked before any job starts.
@@ -16,11 +16,12 @@ itself (random), or so that each axis is covered evenly (latin).
 
 --halving=3 --rungs=3 trains all runs to a ninth of their images, the best third of them to a third, and the best third
 of these to the end. --max_jobs, --max_hours (of all jobs together) and --max_cost (with --price of a chip for an hour,
-and --chips) stop the sweep when they are spent: running jobs save, and the same command with more goes on.
+and --chips; hours in a queue count too) stop the sweep when they are spent: the same command with more goes on.
+Ctrl-C and SIGTERM let the running jobs save, on any backend; the second time, those on this machine end at once.
 """
 
 import dataclasses
-import re
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -28,12 +29,12 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from drumgan_jax.commands.config_flag import define_config, name_of_config
+from drumgan_jax.commands.config_flag import define_config, name_of_config, overrides_of_config
 from drumgan_jax.commands.path_flags import define_path
 from drumgan_jax.core.errors import BadInput, brief
 from drumgan_jax.core.places import run_place
 from drumgan_jax.launch import flags as launch_flags
-from drumgan_jax.launch.job import AGAIN
+from drumgan_jax.launch.job import AGAIN, check_name
 
 if TYPE_CHECKING:
     from drumgan_jax.launch.sweeps.running import Budget
@@ -71,7 +72,6 @@ launch_flags.define_flags()
 
 # What stands after -- is for `drumgan evaluate`.
 POSITIONAL = True
-_OVERRIDE = re.compile(r"--config\.(.*)", re.DOTALL)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -87,9 +87,14 @@ def main(argv: Sequence[str]) -> None:
 
     budget = _budget()
     sweep = _measurements(argv[1:]) if MEASURE.value else _trainings()
+    if not sweep.trials:
+        raise BadInput("there is nothing to run.")
+    check_name(_name(sweep.trials[0], sweep, max(sweep.rungs)))
     if DRY_RUN.value:
         for trial in sweep.trials:
             print(shlex.join(_command(trial.up_to(sweep.rungs[0]), sweep, sweep.rungs[0])))
+        for note in sweep.notes:
+            print(f"note: {note}")
         return
     ending = run(sweep, lambda trial, images: _command(trial, sweep, images), AT_ONCE.value, budget, say_to_stderr)
     print(ending.text)
@@ -108,17 +113,19 @@ def _measurements(more: Sequence[str]) -> "Sweep":
         raise BadInput("--halving is for trainings; measurements have no rungs.")
     try:
         truncations = [float(text) for text in TRUNCATION.value]
+        if odd := [one for one in truncations if not 0.0 <= one < math.inf]:
+            raise ValueError(f"{odd[0]:g}, which is not a number of 0 or more")
     except ValueError as problem:
         raise BadInput(f"--truncation has {brief(str(problem))}; write --truncation=1,0.7.") from problem
+    runs = [run for run in MEASURE.value if run]
     folder = run_place(WORKDIR.value)
     measures = Measures(STEP.value, truncations, METRICS.value, DATA.value, more)
-    trials, notes = trials_of_measures(MEASURE.value, measures, folder)
+    trials, notes = trials_of_measures(runs, measures, folder)
     of = {"measures": METRICS.value, "data": DATA.value, "arguments": list(more)}
-    return Sweep(folder, trials, of, notes, FIGURE.value)
+    return Sweep(folder, trials, of, notes, FIGURE.value or METRICS.value[0].replace(":", "/"))
 
 
 def _trainings() -> "Sweep":
-    from drumgan_jax.commands.config_files import load
     from drumgan_jax.data.dataset import open_dataset
     from drumgan_jax.launch.sweeps import halving
     from drumgan_jax.launch.sweeps.sweep import Sweep
@@ -127,19 +134,23 @@ def _trainings() -> "Sweep":
     if not DATA.value:
         raise BadInput("no data set was given; give --data.")
     grid, of = _grid()
-    overrides = [match[1] for match in map(_OVERRIDE.match, sys.argv) if match]
-    trials, notes = trials_of(grid, DATA.value, [*SET.value, *overrides], flags.FLAGS.chips)
+    common = [*SET.value, *(f"{key}={value}" for key, value in _overrides().items())]
+    of |= {"set": sorted(common), "data": DATA.value}
+    trials, notes = trials_of(grid, DATA.value, common, flags.FLAGS.chips)
     if BACKEND.value == "local" and not DRY_RUN.value:
         # Each run would refuse it.
         open_dataset(DATA.value)
-    config = load(grid.config)
-    sweep = Sweep(run_place(WORKDIR.value), trials, of, notes, FIGURE.value or config.evaluation.metric)
+    sweep = Sweep(run_place(WORKDIR.value), trials, of, notes, FIGURE.value or trials[0].figure)
     if not HALVING.value:
         return sweep
     if len({trial.images for trial in trials}) > 1:
         raise BadInput("--halving compares runs at equal images; do not vary train.total_images.")
-    rungs = halving.rungs(trials[0].images, HALVING.value, RUNGS.value, config.train.batch_size)
+    rungs = halving.rungs(trials[0].images, HALVING.value, RUNGS.value, max(trial.batch for trial in trials))
     return dataclasses.replace(sweep, rungs=rungs, factor=HALVING.value)
+
+
+def _overrides() -> dict[str, Any]:
+    return {} if CONFIG.value is None else overrides_of_config()
 
 
 def _grid() -> "tuple[Grid, dict[str, Any]]":
@@ -167,12 +178,20 @@ def _command(trial: "Trial", sweep: "Sweep", images: int) -> list[str]:
     return [
         *(sys.executable, "-m", "drumgan_jax.cli", "launch"),
         f"--backend={BACKEND.value}",
-        f"--name={NAME.value}-{trial.digest[:8]}{f'-{images}' if images else ''}",
+        f"--name={_name(trial, sweep, images)}",
         "--wait",
         *launch_flags.given(),
         *([f"--workdir={sweep.folder / trial.name}"] if trial.images else []),
         *trial.arguments,
     ]
+
+
+def _name(trial: "Trial", sweep: "Sweep", images: int) -> str:
+    """Of a trial's job: another one in each sweep's folder."""
+    from drumgan_jax.launch.sweeps.trials import digest_of
+
+    where = digest_of(trial.digest, str(sweep.folder.absolute()))
+    return f"{NAME.value}-{where[:8]}{f'-{images}' if images else ''}"
 
 
 def _budget() -> "Budget":

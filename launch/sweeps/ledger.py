@@ -9,6 +9,7 @@ from typing import Any
 from drumgan_jax.core import places
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, first_line
+from drumgan_jax.core.places import NotReached
 from drumgan_jax.launch.sweeps.trials import Trial
 
 NAME = "sweep.json"
@@ -46,18 +47,23 @@ class Ledger:
             )
         return cls(folder, of, there.get("trials", {}))
 
+    def is_begun(self, trial: Trial, images: int) -> bool:
+        """Whether a job of a trial was started, and has neither ended well nor failed."""
+        return self._jobs(trial).get(str(images or trial.images), {}).get("status") in (RUNNING, STOPPED)
+
     def is_complete(self, trial: Trial, images: int) -> bool:
-        """Whether a trial has ended well at so many images, or beyond; its run must still be there."""
+        """Whether a trial has ended well at so many images (0: its own end), or beyond; its run must still be there."""
         jobs = self._jobs(trial)
         done = [int(at) for at, job in jobs.items() if job["status"] == COMPLETE]
-        return max(done, default=-1) >= images and (self.folder / trial.result).is_file()
+        return max(done, default=-1) >= (images or trial.images) and (self.folder / trial.result).is_file()
 
     def note(self, trial: Trial, images: int, status: str, hours: float, told: str = "") -> None:
         """Set how a job of a trial is, and add the hours that it has taken since the last note; saves."""
         if self.trials.get(trial.name, {}).get("digest") != trial.digest:
             self.trials[trial.name] = {"digest": trial.digest, "varied": dict(trial.varied), "jobs": {}}
-        job = self.trials[trial.name]["jobs"].setdefault(str(images), {"starts": 0, "hours": 0.0})
-        job["starts"] += status == RUNNING and job.get("status") != RUNNING
+        job = self.trials[trial.name]["jobs"].setdefault(str(images or trial.images), {"starts": 0, "hours": 0.0})
+        # One that goes on is not counted again.
+        job["starts"] += status == RUNNING and job.get("status") not in (RUNNING, STOPPED)
         job.update(status=status, hours=job["hours"] + hours, told=told)
         self.save()
 
@@ -99,14 +105,26 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / NAME
     try:
-        there = json.loads(path.read_text()) if path.is_file() else {}
-        if there and not {"of", "trials"} <= there.keys():
-            raise ValueError("it is of another version")
+        there = json.loads(path.read_text()) if path.exists() else {}
+        if there != {}:
+            _check(there)
         return there
-    except (ValueError, AttributeError) as problem:
+    except NotReached:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as problem:
         raise BadInput(
             f"{path} is damaged ({first_line(problem)}); delete it: finished runs will end at once."
         ) from problem
+
+
+def _check(there: Any) -> None:
+    """Raise an error if the file's content is not as `save` writes it."""
+    dict(there["of"].items())
+    for known in there["trials"].values():
+        str(known["digest"])
+        for images, job in known["jobs"].items():
+            # Their types are seen where they are added up.
+            int(images), job["starts"] + 0, job["hours"] + 0.0, str(job["status"]), str(job["told"])
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

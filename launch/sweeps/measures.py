@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,11 +52,13 @@ def trials_of_measures(runs: Sequence[str], measures: Measures, folder: Path) ->
         called = name if names.count(name) == 1 else f"{name}-{digest_of(run)[:4]}"
         config = read_config(run)
         for step, truncation in itertools.product(_steps(run, measures.steps), measures.truncations):
-            full = f"{called}_step{step}_truncation{truncation:g}"
+            full = f"{called}_step{step}_truncation{truncation}"
             result = f"{RESULTS}/{full}.json"
             trial = Trial(
                 name=full,
-                digest=digest_of(config, step, truncation, measures.metrics, measures.data, measures.more),
+                digest=digest_of(
+                    config, os.fspath(run), step, truncation, measures.metrics, measures.data, measures.more
+                ),
                 varied={"run": called, "step": step, "truncation": truncation},
                 arguments=_arguments(run, step, truncation, measures, folder / result),
                 result=result,
@@ -73,7 +76,7 @@ def _arguments(run: str, step: int, truncation: float, measures: Measures, out: 
         *([f"--data={measures.data}"] if measures.data else []),
         "--",
         f"--step={step}",
-        f"--truncation={truncation:g}",
+        f"--truncation={truncation}",
         f"--metrics={','.join(measures.metrics)}",
         "--sounds=0",
         f"--out={out}",

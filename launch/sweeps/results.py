@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drumgan_jax.commands import compare
+from drumgan_jax.commands import comparison
 from drumgan_jax.commands.curves import Run, best_point, read_run
 from drumgan_jax.core.atomic import replacing
-from drumgan_jax.core.errors import BadInput, shown
+from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.names import is_higher_better
 from drumgan_jax.evaluation.report import number, table
 from drumgan_jax.launch.sweeps.ledger import Ledger
@@ -76,15 +76,9 @@ def ranked(rows: Sequence[Row], figure: str) -> list[Row]:
 
 
 def figure_of(rows: Sequence[Row], wanted: str) -> str:
-    """The figure by which rows are ranked: the wanted one, or the first that there is.
-
-    Raises:
-        BadInput: no row has the wanted figure.
-    """
+    """The figure by which rows are ranked: the wanted one, or the first that there is; empty if there is none."""
     known = sorted({name for row in rows for name in row.figures})
-    if wanted and known and wanted not in known:
-        raise BadInput(f"no run has the figure {shown(wanted)}; there are {', '.join(known)}.")
-    return wanted or (known[0] if known else "")
+    return wanted if wanted in known else known[0] if known else ""
 
 
 def text_of(rows: Sequence[Row], figure: str, folder: Path, notes: Sequence[str]) -> str:
@@ -121,9 +115,9 @@ def save(rows: Sequence[Row], runs: Sequence[Run], figure: str, folder: Path, te
     if figure:
         _plot(rows, figure, folder / PLOT)
     if any(run.curves for run in runs):
-        figures = compare.figures_of(runs, [])
-        compare.save_plot(folder / f"{CURVES}.png", runs, figures)
-        compare.save_points(folder / f"{CURVES}.csv", runs, figures)
+        figures = comparison.figures_of(runs, [])
+        comparison.save_plot(folder / f"{CURVES}.png", runs, figures)
+        comparison.save_points(folder / f"{CURVES}.csv", runs, figures)
 
 
 def _csv(rows: Sequence[Row]) -> str:

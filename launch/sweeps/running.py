@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.launch.job import AGAIN
+from drumgan_jax.launch.local import PARENT
 from drumgan_jax.launch.sweeps.ledger import COMPLETE, FAILED, RUNNING, STOPPED, Ledger
 from drumgan_jax.launch.sweeps.trials import Trial
 
 # Seconds between looks at the jobs, and between notes of how long they have run.
 _LOOK, _NOTE = 0.1, 30.0
+# Seconds for the last lines of a job that has ended.
+_LAST_WORDS = 5.0
 Say = Callable[[str], None]
 
 
@@ -38,6 +41,8 @@ class Budget:
     price: float = 0.0
 
     def __post_init__(self) -> None:
+        if any(math.isnan(limit) for limit in (self.jobs, self.hours, self.cost, self.price)):
+            raise BadInput("a budget is not a number; give numbers of 0 or more.")
         if self.cost < math.inf and self.price <= 0.0:
             raise BadInput("--max_cost needs the price of a chip for an hour, and its chips; give --price and --chips.")
 
@@ -92,27 +97,30 @@ def run_all(
         if trial not in waiting:
             say(f"[{number[trial.name]}/{len(trials)}] {trial.name}: already complete")
     running: list[_Running] = []
-    why, told_to_stop = "", False
-    with _signals() as signals:
-        while running or (waiting and not why):
-            why = why or _reason(signals, budget, ledger, running)
-            if why and running and not told_to_stop:
+    # Why no job is started any more, and why those that run are to end.
+    full, why = "", ""
+    with _signals() as signals, _none_left(running):
+        while running or (waiting and not full and not why):
+            if not why and (why := _reason(signals, budget, ledger, running)) and running:
                 say(f"{why}; {len(running)} running job(s) are told to save")
-                for one in running:
-                    one.process.send_signal(signals[0] if signals else signal.SIGTERM)
-                told_to_stop = True
-            while not why and waiting and len(running) < at_once:
-                if why := budget.full(ledger.starts):
+                _tell(running, signal.SIGTERM)
+            if len(signals) > 1:
+                # Those on this machine end at once when they are told again.
+                _tell(running, signal.SIGTERM)
+                del signals[1:]
+            while not why and not full and waiting and len(running) < at_once:
+                trial = waiting[0]
+                if not ledger.is_begun(trial, images) and (full := budget.full(ledger.starts)):
                     break
-                trial = waiting.pop(0)
+                waiting.pop(0)
                 say(f"[{number[trial.name]}/{len(trials)}] {trial.name}")
                 ledger.note(trial, images, RUNNING, 0.0)
                 running.append(
                     _start(trial, commands[trial.name], say if at_once == 1 else _with_name(trial.name, say))
                 )
-            running = [one for one in running if not _ended(one, images, ledger, say)]
+            running[:] = [one for one in running if not _ended(one, images, ledger, say)]
             time.sleep(_LOOK)
-    return why if waiting or told_to_stop else ""
+    return why or (full if waiting else "")
 
 
 def _reason(signals: list[int], budget: Budget, ledger: Ledger, running: Sequence[_Running]) -> str:
@@ -122,17 +130,27 @@ def _reason(signals: list[int], budget: Budget, ledger: Ledger, running: Sequenc
 
 
 def _start(trial: Trial, command: Sequence[str], say: Say) -> _Running:
-    # In its own session, so that Ctrl-C reaches it only through this process.
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1, start_new_session=True
+        command,
+        env={**os.environ, PARENT: str(os.getpid())},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        bufsize=1,
+        # In its own session, so that Ctrl-C reaches it only through this process.
+        start_new_session=True,
     )
     last = [""]
 
     def read() -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            say(line.rstrip("\n"))
-            last[0] = line.strip() or last[0]
+        # Closed by this process if one that the job has left behind still holds it.
+        with contextlib.suppress(ValueError, OSError):
+            for line in process.stdout:
+                say(line.rstrip("\n"))
+                last[0] = line.strip() or last[0]
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
@@ -148,15 +166,37 @@ def _ended(one: _Running, images: int, ledger: Ledger, say: Say) -> bool:
     if status is None:
         ledger.note(one.trial, images, RUNNING, hours)
         return False
-    one.reader.join()
-    assert one.process.stdout is not None
-    one.process.stdout.close()
+    one.reader.join(_LAST_WORDS)
+    if not one.reader.is_alive():
+        assert one.process.stdout is not None
+        one.process.stdout.close()
     stopped = (AGAIN, -signal.SIGTERM, -signal.SIGINT)
     how = COMPLETE if status == 0 else STOPPED if status in stopped else FAILED
-    ledger.note(one.trial, images, how, hours, one.last[0])
+    told = one.last[0]
+    if how == COMPLETE and not (ledger.folder / one.trial.result).is_file():
+        how, told = FAILED, f"it ended well, and there is no {one.trial.result} in the sweep's folder"
+    ledger.note(one.trial, images, how, hours, told)
     if how == FAILED:
-        say(f"{one.trial.name} failed: {one.last[0]}")
+        say(f"{one.trial.name} failed: {told}")
     return True
+
+
+def _tell(running: Sequence[_Running], number: int) -> None:
+    for one in running:
+        with contextlib.suppress(ProcessLookupError):
+            one.process.send_signal(number)
+
+
+@contextlib.contextmanager
+def _none_left(running: Sequence[_Running]) -> Iterator[None]:
+    """End the jobs if this process cannot go on, such as when the disk with the ledger is full."""
+    try:
+        yield
+    except BaseException:
+        _tell(running, signal.SIGTERM)
+        for one in running:
+            one.process.wait()
+        raise
 
 
 def _with_name(name: str, say: Say) -> Say:

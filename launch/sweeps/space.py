@@ -106,7 +106,8 @@ def name_of(overrides: Mapping[str, Any]) -> str:
     said: dict[str, str] = {}
     for key, value in overrides.items():
         short = key.rpartition(".")[2]
-        text = re.sub(r"[^A-Za-z0-9.+-]+", "-", f"{value:g}" if isinstance(value, float) else str(value)).strip("-")
+        text = re.sub(r"[^A-Za-z0-9.+-]+", "-", str(value)).rstrip("-")
+        text = text if isinstance(value, (int, float)) else text.lstrip("-")
         # Both players' learning rates, if they are the same, are said once.
         said[short if said.get(short, text) == text else key] = text
     return "_".join(f"{key}{text}" for key, text in said.items())[:80].rstrip("_-.") or "run"

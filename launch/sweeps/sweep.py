@@ -74,7 +74,8 @@ def run(sweep: Sweep, command: Callable[[Trial, int], Sequence[str]], at_once: i
             told = {trial.name: command(trial.up_to(images), images) for trial in left}
             why = run_all(left, images, ledger, told, at_once, budget, say)
             if why:
-                notes.append(f"{why}; not all jobs have ended. The same command goes on.")
+                more = "" if why == STOPPED else " with more"
+                notes.append(f"{why}; not all jobs have ended. The same command{more} goes on.")
                 break
             if number < len(sweep.rungs):
                 left = survivors(left, sweep.folder, sweep.figure, images, sweep.factor)
@@ -93,7 +94,10 @@ def run(sweep: Sweep, command: Callable[[Trial, int], Sequence[str]], at_once: i
 def _published(sweep: Sweep, ledger: Ledger, notes: Sequence[str]) -> str:
     rows, runs = results.rows_of(sweep.trials, ledger)
     figure = results.figure_of(rows, sweep.figure)
+    if sweep.figure and figure and figure != sweep.figure:
+        notes = [*notes, f"no trial has the figure {sweep.figure}; they are ranked by {figure}."]
     rows = results.ranked(rows, figure)
     text = results.text_of(rows, figure, sweep.folder, notes)
     results.save(rows, runs, figure, sweep.folder, text)
-    return f"{text}\nsweep.txt, .csv and .png{', and curves.png and .csv,' if runs else ''} are in {sweep.folder}."
+    curves = ", and curves.png and .csv," if any(run.curves for run in runs) else ""
+    return f"{text}\nsweep.txt, .csv and .png{curves} are in {sweep.folder}."

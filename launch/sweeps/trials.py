@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
@@ -32,6 +33,8 @@ class Trial:
         arguments: of `drumgan launch`, besides name, workdir and backend.
         result: a file in the sweep's folder that is there once it has ended.
         images: real examples after which the run ends; 0 for a measurement.
+        batch: examples a step.
+        figure: by which its best checkpoint is kept.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Trial:
     arguments: tuple[str, ...]
     result: str
     images: int = 0
+    batch: int = 1
+    figure: str = ""
 
     def up_to(self, images: int) -> "Trial":
         """The trial with its run ended after so many real examples; 0 for its own end."""
@@ -80,9 +85,11 @@ def drawn(config: str, axes: Sequence[space.Axis], draw: str, count: int, seed: 
     """The grid of a sweep over axes; see `space.points`. Runs of one name are numbered."""
     runs: dict[str, Mapping[str, Any]] = {}
     for overrides in space.points(axes, draw, count, seed):
-        name = space.name_of(overrides)
-        same = sum(one == name or one.startswith(f"{name}.") for one in runs)
-        runs[f"{name}.{same + 1}" if same else name] = overrides
+        name = first = space.name_of(overrides)
+        copies = itertools.count(2)
+        while name in runs:
+            name = f"{first}_run{next(copies)}"
+        runs[name] = overrides
     return Grid(config, runs)
 
 
@@ -100,9 +107,15 @@ def trials_of(grid: Grid, data: str, common: Sequence[str] = (), chips: str = ""
     """
     trials: dict[str, Trial] = {}
     notes = []
+    fixed = dict(map(_common, common))
+    varied = {key for overrides in grid.runs.values() for key in overrides}
+    if both := sorted(varied & fixed.keys()):
+        raise BadInput(f"{both[0]} is varied, and also the same for all runs; leave one out.")
+    if apart := sorted(key for key in varied if key.split(".")[0] in _APART):
+        raise BadInput(f"{apart[0]} changes nothing of what a run learns, and is not varied; give it with --set.")
     for name, overrides in grid.runs.items():
         config = load(grid.config)
-        told = {**overrides, **dict(map(_common, common))}
+        told = {**overrides, **fixed}
         for key, value in told.items():
             _override(config, key, value, grid.config)
         with about(f"the run {name}"):
@@ -118,6 +131,8 @@ def trials_of(grid: Grid, data: str, common: Sequence[str] = (), chips: str = ""
             ),
             result=f"{name}/{CONFIG_NAME}",
             images=full["train"]["total_images"],
+            batch=full["train"]["batch_size"],
+            figure=full.get("evaluation", {}).get("metric", ""),
         )
         if trial.digest in trials:
             notes.append(f"{name} is the same run as {trials[trial.digest].name}, and is left out.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from drumgan_jax.commands import compare, curves
+from drumgan_jax.commands import compare, comparison, curves
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.evaluation.report import write_report
 
@@ -36,8 +36,8 @@ def runs(tmp_path: Path) -> list[curves.Run]:
 
 
 def test_the_table_has_the_best_and_where_it_was(runs: list[curves.Run]) -> None:
-    assert compare.figures_of(runs, []) == ["coverage/drums", "fid/log_mel", "fid/log_mel (evaluate)"]
-    header, _, one, other = compare.comparison(runs, ["coverage/drums", "fid/log_mel"]).splitlines()
+    assert comparison.figures_of(runs, []) == ["coverage/drums", "fid/log_mel", "fid/log_mel (evaluate)"]
+    header, _, one, other = comparison.comparison(runs, ["coverage/drums", "fid/log_mel"]).splitlines()
     assert header.split() == ["run", "kimg", "hours", "coverage/drums", "@", "kimg", "fid/log_mel", "@", "kimg"]
     assert one.split() == ["one", "0.48", "0.03", "20", "@", "0.16"]
     assert other.split() == ["other", "0.16", "0.01", "0.5", "@", "0.16", "50", "@", "0.16"]
@@ -51,20 +51,20 @@ def test_what_evaluate_measured_stands_apart_and_other_conditions_are_told(tmp_p
     runs = curves.read_runs([one, other])
     assert [point.value for point in runs[0].curves["fid/log_mel"]] == [20.0]
     assert [point.value for point in runs[0].curves["fid/log_mel (evaluate)"]] == [1.0]
-    (note,) = compare.notes_on(runs, ["fid/log_mel", "fid/log_mel (evaluate)"])
+    (note,) = comparison.notes_on(runs, ["fid/log_mel", "fid/log_mel (evaluate)"])
     assert note == "the points of fid/log_mel (evaluate) are not comparable: they differ in samples 100, 1000."
 
 
 def test_files_that_cannot_be_written(runs: list[curves.Run], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"file/plot\.png cannot be written"):
-        compare.save_plot(tmp_path / "file" / "plot.png", runs, ["fid/log_mel"])
+        comparison.save_plot(tmp_path / "file" / "plot.png", runs, ["fid/log_mel"])
     with pytest.raises(BadInput, match=r"plot\.foo cannot be written .*Format 'foo' is not supported"):
-        compare.save_plot(tmp_path / "plot.foo", runs, ["fid/log_mel"])
+        comparison.save_plot(tmp_path / "plot.foo", runs, ["fid/log_mel"])
 
 
 def test_points_have_images_and_hours(runs: list[curves.Run], tmp_path: Path) -> None:
-    compare.save_points(tmp_path / "points.csv", runs, ["fid/log_mel"])
+    comparison.save_points(tmp_path / "points.csv", runs, ["fid/log_mel"])
     with open(tmp_path / "points.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[1] == {
@@ -94,7 +94,7 @@ def seeds(tmp_path: Path) -> list[curves.Run]:
         "base-10": {10: 90.0, 20: 80.0, 30: 70.0},
         "base-11": {10: 92.0, 20: 84.0},
     }
-    return compare.read_runs(
+    return curves.read_runs(
         [
             write_run(tmp_path / name, of_run, seed=int(name[-1]), generator={"kind": name[:2]}, data={"dir": name})
             for name, of_run in values.items()
@@ -107,7 +107,7 @@ def cells(line: str) -> list[str]:
 
 
 def test_runs_of_one_config_and_several_seeds_are_one_line(seeds: list[curves.Run], tmp_path: Path) -> None:
-    _, _, projected, base = compare.comparison(seeds, ["fid/log_mel"]).splitlines()
+    _, _, projected, base = comparison.comparison(seeds, ["fid/log_mel"]).splitlines()
     assert cells(projected) == ["small-pj (3 seeds)", "0.32", "0.02", "12 [10, 15] @ 0.32"]
     assert cells(base) == ["base (2 seeds)", "0.4", "0.025", "77 [70, 84] @ 0.4"]
     group, other = curves.groups_of(seeds)
@@ -122,7 +122,7 @@ def test_runs_of_one_config_and_several_seeds_are_one_line(seeds: list[curves.Ru
         (91.0, 0.01),
         (82.0, 0.02),
     ]
-    compare.save_plot(tmp_path / "seeds.png", seeds, ["fid/log_mel"])
+    comparison.save_plot(tmp_path / "seeds.png", seeds, ["fid/log_mel"])
     assert (tmp_path / "seeds.png").stat().st_size > 10_000
 
 
@@ -162,12 +162,12 @@ def test_figures_at_equal_images_and_at_equal_time(seeds: list[curves.Run]) -> N
         *compare.moments_of("at_kimg", "kimg", ["0", "0.3", "0.4"]),
         *compare.moments_of("at_hours", "h", ["0.02"]),
     ]
-    header, _, projected, base = compare.comparison_at(seeds, ["fid/log_mel"], moments).splitlines()
+    header, _, projected, base = comparison.comparison_at(seeds, ["fid/log_mel"], moments).splitlines()
     assert cells(header) == ["figure: run", *(f"by {at}" for at in ("0 kimg", "0.3 kimg", "0.4 kimg", "0.02 h"))]
     assert cells(projected)[:2] == ["fid/log_mel: small-pj (3 seeds)", "110 [100, 120] @ 0"]
     assert cells(projected)[2:] == ["24 [20, 29] @ 0.16", "12 [10, 15] @ 0.32"]
     assert cells(base)[1:] == ["91 [90, 92] @ 0.16", "80 (1 of 2) @ 0.32", "82 [80, 84] @ 0.32"]
-    notes = compare.notes_at(seeds, ["fid/log_mel"], moments)
+    notes = comparison.notes_at(seeds, ["fid/log_mel"], moments)
     assert "base-10 had no evaluation by 0 kimg of fid/log_mel." in notes
     assert "base-11 ended before 0.4 kimg, at 0.32 kimg and 0.02 h." in notes
     assert len(notes) == 2 + 4
@@ -198,7 +198,7 @@ def test_nothing_to_compare(runs: list[curves.Run], tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="none of these runs was evaluated"):
         curves.read_runs([tmp_path])
     with pytest.raises(BadInput, match="no run has the figure 'fid/x'; there are coverage/drums, fid/log_mel,"):
-        compare.figures_of(runs, ["fid/x"])
+        comparison.figures_of(runs, ["fid/x"])
 
 
 def complete(run: Path, *steps: int) -> None:
@@ -213,12 +213,12 @@ def test_milestones_of_a_run_stand_beside_each_other(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {10: 20.0, 20: 7.0, 30: 3.0, 40: 9.0}, **sections)
     complete(folder, 10, 30, 35, 40)
     runs = curves.read_runs([folder])
-    text = compare.comparison_of_steps(runs, ["fid/log_mel"], ["0.16kimg", "0.47kimg", "35", "last"])
+    text = comparison.comparison_of_steps(runs, ["fid/log_mel"], ["0.16kimg", "0.47kimg", "35", "last"])
     heading, _, row = (" ".join(line.split()) for line in text.splitlines())
     assert heading == "figure: run of 0.16kimg of 0.47kimg of 35 of last"
     assert row == "fid/log_mel: run 20 @ 0.16 3 @ 0.48 9 @ 0.64"
-    (note,) = compare.notes_of_steps(runs, ["fid/log_mel"], ["0.47kimg", "35"])
+    (note,) = comparison.notes_of_steps(runs, ["fid/log_mel"], ["0.47kimg", "35"])
     assert note == f"run was not measured at 35; run drumgan evaluate --run={folder} --step=35."
     kept = r"has the milestones 0\.16kimg, 0\.47kimg and the steps 10, 30, 35, 40\."
     with pytest.raises(BadInput, match=rf"no checkpoint of 0\.8kimg \(step 50\); it {kept}"):
-        compare.comparison_of_steps(runs, ["fid/log_mel"], ["0.8kimg"])
+        comparison.comparison_of_steps(runs, ["fid/log_mel"], ["0.8kimg"])

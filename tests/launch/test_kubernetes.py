@@ -1,7 +1,7 @@
 """Jobs on Kubernetes: the manifest, by a published validator and a schema by hand; and what kubectl is asked."""
 
-import json
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -135,8 +135,34 @@ def test_a_slice_is_a_job_and_a_host_a_pod() -> None:
     assert {"name": "DRUMGAN_LOGS", "value": "gs://b/runs/one/logs"} in pod["containers"][0]["env"]
     command = "drumgan train --config=splice_loops:full --workdir=gs://b/runs/one --config.data.dir=gs://b/data"
     assert f"exec {command} --config.train.batch_size=512 --distributed\n" in config_map["data"]["run.sh"]
-    assert json.loads(config_map["data"]["job.json"])["hosts"] == 128
     assert "suspend" not in job_set["spec"]
+
+
+def test_values_stay_texts_and_name_no_other_variable() -> None:
+    values = {"A": "y", "B": "1e3", "C": "0o17", "D": "off", "E": "a $(POD_INDEX) $$x", "F": "a: b # c", "G": "-1"}
+    rendered = render(job_of(**CARDS, environment=values), Kubernetes(spot=True)).files["jobset.yaml"]
+    # As YAML 1.1 of another library reads them: whatever is not quoted begins with a letter, and is no word for truth.
+    for name, value in values.items():
+        written = re.search(rf"name: \"{name}\"\n +value: (.*)\n", rendered)
+        assert written is not None, name
+        assert written[1][0] in "\"'" or (len(value) > 1 and written[1][0].isalpha()), (name, written[1])
+    _, job_set = yaml.safe_load_all(rendered)
+    pod = job_set["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    told = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+    assert {name: told[name].replace("$$", "$") for name in values} == values
+    assert told["E"] == "a $$(POD_INDEX) $$$$x"
+    assert told["JAX_PLATFORMS"] == "cuda,cpu"
+    assert pod["tolerations"] == [{"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true"}]
+
+
+def test_eight_chips_are_one_host() -> None:
+    for chips, hosts, each in (("v5e:1x1", 1, 1), ("v5e:2x4", 1, 8), ("v5e:4x4", 4, 4)):
+        config_map, job_set = manifest(job_of(chips=chips, image="i"), Kubernetes())
+        job = job_set["spec"]["replicatedJobs"][0]["template"]["spec"]
+        assert job["completions"] == hosts
+        limits = job["template"]["spec"]["containers"][0]["resources"]["limits"]
+        assert limits == {"google.com/tpu": each}
+        assert ("--distributed" in config_map["data"]["run.sh"]) == (hosts > 1)
 
 
 def test_an_image_without_the_package_says_so(tmp_path: Path) -> None:

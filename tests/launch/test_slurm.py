@@ -23,6 +23,7 @@ GOLDEN = """#!/bin/bash
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node=8
 #SBATCH --exclusive
+#SBATCH --mem=0
 #SBATCH --time=1440
 #SBATCH --partition=gpu
 #SBATCH --requeue
@@ -38,8 +39,8 @@ export JAX_LOCAL_DEVICE_IDS=0,1,2,3,4,5,6,7
 export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-}"
 [ -n "$SRUN_CPUS_PER_TASK" ] || unset SRUN_CPUS_PER_TASK
 # srun tells the highest status only. The shell outlives a signal that is for its command.
-told="loops-$SLURM_JOB_ID.status"; rm -f "$told"
-task='trap : TERM; "$@"; status=$?; echo $status >> "$0"; exit $status'
+told="loops-$SLURM_JOB_ID.status"; rm -f "$told".*
+task='trap : TERM; "$@"; status=$?; echo $status > "$0.$SLURM_PROCID"; exit $status'
 srun --kill-on-bad-exit=0 --label bash -c "$task" "$told" drumgan train \
 --config=splice_loops:full --workdir=/shared/run --config.data.dir=/shared/data --config.train.batch_size=256 \
 --distributed &
@@ -53,8 +54,10 @@ while [ $status -gt 128 ]; do
   [ $status -eq $before ] && ! kill -0 $step 2>/dev/null && break
 done
 # 2: something is to be mended first. 75, or ended by a signal: it is to go on.
-grep -qsx 2 "$told" && exit 2
-grep -qsxE "75|137|143" "$told" && scontrol requeue "$SLURM_JOB_ID"
+grep -qsx 2 "$told".* && exit 2
+# One that was cancelled is not RUNNING any more.
+state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
+grep -qsxE "75|137|143" "$told".* && [ "$state" = RUNNING ] && scontrol requeue "$SLURM_JOB_ID"
 exit $status
 """
 

@@ -19,6 +19,7 @@ from verbs import drumgan
 
 from drumgan_jax.core.errors import BadInput
 from drumgan_jax.core.write_lock import only_writer
+from drumgan_jax.launch.sweeps import running
 from drumgan_jax.launch.sweeps.halving import rungs
 from drumgan_jax.launch.sweeps.running import Budget
 from drumgan_jax.launch.sweeps.space import Axis
@@ -109,7 +110,7 @@ def test_jobs_run_at_once(tmp_path: Path) -> None:
     assert (started, ending.was_stopped, ending.failed) == (["t1", "t2", "t3"], False, [])
 
 
-def test_ctrl_c_reaches_a_job_once(tmp_path: Path) -> None:
+def test_ctrl_c_reaches_a_job_once_as_the_signal_at_which_it_saves(tmp_path: Path) -> None:
     program = """
         import pathlib, signal, sys
         from drumgan_jax.launch.sweeps import running, ledger, trials
@@ -139,7 +140,7 @@ def test_ctrl_c_reaches_a_job_once(tmp_path: Path) -> None:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
         out, _ = process.communicate(timeout=60)
-    assert told.read_text() == "SIGINT"
+    assert told.read_text() == "SIGTERM"
     assert out.splitlines()[-1] == "stopped stopped"
 
 
@@ -163,7 +164,7 @@ def test_a_job_that_was_stopped_from_elsewhere(tmp_path: Path) -> None:
 def test_budgets(tmp_path: Path) -> None:
     ending, started = run_sweep(sweep_of(tmp_path), jobs=2)
     assert (started, ending.was_stopped) == (["t1", "t2"], False)
-    assert "the budget of 2 jobs is spent; not all jobs have ended. The same command goes on." in ending.text
+    assert "the budget of 2 jobs is spent; not all jobs have ended. The same command with more goes on." in ending.text
     assert "waiting" in ending.text
     assert run_sweep(sweep_of(tmp_path), jobs=2)[1] == []
     assert run_sweep(sweep_of(tmp_path), jobs=3)[1] == ["t3"]
@@ -189,12 +190,54 @@ def test_halving(tmp_path: Path) -> None:
     (tmp_path / "t2.ends").write_text("2")
     ending, started = run_sweep(sweep)
     assert started == [f"t{n}" for n in (4, 2, 3, 1, 5, 6, 7, 8, 9, 1, 3, 4, 1)]
+    # Without rungs, those that ended early have not come to their own end.
+    assert run_sweep(dataclasses.replace(sweep, rungs=(0,)), jobs=13)[1] == []
     assert ending.text.splitlines()[2].split()[:4] == ["t1", "1", "complete", "0.4"]
     # What a run had after a rung does not count in it, so that the same go on.
     (tmp_path / "t2.ends").write_text("0")
     (tmp_path / "sweep.json").unlink()
     _, started = run_sweep(sweep)
     assert started[9:] == ["t1", "t2", "t3", "t1"]
+
+
+def test_a_job_that_leaves_no_result_has_failed(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path, (1,))
+    ending = run(sweep, lambda trial, images: ["true"], 1, Budget(), lambda line: None)
+    assert ending.failed == ["t1"]
+    assert "t1 failed: it ended well, and there is no t1/config.json in the sweep's folder" in ending.text
+
+
+def test_what_jobs_print_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that are no text, and a process that a job leaves behind with its output."""
+    monkeypatch.setattr(running, "_LAST_WORDS", 0.2)
+    code = "import subprocess, sys; sys.stdout.buffer.write(bytes(range(256)) * 999); sys.stdout.flush()"
+    code += "; subprocess.Popen(['sleep', '30']); open(sys.argv[1], 'w').write('{}')"
+    sweep = sweep_of(tmp_path, (1,))
+    (tmp_path / "t1").mkdir()
+    command = [sys.executable, "-c", code, str(tmp_path / "t1" / "config.json")]
+    began = time.monotonic()
+    assert run(sweep, lambda trial, images: command, 1, Budget(), lambda line: None).failed == []
+    assert time.monotonic() - began < 25
+
+
+def test_jobs_end_with_a_sweep_that_is_killed(tmp_path: Path) -> None:
+    program = """
+        import os, subprocess, sys
+        from drumgan_jax.launch import local
+        child = "import os, time; from drumgan_jax.launch import local; local.end_with_parent();"
+        child += "print(os.getpid(), flush=True); time.sleep(60)"
+        environment = {**os.environ, local.PARENT: str(os.getpid())}
+        subprocess.Popen([sys.executable, "-c", child], env=environment).wait()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = Path(f"/proc/{int(process.stdout.readline())}")
+        process.kill()
+    end = time.monotonic() + 30
+    while child.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not child.exists()
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
@@ -206,7 +249,7 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
         pytest.raises(BadInput, match="is being written by `drumgan sweep`"),
     ):
         run_sweep(sweep_of(tmp_path))
-    for text in ("{", '{"a": {}}', "[1]"):
+    for text in ("{", '{"a": {}}', "[1]", "[]", "null", '{"of": 1, "trials": {}}', '{"of": {}, "trials": {"a": 5}}'):
         (tmp_path / "sweep.json").write_text(text)
         with pytest.raises(BadInput, match=r"sweep.json is damaged .*; delete it: finished runs will end at once"):
             run_sweep(sweep_of(tmp_path))
@@ -216,7 +259,7 @@ def test_trials_of_a_config() -> None:
     grid = drawn("splice_loops:tiny", [Axis.parse("objective.r1_gamma=1,5,1.0")], "grid", 0, 0)
     trials, notes = trials_of(grid, "data", ["train.total_images=1000"])
     assert [trial.name for trial in trials] == ["r1_gamma1", "r1_gamma5"]
-    assert notes == ["r1_gamma1.2 is the same run as r1_gamma1, and is left out."]
+    assert notes == ["r1_gamma1.0 is the same run as r1_gamma1, and is left out."]
     assert trials[0].images == 1000
     assert trials[0].arguments == (
         "--config=splice_loops:tiny",
@@ -236,6 +279,7 @@ def test_trials_of_a_config() -> None:
 @pytest.mark.parametrize(
     ("overrides", "match"),
     [
+        ({"data.prefetch": 3}, r"data.prefetch changes nothing of what a run learns, and is not varied"),
         ({"objective.r1_gama": 1}, r"the config has no config.objective.r1_gama \(did you mean config.objective.r1_g"),
         ({"objective.r1_gamma": "x"}, r"config.objective.r1_gamma is 'x'; it must be a number, such as"),
         ({"objective": 1}, r"config.objective is a section"),
@@ -265,6 +309,28 @@ def test_grids_that_are_none(repository: Path, tmp_path: Path) -> None:
         read_grid(str(tmp_path / "nothing.py"))
     with pytest.raises(BadInput, match=r"did you mean electrogan_grid"):
         read_grid("electrogan_gird")
+
+
+def test_runs_of_one_name_are_all_kept() -> None:
+    for values in ((0.5, 0.3, 0), (0.5, 0, 0.2), (1, -1), ("a", "a ", "a_run2")):
+        runs = drawn("x", [Axis(("r1_gamma",), values)], "grid", 0, 0).runs
+        assert [run["r1_gamma"] for run in runs.values()] == list(values)
+    assert list(drawn("x", [Axis(("g",), (1, -1, 0.5))], "grid", 0, 0).runs) == ["g1", "g-1", "g0.5"]
+    assert list(drawn("x", [Axis(("g",), ("a", "a "))], "grid", 0, 0).runs) == ["ga", "ga_run2"]
+    grid = drawn("splice_loops:tiny", [Axis.parse("seed=1,2")], "grid", 0, 0)
+    with pytest.raises(BadInput, match=r"seed is varied, and also the same for all runs"):
+        trials_of(grid, "data", ["seed=3"])
+
+
+def test_measures_have_the_last_checkpoint_if_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drumgan_jax.launch.sweeps.measures.read_config", lambda run: {})
+    monkeypatch.setattr("drumgan_jax.launch.sweeps.measures.complete_steps", lambda folder: [4, 8])
+    place = ["--measure=runs/a,runs/b,", f"--workdir={tmp_path / 'sweep'}", "--dry_run"]
+    said = drumgan("sweep", *place, "--truncation=1,0.7", "--", "--samples=9").splitlines()
+    assert len(said) == 4
+    wanted = "--verb=evaluate --workdir=runs/b -- --step=8 --truncation=0.7 --metrics=fid:log_mel --sounds=0"
+    assert wanted in said[3]
+    assert said[3].endswith(f"--out={tmp_path}/sweep/results/b_step8_truncation0.7.json --samples=9")
 
 
 PLAIN = ["--config=splice_loops:tiny", "--vary=objective.r1_gamma=1,5"]
@@ -300,6 +366,8 @@ def test_the_command_says_which_jobs_it_would_start(tmp_path: Path) -> None:
         ([*PLAIN, "--data=d", "--max_cost=3"], r"--max_cost needs the price of a chip"),
         (["--config=splice_loops:tiny", "--vary=objective.gamma=1", "--data=d"], r"has no config.objective.gamma"),
         (["--measure=nowhere"], r"nowhere"),
+        (["--measure=,", "--data=d"], r"there is nothing to run"),
+        ([*PLAIN, "--data=d", "--name=Odd", "--dry_run"], r"the job's name is 'Odd-"),
         (["--measure=nowhere", "--truncation=x"], r"--truncation has"),
     ],
 )
