@@ -94,12 +94,18 @@ def test_what_slurm_cannot_take() -> None:
         render(Job("loops", "splice_loops:full", "/shared/run"), Slurm(options=("--a\nrm",)))
 
 
-def launch(config: Path, run: Path, folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+def started(config: Path, run: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
     # The tasks of the test import the toy from its own configuration file.
     command = [sys.executable, "-m", "drumgan_jax.cli", "launch", "--backend=slurm", "--name=toy", "--hosts=2"]
     command += [f"--config={config}", f"--workdir={run}", f"--out={folder}", f"--setup=export PATH={folder}:$PATH"]
     command += [f"--env=XLA_FLAGS={quick_flags(1)}"]
-    return subprocess.run([*command, *more], cwd=folder, capture_output=True, text=True)
+    return subprocess.Popen([*command, *more], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def launch(config: Path, run: Path, folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    process = started(config, run, folder, *more)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def wait_until(reached, seconds: float = 180.0) -> None:
@@ -151,6 +157,18 @@ def test_a_job_that_is_told_to_stop_and_loses_a_node_ends_as_one_that_is_not(tmp
         for more, status in (((), 0), (("--config.seed=99",), 2)):
             ended = launch(config, run, folder, "--wait", *more)
             assert ended.returncode == status, (more, ended.stdout, ended.stderr)
+        # A launch that waits and is told to stop cancels its job, which saves and is not put into the queue again.
+        cancelled = tmp_path / "cancelled"
+        waiting = started(config, cancelled, folder, "--wait")
+        wait_until(lambda: cancelled.exists() and len(read_metrics(cancelled)) > 5)
+        waiting.terminate()
+        waiting.communicate(timeout=120)
+        assert waiting.returncode == 75
+        wait_until(lambda: state_of("toy") == "", 120)
+        time.sleep(5)
+        assert state_of("toy") == ""
+        saved = max(int(step.name) for step in (cancelled / "checkpoints").iterdir())
+        assert saved == int(read_metrics(cancelled)[-1]["step"]) < STEPS
     log = (folder / f"toy-{number[1]}.log").read_text()
     assert [int(line["step"]) for line in read_metrics(run)] == list(range(1, STEPS + 1)), log[-3000:]
     whole = tmp_path / "whole"
