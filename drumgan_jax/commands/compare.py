@@ -38,7 +38,8 @@ from drumgan_jax.core.paths import expand
 FIGURES = flags.DEFINE_list("figures", [], "the figures to show, such as fid/drums; all if not given.")
 AT_KIMG = flags.DEFINE_list("at_kimg", [], "thousands of images at which to compare runs, such as 20,40.")
 AT_HOURS = flags.DEFINE_list("at_hours", [], "hours of training at which to compare runs, such as 0.1,0.2.")
-STEP = flags.DEFINE_list("step", [], "checkpoints at which to compare runs, such as 800kimg,best.")
+# Other verbs have a flag of this name, and tests import several.
+STEP = flags.DEFINE_list("step", [], "checkpoints at which to compare runs, such as 800kimg,best.", allow_override=True)
 PLOT = define_path("plot", "compare.png", "file for the plot; empty for none.")
 CSV = define_path("csv", "", "file for all points of all curves; empty for none.")
 

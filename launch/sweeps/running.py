@@ -146,9 +146,8 @@ def _start(trial: Trial, command: Sequence[str], say: Say) -> _Running:
 
     def read() -> None:
         assert process.stdout is not None
-        # Closed by this process if one that the job has left behind still holds it.
-        with contextlib.suppress(ValueError, OSError):
-            for line in process.stdout:
+        with process.stdout as stream:
+            for line in stream:
                 say(line.rstrip("\n"))
                 last[0] = line.strip() or last[0]
 
@@ -166,10 +165,8 @@ def _ended(one: _Running, images: int, ledger: Ledger, say: Say) -> bool:
     if status is None:
         ledger.note(one.trial, images, RUNNING, hours)
         return False
+    # A process that the job has left behind may hold its output.
     one.reader.join(_LAST_WORDS)
-    if not one.reader.is_alive():
-        assert one.process.stdout is not None
-        one.process.stdout.close()
     stopped = (AGAIN, -signal.SIGTERM, -signal.SIGINT)
     how = COMPLETE if status == 0 else STOPPED if status in stopped else FAILED
     told = one.last[0]
