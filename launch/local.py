@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from drumgan_jax.core.processes import VARIABLES
+from drumgan_jax.core.signals import TO_STOP, handled
 from drumgan_jax.launch.job import AGAIN, Job
 
 # Set to the process id of a sweep, with which its jobs are to end.
@@ -78,12 +79,8 @@ def _told_to_stop(running: "list[subprocess.Popen[bytes]]") -> Iterator[list[int
                 process.kill()
         _stop(running)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled(stop, *TO_STOP):
         yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stop(running: "list[subprocess.Popen[bytes]]") -> None:

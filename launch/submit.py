@@ -9,6 +9,7 @@ from pathlib import Path
 
 from drumgan_jax.core.atomic import replacing
 from drumgan_jax.core.errors import BadInput, brief
+from drumgan_jax.core.signals import handled
 from drumgan_jax.launch.job import AGAIN, Rendered
 
 _INSTALL = {
@@ -92,9 +93,8 @@ def wait(rendered: Rendered, pause: Callable[[float], None] = time.sleep) -> int
         nonlocal stopped
         stopped = True
 
-    before = signal.signal(signal.SIGTERM, stop)
     failures = 0
-    try:
+    with handled(stop, signal.SIGTERM):
         while not stopped:
             asked = _run(rendered.state)
             failures = failures + 1 if asked.returncode else 0
@@ -105,8 +105,6 @@ def wait(rendered: Rendered, pause: Callable[[float], None] = time.sleep) -> int
             pause(_POLL)
         _run(rendered.cancel)
         return AGAIN
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _status(rendered: Rendered, words: list[str]) -> int | None:

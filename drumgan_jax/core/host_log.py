@@ -13,6 +13,7 @@ from pathlib import Path
 
 from drumgan_jax.core import places
 from drumgan_jax.core.errors import brief
+from drumgan_jax.core.signals import TO_STOP, handled
 
 # Where `drumgan` keeps what it prints; `drumgan launch` sets it.
 VARIABLE = "DRUMGAN_LOGS"
@@ -138,9 +139,5 @@ def _signals_for() -> Iterator[Callable[["subprocess.Popen[bytes]"], None]]:
         for number in held:
             process.send_signal(number)
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with handled(tell, *TO_STOP):
         yield hand_over
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -22,6 +22,7 @@ from typing import Any
 
 from drumgan_jax.core import places
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.signals import TO_STOP, handled
 from drumgan_jax.runs.digests import CHECKPOINTS, complete_steps
 from drumgan_jax.training.heartbeats import (
     BEATS,
@@ -280,9 +281,5 @@ def _passed_on(worker: _Worker) -> Iterator[None]:
             print("drumgan train: saving and stopping; Ctrl-C again ends at once.", file=sys.stderr, flush=True)
         worker.process.send_signal(signal.SIGTERM)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with handled(handle, *TO_STOP):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from drumgan_jax.core.errors import BadInput
+from drumgan_jax.core.signals import TO_STOP, handled
 from drumgan_jax.launch.job import AGAIN
 from drumgan_jax.launch.local import PARENT
 from drumgan_jax.launch.sweeps.ledger import COMPLETE, FAILED, RUNNING, STOPPED, Ledger
@@ -204,15 +205,8 @@ def _with_name(name: str, say: Say) -> Say:
 def _signals() -> Iterator[list[int]]:
     """Note SIGINT and SIGTERM instead of ending by them; yields those that came."""
     told: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, _: told.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with handled(lambda number, _: told.append(number), *TO_STOP):
         yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def say_to_stderr(line: str) -> None:
