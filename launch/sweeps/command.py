@@ -23,6 +23,7 @@ Ctrl-C and SIGTERM let the running jobs save, on any backend; the second time, t
 import dataclasses
 import math
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,8 @@ def main(argv: Sequence[str]) -> None:
         for note in sweep.notes:
             print(f"note: {note}")
         return
+    if BACKEND.value != "local":
+        _check_backend(_command(sweep.trials[0].up_to(sweep.rungs[0]), sweep, sweep.rungs[0]))
     ending = run(sweep, lambda trial, images: _command(trial, sweep, images), AT_ONCE.value, budget, say_to_stderr)
     print(ending.text)
     if ending.was_stopped:
@@ -184,6 +187,15 @@ def _command(trial: "Trial", sweep: "Sweep", images: int) -> list[str]:
         *([f"--workdir={sweep.folder / trial.name}"] if trial.images else []),
         *trial.arguments,
     ]
+
+
+def _check_backend(command: Sequence[str]) -> None:
+    """Raise BadInput if the backend cannot take a trial's job: it would refuse each of them."""
+    place = command.index("--wait")
+    ended = subprocess.run([*command[:place], "--dry_run", *command[place:]], capture_output=True, text=True)
+    if ended.returncode:
+        said = (ended.stderr.strip().splitlines() or [f"status {ended.returncode}"])[-1]
+        raise BadInput(f"{said.removeprefix('drumgan launch: ')} Nothing was started.")
 
 
 def _name(trial: "Trial", sweep: "Sweep", images: int) -> str:

@@ -366,6 +366,11 @@ def test_the_command_says_which_jobs_it_would_start(tmp_path: Path) -> None:
         ),
         ([*PLAIN, "--data=d", "--max_cost=3"], r"--max_cost needs the price of a chip"),
         (["--config=splice_loops:tiny", "--vary=objective.gamma=1", "--data=d"], r"has no config.objective.gamma"),
+        pytest.param(
+            [*PLAIN, "--data=gs://b/d", "--backend=kubernetes", "--chips=v5e:2x2", "--image=i"],
+            r"--workdir=.* is on no disk that hosts of Kubernetes share; give one in gs://. Nothing was started",
+            marks=pytest.mark.slow,
+        ),
         (["--measure=nowhere"], r"nowhere"),
         (["--measure=,", "--data=d"], r"there is nothing to run"),
         ([*PLAIN, "--data=d", "--name=Odd", "--dry_run"], r"the job's name is 'Odd-"),
